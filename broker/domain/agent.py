@@ -1,0 +1,60 @@
+"""The durable row: one Jenkins inbound agent, from the request until nothing of it is left."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from broker.domain.ids import AgentId, AgentName, ControllerName, InstanceRef, LaunchToken, PolicyName, PoolName
+from broker.domain.instance import LaunchKey
+from broker.domain.lifecycle import Goal, Outcome, Phase
+from broker.domain.reason import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """Times are aware UTC. `version` counts every change of the row and is what a compare-and-set compares.
+
+    `attempt` is 0 before the first placement; `pool`, `token` and `instance` belong to the last attempt.
+    `deadline` is the end of the phase's own time, None where the phase has none. `why` is the last thing worth telling
+    a person: the reason for waiting, failing or ending, with the cloud's own words in `message`.
+    `busy`, `accepting` and `uses` are what Jenkins reported last; `uses` never goes back.
+    """
+
+    id: AgentId
+    controller: ControllerName
+    name: AgentName
+    policy: PolicyName
+    label_expression: str
+    job: str
+    build_url: str
+    cause: str
+    sealed_secret: bytes
+    phase: Phase
+    goal: Goal
+    version: int
+    requested_at: datetime
+    phase_since: datetime
+    not_before: datetime
+    deadline: datetime | None = None
+    attempt: int = 0
+    pool: PoolName | None = None
+    token: LaunchToken | None = None
+    instance: InstanceRef | None = None
+    outcome: Outcome | None = None
+    why: Reason | None = None
+    message: str = ""
+    online_at: datetime | None = None
+    gone_at: datetime | None = None
+    busy: bool = False
+    uses: int = 0
+
+    @property
+    def launch_key(self) -> LaunchKey:
+        """The key of the last attempt; only for an agent that has one."""
+        if self.token is None:
+            raise ValueError(f"agent {self.name} has no attempt yet")
+        return LaunchKey(agent_id=self.id, attempt=self.attempt, token=self.token)
+
+    @property
+    def was_online(self) -> bool:
+        """Whether Jenkins ever said that it is online; such an agent gets no other attempt."""
+        return self.online_at is not None

@@ -1,0 +1,46 @@
+"""Where agents may run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from broker.domain.ids import BackendName, PoolName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolLimits:
+    """Caps of a pool; None is without limit. `pending` counts agents launched and not yet online."""
+
+    agents: int | None = None
+    pending: int | None = None
+    cpu_milli: int | None = None
+    memory_mib: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cooldown:
+    """The breaker: after so many failures within a time, the pool is left alone for a time."""
+
+    after_failures: int = 5
+    within: timedelta = timedelta(minutes=2)
+    rest: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """A backend with its limits. `options` holds the backend's own keys as the config gives them, already checked."""
+
+    name: PoolName
+    backend: BackendName
+    limits: PoolLimits = PoolLimits()
+    cooldown: Cooldown = Cooldown()
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendDefinition:
+    """One account and region (or this machine). `type` is a key of the backends' registry, such as `process`."""
+
+    name: BackendName
+    type: str
+    options: Mapping[str, object] = field(default_factory=dict)

@@ -1,0 +1,164 @@
+"""What the core needs of the world: protocols at the seams, and the values that cross them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from broker.domain.ids import AgentId, AgentName, ControllerName, InstanceRef
+from broker.domain.instance import Instance, LaunchKey, Listing
+from broker.domain.offer import Offer
+from broker.domain.pool import Pool
+from broker.domain.reason import Reason
+from broker.domain.template import Template
+
+
+class Clock(Protocol):
+    """Time, injected everywhere."""
+
+    def now(self) -> datetime:
+        """The wall clock: aware UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back, for intervals."""
+        ...
+
+    async def sleep_until(self, when: float) -> None:
+        """Returns once `monotonic()` is at least `when`."""
+        ...
+
+
+class Nudge(Protocol):
+    """Asks for a look at an agent soon. Merges; never blocks; never fails."""
+
+    def agent(self, agent_id: AgentId) -> None:
+        """Something about this agent may have changed."""
+        ...
+
+    def placement(self) -> None:
+        """There may be agents to place, or room for them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchSpec:
+    """All that a backend needs to start one agent.
+
+    `url` is what the agent dials (the gateway's base URL for its controller, ending in a slash), `secret` what it shows
+    there: minted for this attempt. Neither the secret may appear in a log nor in a process's arguments.
+    """
+
+    key: LaunchKey
+    name: AgentName
+    controller: ControllerName
+    pool: Pool
+    template: Template
+    url: str
+    secret: str = field(repr=False)
+    websocket: bool = True
+
+
+class Backend(Protocol):
+    """Makes and unmakes instances in one account and region. Every method may be repeated safely.
+
+    Raises `BackendError`s only: `InsufficientCapacity`, `Throttled`, `BackendRejected` are sure that nothing was made;
+    `OutcomeUnknown` is not.
+    """
+
+    async def offers(self, pool: Pool, template: Template) -> Sequence[Offer]:
+        """What `pool` could hold now. Cheap: answers from what the backend already knows."""
+        ...
+
+    async def launch(self, spec: LaunchSpec) -> InstanceRef:
+        """Starts an instance. The same key again is the same instance, whatever happened in between."""
+        ...
+
+    async def locate(self, key: LaunchKey) -> InstanceRef | None:
+        """The instance of an attempt whose launch was never answered; None if the backend is sure there is none."""
+        ...
+
+    async def describe(self, refs: Sequence[InstanceRef]) -> Mapping[InstanceRef, Instance]:
+        """The instances that exist; one that is missing from the answer does not exist."""
+        ...
+
+    async def terminate(self, ref: InstanceRef) -> None:
+        """Begins the end of an instance. Success says nothing of when it is gone; one that is gone is a success."""
+        ...
+
+    async def list_owned(self) -> Listing:
+        """All instances that carry this broker's ownership, for the search for orphans."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of connections and files. Instances stay."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A live gateway connection of an agent. `cookie` tells a reconnect of the same agent from somebody else."""
+
+    id: str
+    agent_id: AgentId
+    controller: ControllerName
+    name: AgentName
+    attempt: int
+    protocol: str
+    peer: str
+    since: datetime
+    cookie: str = field(repr=False)
+
+
+class Sessions(Protocol):
+    """Who is connected, as the gateways told over the control link."""
+
+    def known(self) -> bool:
+        """Whether the gateway has told its live sessions since the link was last up; if not, absence means nothing."""
+        ...
+
+    def live(self, agent_id: AgentId) -> Session | None:
+        """The live session of an agent."""
+        ...
+
+    async def end(self, agent_id: AgentId, message: str) -> None:
+        """Closes the agent's session, if it has one; returns when the gateway has been told. Never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knock:
+    """An agent at the gateway's door. `cookie` is the one it shows, empty on a first connection."""
+
+    controller: ControllerName
+    name: str
+    secret: str = field(repr=False)
+    cookie: str = field(default="", repr=False)
+    protocol: str = "websocket"
+    peer: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """It may come in, as this agent; `secret` is the real one, for the controller only."""
+
+    agent_id: AgentId
+    attempt: int
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """It may not. `retry` tells an agent that should ask again later from one that never gets in."""
+
+    reason: Reason
+    message: str
+    retry: bool = False
+
+
+class Doorkeeper(Protocol):
+    """Decides who may come in. Fails closed: any error is a refusal to be retried."""
+
+    async def admit(self, knock: Knock) -> Admitted | Refused:
+        """Checks name, minted secret, attempt and phase; takes the same time for unknown names. Changes nothing."""
+        ...

@@ -1,0 +1,62 @@
+"""The catalogue of log events: a fixed name in the past tense, a level, and fields beside it.
+
+`info` is a transition, `warning` means we cope, `error` means that a person must look.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fact that the broker tells; emitted at the one place that decides it."""
+
+    name: str
+    level: str
+
+    def emit(self, **fields: object) -> None:
+        """Writes the event with its fields. Secrets never are fields."""
+        getattr(structlog.get_logger("agentbroker"), self.level)(self.name, **fields)
+
+
+def _info(name: str) -> Event:
+    return Event(name, "info")
+
+
+def _warning(name: str) -> Event:
+    return Event(name, "warning")
+
+
+def _error(name: str) -> Event:
+    return Event(name, "error")
+
+
+# broker
+BROKER_STARTED: Final = _info("broker_started")
+BROKER_STOPPED: Final = _info("broker_stopped")
+# agents
+AGENT_CHANGED_PHASE: Final = _info("agent_changed_phase")
+AGENT_REFUSED: Final = _warning("agent_refused")
+AGENT_STEP_FAILED: Final = _error("agent_step_failed")
+AGENT_TERMINATION_FAILED: Final = _warning("agent_termination_failed")
+LAUNCH_FAILED: Final = _warning("launch_failed")
+POOL_COOLED_DOWN: Final = _warning("pool_cooled_down")
+POOL_WARMED_UP: Final = _info("pool_warmed_up")
+POLL_FAILED: Final = _warning("poll_failed")
+ORPHAN_FOUND: Final = _warning("orphan_found")
+ORPHAN_ENDED: Final = _info("orphan_ended")
+# controllers
+CONTROLLER_CONNECTED: Final = _info("controller_connected")
+CONTROLLER_BOOTED: Final = _info("controller_booted")
+CONTROLLER_AWAY: Final = _warning("controller_away")
+CALL_FAILED: Final = _error("call_failed")
+# gateway
+GATEWAY_LINKED: Final = _info("gateway_linked")
+GATEWAY_UNLINKED: Final = _warning("gateway_unlinked")
+GATEWAY_STARTED: Final = _info("gateway_started")
+GATEWAY_STOPPED: Final = _info("gateway_stopped")
+SESSION_OPENED: Final = _info("session_opened")
+SESSION_CLOSED: Final = _info("session_closed")
+HANDSHAKE_REFUSED: Final = _warning("handshake_refused")
