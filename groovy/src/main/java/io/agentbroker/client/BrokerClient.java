@@ -1,0 +1,96 @@
+package io.agentbroker.client;
+
+import io.agentbroker.wire.v1.AgentsGrpc;
+import io.agentbroker.wire.v1.HandshakeRequest;
+import io.grpc.ManagedChannel;
+import io.grpc.StatusRuntimeException;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * One connection to a broker, in plain Java types: what scripts call instead of gRPC.
+ *
+ * <p>Messages are maps with the field names of {@code agents.proto}; enum values are their names, durations and ages
+ * are seconds ({@code double}), times are milliseconds since 1970. Keys that are missing in a request are left out of
+ * the message; replies hold every field. Any thread may call; every call ends within the deadline given at connect,
+ * and throws {@link BrokerException} when it fails. Nothing is repeated here: all calls are idempotent, the caller
+ * repeats.
+ */
+public final class BrokerClient implements AutoCloseable {
+    /** The version of this side, told to the broker. */
+    public static final String VERSION = "0.1.0";
+
+    private static final int API_VERSION = 1;
+
+    private final ManagedChannel channel;
+    private final AgentsGrpc.AgentsBlockingStub stub;
+    private final long deadlineMs;
+
+    private BrokerClient(ManagedChannel channel, TokenFile token, long deadlineMs) {
+        this.channel = channel;
+        this.stub = AgentsGrpc.newBlockingStub(channel).withCallCredentials(token);
+        this.deadlineMs = deadlineMs;
+    }
+
+    /**
+     * Prepares a connection; nothing is sent before the first call.
+     *
+     * @param target HOST:PORT
+     * @param tls whether to use TLS; plaintext is refused unless HOST is a loopback address
+     * @param caFile path of a PEM file with the authorities to trust; null or empty for those of the JVM
+     * @param tokenFile path of the file with the bearer token, read again for each call, so a new token needs no restart
+     * @param deadlineMs how long a call may take
+     */
+    public static BrokerClient connect(String target, boolean tls, String caFile, String tokenFile, long deadlineMs) {
+        Target where = Target.parse(target);
+        ManagedChannel channel = tls ? where.secure(caFile) : where.plaintext();
+        return new BrokerClient(channel, new TokenFile(tokenFile), deadlineMs);
+    }
+
+    /** Returns broker_version, controller, gateway_url, sync_interval (seconds), policies_revision and policies. */
+    public Map<String, Object> handshake(String controllerVersion, String controllerUrl, String bootId) {
+        HandshakeRequest request = HandshakeRequest.newBuilder()
+                .setApiVersion(API_VERSION)
+                .setClientVersion(VERSION)
+                .setControllerVersion(controllerVersion)
+                .setControllerUrl(controllerUrl == null ? "" : controllerUrl)
+                .setBootId(bootId)
+                .build();
+        return call(() -> Replies.handshake(timed().handshake(request)));
+    }
+
+    /** Asks for agents (name, policy, secret, label_expression, job, build_url, cause, queued_at): one answer each. */
+    public List<Map<String, Object>> requestAgents(String bootId, List<Map<String, Object>> agents) {
+        return call(() -> Replies.answers(timed().requestAgents(Requests.agents(bootId, agents))));
+    }
+
+    /** Ends agents (name, cause, message, uses); returns the names that the broker does not know. */
+    public List<String> releaseAgents(String bootId, List<Map<String, Object>> agents) {
+        return call(() -> List.copyOf(timed().releaseAgents(Requests.releases(bootId, agents)).getUnknownList()));
+    }
+
+    /** Tells nodes, queue and pending names; returns agents, unknown, remove, wanted and policies_revision. */
+    public Map<String, Object> syncNodes(
+            String bootId, List<Map<String, Object>> nodes, List<Map<String, Object>> queue, List<String> pending) {
+        return call(() -> Replies.sync(timed().syncNodes(Requests.sync(bootId, nodes, queue, pending))));
+    }
+
+    /** Ends the connection; calls that still run fail. */
+    @Override
+    public void close() {
+        channel.shutdownNow();
+    }
+
+    private AgentsGrpc.AgentsBlockingStub timed() {
+        return stub.withDeadlineAfter(deadlineMs, TimeUnit.MILLISECONDS);
+    }
+
+    private <T> T call(java.util.function.Supplier<T> rpc) {
+        try {
+            return rpc.get();
+        } catch (StatusRuntimeException error) {
+            throw BrokerException.from(error);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+package io.agentbroker.client;
+
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+
+/** A call that failed: the gRPC status by name, and one line for people. */
+public final class BrokerException extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    private final String code;
+
+    private BrokerException(String code, String message, Throwable cause) {
+        super(message, cause);
+        this.code = code;
+    }
+
+    /** The name of the gRPC status, such as UNAVAILABLE or UNAUTHENTICATED. */
+    public String getCode() {
+        return code;
+    }
+
+    /** Whether the same call may succeed later without anybody changing it. */
+    public boolean isTemporary() {
+        return switch (code) {
+            case "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "ABORTED", "UNKNOWN", "INTERNAL" -> true;
+            default -> false;
+        };
+    }
+
+    static BrokerException from(StatusRuntimeException error) {
+        Status status = error.getStatus();
+        return new BrokerException(status.getCode().name(), words(status), error);
+    }
+
+    private static String words(Status status) {
+        return switch (status.getCode()) {
+            case UNAVAILABLE -> innermost(status);
+            case DEADLINE_EXCEEDED -> "no answer in time";
+            default -> status.getDescription() == null ? status.getCode().name() : status.getDescription();
+        };
+    }
+
+    private static String innermost(Status status) {
+        Throwable cause = status.getCause();
+        while (cause != null && cause.getCause() != null && cause.getCause() != cause) {
+            cause = cause.getCause();
+        }
+        String text = cause == null ? status.getDescription() : cause.getMessage();
+        return text == null || text.isBlank() ? "unavailable" : text.lines().findFirst().orElse("unavailable");
+    }
+}

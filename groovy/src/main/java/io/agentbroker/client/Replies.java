@@ -1,0 +1,98 @@
+package io.agentbroker.client;
+
+import com.google.protobuf.Duration;
+import com.google.protobuf.Timestamp;
+import io.agentbroker.wire.v1.AgentState;
+import io.agentbroker.wire.v1.HandshakeReply;
+import io.agentbroker.wire.v1.Policy;
+import io.agentbroker.wire.v1.RequestAgentsReply;
+import io.agentbroker.wire.v1.Retention;
+import io.agentbroker.wire.v1.SyncNodesReply;
+import java.util.List;
+import java.util.Map;
+
+/** Maps made of messages. */
+final class Replies {
+    private Replies() {}
+
+    static Map<String, Object> handshake(HandshakeReply reply) {
+        return Map.of(
+                "api_version", reply.getApiVersion(),
+                "broker_version", reply.getBrokerVersion(),
+                "controller", reply.getController(),
+                "policies_revision", reply.getPolicies().getRevision(),
+                "policies", reply.getPolicies().getPoliciesList().stream().map(Replies::policy).toList(),
+                "sync_interval", seconds(reply.getSyncInterval()),
+                "gateway_url", reply.getGatewayUrl());
+    }
+
+    static List<Map<String, Object>> answers(RequestAgentsReply reply) {
+        return reply.getAnswersList().stream()
+                .map(answer -> Map.<String, Object>of(
+                        "name", answer.getName(),
+                        "accepted", answer.getAccepted(),
+                        "reason", answer.getReason(),
+                        "message", answer.getMessage()))
+                .toList();
+    }
+
+    static Map<String, Object> sync(SyncNodesReply reply) {
+        return Map.of(
+                "agents", reply.getAgentsList().stream().map(Replies::agent).toList(),
+                "unknown", List.copyOf(reply.getUnknownList()),
+                "remove", reply.getRemoveList().stream()
+                        .map(node -> Map.<String, Object>of(
+                                "name", node.getName(), "reason", node.getReason(), "message", node.getMessage()))
+                        .toList(),
+                "wanted", reply.getWantedList().stream()
+                        .map(wanted -> Map.<String, Object>of(
+                                "policy", wanted.getPolicy(),
+                                "count", (long) wanted.getCount(),
+                                "cause", wanted.getCause().name().replace("CAUSE_", ""),
+                                "launch_id", wanted.getLaunchId()))
+                        .toList(),
+                "policies_revision", reply.getPoliciesRevision());
+    }
+
+    private static Map<String, Object> policy(Policy policy) {
+        return Map.of(
+                "name", policy.getName(),
+                "labels", List.copyOf(policy.getLabelsList()),
+                "accept_unlabelled", policy.getAcceptUnlabelled(),
+                "priority", (long) policy.getPriority(),
+                "name_prefix", policy.getNamePrefix(),
+                "executors", (long) policy.getExecutors(),
+                "remote_fs", policy.getRemoteFs(),
+                "retention", retention(policy.getRetention()));
+    }
+
+    private static Map<String, Object> agent(AgentState agent) {
+        return Map.ofEntries(
+                Map.entry("name", agent.getName()),
+                Map.entry("policy", agent.getPolicy()),
+                Map.entry("phase", agent.getPhase()),
+                Map.entry("takes_builds", agent.getTakesBuilds()),
+                Map.entry("uses", (long) agent.getUses()),
+                Map.entry("why", agent.getWhy()),
+                Map.entry("labels", List.copyOf(agent.getLabelsList())),
+                Map.entry("executors", (long) agent.getExecutors()),
+                Map.entry("remote_fs", agent.getRemoteFs()),
+                Map.entry("retention", retention(agent.getRetention())),
+                Map.entry("requested_at", milliseconds(agent.getRequestedAt())));
+    }
+
+    private static Map<String, Object> retention(Retention retention) {
+        return Map.of(
+                "max_uses", (long) retention.getMaxUses(),
+                "idle_timeout", seconds(retention.getIdleTimeout()),
+                "max_lifetime", seconds(retention.getMaxLifetime()));
+    }
+
+    private static double seconds(Duration duration) {
+        return duration.getSeconds() + duration.getNanos() / 1e9;
+    }
+
+    private static long milliseconds(Timestamp time) {
+        return time.getSeconds() * 1000L + time.getNanos() / 1_000_000L;
+    }
+}
