@@ -1,0 +1,124 @@
+"""What the loader hands to the rest of the broker: one immutable value, all defaults filled in."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from broker.domain.definitions import Definitions
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["console", "json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen: a host name or IP address, and a port; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """`host:port`, with brackets around an IPv6 address."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether it listens on every address of the machine."""
+        return self.host in {"0.0.0.0", "::"}
+
+    def overlaps(self, other: "Address") -> bool:
+        """Whether the two cannot be listened on at once."""
+        if self.port == 0 or self.port != other.port:
+            return False
+        return self.host == other.host or self.is_wildcard or other.is_wildcard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """PEM files of a listener. `client_ca_file` asks clients for a certificate; `ca_file` is what agents are to trust."""
+
+    cert_file: Path
+    key_file: Path
+    client_ca_file: Path | None = None
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """An address, with TLS or without."""
+
+    listen: Address
+    tls: TlsFiles | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """How much is logged, and for whom."""
+
+    level: LogLevel = "info"
+    format: LogFormat = "console"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """The control plane: what people, Jenkins and Prometheus talk to, and where it keeps its state."""
+
+    http: Listener
+    grpc: Listener
+    public_url: str
+    """Where people find the status page; without a slash at its end."""
+    state_dir: Path
+    keys_dir: Path
+    shutdown_grace: timedelta
+    log: LogSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """The gateway: where agents connect.
+
+    `advertise` is what agents are given, such as `wss://agents.example.com`, without a slash at its end; it ends in
+    `:0` when `websocket` listens on port 0: who binds puts in the real port. `control` is `unix:PATH` or
+    `tls://HOST:PORT`. `http` is the gateway's own health and metrics address as a unit of its own.
+    """
+
+    websocket: Address
+    advertise: str
+    tls: TlsFiles | None
+    control: str
+    http: Address | None
+    processes: int
+    ping_interval: timedelta
+    ping_timeout: timedelta
+    drain_timeout: timedelta
+
+    @property
+    def agent_url(self) -> str:
+        """`advertise` as the http or https URL that `agent.jar -url` takes; without a slash at its end."""
+        return "http" + self.advertise.removeprefix("http").removeprefix("ws")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A config that may be used.
+
+    `warnings` is the printed text of everything that is worth a look, empty if there is nothing. `effective` is the
+    content with inheritance resolved, secrets masked, in plain values.
+    """
+
+    server: ServerSettings
+    gateway: GatewaySettings
+    definitions: Definitions
+    warnings: str = ""
+    effective: Mapping[str, object] = field(default_factory=dict, repr=False)
