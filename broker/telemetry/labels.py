@@ -1,0 +1,138 @@
+"""Which values a metric's label may have: names from the config, or a value of a closed list; all else is `other`.
+
+The lists of reasons at the end are those whose series exist from the start at 0, so that `rate` and alerts see the
+first failure; any other reason gets its series when it first occurs.
+"""
+
+from typing import Final
+
+from broker.domain.definitions import Definitions
+from broker.domain.reason import Reason
+from broker.errors import BackendError, InsufficientCapacity, OutcomeUnknown, Throttled
+
+OTHER: Final = "other"
+
+METHODS: Final = frozenset({"Handshake", "RequestAgents", "ReleaseAgents", "SyncNodes", "Check", "Watch"})
+"""Of `agents.proto`, and of gRPC's health service."""
+CODES: Final = frozenset(
+    {
+        "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+        "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+        "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+    },
+)  # fmt: skip
+"""The names of gRPC's status codes (grpc.github.io/grpc/core/md_doc_statuscodes.html)."""
+LAUNCH_OUTCOMES: Final = frozenset({"succeeded", "failed", "unknown"})
+"""`unknown`: the call may have been carried out."""
+OPERATIONS: Final = frozenset({"offers", "launch", "locate", "describe", "terminate", "list_owned"})
+"""The calls of `broker.ports.Backend`."""
+BACKEND_CODES: Final = frozenset(
+    {"ok", "throttled", "denied", "unauthenticated", "capacity", "invalid", "timeout", "error"},
+)
+PROTOCOLS: Final = frozenset({"websocket", "jnlp4"})
+HANDSHAKE_OUTCOMES: Final = frozenset({"succeeded", "failed"})
+DISCONNECT_REASONS: Final = frozenset({"agent", "controller", "ping_timeout", "shutdown", "error"})
+REASONS: Final = frozenset(Reason)
+
+REJECTIONS: Final = (
+    Reason.POOL_AT_LIMIT,
+    Reason.POLICY_AT_LIMIT,
+    Reason.CONTROLLER_AT_LIMIT,
+    Reason.BROKER_AT_LIMIT,
+    Reason.POOL_COOLING_DOWN,
+    Reason.INSUFFICIENT_CAPACITY,
+)
+LAUNCH_FAILURES: Final = (
+    Reason.INSUFFICIENT_CAPACITY,
+    Reason.THROTTLED,
+    Reason.QUOTA_EXCEEDED,
+    Reason.ACCESS_DENIED,
+    Reason.CREDENTIALS_INVALID,
+    Reason.INVALID_TEMPLATE,
+    Reason.BACKEND_ERROR,
+)
+START_FAILURES: Final = (
+    *LAUNCH_FAILURES,
+    Reason.QUEUE_TIMEOUT,
+    Reason.LAUNCH_TIMEOUT,
+    Reason.BOOT_TIMEOUT,
+    Reason.CONNECT_TIMEOUT,
+    Reason.CONTAINER_EXITED,
+    Reason.IMAGE_PULL_FAILED,
+    Reason.INSTANCE_VANISHED,
+    Reason.HANDSHAKE_REJECTED,
+    Reason.CONTROLLER_UNREACHABLE,
+)
+ENDS: Final = (
+    Reason.COMPLETED,
+    Reason.IDLE_TIMEOUT,
+    Reason.MAX_LIFETIME,
+    Reason.CANCELLED,
+    Reason.SUPERSEDED,
+    Reason.AGENT_LOST,
+    Reason.RECONNECT_TIMEOUT,
+    Reason.DRAIN_TIMEOUT,
+    Reason.INSTANCE_VANISHED,
+    Reason.SPOT_INTERRUPTED,
+)
+
+_CODE_BY_REASON: Final = {
+    Reason.ACCESS_DENIED: "denied",
+    Reason.CREDENTIALS_INVALID: "unauthenticated",
+    Reason.INVALID_TEMPLATE: "invalid",
+    Reason.INVALID_REQUEST: "invalid",
+}
+
+
+def backend_code(error: BackendError | None) -> str:
+    """The `code` of `backend_requests_total` for the end of a call; None is a success."""
+    match error:
+        case None:
+            return "ok"
+        case Throttled():
+            return "throttled"
+        case InsufficientCapacity():
+            return "capacity"
+        case OutcomeUnknown():
+            return "timeout"
+        case _:
+            return _CODE_BY_REASON.get(error.reason, "error")
+
+
+def one_of(allowed: frozenset[str], value: str) -> str:
+    """The value if the closed list has it; an empty one stands for "does not apply" and stays."""
+    return value if not value or value in allowed else OTHER
+
+
+class ConfiguredNames:
+    """The names that the config has had since the start; one that a reload removed stays good for its last agents."""
+
+    def __init__(self) -> None:
+        """Knows no name yet."""
+        self._controllers: frozenset[str] = frozenset()
+        self._policies: frozenset[str] = frozenset()
+        self._pools: frozenset[str] = frozenset()
+        self._backends: frozenset[str] = frozenset()
+
+    def learn(self, definitions: Definitions) -> None:
+        """Adds all names of a config."""
+        self._controllers |= definitions.controllers.keys()
+        self._policies |= definitions.policies.keys()
+        self._pools |= definitions.pools.keys()
+        self._backends |= definitions.backends.keys()
+
+    def controller(self, name: str) -> str:
+        """The name if it is a controller's; without one (nobody could tell who called) it is `other` too."""
+        return name if name in self._controllers else OTHER
+
+    def policy(self, name: str) -> str:
+        """The name if it is a policy's."""
+        return one_of(self._policies, name)
+
+    def pool(self, name: str | None) -> str:
+        """The name if it is a pool's; empty for an agent that has none."""
+        return one_of(self._pools, name or "")
+
+    def backend(self, name: str) -> str:
+        """The name if it is a backend's."""
+        return one_of(self._backends, name)

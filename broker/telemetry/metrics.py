@@ -1,0 +1,306 @@
+"""Every metric of the broker: name, help, labels and buckets here, and the facts that change them.
+
+Methods are named after facts; none of them fails or blocks. No label ever holds the name of an agent, a job or a build
+(an exemplar does). Names, units and buckets are promises to those who wrote alerts: they only grow.
+"""
+
+import platform
+from collections import Counter as Counts
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from importlib import metadata
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics import disable_created_metrics
+from prometheus_client.registry import Collector
+
+from broker.domain.agent import Agent
+from broker.domain.definitions import Definitions
+from broker.domain.lifecycle import LIVE, STARTING, Outcome, Phase
+from broker.domain.placement import Placement, Rejection
+from broker.domain.reason import Reason
+from broker.ports import Clock
+from broker.telemetry import labels
+from broker.telemetry.labels import ConfiguredNames, one_of
+from broker.telemetry.readings import AgentCount, GatewayCounts, PoolState, Readings
+
+CONTACT_LASTS: Final = timedelta(seconds=60)
+"""How long after its last good call a controller counts as up."""
+_START_S: Final = (1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 900)
+_RPC_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+_BACKEND_S: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_LAG_S: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
+_WRITE_S: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1)
+
+
+class _Declare:
+    """Makes metrics with the product's prefix in one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def counter(self, name: str, text: str, *names: str) -> Counter:
+        return Counter(f"agentbroker_{name}", text, names, registry=self._registry)
+
+    def gauge(self, name: str, text: str, *names: str) -> Gauge:
+        return Gauge(f"agentbroker_{name}", text, names, registry=self._registry)
+
+    def histogram(self, name: str, text: str, buckets: Sequence[float], *names: str) -> Histogram:
+        return Histogram(f"agentbroker_{name}", text, names, buckets=buckets, registry=self._registry)
+
+
+class _Process:
+    """The broker itself, and the controllers that call it."""
+
+    def __init__(self, declare: _Declare) -> None:
+        count, gauge, time = declare.counter, declare.gauge, declare.histogram
+        self.build = gauge("build_info", "Always 1; labels say what is running.", "version", "revision", "python")
+        self.lag = time("event_loop_lag_seconds", "How late a timer of the event loop fired.", _LAG_S)
+        self.write = time("state_write_duration_seconds", "Time to commit a change of state to disk.", _WRITE_S)
+        text = "1 if the controller called successfully in the last 60 s."
+        self.up = gauge("controller_up", text, "controller")
+        text = "Time of the last successful RPC from the controller; 0 before the first."
+        self.contact = gauge("controller_last_contact_timestamp_seconds", text, "controller")
+        text = "gRPC calls from controllers; code is the gRPC status."
+        self.rpcs = count("rpc_requests_total", text, "controller", "method", "code")
+        self.rpc_time = time("rpc_request_duration_seconds", "Time to answer a gRPC call.", _RPC_S, "method")
+
+
+class _Agents:
+    """Requests, starts and ends of agents."""
+
+    def __init__(self, declare: _Declare) -> None:
+        count, gauge, time = declare.counter, declare.gauge, declare.histogram
+        who, where = ("controller", "policy"), ("controller", "policy", "pool")
+        self.requested = count("agents_requested_total", "Agents that Jenkins asked for.", *who)
+        text = "Requests answered, once each: first online, or ended without ever having been."
+        self.finished = count("agents_finished_total", text, *who, "outcome", "reason")
+        text = "Agents that ended after they had been online, by why."
+        self.terminated = count("agents_terminated_total", text, "pool", "reason")
+        text = "Age of the oldest request without an agent; 0 if none."
+        self.oldest = gauge("oldest_waiting_agent_age_seconds", text, *who)
+        text = "From Jenkins' request to the agent online. The service level."
+        self.startup = time("startup_duration_seconds", text, _START_S, *where)
+        text = "Time spent in one phase of a start."
+        self.phase = time("phase_duration_seconds", text, _START_S, "pool", "phase")
+        text = "Agents now in a phase of the lifecycle (pool is empty before placement)."
+        self.now = gauge("agents", text, *where, "phase")
+        text = "Online agents that run a build, as Jenkins reports it."
+        self.busy = gauge("busy_agents", text, *where)
+
+
+class _Capacity:
+    """Placement, pools and the calls of backends."""
+
+    def __init__(self, declare: _Declare) -> None:
+        count, gauge, time = declare.counter, declare.gauge, declare.histogram
+        text = "Pools looked at by placement; decision is chosen or rejected."
+        self.placements = count("placements_total", text, "policy", "pool", "decision", "reason")
+        text = "Launches asked of a backend; outcome is succeeded, failed or unknown."
+        self.launches = count("launch_attempts_total", text, "pool", "outcome", "reason")
+        text = "1 for the state that the pool is in: ready, paused, cooldown, draining."
+        self.state = gauge("pool_state", text, "pool", "state")
+        self.limit = gauge("pool_agents_limit", "limits.agents of the pool; 0 is unlimited.", "pool")
+        text = "Calls of a backend; code is ok or which kind of error."
+        self.calls = count("backend_requests_total", text, "backend", "operation", "code")
+        text = "Time of a call of a backend."
+        self.call_time = time("backend_request_duration_seconds", text, _BACKEND_S, "backend", "operation")
+
+
+class _GatewayCollector(Collector):
+    """Shows what the gateways counted; nothing until they were heard, the last known while they are not."""
+
+    def __init__(self) -> None:
+        self.counts: GatewayCounts | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        if (now := self.counts) is None:
+            return
+        end, why = (labels.HANDSHAKE_OUTCOMES, labels.REASONS), labels.DISCONNECT_REASONS
+        text = "Agent connections now open: websocket or jnlp4."
+        yield _shown(GaugeMetricFamily("agentbroker_gateway_connections", text, labels=["protocol"]), now.connections)
+        text, names = "Handshakes with agents.", ["protocol", "outcome", "reason"]
+        yield _shown(CounterMetricFamily("agentbroker_gateway_handshakes", text, labels=names), now.handshakes, *end)
+        text, names = "Connections that ended, by who or what ended them.", ["protocol", "reason"]
+        yield _shown(CounterMetricFamily("agentbroker_gateway_disconnects", text, labels=names), now.disconnects, why)
+        name, text = "agentbroker_gateway_received_bytes", "Bytes from agents."
+        yield _shown(CounterMetricFamily(name, text, labels=["protocol"]), now.received_bytes)
+        name, text = "agentbroker_gateway_sent_bytes", "Bytes to agents."
+        yield _shown(CounterMetricFamily(name, text, labels=["protocol"]), now.sent_bytes)
+
+
+def _shown(
+    family: GaugeMetricFamily | CounterMetricFamily, numbers: Mapping[Any, int], *closed: frozenset[str]
+) -> Metric:
+    """The numbers as samples. A key is a protocol, or begins with one; `closed` bounds what follows it."""
+    sums: Counts[tuple[str, ...]] = Counts()
+    for key, number in numbers.items():
+        values = (key,) if isinstance(key, str) else key
+        sums[tuple(map(one_of, (labels.PROTOCOLS, *closed), values))] += number
+    for bounded, number in sums.items():
+        family.add_metric(bounded, number)
+    return family
+
+
+class Metrics:
+    """All counts and times of one broker, in a registry of its own."""
+
+    def __init__(self, clock: Clock, *, revision: str = "") -> None:
+        """Begins at nothing; `define` makes the series. `revision` is the commit that runs, where it is known."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each counter, which nobody asks for
+        self.registry = CollectorRegistry()
+        self._clock = clock
+        self._known = ConfiguredNames()
+        declare = _Declare(self.registry)
+        self._process, self._agents, self._capacity = _Process(declare), _Agents(declare), _Capacity(declare)
+        self._gateway = _GatewayCollector()
+        self.registry.register(self._gateway)
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        version = metadata.version("jenkins-agentbroker")
+        self._process.build.labels(version, revision, platform.python_version()).set(1)
+        self._zero_agents: set[tuple[str, str, str, str]] = set()
+        self._contacts: dict[str, datetime] = {}
+
+    def define(self, definitions: Definitions) -> None:
+        """Makes the series of every configured controller, policy and pool; repeat it after a reload."""
+        self._known.learn(definitions)
+        for pool in definitions.pools.values():
+            self._define_pool(pool.name)
+            self._capacity.limit.labels(pool.name).set(pool.limits.agents or 0)
+        for name in definitions.controllers:
+            self._process.contact.labels(name)
+            self._process.up.labels(name)
+            for policy in definitions.policies_of(name):
+                self._define_requests(name, policy.name, [choice.pool for choice in policy.pools])
+        for policy in definitions.policies.values():
+            for choice in policy.pools:
+                self._capacity.placements.labels(policy.name, choice.pool, "chosen", "")
+                for reason in labels.REJECTIONS:
+                    self._capacity.placements.labels(policy.name, choice.pool, "rejected", reason)
+
+    def _define_pool(self, pool: str) -> None:
+        for phase in STARTING:
+            self._agents.phase.labels(pool, phase)
+        for reason in labels.ENDS:
+            self._agents.terminated.labels(pool, reason)
+        for reason in labels.LAUNCH_FAILURES:
+            self._capacity.launches.labels(pool, "failed", reason)
+        self._capacity.launches.labels(pool, "succeeded", "")
+        for state in PoolState:
+            self._capacity.state.labels(pool, state).set(state is PoolState.READY)
+
+    def _define_requests(self, controller: str, policy: str, pools: Sequence[str]) -> None:
+        self._agents.requested.labels(controller, policy)
+        self._agents.finished.labels(controller, policy, Outcome.SUCCEEDED, Reason.ONLINE)
+        self._agents.finished.labels(controller, policy, Outcome.CANCELLED, Reason.CANCELLED)
+        for reason in labels.START_FAILURES:
+            self._agents.finished.labels(controller, policy, Outcome.FAILED, reason)
+        self._zero_agents.add((controller, policy, "", Phase.REQUESTED))
+        for pool in pools:
+            self._agents.startup.labels(controller, policy, pool)
+            self._zero_agents |= {(controller, policy, pool, phase) for phase in LIVE - {Phase.REQUESTED}}
+
+    def agent_requested(self, controller: str, policy: str) -> None:
+        """Jenkins asked for an agent of a new name; a repeat of the call is none."""
+        self._agents.requested.labels(self._known.controller(controller), self._known.policy(policy)).inc()
+
+    def agent_changed_phase(self, before: Agent, after: Agent, now: datetime) -> None:
+        """The store saved a change of an agent's row at `now`; one that keeps the phase counts too, if now online."""
+        who = (self._known.controller(after.controller), self._known.policy(after.policy))
+        pool = self._known.pool(after.pool)
+        if before.phase is not after.phase and before.phase in STARTING:
+            self._agents.phase.labels(pool, before.phase).observe((now - before.phase_since).total_seconds())
+        if after.online_at is not None and before.online_at is None:
+            self._agents.finished.labels(*who, Outcome.SUCCEEDED, Reason.ONLINE).inc()
+            seconds = (after.online_at - after.requested_at).total_seconds()
+            self._agents.startup.labels(*who, pool).observe(seconds, exemplar={"agent": after.name})
+        if after.phase is Phase.GONE and before.phase is not Phase.GONE:
+            reason = after.why or labels.OTHER
+            if after.was_online:
+                self._agents.terminated.labels(pool, reason).inc()
+            else:
+                self._agents.finished.labels(*who, after.outcome or Outcome.FAILED, reason).inc()
+
+    def placement_decided(self, policy: str, decision: Placement | Sequence[Rejection]) -> None:
+        """Placement chose an offer, or found none: then all that it has is the rejections."""
+        policy = self._known.policy(policy)
+        rejections: Sequence[Rejection]
+        if isinstance(decision, Placement):
+            rejections = decision.rejections
+            self._capacity.placements.labels(policy, self._known.pool(decision.offer.pool), "chosen", "").inc()
+        else:
+            rejections = decision
+        for one in rejections:
+            self._capacity.placements.labels(policy, self._known.pool(one.pool), "rejected", one.reason).inc()
+
+    def launch_finished(self, pool: str, outcome: str, reason: Reason | None = None) -> None:
+        """A backend answered a launch: `succeeded`, `failed` (nothing was made) or `unknown` (it may have been)."""
+        outcome = one_of(labels.LAUNCH_OUTCOMES, outcome)
+        self._capacity.launches.labels(self._known.pool(pool), outcome, reason or "").inc()
+
+    def backend_called(self, backend: str, operation: str, code: str, seconds: float) -> None:
+        """A call of a backend ended; `code` comes from `labels.backend_code`."""
+        backend, operation = self._known.backend(backend), one_of(labels.OPERATIONS, operation)
+        self._capacity.calls.labels(backend, operation, one_of(labels.BACKEND_CODES, code)).inc()
+        self._capacity.call_time.labels(backend, operation).observe(seconds)
+
+    def rpc_finished(self, controller: str, method: str, code: str, seconds: float) -> None:
+        """A call of a controller was answered. `controller` is empty where the token named none."""
+        method, code = one_of(labels.METHODS, method), one_of(labels.CODES, code)
+        self._process.rpcs.labels(self._known.controller(controller), method, code).inc()
+        self._process.rpc_time.labels(method).observe(seconds)
+        if code == "OK" and self._known.controller(controller) == controller:
+            self._contacts[controller] = self._clock.now()
+
+    def state_written(self, seconds: float) -> None:
+        """A transaction was committed."""
+        self._process.write.observe(seconds)
+
+    def event_loop_was_late(self, seconds: float) -> None:
+        """A timer of the event loop fired so much after its time."""
+        self._process.lag.observe(max(0.0, seconds))
+
+    def read(self, readings: Readings) -> None:
+        """Takes over what the running broker counts now; called before each exposition."""
+        self._gateway.counts = readings.gateway or self._gateway.counts
+        self.set_agents(readings.agents)
+        for pool, now in readings.pools.items():
+            for state in PoolState:
+                self._capacity.state.labels(self._known.pool(pool), state).set(state is now)
+
+    def set_agents(self, rows: Iterable[AgentCount]) -> None:
+        """Sets the gauges of agents; what no row names is 0."""
+        agents: Counts[tuple[str, ...]] = Counts(dict.fromkeys(self._zero_agents, 0))
+        busy: Counts[tuple[str, ...]] = Counts({key[:3]: 0 for key in self._zero_agents if key[2]})
+        oldest = {key[:2]: 0.0 for key in self._zero_agents}
+        now = self._clock.now()
+        for row in rows:
+            who = (self._known.controller(row.controller), self._known.policy(row.policy))
+            pool = "" if row.phase is Phase.REQUESTED else self._known.pool(row.pool)
+            agents[*who, pool, row.phase] += row.agents
+            if row.busy:
+                busy[*who, pool] += row.busy
+            age = (now - row.waiting_since).total_seconds() if row.waiting_since else 0.0
+            oldest[who] = max(age, oldest.get(who, 0.0))
+        _set_all(self._agents.now, agents)
+        _set_all(self._agents.busy, busy)
+        _set_all(self._agents.oldest, oldest)
+
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """All metrics and their content type: OpenMetrics, with exemplars, if the Accept header asks for it."""
+        now = self._clock.now()
+        for controller, contact in self._contacts.items():
+            self._process.contact.labels(controller).set(contact.timestamp())
+            self._process.up.labels(controller).set(now - contact < CONTACT_LASTS)
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+
+def _set_all(gauge: Gauge, values: Mapping[Any, float]) -> None:
+    gauge.clear()
+    for key, value in values.items():
+        gauge.labels(*key).set(value)
