@@ -1,0 +1,87 @@
+"""The broker's own key: mints what agents show at the gateway, seals the real secrets at rest (design D4)."""
+
+import hashlib
+import hmac
+import os
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from broker.domain.ids import AgentId
+from broker.errors import StoreUnavailable
+
+_NONCE_BYTES: Final = 12
+_KEY_BYTES: Final = 32
+
+
+class Keyring:
+    """Derives one key a purpose from the broker key. Nothing minted is ever stored."""
+
+    def __init__(self, broker_key: bytes) -> None:
+        """Takes 32 random bytes."""
+        self._mint_key = _derive(broker_key, b"agentbroker mint v1")
+        self._seal = AESGCM(_derive(broker_key, b"agentbroker seal v1"))
+
+    def mint(self, agent_id: AgentId, attempt: int) -> str:
+        """The secret of one attempt of one agent: 64 lower-case hex digits, the same at every call."""
+        return hmac.new(self._mint_key, f"{agent_id}:{attempt}".encode(), hashlib.sha256).hexdigest()
+
+    def seal(self, secret: str) -> bytes:
+        """Encrypts a real secret for the store."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._seal.encrypt(nonce, secret.encode(), None)
+
+    def unseal(self, sealed: bytes) -> str:
+        """Decrypts what `seal` made; a `StoreUnavailable` says that the database belongs to another key."""
+        try:
+            return self._seal.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None).decode()
+        except InvalidTag as error:
+            raise StoreUnavailable(
+                "a secret in the database was sealed with another broker key: restore the keys_dir that belongs to it",
+            ) from error
+
+
+def open_keyring(keys_dir: Path) -> Keyring:
+    """Reads `broker.key` of `keys_dir`, or makes it when there is none yet (only by a first, single broker).
+
+    Raises `StoreUnavailable`, naming the file and the fix, when it cannot be read, is too short or others may read it.
+    """
+    path = keys_dir / "broker.key"
+    try:
+        keys_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            _write_new_key(path)
+        mode = path.stat().st_mode & 0o777
+        key = path.read_bytes()
+    except OSError as error:
+        raise StoreUnavailable(
+            f"{path}: {error.strerror or error}; the broker must be able to read its keys_dir"
+        ) from error
+    if mode & 0o077:
+        raise StoreUnavailable(f"{path}: others may read it (mode {mode:04o}); run: chmod 600 {path}")
+    if len(key) != _KEY_BYTES:
+        raise StoreUnavailable(f"{path}: holds {len(key)} bytes, not {_KEY_BYTES}; restore it from where it was made")
+    return Keyring(key)
+
+
+def _write_new_key(path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(os.urandom(_KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)  # fails if another broker was first; its key then stands
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
+
+
+def _derive(key: bytes, purpose: bytes) -> bytes:
+    return HKDF(algorithm=hashes.SHA256(), length=_KEY_BYTES, salt=None, info=purpose).derive(key)

@@ -1,0 +1,214 @@
+"""Agents as rows: accept, read, compare-and-set. Every change has its history event in the same transaction."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, ColumnElement, Row, and_, case, insert, or_, select, type_coerce, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broker.domain.agent import Agent
+from broker.domain.ids import AgentId, AgentName, ControllerName, InstanceRef, LaunchToken
+from broker.domain.lifecycle import Goal, Outcome, Phase, may_follow
+from broker.domain.reason import Reason
+from broker.errors import Conflict, NotFound
+from broker.placement.usage import PENDING_SCOPES
+from broker.store import cooldowns, limits
+from broker.store.engine import Database
+from broker.store.schema import Moment, agents, history
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What Jenkins said of an agent: whether it runs a build, and how many it has begun."""
+
+    agent_id: AgentId
+    busy: bool
+    uses: int
+
+
+class Agents:
+    """The agents of one database. Rows that are gone stay for their history."""
+
+    def __init__(self, database: Database) -> None:
+        """Keeps nothing in memory."""
+        self._database = database
+
+    async def accept(self, asked: Sequence[Agent]) -> list[Agent]:
+        """Inserts agents, all or none; one whose (controller, name) is known already is returned as it stands."""
+
+        async def work(connection: AsyncConnection) -> list[Agent]:
+            known = await _by_names(connection, asked)
+            fresh = {(a.controller, a.name): a for a in asked if (a.controller, a.name) not in known}
+            if fresh:
+                await connection.execute(insert(agents), [asdict(agent) for agent in fresh.values()])
+                await connection.execute(
+                    insert(history), [event_row(a, "requested", a.requested_at) for a in fresh.values()]
+                )
+            known |= fresh
+            return [known[a.controller, a.name] for a in asked]
+
+        return await self._database.transaction(work)
+
+    async def get(self, agent_id: AgentId) -> Agent:
+        """One agent; `NotFound` if there is none."""
+        found = await self._select(agents.c.id == agent_id)
+        if not found:
+            raise NotFound(f"no agent {agent_id}")
+        return found[0]
+
+    async def by_name(self, controller: ControllerName, name: AgentName) -> Agent | None:
+        """The agent of that name, alive or gone."""
+        found = await self._select(agents.c.controller == controller, agents.c.name == name)
+        return found[0] if found else None
+
+    async def by_names(self, controller: ControllerName, names: Iterable[AgentName]) -> dict[AgentName, Agent]:
+        """The agents of those names that are known."""
+        wanted, found = list(dict.fromkeys(names)), list[Agent]()
+        for start in range(0, len(wanted), _BATCH):
+            found += await self._select(
+                agents.c.controller == controller, agents.c.name.in_(wanted[start : start + _BATCH])
+            )
+        return {agent.name: agent for agent in found}
+
+    async def users_of(self, names: Iterable[AgentName], controller: ControllerName) -> set[AgentName]:
+        """Those of `names` that another controller has used."""
+        found = await self._select(agents.c.controller != controller, agents.c.name.in_(list(names)))
+        return {agent.name for agent in found}
+
+    async def live(self, controller: ControllerName | None = None) -> list[Agent]:
+        """All agents that are not gone, the oldest first; of one controller or of all."""
+        clauses = [agents.c.phase != Phase.GONE]
+        if controller is not None:
+            clauses.append(agents.c.controller == controller)
+        return await self._select(*clauses)
+
+    async def change(self, before: Agent, after: Agent, event: str, at: datetime) -> Agent:
+        """Replaces `before` by `after` if nobody was faster, with a history event; returns it with its new version.
+
+        `Conflict`: the row has changed since `before` was read. `ValueError`: the change of phase is not allowed. What
+        the agent had reserved is given back as the phase demands.
+        """
+
+        async def work(connection: AsyncConnection) -> Agent:
+            changed = await change_row(connection, before, after)
+            await connection.execute(insert(history), [event_row(changed, event, at)])
+            return changed
+
+        return await self._database.transaction(work)
+
+    async def record_instance(self, agent_id: AgentId, token: LaunchToken, instance: InstanceRef) -> Agent:
+        """Notes the instance of an attempt, whatever else has changed meanwhile; `Conflict` if that attempt is over."""
+
+        async def work(connection: AsyncConnection) -> Agent:
+            await _set(connection, {"instance": instance}, agents.c.id == agent_id, agents.c.token == token)
+            row = await connection.execute(select(agents).where(agents.c.id == agent_id))
+            return _from_row(row.one())
+
+        return await self._database.transaction(work)
+
+    async def report(self, reports: Sequence[Report]) -> None:
+        """Writes what Jenkins said, where it is new. Uses never go back."""
+        if not reports:
+            return
+
+        async def work(connection: AsyncConnection) -> None:
+            for r in reports:
+                uses = case((agents.c.uses < r.uses, r.uses), else_=agents.c.uses)
+                differs = or_(agents.c.busy != r.busy, agents.c.uses < r.uses)
+                values = {"busy": r.busy, "uses": uses, "version": agents.c.version + 1}
+                await connection.execute(update(agents).where(agents.c.id == r.agent_id, differs).values(**values))
+
+        await self._database.transaction(work)
+
+    async def extend_deadlines(self, ids: Sequence[AgentId], phases: Iterable[Phase], by: timedelta) -> None:
+        """Moves deadlines of these agents, as far as they are in one of these phases: a time that did not count."""
+        if not ids:
+            return
+        by_us = by // timedelta(microseconds=1)
+        clause = and_(agents.c.phase.in_(list(phases)), agents.c.deadline.is_not(None))
+
+        async def work(connection: AsyncConnection) -> None:
+            moved = type_coerce(type_coerce(agents.c.deadline, BigInteger) + by_us, Moment)
+            for start in range(0, len(ids), _BATCH):
+                these = agents.c.id.in_(ids[start : start + _BATCH])
+                await connection.execute(update(agents).where(clause, these).values(deadline=moved))
+
+        await self._database.transaction(work)
+
+    async def _select(self, *clauses: ColumnElement[bool]) -> list[Agent]:
+        async with self._database.reading() as connection:
+            return await select_agents(connection, *clauses)
+
+
+async def change_row(connection: AsyncConnection, before: Agent, after: Agent) -> Agent:
+    """The compare-and-set itself, for transactions that change more than one row."""
+    if before.phase != after.phase and not may_follow(before.phase, after.phase):
+        raise ValueError(f"agent {before.name}: {before.phase} may not become {after.phase}")
+    old, new = asdict(before), asdict(replace(after, version=before.version + 1))
+    values = {key: value for key, value in new.items() if value != old[key]}
+    await _set(connection, values, agents.c.id == before.id, agents.c.version == before.version)
+    if after.phase in (Phase.REQUESTED, Phase.GONE) and before.phase != after.phase:
+        await limits.release(connection, before.id)
+        await cooldowns.clear_probe(connection, before.id)
+    elif after.was_online and not before.was_online:
+        await limits.release(connection, before.id, PENDING_SCOPES)
+    return replace(after, version=before.version + 1)
+
+
+def event_row(agent: Agent, event: str, at: datetime) -> dict[str, Any]:
+    """The history event of what an agent now is."""
+    return {
+        "agent": agent.id,
+        "at": at,
+        "event": event,
+        "phase": agent.phase,
+        "attempt": agent.attempt,
+        "pool": agent.pool,
+        "why": agent.why,
+        "message": agent.message,
+    }
+
+
+async def select_agents(connection: AsyncConnection, *clauses: ColumnElement[bool]) -> list[Agent]:
+    """Agents within a transaction, the oldest request first."""
+    rows = await connection.execute(select(agents).where(*clauses).order_by(agents.c.requested_at, agents.c.name))
+    return [_from_row(row) for row in rows]
+
+
+async def _by_names(
+    connection: AsyncConnection, asked: Sequence[Agent]
+) -> dict[tuple[ControllerName, AgentName], Agent]:
+    found: dict[tuple[ControllerName, AgentName], Agent] = {}
+    for start in range(0, len(asked), _BATCH):
+        part = asked[start : start + _BATCH]
+        names, controllers = [a.name for a in part], {a.controller for a in part}
+        for agent in await select_agents(connection, agents.c.name.in_(names), agents.c.controller.in_(controllers)):
+            found[agent.controller, agent.name] = agent
+    return found
+
+
+async def _set(connection: AsyncConnection, values: Mapping[str, Any], *clauses: ColumnElement[bool]) -> None:
+    values = {**values, "version": agents.c.version + 1}
+    changed = await connection.execute(update(agents).where(*clauses).values(**values))
+    if changed.rowcount != 1:
+        raise Conflict("the agent has changed since it was read")
+
+
+def _from_row(row: Row[Any]) -> Agent:
+    values = dict(row._mapping)
+    for key, kind in _KINDS.items():
+        if values[key] is not None:
+            values[key] = kind(values[key])
+    return Agent(**values)
+
+
+_KINDS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "phase": Phase,
+    "goal": Goal,
+    "outcome": Outcome,
+    "why": Reason,
+}
+_BATCH: Final = 500
+"""Below the bound on variables of one SQLite statement."""

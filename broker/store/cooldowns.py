@@ -1,0 +1,90 @@
+"""The breaker of each pool as a row, so that a restart does not hammer a pool that always fails."""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broker.domain.ids import AgentId, PoolName
+from broker.domain.pool import Cooldown
+from broker.domain.reason import Reason
+from broker.placement.usage import Rest
+from broker.store.engine import Database
+from broker.store.schema import cooldowns
+
+_LONGEST_DOUBLING: Final = 4
+"""A pool that fails its trial again rests twice as long, up to this many times."""
+
+
+class Cooldowns:
+    """The breakers of all pools."""
+
+    def __init__(self, database: Database) -> None:
+        """Keeps nothing in memory."""
+        self._database = database
+
+    async def read(self) -> dict[PoolName, Rest]:
+        """The pools that have failed lately."""
+        async with self._database.reading() as connection:
+            return await read_rests(connection)
+
+    async def failed(self, pool: PoolName, rule: Cooldown, why: Reason, message: str, now: datetime) -> Rest:
+        """Counts a failed launch; returns the breaker, which this failure may have opened."""
+
+        async def work(connection: AsyncConnection) -> Rest:
+            row = (await connection.execute(select(cooldowns).where(cooldowns.c.pool == pool))).one_or_none()
+            failures, opened, start, until = 1, 0, now, None
+            if row is not None:
+                opened, until = row.opened, row.until
+                if now - row.window_start <= rule.within:
+                    failures, start = row.failures + 1, row.window_start
+            tried_again = opened > 0 and (until is None or now >= until)
+            if tried_again or (not opened and failures >= rule.after_failures):
+                until = now + rule.rest * 2 ** min(opened, _LONGEST_DOUBLING)
+                opened, failures = opened + 1, 0
+            values = {"window_start": start, "failures": failures, "opened": opened, "until": until}
+            values |= {"probe": None, "why": why, "message": message}
+            if row is None:
+                await connection.execute(insert(cooldowns).values(pool=pool, **values))
+            else:
+                await connection.execute(update(cooldowns).where(cooldowns.c.pool == pool).values(**values))
+            return Rest(opened=opened, until=until, probe=None, why=why, message=message)
+
+        return await self._database.transaction(work)
+
+    async def succeeded(self, pool: PoolName) -> bool:
+        """Closes the breaker; tells whether it was open."""
+
+        async def work(connection: AsyncConnection) -> bool:
+            opened = (await connection.execute(select(cooldowns.c.opened).where(cooldowns.c.pool == pool))).scalar()
+            await connection.execute(delete(cooldowns).where(cooldowns.c.pool == pool))
+            return bool(opened)
+
+        return await self._database.transaction(work)
+
+
+async def read_rests(connection: AsyncConnection) -> dict[PoolName, Rest]:
+    """The breakers within a transaction."""
+    rows = await connection.execute(select(cooldowns))
+    return {
+        row.pool: Rest(
+            opened=row.opened,
+            until=row.until,
+            probe=row.probe,
+            why=Reason(row.why) if row.why else None,
+            message=row.message,
+        )
+        for row in rows
+    }
+
+
+async def set_probe(connection: AsyncConnection, pool: PoolName, agent_id: AgentId) -> None:
+    """Makes an agent the one that tries a resting pool; nothing happens if the pool's breaker is closed."""
+    clause = (cooldowns.c.pool == pool, cooldowns.c.opened > 0)
+    await connection.execute(update(cooldowns).where(*clause).values(probe=agent_id))
+
+
+async def clear_probe(connection: AsyncConnection, agent_id: AgentId) -> None:
+    """The agent no longer tries anything: another one may."""
+    await connection.execute(update(cooldowns).where(cooldowns.c.probe == agent_id).values(probe=None))
