@@ -1,0 +1,85 @@
+"""Doubles for what the core hears and says beside the backends: who is connected, and who shall look again."""
+
+from datetime import datetime
+
+from broker.domain.agent import Agent
+from broker.domain.ids import AgentId
+from broker.ports import Nudge, Session
+from broker.testing.clock import EPOCH
+
+
+class FakeSessions:
+    """A `ports.Sessions` in which a test connects and disconnects agents. Changes nudge, as the real one's do."""
+
+    def __init__(self, nudge: Nudge | None = None, *, known: bool = True) -> None:
+        """Starts without any session."""
+        self.ended: list[tuple[AgentId, str]] = []
+        """Every session closed by `end`, with the message."""
+        self._nudge = nudge
+        self._known = known
+        self._live: dict[AgentId, Session] = {}
+
+    def known(self) -> bool:
+        """Whether absence means anything."""
+        return self._known
+
+    def live(self, agent_id: AgentId) -> Session | None:
+        """The session that a test opened."""
+        return self._live.get(agent_id)
+
+    async def end(self, agent_id: AgentId, message: str) -> None:
+        """Closes the agent's session and notes it."""
+        if agent_id in self._live:
+            self.ended.append((agent_id, message))
+            self.disconnect(agent_id)
+
+    def connect(self, agent: Agent, *, cookie: str = "cookie", since: datetime = EPOCH) -> Session:
+        """The agent's last attempt comes in."""
+        session = Session(
+            id=f"session-{agent.name}-{agent.attempt}",
+            agent_id=agent.id,
+            controller=agent.controller,
+            name=agent.name,
+            attempt=agent.attempt,
+            protocol="websocket",
+            peer="127.0.0.1:40000",
+            since=since,
+            cookie=cookie,
+        )
+        self._live[agent.id] = session
+        self._tell(agent.id)
+        return session
+
+    def disconnect(self, agent_id: AgentId) -> None:
+        """The session is lost."""
+        self._live.pop(agent_id, None)
+        self._tell(agent_id)
+
+    def lose_link(self) -> None:
+        """The gateway is out of sight: nothing is known until `regain_link`."""
+        self._known = False
+
+    def regain_link(self) -> None:
+        """The gateway has told its sessions again."""
+        self._known = True
+
+    def _tell(self, agent_id: AgentId) -> None:
+        if self._nudge is not None:
+            self._nudge.agent(agent_id)
+
+
+class RecordingNudge:
+    """A `ports.Nudge` that remembers what it was asked to look at."""
+
+    def __init__(self) -> None:
+        """Starts with nothing asked."""
+        self.agents: list[AgentId] = []
+        self.placements = 0
+
+    def agent(self, agent_id: AgentId) -> None:
+        """Notes the agent."""
+        self.agents.append(agent_id)
+
+    def placement(self) -> None:
+        """Counts."""
+        self.placements += 1
