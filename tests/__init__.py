@@ -1,0 +1,1 @@
+"""Everything that is tested; the folders mirror `broker/` or name the kind of test."""
