@@ -1,0 +1,172 @@
+"""The gateway's end of the control link: asks who may come in, tells who came and went, connects again by itself."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from broker.domain.reason import Reason
+from broker.errors import GatewayError
+from broker.gateway.link import (
+    MAX_LINE,
+    Admission,
+    Admit,
+    Closed,
+    Counts,
+    End,
+    Failed,
+    FromControl,
+    FromGateway,
+    Hello,
+    Opened,
+    Ping,
+    Pong,
+    Refusal,
+    encode,
+    from_control,
+)
+from broker.gateway.sockets import unix_address
+from broker.telemetry.events import GATEWAY_LINKED, GATEWAY_UNLINKED
+from broker.telemetry.readings import GatewayCounts
+
+_RETRY_FIRST_S: Final = 0.25
+_RETRY_LAST_S: Final = 2.0
+_REPORT_EVERY_S: Final = 2.0
+_SILENCE_S: Final = 15.0
+_MAX_UNSENT: Final = 8 * 1024 * 1024
+
+
+class LinkAway(GatewayError):
+    """The control plane cannot be asked now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSource:
+    """What the link asks its gateway for: the full truth, the counts, and to end a session."""
+
+    hello: Callable[[], Hello]
+    counts: Callable[[], GatewayCounts]
+    end: Callable[[End], None]
+
+
+class ControlLink:
+    """One connection to the control plane, made again for as long as `run` runs."""
+
+    def __init__(self, path: Path, source: LinkSource) -> None:
+        """Does nothing yet."""
+        self._path = path
+        self._source = source
+        self._up = asyncio.Event()
+        self._writer: asyncio.StreamWriter | None = None
+        self._waiting: dict[str, asyncio.Future[Admission | Refusal]] = {}
+
+    @property
+    def up(self) -> bool:
+        """Whether the control plane can be asked."""
+        return self._up.is_set()
+
+    async def admit(self, question: Admit, seconds: float) -> Admission | Refusal:
+        """The control plane's decision. Raises `LinkAway` without one in time."""
+        answer: asyncio.Future[Admission | Refusal] = asyncio.get_running_loop().create_future()
+        self._waiting[question.id] = answer
+        try:
+            async with asyncio.timeout(seconds):
+                await self._up.wait()
+                self._send(question)
+                return await answer
+        except TimeoutError:
+            raise LinkAway(f"the control plane has not answered within {seconds:g} s") from None
+        finally:
+            del self._waiting[question.id]
+
+    def tell(self, message: Opened | Closed | Failed) -> None:
+        """Passes a fact on; while the link is down it is dropped, for the next hello says it all."""
+        self._send(message)
+
+    async def run(self) -> None:
+        """Keeps the link up until cancelled; never raises for a link that fails."""
+        pause = _RETRY_FIRST_S
+        while True:
+            try:
+                with unix_address(self._path) as address:
+                    reader, writer = await asyncio.open_unix_connection(address, limit=MAX_LINE)
+            except OSError:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _RETRY_LAST_S)
+                continue
+            pause = _RETRY_FIRST_S
+            why = await self._serve(reader, writer)
+            GATEWAY_UNLINKED.emit(control=str(self._path), message=why)
+            await asyncio.sleep(pause)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+        writer.write(encode(self._source.hello()))
+        self._writer = writer
+        self._up.set()
+        GATEWAY_LINKED.emit(control=str(self._path))
+        try:
+            async with asyncio.TaskGroup() as group:
+                report = group.create_task(self._report(), name="link:report")
+                why = await self._listen(reader)
+                report.cancel()
+        finally:
+            self._up.clear()
+            self._writer = None
+            writer.transport.abort()
+            for answer in self._waiting.values():
+                if not answer.done():
+                    answer.set_exception(LinkAway("the control plane went away"))
+        return why
+
+    async def _report(self) -> None:
+        while True:
+            self._send(Counts.of(self._source.counts()))
+            self._send(Ping())
+            await asyncio.sleep(_REPORT_EVERY_S)
+
+    async def _listen(self, reader: asyncio.StreamReader) -> str:
+        try:
+            while True:
+                async with asyncio.timeout(_SILENCE_S):
+                    line = await reader.readline()
+                if not line:
+                    return "the control plane closed the link"
+                message = from_control(line)
+                if message is not None:
+                    self._take(message)
+        except TimeoutError:
+            return f"the control plane was silent for {_SILENCE_S:g} s"
+        except (OSError, ValueError, GatewayError) as error:
+            return str(error)
+
+    def _take(self, message: FromControl) -> None:
+        match message:
+            case Admission() | Refusal():
+                answer = self._waiting.get(message.id)
+                if answer is not None and not answer.done():
+                    answer.set_result(message)
+                elif isinstance(message, Admission):  # nobody waits for it any more: let go of the name
+                    self._send(_late(message))
+            case End():
+                self._source.end(message)
+            case Pong():
+                pass
+
+    def _send(self, message: FromGateway) -> None:
+        if self._writer is None:
+            return
+        self._writer.write(encode(message))
+        if self._writer.transport.get_write_buffer_size() > _MAX_UNSENT:
+            self._writer.transport.abort()
+
+
+def _late(message: Admission) -> Failed:
+    """What is told of an admission that came when its agent had gone."""
+    return Failed(id=message.id, agent_id=message.agent_id, reason=Reason.HANDSHAKE_REJECTED, message="came too late")
+
+
+def new_id() -> str:
+    """An id for a question or a session."""
+    return secrets.token_hex(16)

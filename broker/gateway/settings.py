@@ -1,0 +1,48 @@
+"""What one gateway process needs to know; nothing of pools, policies or agents."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of a handshake: every step has its own time."""
+
+    connections: int = 8192
+    handshakes: int = 1024
+    """Connections that are not yet a session; more are told to come again."""
+    dials: int = 64
+    """Requests to controllers at one time."""
+    head_s: float = 10.0
+    admit_s: float = 5.0
+    dial_s: float = 10.0
+    unknown_name_s: float = 20.0
+    """How long a name that the controller does not know yet is asked again, every `unknown_name_every_s`."""
+    unknown_name_every_s: float = 0.25
+    reply_s: float = 10.0
+    download_idle_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """Built from the config by `broker.cli.gateway`.
+
+    `controllers` maps names to base URLs; `advertise` is the URL under which agents reach this gateway (ws, wss, http
+    or https). A port of 0 takes any free one. Times are in seconds.
+    """
+
+    control: Path
+    controllers: Mapping[str, str]
+    listen_host: str = "127.0.0.1"
+    listen_port: int = 0
+    advertise: str = ""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    controller_ca: Path | None = None
+    """Certificates that https controllers are checked against, beside the system's own."""
+    http_host: str = "127.0.0.1"
+    http_port: int | None = None
+    """Where /healthz, /readyz and /metrics are; None for nowhere."""
+    keys_dir: Path | None = None
+    limits: Limits = field(default_factory=Limits)

@@ -1,0 +1,118 @@
+"""Asks a controller for an agent's WebSocket, in the agent's words but with the real secret."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from broker.gateway.legs import CHUNK, Leg, dial_leg
+from broker.gateway.settings import GatewaySettings, Limits
+from broker.inbound.address import HttpBase, parse_base
+from broker.inbound.http import MalformedHead, ResponseHead, parse_response
+from broker.inbound.websocket import AgentRequest, Answer, controller_request, judge
+
+_MAX_BODY: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The controller has upgraded this connection."""
+
+    leg: Leg
+    head: ResponseHead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declined:
+    """The controller has not, or could not be asked; `message` is for people."""
+
+    answer: Answer
+    message: str
+
+
+class Upstream:
+    """The controllers that a gateway knows, by name."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        """Raises ValueError for a URL that is none."""
+        self._bases: Mapping[str, HttpBase] = {name: parse_base(url) for name, url in settings.controllers.items()}
+        self._limits: Limits = settings.limits
+        self._dials = asyncio.Semaphore(settings.limits.dials)
+        self._tls = ssl.create_default_context()
+        if settings.controller_ca is not None:
+            self._tls.load_verify_locations(settings.controller_ca)
+
+    def knows(self, controller: str) -> bool:
+        """Whether there is such a controller."""
+        return controller in self._bases
+
+    async def open(self, controller: str, request: AgentRequest, *, secret: str, cookie: str) -> Accepted | Declined:
+        """Asks until the controller has decided; a name that it does not know yet is asked again for a while."""
+        base = self._bases[controller]
+        data = controller_request(request, base, secret=secret, cookie=cookie)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._limits.unknown_name_s
+        while True:
+            async with self._dials:
+                answer = await self._ask(base, data, request.key)
+            waits = isinstance(answer, Declined) and answer.answer is Answer.UNKNOWN_NAME and loop.time() < until
+            if not waits:
+                return answer
+            await asyncio.sleep(self._limits.unknown_name_every_s)
+
+    async def get(self, controller: str, page: str) -> tuple[Leg, ResponseHead] | Declined:
+        """Begins a plain GET; the body is still to be read from the leg."""
+        base = self._bases[controller]
+        head = f"GET {base.path}{page} HTTP/1.1\r\nHost: {base.authority}\r\nConnection: close\r\n\r\n"
+        return await self._exchange(base, head.encode())
+
+    async def _ask(self, base: HttpBase, data: bytes, key: str) -> Accepted | Declined:
+        exchanged = await self._exchange(base, data)
+        if isinstance(exchanged, Declined):
+            return exchanged
+        leg, head = exchanged
+        keep = False
+        try:
+            body = b"" if head.status == 101 else await self._body(leg, head)
+            answer, message = judge(head, body, key)
+            keep = answer is Answer.ACCEPTED
+        finally:
+            if not keep:
+                leg.writer.transport.abort()
+        return Accepted(leg=leg, head=head) if keep else Declined(answer=answer, message=message)
+
+    async def _exchange(self, base: HttpBase, data: bytes) -> tuple[Leg, ResponseHead] | Declined:
+        leg: Leg | None = None
+        done = False
+        try:
+            leg = await dial_leg(base.host, base.port, self._tls if base.secure else None, self._limits.dial_s)
+            await leg.send(data, self._limits.dial_s)
+            head = await leg.read_head(self._limits.dial_s)
+            if head is None:
+                raise EOFError("it closed without an answer")
+            answer = parse_response(head)
+            done = True
+        except (OSError, EOFError, MalformedHead) as error:
+            words = str(error) or type(error).__name__
+            return Declined(answer=Answer.UNAVAILABLE, message=words)
+        finally:
+            if leg is not None and not done:
+                leg.writer.transport.abort()
+        return leg, answer
+
+    async def _body(self, leg: Leg, head: ResponseHead) -> bytes:
+        """What comes of a short body within the time of a dial; cut where it is long."""
+        length = "".join(head.fields.all("Content-Length")[:1])
+        wanted = min(int(length), _MAX_BODY) if length.isascii() and length.isdigit() else _MAX_BODY
+        body = leg.surplus
+        try:
+            async with asyncio.timeout(self._limits.dial_s):
+                while len(body) < wanted and b"no such agent" not in body and not body.endswith(b"\r\n0\r\n\r\n"):
+                    data = await leg.reader.read(CHUNK)
+                    if not data:
+                        break
+                    body += data
+        except OSError:
+            pass
+        return bytes(body)

@@ -1,0 +1,162 @@
+"""The upgrade of an agent's WebSocket, on both sides of a gateway; without any input or output.
+
+Sources: jenkins.agents.WebSocketAgents (Jenkins core), hudson.remoting.Engine.runWebSocket (Remoting), RFC 6455.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from broker.inbound.address import HttpBase
+from broker.inbound.discovery import Page
+from broker.inbound.http import MalformedHead, RequestHead, ResponseHead, render
+
+NODE_NAME: Final = "Node-Name"
+SECRET_KEY: Final = "Secret-Key"  # noqa: S105 - the name of a header
+CAPABILITY: Final = "X-Remoting-Capability"
+MINIMUM_VERSION: Final = "X-Remoting-Minimum-Version"
+COOKIE: Final = "Connection-Cookie"
+_GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_SECRET: Final = re.compile(r"[\x21-\x7e]{1,256}")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/]{1,4096}={0,2}")
+_COOKIE: Final = re.compile(r"(?:[0-9a-fA-F]{2}){1,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRequest:
+    """What an agent shows when it asks for its WebSocket."""
+
+    name: str
+    secret: str = field(repr=False)
+    capability: str
+    cookie: str = field(default="", repr=False)
+    key: str
+    extensions: tuple[str, ...] = ()
+
+
+class Answer(StrEnum):
+    """What a controller's reply to an upgrade means for the agent."""
+
+    ACCEPTED = "accepted"
+    UNKNOWN_NAME = "unknown name"
+    FORBIDDEN = "forbidden"
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
+
+
+def read_agent_request(head: RequestHead) -> AgentRequest:
+    """Checks an agent's request as the controller would, and stricter. Raises `MalformedHead` with what is wrong."""
+    name, secret, capability = (head.fields.one(key) for key in (NODE_NAME, SECRET_KEY, CAPABILITY))
+    if name is None or secret is None or capability is None:
+        raise MalformedHead(
+            f"{NODE_NAME}, {SECRET_KEY} and {CAPABILITY} are needed: only agent.jar -webSocket asks here"
+        )
+    cookie = head.fields.one(COOKIE) or ""
+    checks = ((NODE_NAME, _NAME, name), (SECRET_KEY, _SECRET, secret), (CAPABILITY, _BASE64, capability))
+    for what, pattern, value in checks:
+        if not pattern.fullmatch(value):
+            raise MalformedHead(f"{what} is malformed")
+    if cookie and not _COOKIE.fullmatch(cookie):
+        raise MalformedHead(f"{COOKIE} is malformed")
+    return AgentRequest(
+        name=name,
+        secret=secret,
+        capability=capability,
+        cookie=cookie,
+        key=_upgrade_key(head),
+        extensions=tuple(head.fields.all("Sec-WebSocket-Extensions")),
+    )
+
+
+def _upgrade_key(head: RequestHead) -> str:
+    upgrades = "websocket" in head.fields.tokens("Upgrade") and "upgrade" in head.fields.tokens("Connection")
+    if head.method != "GET" or not upgrades:
+        raise MalformedHead("only WebSocket connections are accepted here")
+    if head.fields.one("Sec-WebSocket-Version") != "13":
+        raise MalformedHead("Sec-WebSocket-Version is not 13")
+    key = head.fields.one("Sec-WebSocket-Key") or ""
+    try:
+        size = len(base64.b64decode(key, validate=True))
+    except (binascii.Error, ValueError):
+        size = 0
+    if size != 16:
+        raise MalformedHead("Sec-WebSocket-Key is malformed")
+    return key
+
+
+def controller_request(request: AgentRequest, base: HttpBase, *, secret: str, cookie: str) -> bytes:
+    """The agent's request as the controller gets it: with the real secret and the controller's own cookie."""
+    fields = [
+        ("Host", base.authority),
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Origin", base.origin),
+        ("Sec-WebSocket-Key", request.key),
+        ("Sec-WebSocket-Version", "13"),
+        *(("Sec-WebSocket-Extensions", value) for value in request.extensions),
+        (NODE_NAME, request.name),
+        (SECRET_KEY, secret),
+        (CAPABILITY, request.capability),
+        (COOKIE, cookie),
+    ]
+    return render(f"GET {base.path}{Page.WEBSOCKET} HTTP/1.1", fields)
+
+
+def judge(head: ResponseHead, body: bytes, key: str) -> tuple[Answer, str]:
+    """What a controller's reply to `controller_request` means, and in which words. `body` may be cut."""
+    if head.status == 101:
+        accept = head.fields.all("Sec-WebSocket-Accept")
+        upgraded = "websocket" in head.fields.tokens("Upgrade") and accept == [accept_value(key)]
+        return (Answer.ACCEPTED, "") if upgraded else (Answer.UNAVAILABLE, "its 101 is not of our upgrade")
+    if head.status == 400 and b"no such agent" in body:
+        return Answer.UNKNOWN_NAME, "no such agent"
+    if head.status == 400:
+        return Answer.REFUSED, _words(body) or "400 without words"
+    if head.status == 403:
+        return Answer.FORBIDDEN, "the controller does not take the agent's secret"
+    return Answer.UNAVAILABLE, f"it answered {head.status} {head.phrase}".rstrip()
+
+
+def agent_reply(head: ResponseHead, cookie: str) -> bytes:
+    """The controller's 101 as the agent gets it: with our cookie in place of the controller's."""
+    passed = ("Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", CAPABILITY, MINIMUM_VERSION)
+    fields = [("Upgrade", "websocket"), ("Connection", "Upgrade")]
+    fields += [(name, value) for name in passed for value in head.fields.all(name)]
+    return render("HTTP/1.1 101 Switching Protocols", [*fields, (COOKIE, cookie)])
+
+
+def controller_cookie(head: ResponseHead, presented: str) -> str:
+    """The cookie that the controller holds for the connection it accepted."""
+    return next((value for value in head.fields.all(COOKIE) if _COOKIE.fullmatch(value)), presented)
+
+
+def accept_value(key: str) -> str:
+    """The `Sec-WebSocket-Accept` that belongs to a `Sec-WebSocket-Key` (RFC 6455 section 4.2.2)."""
+    return base64.b64encode(hashlib.sha1(key.encode() + _GUID.encode(), usedforsecurity=False).digest()).decode()
+
+
+def new_cookie() -> str:
+    """A cookie as Jenkins makes them: 32 random bytes in hex (jenkins.slaves.JnlpAgentReceiver.generateCookie)."""
+    return secrets.token_hex(32)
+
+
+def derived_cookie(name: str, real_secret: str) -> str:
+    """The cookie to show a controller whose own is not known: always the same for a node.
+
+    The controller keeps the cookie that a WebSocket shows, so this one takes over even from a connection whose gateway
+    was killed. Only who knows the real secret can make it.
+    """
+    return hmac.new(real_secret.encode(), b"connection-cookie\0" + name.encode(), hashlib.sha256).hexdigest()
+
+
+def _words(body: bytes) -> str:
+    text = re.sub(r"<(?:style|script)[^>]*>.*?</(?:style|script)>", " ", body.decode("utf-8", "replace"), flags=re.S)
+    text = re.sub(r"<[^>]*>", " ", text)
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]
