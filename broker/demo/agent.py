@@ -1,0 +1,166 @@
+"""A simulated Jenkins agent: the arguments, the handshake and the retry rules of agent.jar, and builds that only wait.
+
+`python -m broker.demo.agent -url U -secret @FILE -name N -webSocket -workDir D …` stands in for `java -jar agent.jar`
+with the same arguments. Beyond those it knows `-startDelay SECONDS`, which plays the start of a slow machine.
+A build is the text `run ID SECONDS`; the agent waits that long and answers `done ID`.
+Imports as little as it can: it is started by the dozen.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, TypeVar
+
+from broker.demo.channel import CAPABILITY, Address, Channel, Closed, Refused, connect, get
+
+LAUNCH_LOG: Final = "AGENTBROKER_LAUNCH_LOG"
+"""Environment variable: the file to which every agent appends a line at its start, so that launches can be counted."""
+
+_FLAGS: Final = frozenset(
+    {"-webSocket", "-noReconnect", "-noKeepAlive", "-failIfWorkDirIsMissing", "-noCertificateCheck", "-noreconnect"}
+)
+T = TypeVar("T")
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def retry_waits() -> Iterator[float]:
+    """Seconds between the attempts of one step: 1, 3, 7, then 10 for ever (remoting's ExponentialRetry)."""
+    yield from (1.0, 3.0, 7.0)
+    while True:
+        yield 10.0
+
+
+def parse(arguments: list[str]) -> dict[str, str]:
+    """Options by name without the hyphen; a flag's value is empty. An argument `@FILE` is read from that file."""
+    options: dict[str, str] = {}
+    rest = iter(arguments)
+    for option in rest:
+        value = "" if option in _FLAGS else next(rest, "")
+        options[option.lstrip("-")] = Path(value[1:]).read_text().strip() if value.startswith("@") else value
+    return options
+
+
+def seconds(text: str) -> float:
+    """A duration such as 30s, 10m or 1h in seconds; a bare number counts seconds."""
+    unit = _UNITS.get(text[-1:].lower())
+    return float(text[:-1]) * unit if unit else float(text)
+
+
+class Agent:
+    """One agent process: connects, runs what it is told, comes back when the connection ends."""
+
+    def __init__(self, options: dict[str, str]) -> None:
+        """Takes the parsed options; raises KeyError if url, secret or name is missing."""
+        self._address = Address(options["url"])
+        self._identity = {
+            "Node-Name": options["name"],
+            "Secret-Key": options["secret"],
+            "X-Remoting-Capability": CAPABILITY,
+        }
+        self._give_up_s = seconds(options["noReconnectAfter"]) if "noReconnectAfter" in options else None
+        self._once = "noReconnect" in options or "noreconnect" in options
+
+    def run(self) -> int:
+        """Serves until it must give up; returns the exit code."""
+        while (channel := self._connected()) is not None:
+            _say("Connected")
+            serve(channel)
+            _say("Terminated")
+            if self._once:
+                return 0
+        return 1
+
+    def _connected(self) -> Channel | None:
+        """The next connection, however long it takes; None when it is time to give up."""
+        deadline = time.monotonic() + self._give_up_s if self._give_up_s is not None else None
+        if not _retried(self._login_answers, deadline):
+            return None
+        return _retried(self._upgrade, deadline)
+
+    def _login_answers(self) -> bool:
+        try:
+            status = get(self._address, "login")
+        except (OSError, Closed) as error:
+            _say(f"Failed to reach {self._address.authority}: {error}")
+            return False
+        if status != 200:
+            _say(f"{self._address.path}login answered {status}")
+        return status == 200
+
+    def _upgrade(self) -> Channel | None:
+        try:
+            channel = connect(self._address, self._identity)
+        except (OSError, Closed, Refused) as error:
+            _say(f"Failed to connect: {error}")
+            return None
+        cookie = channel.headers.get("connection-cookie")
+        self._identity.pop("Connection-Cookie", None)
+        if cookie:
+            self._identity["Connection-Cookie"] = cookie
+        return channel
+
+
+def _retried(step: Callable[[], T], deadline: float | None) -> T | None:
+    for wait_s in retry_waits():
+        result = step()
+        if result:
+            return result
+        if deadline is not None and time.monotonic() > deadline:
+            _say("Giving up: not connected for too long")
+            return None
+        _say(f"Waiting {wait_s:g} seconds before retry")
+        time.sleep(wait_s)
+    return None
+
+
+def serve(channel: Channel) -> None:
+    """Runs builds until the connection ends; answers pings all the while. One build at a time, the next ones wait."""
+    due: list[tuple[float, str]] = []
+    try:
+        while True:
+            channel.settimeout(max(0.001, due[0][0] - time.monotonic()) if due else None)
+            try:
+                command = channel.receive().decode().split()
+            except TimeoutError:
+                _, build = due.pop(0)
+                _say(f"Build {build} done")
+                channel.settimeout(60)
+                channel.send(f"done {build}".encode())
+                continue
+            if command[:1] == ["run"] and len(command) == 3:
+                _say(f"Build {command[1]} runs for {command[2]} seconds")
+                start = due[-1][0] if due else time.monotonic()
+                due.append((start + float(command[2]), command[1]))
+    except (Closed, OSError):
+        return
+    finally:
+        channel.close()
+
+
+def _say(text: str) -> None:
+    print(f"INFO: {text}", flush=True)
+
+
+def _count_launch(name: str) -> None:
+    log = os.environ.get(LAUNCH_LOG)
+    if log:
+        with Path(log).open("a") as file:  # O_APPEND: lines of many agents do not mix
+            file.write(f"{name} {os.getpid()} {time.time():.3f}\n")
+
+
+def main() -> int:
+    """Runs one agent with the arguments of the command line."""
+    options = parse(sys.argv[1:])
+    missing = [option for option in ("url", "secret", "name") if option not in options]
+    if missing:
+        print(f"missing argument -{missing[0]}", file=sys.stderr)
+        return 2
+    _count_launch(options["name"])
+    time.sleep(float(options.get("startDelay", "0")))
+    return Agent(options).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""A WebSocket client in plain blocking sockets, for simulated agents: the standard library only, quick to import.
+
+It knows what the inbound agent protocol needs of RFC 6455 and no more: one upgrade with the agent's headers, masked
+binary messages, pings answered. Each message is one chunk of the agent protocol: two bytes of length, then the data.
+"""
+
+import binascii
+import os
+import socket
+from collections.abc import Mapping
+from typing import Final
+
+CAPABILITY: Final = "rO0ABXNyABpodWRzb24ucmVtb3RpbmcuQ2FwYWJpbGl0eQAAAAAAAAABAgABSgAEbWFza3hwAAAAAAAAAf4="
+"""What agents of today send as X-Remoting-Capability: a Java-serialised bit mask, observed on the wire."""
+
+_TEXT, _BINARY, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10
+
+
+class Refused(Exception):
+    """The server answered the upgrade with something else than 101; `status` is its HTTP status."""
+
+    def __init__(self, status: int, body: str) -> None:
+        """Keeps what the server said, for the log of the agent."""
+        super().__init__(f"{status} {body}".strip())
+        self.status = status
+        self.body = body
+
+
+class Closed(Exception):
+    """The connection is over, however it ended."""
+
+
+class Address:
+    """Where a base URL leads: `http://host:port/path/`; the path always ends in a slash."""
+
+    def __init__(self, url: str) -> None:
+        """Reads the URL; raises ValueError for anything that is not http or https."""
+        scheme, separator, rest = url.partition("://")
+        if not separator or scheme not in {"http", "https"}:
+            raise ValueError(f"not an http URL: {url}")
+        self.tls = scheme == "https"
+        authority, _, path = rest.partition("/")
+        host, colon, port = authority.rpartition(":")
+        self.host = (host if colon else authority).strip("[]")
+        self.port = int(port) if colon else (443 if self.tls else 80)
+        self.authority = authority
+        self.path = "/" + path + ("" if not path or path.endswith("/") else "/")
+
+    def dial(self, timeout_s: float) -> socket.socket:
+        """Opens a connection; raises OSError."""
+        raw = socket.create_connection((self.host, self.port), timeout=timeout_s)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not self.tls:
+            return raw
+        import ssl  # noqa: PLC0415  # costs more than all other imports together
+
+        return ssl.create_default_context().wrap_socket(raw, server_hostname=self.host)
+
+
+class Channel:
+    """An established connection to the controller, through whatever relays it."""
+
+    def __init__(self, sock: socket.socket, reply: Mapping[str, str], surplus: bytes) -> None:
+        """`reply` holds the headers of the 101 by lower-case name; `surplus` is what was read beyond them."""
+        self.headers = reply
+        self._socket = sock
+        self._buffer = surplus
+
+    def settimeout(self, timeout_s: float | None) -> None:
+        """How long `receive` waits before it raises TimeoutError; None is for ever. Nothing read is lost by it."""
+        self._socket.settimeout(timeout_s)
+
+    def receive(self) -> bytes:
+        """The data of the next chunk; answers pings on the way. Raises Closed at the end, TimeoutError on silence."""
+        while True:
+            opcode, payload = self._frame()
+            if opcode == _BINARY:
+                return payload[2:]
+            if opcode == _PING:
+                self._send_frame(_PONG, payload)
+            elif opcode == _CLOSE:
+                raise Closed("closed by the other side")
+
+    def send(self, data: bytes) -> None:
+        """Sends one chunk of at most 32 767 bytes; raises Closed if the connection is over."""
+        self._send_frame(_BINARY, len(data).to_bytes(2, "big") + data)
+
+    def close(self) -> None:
+        """Ends the connection; safe to repeat."""
+        self._socket.close()
+
+    def _frame(self) -> tuple[int, bytes]:
+        self._fill(2)
+        length, start = self._buffer[1] & 0x7F, 2
+        if length >= 126:
+            start = 4 if length == 126 else 10
+            self._fill(start)
+            length = int.from_bytes(self._buffer[2:start], "big")
+        self._fill(start + length)
+        opcode, payload = self._buffer[0] & 0x0F, self._buffer[start : start + length]
+        self._buffer = self._buffer[start + length :]
+        return opcode, payload
+
+    def _fill(self, wanted: int) -> None:
+        while len(self._buffer) < wanted:
+            try:
+                data = self._socket.recv(65536)
+            except TimeoutError:
+                raise
+            except OSError as error:
+                raise Closed(str(error)) from error
+            if not data:
+                raise Closed("end of stream")
+            self._buffer += data
+
+    def _send_frame(self, opcode: int, payload: bytes) -> None:
+        mask = os.urandom(4)
+        length = len(payload)
+        head = (
+            bytes([0x80 | opcode, 0x80 | length])
+            if length < 126
+            else bytes([0x80 | opcode, 0xFE, *divmod(length, 256)])
+        )
+        masked = bytes(byte ^ mask[i & 3] for i, byte in enumerate(payload))
+        try:
+            self._socket.sendall(head + mask + masked)
+        except OSError as error:
+            raise Closed(str(error)) from error
+
+
+def get(address: Address, path: str, *, timeout_s: float = 30) -> int:
+    """The HTTP status of a plain GET below the address; raises OSError or Closed."""
+    with address.dial(timeout_s) as sock:
+        request = f"GET {address.path}{path} HTTP/1.1\r\nHost: {address.authority}\r\nConnection: close\r\n\r\n"
+        sock.sendall(request.encode())
+        status, _, _ = _read_head(sock)
+        return status
+
+
+def connect(address: Address, headers: Mapping[str, str], *, timeout_s: float = 60) -> Channel:
+    """Upgrades `wsagents/` below the address with the agent's headers; raises OSError, Closed or Refused."""
+    sock = address.dial(timeout_s)
+    try:
+        lines = {
+            "Host": address.authority,
+            "Origin": f"{'https' if address.tls else 'http'}://{address.authority}",
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": binascii.b2a_base64(os.urandom(16), newline=False).decode(),
+            **headers,
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        sock.sendall(f"GET {address.path}wsagents/ HTTP/1.1\r\n{head}\r\n".encode())
+        status, reply, surplus = _read_head(sock)
+        if status != 101:
+            raise Refused(status, _read_body(sock, reply, surplus))
+    except BaseException:
+        sock.close()
+        raise
+    return Channel(sock, reply, surplus)
+
+
+def _read_head(sock: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = sock.recv(4096)
+        if not more or len(data) > 65536:
+            raise Closed("no HTTP answer")
+        data += more
+    head, _, surplus = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    fields = (line.partition(":") for line in lines)
+    return int(first.split(" ", 2)[1]), {name.strip().lower(): value.strip() for name, _, value in fields}, surplus
+
+
+def _read_body(sock: socket.socket, reply: Mapping[str, str], surplus: bytes) -> str:
+    wanted = min(int(reply.get("content-length", "0")), 4096)
+    while len(surplus) < wanted:
+        more = sock.recv(4096)
+        if not more:
+            break
+        surplus += more
+    return surplus[:wanted].decode("utf-8", "replace").strip()

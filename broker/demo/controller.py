@@ -1,0 +1,64 @@
+"""A simulated Jenkins controller, a process of its own that speaks the real protocols to broker, gateway and agents.
+
+`python -m broker.demo.controller --port P --broker HOST:PORT --token-file F --secret-key-file K`. It keeps nothing
+over a restart but K, from which the agents' secrets come: killed and started again, it is the same controller anew.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from broker.demo.broker_link import BrokerLink
+from broker.demo.http_side import HttpSide
+from broker.demo.model import Controller
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="broker.demo.controller", description="A simulated Jenkins controller.")
+    parser.add_argument("--port", type=int, required=True, help="HTTP port on 127.0.0.1")
+    parser.add_argument("--broker", required=True, metavar="HOST:PORT", help="the broker's gRPC address")
+    parser.add_argument("--token-file", type=Path, required=True, help="the controller's token at the broker")
+    parser.add_argument("--secret-key-file", type=Path, required=True, help="the key K that agents' secrets come from")
+    parser.add_argument("--agent-jar", type=Path, help="served as /jnlpJars/agent.jar")
+    parser.add_argument(
+        "--node-delay", type=float, default=0.3, help="seconds from the request to the node, as in core"
+    )
+    return parser.parse_args()
+
+
+async def _run(arguments: argparse.Namespace) -> None:
+    secret_key = arguments.secret_key_file.read_bytes()
+    url = f"http://127.0.0.1:{arguments.port}/"
+    controller = Controller(node_delay_s=arguments.node_delay)
+    link = BrokerLink(
+        controller,
+        target=arguments.broker,
+        token=arguments.token_file.read_text().strip(),
+        secret_key=secret_key,
+        url=url,
+    )
+    side = HttpSide(controller, secret_key=secret_key, agent_jar=arguments.agent_jar, changed=link.changed.set)
+    runner = web.AppRunner(side.application(), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", arguments.port).start()
+    print(f"simulated controller at {url}, boot {controller.boot_id}", flush=True)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(side.run(), name="http side")
+        group.create_task(link.run(), name="broker link")
+
+
+def main() -> int:
+    """Serves until SIGTERM or SIGINT, then ends at once: nothing is saved."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_run(_arguments()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""What a simulated controller serves over HTTP: the agents' door as Jenkins has it, and a little API for the demo.
+
+The door has Jenkins' own order of checks and its texts (`jenkins.agents.WebSocketAgents`, `DefaultJnlpSlaveReceiver`).
+The TCP port is off, so discovery answers 404, as a controller without that port does. `/computer/api/json` and
+`/queue/api/json` have Jenkins' form; `/demo/builds` is ours: POST {"label", "seconds", "count"} queues, GET lists.
+"""
+
+import asyncio
+import contextlib
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from broker.demo.broker_link import inbound_secret
+from broker.demo.channel import CAPABILITY
+from broker.demo.model import Build, Controller, Node
+
+_HEADERS = ("Node-Name", "Secret-Key", "X-Remoting-Capability")
+_JENKINS = {"X-Jenkins": "simulated"}
+
+
+class HttpSide:
+    """The web server of one simulated controller."""
+
+    def __init__(
+        self, controller: Controller, *, secret_key: bytes, agent_jar: Path | None, changed: Callable[[], None]
+    ) -> None:
+        """`changed` is called after every change that this side makes to the controller's state."""
+        self._controller, self._secret_key, self._agent_jar = controller, secret_key, agent_jar
+        self._changed = changed
+        self._wake = asyncio.Event()
+
+    def application(self) -> web.Application:
+        """What to serve; `run` has to run beside it."""
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/login", self._login),
+                web.get("/tcpSlaveAgentListener/", self._discovery),
+                web.get("/jnlpJars/agent.jar", self._jar),
+                web.get("/wsagents/", self._agent),
+                web.get("/computer/api/json", self._computers),
+                web.get("/queue/api/json", self._queue),
+                web.get("/demo/builds", self._builds),
+                web.post("/demo/builds", self._enqueue),
+            ]
+        )
+        return app
+
+    async def run(self) -> None:
+        """Starts builds and closes channels that are to end, until it is cancelled."""
+        while True:
+            self._wake.clear()
+            for node, build in self._controller.start_builds():
+                await self._start(node, build)
+            while self._controller.to_close:
+                await _end(self._controller.to_close.pop())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await self._wake.wait()
+
+    async def _start(self, node: Node, build: Build) -> None:
+        assert isinstance(node.channel, web.WebSocketResponse)
+        self._changed()
+        try:
+            await node.channel.send_bytes(_chunk(f"run {build.number} {build.seconds:g}"))
+        except ConnectionError:
+            self._controller.disconnected(node.name, node.channel)
+
+    async def _agent(self, request: web.Request) -> web.StreamResponse:
+        name, secret, capability = (request.headers.get(header, "") for header in _HEADERS)
+        if not (name and secret and capability):
+            raise web.HTTPBadRequest(text="This endpoint is only for use from agent.jar in WebSocket mode")
+        node = self._controller.nodes.get(name)
+        if node is None:
+            raise web.HTTPBadRequest(text="no such agent")
+        if not hmac.compare_digest(secret.encode(), inbound_secret(self._secret_key, name).encode()):
+            raise web.HTTPForbidden
+        cookie = request.headers.get("Connection-Cookie", "")
+        if node.channel is not None:
+            if not hmac.compare_digest(cookie.encode(), node.cookie.encode()):
+                text = f"{name} is already connected to this controller. Rejecting this connection."
+                raise web.HTTPBadRequest(text=text)
+            self._controller.to_close.append(node.channel)
+            self._controller.disconnected(name, node.channel)
+        socket = web.WebSocketResponse(heartbeat=15, compress=False, max_msg_size=65536)
+        socket.headers["X-Remoting-Capability"] = CAPABILITY
+        socket.headers["Connection-Cookie"] = cookie = cookie or secrets.token_hex(32)
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            raise web.HTTPBadRequest(text="only WS connections accepted here", headers=socket.headers)
+        await socket.prepare(request)
+        await self._converse(name, socket, cookie)
+        return socket
+
+    async def _converse(self, name: str, socket: web.WebSocketResponse, cookie: str) -> None:
+        if name not in self._controller.nodes:  # removed while we shook hands
+            await socket.close()
+            return
+        self._controller.connected(name, socket, cookie)
+        self._tell()
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.BINARY:
+                    self._take(name, message.data[2:].decode().split())
+        finally:
+            self._controller.disconnected(name, socket)
+            self._tell()
+
+    def _take(self, name: str, words: list[str]) -> None:
+        if len(words) == 2 and words[0] == "done":
+            self._controller.done(name, int(words[1]))
+            self._tell()
+
+    def _tell(self) -> None:
+        self._wake.set()
+        self._changed()
+
+    async def _login(self, request: web.Request) -> web.Response:
+        return web.Response(text="simulated controller", headers=_JENKINS)
+
+    async def _discovery(self, request: web.Request) -> web.Response:
+        raise web.HTTPNotFound(text="the TCP port for agents is disabled")
+
+    async def _jar(self, request: web.Request) -> web.StreamResponse:
+        if self._agent_jar is None:
+            raise web.HTTPNotFound(text="a simulated controller has no agent.jar")
+        return web.FileResponse(self._agent_jar)
+
+    async def _computers(self, request: web.Request) -> web.Response:
+        nodes = self._controller.nodes.values()
+        busy = sum(node.build is not None for node in nodes)
+        return web.json_response(
+            {"busyExecutors": busy, "totalExecutors": len(nodes), "computer": [_computer(node) for node in nodes]},
+            headers=_JENKINS,
+        )
+
+    async def _queue(self, request: web.Request) -> web.Response:
+        items = [
+            {
+                "id": build.number,
+                "inQueueSince": int(build.queued_at * 1000),
+                "why": f"Waiting for next available executor on {build.expression}",
+                "task": {"name": f"demo-{build.number}"},
+            }
+            for build in self._controller.waiting()
+        ]
+        return web.json_response({"items": items}, headers=_JENKINS)
+
+    async def _builds(self, request: web.Request) -> web.Response:
+        return web.json_response({"builds": [_build(build) for build in self._controller.builds.values()]})
+
+    async def _enqueue(self, request: web.Request) -> web.Response:
+        asked = await request.json()
+        try:
+            count = int(asked.get("count", 1))
+            builds = self._controller.enqueue(str(asked.get("label", "")), float(asked.get("seconds", 1)), count)
+        except (ValueError, TypeError) as error:
+            raise web.HTTPBadRequest(text=str(error)) from error
+        self._tell()
+        return web.json_response({"builds": [build.number for build in builds]})
+
+
+async def _end(channel: object) -> None:
+    assert isinstance(channel, web.WebSocketResponse)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            await channel.close()
+
+
+def _chunk(text: str) -> bytes:
+    data = text.encode()
+    return len(data).to_bytes(2, "big") + data
+
+
+def _computer(node: Node) -> dict[str, Any]:
+    return {
+        "displayName": node.name,
+        "idle": node.build is None,
+        "offline": node.channel is None,
+        "offlineCauseReason": node.why,
+        "temporarilyOffline": False,
+        "assignedLabels": [{"name": label} for label in sorted(node.labels | {node.name})],
+    }
+
+
+def _build(build: Build) -> dict[str, Any]:
+    return {**asdict(build), "labels": sorted(build.labels)}

@@ -1,0 +1,252 @@
+"""What a simulated controller knows, and what it decides: builds, nodes, policies. No I/O; the clock is injected."""
+
+import secrets
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+
+from broker.demo.shortage import Labels, parse_expression, unmatched
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyView:
+    """A policy as the broker published it."""
+
+    name: str
+    labels: Labels
+    prefix: str
+    accept_unlabelled: bool = False
+    max_uses: int = 1
+    idle_timeout_s: float = 120.0
+
+    def serves(self, wanted: Labels) -> bool:
+        """Whether its agents can run a build that wants these labels."""
+        return wanted <= self.labels if wanted else self.accept_unlabelled
+
+
+@dataclass(slots=True, kw_only=True)
+class Build:
+    """One build. Times are seconds of the wall clock; `result` is None until it ends, then Jenkins' word."""
+
+    number: int
+    expression: str
+    labels: Labels
+    seconds: float
+    queued_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+    node: str = ""
+    result: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Node:
+    """A node of our cloud. `channel` is the live connection of its agent, whatever the HTTP side uses for one."""
+
+    name: str
+    policy: str
+    labels: Labels
+    max_uses: int
+    idle_timeout_s: float
+    uses: int = 0
+    channel: object | None = None
+    cookie: str = ""
+    ever_online: bool = False
+    idle_since: float = 0.0
+    build: Build | None = None
+    why: str = ""
+
+    @property
+    def accepting(self) -> bool:
+        """Whether it takes a new build: never more than its retention allows."""
+        return not self.max_uses or self.uses < self.max_uses
+
+    @property
+    def ready(self) -> bool:
+        """Whether a build can start on it now."""
+        return self.channel is not None and self.build is None and self.accepting
+
+    @property
+    def is_capacity(self) -> bool:
+        """Whether it can still take a build: ready, or on its way for the first time. A lost session is neither."""
+        return self.ready or (not self.ever_online and self.accepting)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """An agent that was named and asked for; its node appears at `node_at` (seconds of the wall clock)."""
+
+    name: str
+    policy: PolicyView
+    expression: str
+    job: str
+    queued_at: float
+    node_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """A node that the controller gave up, to be told to the broker until it has answered."""
+
+    name: str
+    cause: str
+    uses: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Controller:
+    """The state of one boot."""
+
+    now: Callable[[], float] = time.time
+    node_delay_s: float = 0.0
+    boot_id: str = field(default_factory=lambda: secrets.token_hex(16))
+    synced: bool = False
+    policies: tuple[PolicyView, ...] = ()
+    builds: dict[int, Build] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    planned: dict[str, Planned] = field(default_factory=dict)
+    unanswered: dict[str, Planned] = field(default_factory=dict)
+    released: dict[str, Released] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+    elsewhere: dict[str, Labels] = field(default_factory=dict)
+    """Agents of the broker's last reply that can take a build."""
+    to_close: list[object] = field(default_factory=list)
+    """Live channels of nodes that are no more: whoever owns the connections closes them."""
+    not_before: float = 0.0
+    """No new agents are asked for until then: the broker has refused some."""
+
+    def enqueue(self, expression: str, seconds: float, count: int) -> list[Build]:
+        """Queues builds; raises ValueError for an expression that is not simple names joined by &&."""
+        labels = parse_expression(expression)
+        first = len(self.builds) + 1
+        made = [
+            Build(number=n, expression=expression, labels=labels, seconds=seconds, queued_at=self.now())
+            for n in range(first, first + count)
+        ]
+        self.builds.update((build.number, build) for build in made)
+        return made
+
+    def waiting(self) -> list[Build]:
+        """The queue, the oldest first."""
+        return [build for build in self.builds.values() if build.started_at is None]
+
+    def policy_for(self, labels: Labels) -> PolicyView | None:
+        """The first policy that serves a build with these labels."""
+        return next((policy for policy in self.policies if policy.serves(labels)), None)
+
+    def plan(self) -> list[Planned]:
+        """Names the agents that are missing for the whole queue; each is unanswered from now on."""
+        if not self.synced or self.now() < self.not_before:
+            return []
+        items = [build for build in self.waiting() if self.policy_for(build.labels)]
+        missing = unmatched([build.labels for build in items], self._capacity())
+        made = [self._planned(items[i]) for i in missing]
+        self.planned.update((one.name, one) for one in made)
+        self.unanswered.update((one.name, one) for one in made)
+        return made
+
+    def _capacity(self) -> dict[str, Labels]:
+        known = {name: labels for name, labels in self.elsewhere.items() if name not in self.nodes}
+        known = {name: labels for name, labels in known.items() if name not in self.removed}
+        coming = {one.name: one.policy.labels for one in self.planned.values()}
+        return known | coming | {node.name: node.labels for node in self.nodes.values() if node.is_capacity}
+
+    def _planned(self, build: Build) -> Planned:
+        policy = self.policy_for(build.labels)
+        assert policy is not None
+        return Planned(
+            name=f"{policy.prefix[:24]}-{secrets.token_hex(4)}",
+            policy=policy,
+            expression=build.expression,
+            job=f"demo-{build.number}",
+            queued_at=build.queued_at,
+            node_at=self.now() + self.node_delay_s,
+        )
+
+    def make_due_nodes(self) -> None:
+        """Turns planned agents whose time has come into nodes."""
+        for one in [one for one in self.planned.values() if one.node_at <= self.now()]:
+            del self.planned[one.name]
+            self.add_node(one.name, one.policy, one.policy.labels, uses=0)
+
+    def add_node(self, name: str, policy: PolicyView, labels: Labels, *, uses: int) -> None:
+        """Makes a node; one that exists stays as it is."""
+        if name not in self.nodes:
+            self.nodes[name] = Node(
+                name=name,
+                policy=policy.name,
+                labels=labels,
+                max_uses=policy.max_uses,
+                idle_timeout_s=policy.idle_timeout_s,
+                uses=uses,
+            )
+
+    def start_builds(self) -> list[tuple[Node, Build]]:
+        """Gives waiting builds to ready nodes; a use counts from here."""
+        started = []
+        for build in self.waiting():
+            node = next((n for n in self.nodes.values() if n.ready and build.labels <= n.labels), None)
+            if node:
+                node.build, node.uses, node.why = build, node.uses + 1, ""
+                build.node, build.started_at = node.name, self.now()
+                started.append((node, build))
+        return started
+
+    def connected(self, name: str, channel: object, cookie: str) -> None:
+        """Its agent is here: the node is online."""
+        node = self.nodes[name]
+        node.channel, node.cookie, node.ever_online, node.idle_since, node.why = channel, cookie, True, self.now(), ""
+
+    def disconnected(self, name: str, channel: object) -> None:
+        """The connection has ended: a build that ran on it fails, as a freestyle build does."""
+        node = self.nodes.get(name)
+        if node and node.channel is channel:
+            node.channel, node.why = None, "Connection was broken"
+            self._finish(node, "FAILURE")
+
+    def done(self, name: str, number: int) -> None:
+        """The agent says that its build is done."""
+        node = self.nodes.get(name)
+        if node and node.build and node.build.number == number:
+            self._finish(node, "SUCCESS")
+
+    def _finish(self, node: Node, result: str) -> None:
+        if node.build:
+            node.build.result, node.build.finished_at = result, self.now()
+            node.build, node.idle_since = None, self.now()
+            if not node.accepting:
+                self.release(node.name, "COMPLETED")
+
+    def release_idle(self) -> None:
+        """Gives up nodes that have been online without work for their idle timeout."""
+        for node in list(self.nodes.values()):
+            if node.ready and self.now() - node.idle_since > node.idle_timeout_s:
+                self.release(node.name, "IDLE")
+
+    def release(self, name: str, cause: str) -> None:
+        """Removes a node because the controller has no more use for it; the broker is told."""
+        node = self.nodes.get(name)
+        self.released[name] = Released(name=name, cause=cause, uses=node.uses if node else 0)
+        self.remove(name)
+
+    def remove(self, name: str) -> None:
+        """Removes a node or a plan for one; its build, if it has one, fails. A removed name never comes back."""
+        self.planned.pop(name, None)
+        self.removed.add(name)
+        node = self.nodes.pop(name, None)
+        if node and node.build:
+            node.build.result, node.build.finished_at, node.build = "FAILURE", self.now(), None
+        if node and node.channel:
+            self.to_close.append(node.channel)
+
+    def refused(self, names: Iterable[str]) -> None:
+        """The broker will not make these; new ones are asked for a second later."""
+        for name in names:
+            self.remove(name)
+            self.not_before = self.now() + 1.0
+
+    def forget_unknown(self, names: Iterable[str], unanswered_then: Collection[str]) -> None:
+        """Removes what the broker does not know, unless it had not answered when the question was asked."""
+        for name in names:
+            if name not in unanswered_then and name not in self.unanswered:
+                self.remove(name)
