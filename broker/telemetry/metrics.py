@@ -8,7 +8,6 @@ import platform
 from collections import Counter as Counts
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from importlib import metadata
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
@@ -24,6 +23,7 @@ from broker.domain.placement import Placement, Rejection
 from broker.domain.reason import Reason
 from broker.ports import Clock
 from broker.telemetry import labels
+from broker.telemetry.build import running_version
 from broker.telemetry.labels import ConfiguredNames, one_of
 from broker.telemetry.readings import AgentCount, GatewayCounts, PoolState, Readings
 
@@ -60,12 +60,10 @@ class _Process:
         self.build = gauge("build_info", "Always 1; labels say what is running.", "version", "revision", "python")
         self.lag = time("event_loop_lag_seconds", "How late a timer of the event loop fired.", _LAG_S)
         self.write = time("state_write_duration_seconds", "Time to commit a change of state to disk.", _WRITE_S)
-        text = "1 if the controller called successfully in the last 60 s."
-        self.up = gauge("controller_up", text, "controller")
+        self.up = gauge("controller_up", "1 if the controller called with success in the last 60 s.", "controller")
         text = "Time of the last successful RPC from the controller; 0 before the first."
         self.contact = gauge("controller_last_contact_timestamp_seconds", text, "controller")
-        text = "gRPC calls from controllers; code is the gRPC status."
-        self.rpcs = count("rpc_requests_total", text, "controller", "method", "code")
+        self.rpcs = count("rpc_requests_total", "gRPC calls, by status code.", "controller", "method", "code")
         self.rpc_time = time("rpc_request_duration_seconds", "Time to answer a gRPC call.", _RPC_S, "method")
 
 
@@ -84,12 +82,10 @@ class _Agents:
         self.oldest = gauge("oldest_waiting_agent_age_seconds", text, *who)
         text = "From Jenkins' request to the agent online. The service level."
         self.startup = time("startup_duration_seconds", text, _START_S, *where)
-        text = "Time spent in one phase of a start."
-        self.phase = time("phase_duration_seconds", text, _START_S, "pool", "phase")
+        self.phase = time("phase_duration_seconds", "Time spent in one phase of a start.", _START_S, "pool", "phase")
         text = "Agents now in a phase of the lifecycle (pool is empty before placement)."
         self.now = gauge("agents", text, *where, "phase")
-        text = "Online agents that run a build, as Jenkins reports it."
-        self.busy = gauge("busy_agents", text, *where)
+        self.busy = gauge("busy_agents", "Online agents that run a build, as Jenkins reports it.", *where)
 
 
 class _Capacity:
@@ -104,10 +100,9 @@ class _Capacity:
         text = "1 for the state that the pool is in: ready, paused, cooldown, draining."
         self.state = gauge("pool_state", text, "pool", "state")
         self.limit = gauge("pool_agents_limit", "limits.agents of the pool; 0 is unlimited.", "pool")
-        text = "Calls of a backend; code is ok or which kind of error."
-        self.calls = count("backend_requests_total", text, "backend", "operation", "code")
-        text = "Time of a call of a backend."
-        self.call_time = time("backend_request_duration_seconds", text, _BACKEND_S, "backend", "operation")
+        what = ("backend", "operation")
+        self.calls = count("backend_requests_total", "Calls of a backend, by their end.", *what, "code")
+        self.call_time = time("backend_request_duration_seconds", "Time of a call of a backend.", _BACKEND_S, *what)
 
 
 class _GatewayCollector(Collector):
@@ -160,8 +155,7 @@ class Metrics:
         self.registry.register(self._gateway)
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        version = metadata.version("jenkins-agentbroker")
-        self._process.build.labels(version, revision, platform.python_version()).set(1)
+        self._process.build.labels(running_version(), revision, platform.python_version()).set(1)
         self._zero_agents: set[tuple[str, str, str, str]] = set()
         self._contacts: dict[str, datetime] = {}
 
