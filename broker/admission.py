@@ -1,0 +1,64 @@
+"""Who may come in through the gateway: name, minted secret, attempt, phase (design D4)."""
+
+import hmac
+from typing import Final
+
+from broker.domain.agent import Agent
+from broker.domain.ids import AgentId, AgentName
+from broker.domain.lifecycle import Goal, Phase
+from broker.domain.reason import Reason
+from broker.ports import Admitted, Knock, Refused
+from broker.reconcile.context import Context
+from broker.telemetry import events
+
+_OPEN: Final = frozenset(
+    {Phase.LAUNCHING, Phase.BOOTING, Phase.CONNECTING, Phase.ONLINE, Phase.RECONNECTING, Phase.DRAINING},
+)
+_NOBODY: Final = AgentId("0" * 32)
+
+
+class Admission:
+    """The doorkeeper of the gateway: `ports.Doorkeeper`."""
+
+    def __init__(self, ctx: Context) -> None:
+        """Reads; changes nothing."""
+        self._ctx = ctx
+
+    async def admit(self, knock: Knock) -> Admitted | Refused:
+        """Lets in the agent whose attempt lives and whose secret is that attempt's."""
+        agent = await self._ctx.agents.by_name(knock.controller, AgentName(knock.name))
+        refused = self._check_secret(agent, knock) or (self._check_life(agent) if agent else None)
+        if refused is not None or agent is None:
+            refused = refused or Refused(reason=Reason.HANDSHAKE_REJECTED, message="no such agent")
+            told = {"why": refused.reason, "message": refused.message, "retry": refused.retry}
+            events.HANDSHAKE_REFUSED.emit(agent=knock.name[:80], controller=knock.controller, peer=knock.peer, **told)
+            return refused
+        return Admitted(agent_id=agent.id, attempt=agent.attempt, secret=self._ctx.keyring.unseal(agent.sealed_secret))
+
+    def _check_secret(self, agent: Agent | None, knock: Knock) -> Refused | None:
+        mint = self._ctx.keyring.mint
+        right = mint(agent.id, agent.attempt) if agent else mint(_NOBODY, 1)
+        good = hmac.compare_digest(right.encode(), knock.secret.encode())
+        if agent is None:
+            return Refused(reason=Reason.HANDSHAKE_REJECTED, message=f"no agent {knock.name[:80]} was asked for")
+        if good:
+            return None
+        earlier = (mint(agent.id, attempt) for attempt in range(1, agent.attempt))
+        if any(hmac.compare_digest(old.encode(), knock.secret.encode()) for old in earlier):
+            message = f"the secret of {agent.name} belongs to an attempt that is over; attempt {agent.attempt} is on"
+            return Refused(reason=Reason.HANDSHAKE_REJECTED, message=message)
+        return Refused(reason=Reason.HANDSHAKE_REJECTED, message=f"wrong secret for {agent.name}")
+
+    def _check_life(self, agent: Agent) -> Refused | None:
+        if agent.goal == Goal.GONE or agent.phase not in _OPEN:
+            why = f": {agent.why}" if agent.why else ""
+            return Refused(reason=Reason.HANDSHAKE_REJECTED, message=f"agent {agent.name} is over{why}")
+        if self._ctx.used_up(agent) and not agent.busy:
+            return Refused(reason=Reason.HANDSHAKE_REJECTED, message=f"agent {agent.name} has done its last build")
+        if self._ctx.presence.away(agent.controller):
+            message = f"controller {agent.controller} is away; try again"
+            return Refused(reason=Reason.CONTROLLER_UNREACHABLE, message=message, retry=True)
+        if not self._ctx.presence.synced(agent.controller):
+            message = f"controller {agent.controller} has not told its nodes yet; try again"
+            return Refused(reason=Reason.CONTROLLER_UNREACHABLE, message=message, retry=True)
+        return None

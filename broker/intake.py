@@ -1,0 +1,240 @@
+"""All that controllers may do: accept, release, sync. Nothing here waits for a cloud."""
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from broker.domain.agent import Agent
+from broker.domain.ids import AgentId, AgentName, BootId, ControllerName, PolicyName, is_agent_name
+from broker.domain.lifecycle import Goal, Outcome, Phase
+from broker.domain.policy import Policy
+from broker.domain.reason import Reason
+from broker.errors import Conflict
+from broker.reconcile.context import Context, queue_deadline
+from broker.reconcile.presence import NodeReport
+from broker.store.agents import Report
+from broker.store.controllers import Contact
+from broker.telemetry import events
+
+_SECRET: Final = re.compile(r"[0-9a-f]{64}")
+_LONGEST_TEXT: Final = 2_000
+_CONTACT_EVERY_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One agent that Jenkins asks for."""
+
+    name: str
+    policy: str
+    secret: str = field(repr=False)
+    label_expression: str = ""
+    job: str = ""
+    build_url: str = ""
+    cause: str = "queue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of one asked agent; `reason` is None when it is accepted."""
+
+    name: str
+    reason: Reason | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """One agent that Jenkins gives back."""
+
+    name: str
+    outcome: Outcome
+    why: Reason
+    message: str
+    uses: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """The full truth of a controller: its nodes of our cloud by name, and the names it has asked for without a node."""
+
+    boot_id: BootId
+    nodes: Mapping[AgentName, NodeReport]
+    pending: Sequence[AgentName]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An agent that must have a node."""
+
+    agent: Agent
+    takes_builds: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """The full truth of the broker for one controller."""
+
+    kept: tuple[Kept, ...]
+    removed: tuple[Agent, ...]
+    unknown: tuple[AgentName, ...]
+    revision: str
+
+
+class Intake:
+    """Accepts what controllers ask and tell; what follows is the reconciler's."""
+
+    def __init__(self, ctx: Context) -> None:
+        """Works on the same context as the reconciler."""
+        self._ctx = ctx
+        self._noted: dict[ControllerName, tuple[Contact, float]] = {}
+
+    async def greet(self, controller: ControllerName, boot_id: BootId) -> tuple[Policy, ...]:
+        """A handshake: notes the boot, returns the policies that this controller may use."""
+        await self._hear(controller, boot_id)
+        return self._ctx.definitions.policies_of(controller)
+
+    async def accept(self, controller: ControllerName, boot_id: BootId, asked: Sequence[Asked]) -> list[Answer]:
+        """Takes requests on, all that are sound in one transaction; a name that is known already is accepted again."""
+        await self._hear(controller, boot_id)
+        policies = {policy.name: policy for policy in self._ctx.definitions.policies_of(controller)}
+        taken = await self._ctx.agents.users_of([AgentName(a.name) for a in asked], controller)
+        now = self._ctx.clock.now()
+        answers, fresh = [], list[Agent]()
+        for one in asked:
+            answer = _refusal(one, policies, taken) or Answer(name=one.name)
+            answers.append(answer)
+            if answer.reason is None:
+                fresh.append(self._new_agent(controller, one, policies[PolicyName(one.policy)], now))
+            else:
+                told = {"why": answer.reason, "message": answer.message}
+                events.AGENT_REFUSED.emit(agent=one.name[:_LONGEST_TEXT], controller=controller, **told)
+        made = {agent.id for agent in fresh}
+        for agent in await self._ctx.agents.accept(fresh):
+            if agent.id in made:
+                self._ctx.metrics.agent_requested(agent.controller, agent.policy)
+        if fresh:
+            self._ctx.nudge.placement()
+        return answers
+
+    async def release(self, controller: ControllerName, boot_id: BootId, given: Sequence[Release]) -> list[AgentName]:
+        """Ends agents that Jenkins gives back; returns the names that are unknown. A repeat changes nothing."""
+        await self._hear(controller, boot_id)
+        known = await self._ctx.agents.by_names(controller, [AgentName(r.name) for r in given])
+        for one in given:
+            agent = known.get(AgentName(one.name))
+            if agent is not None and agent.phase != Phase.GONE:
+                await self._end(agent, one)
+        return [AgentName(r.name) for r in given if AgentName(r.name) not in known]
+
+    async def sync(self, controller: ControllerName, told: Told) -> Truth:
+        """Takes the truth of a controller in, and gives the broker's back."""
+        await self._hear(controller, told.boot_id)
+        live = {agent.name: agent for agent in await self._ctx.agents.live(controller)}
+        strangers = [n for n in (*told.nodes, *told.pending) if n not in live]
+        ended = await self._ctx.agents.by_names(controller, strangers) if strangers else {}
+        reports = {live[name].id: report for name, report in told.nodes.items() if name in live}
+        news = await self._write_reports(live, told.nodes)
+        for agent_id in self._ctx.presence.told(controller, reports) | news:
+            self._ctx.nudge.agent(agent_id)
+        await self._hear(controller, told.boot_id, synced=True)
+        doomed = [a for a in live.values() if a.goal == Goal.GONE and (a.name in told.nodes or a.name in told.pending)]
+        return Truth(
+            kept=tuple(self._keep(agent) for agent in live.values() if agent.goal != Goal.GONE),
+            removed=(*doomed, *ended.values()),
+            unknown=tuple(n for n in dict.fromkeys(strangers) if n not in ended),
+            revision=self._ctx.definitions.revision,
+        )
+
+    async def _write_reports(
+        self, live: Mapping[AgentName, Agent], nodes: Mapping[AgentName, NodeReport]
+    ) -> set[AgentId]:
+        """Writes what differs. Only an online node can say that an agent is no longer busy: after a restart of the
+        controller its node is there, and idle, before the agent has come back to its build."""
+        reports = []
+        for name, node in nodes.items():
+            agent = live.get(name)
+            if agent is None:
+                continue
+            busy = node.busy or (agent.busy and not node.online)
+            if busy != agent.busy or node.uses > agent.uses:
+                reports.append(Report(agent_id=agent.id, busy=busy, uses=node.uses))
+        await self._ctx.agents.report(reports)
+        return {report.agent_id for report in reports}
+
+    def _keep(self, agent: Agent) -> Kept:
+        back = not self._ctx.presence.was_online_this_boot(agent.controller, agent.id)
+        connected = agent.phase != Phase.RECONNECTING or back
+        wanted = agent.goal == Goal.ONLINE and agent.phase != Phase.DRAINING
+        takes = wanted and connected and not agent.busy and not self._ctx.used_up(agent)
+        place = f" on {agent.pool}" if agent.pool else ""
+        reason = f": {agent.why}: {agent.message}" if agent.why else ""
+        return Kept(agent=agent, takes_builds=takes, why=f"{agent.phase}{place}{reason}")
+
+    async def _end(self, agent: Agent, given: Release) -> None:
+        while True:
+            try:
+                if given.uses > agent.uses:
+                    await self._ctx.agents.report([Report(agent_id=agent.id, busy=False, uses=given.uses)])
+                    agent = await self._ctx.agents.get(agent.id)
+                outcome = Outcome.SUCCEEDED if agent.was_online or given.uses else given.outcome
+                await self._ctx.aim(agent, Goal.GONE, outcome, given.why, given.message)
+                return
+            except Conflict:
+                agent = await self._ctx.agents.get(agent.id)
+
+    def _new_agent(self, controller: ControllerName, asked: Asked, policy: Policy, now: datetime) -> Agent:
+        return Agent(
+            id=AgentId(secrets.token_hex(16)),
+            controller=controller,
+            name=AgentName(asked.name),
+            policy=policy.name,
+            label_expression=asked.label_expression[:_LONGEST_TEXT],
+            job=asked.job[:_LONGEST_TEXT],
+            build_url=asked.build_url[:_LONGEST_TEXT],
+            cause=asked.cause,
+            sealed_secret=self._ctx.keyring.seal(asked.secret),
+            phase=Phase.REQUESTED,
+            goal=Goal.ONLINE,
+            version=1,
+            requested_at=now,
+            phase_since=now,
+            not_before=now,
+            deadline=queue_deadline(now, policy.timeouts),
+        )
+
+    async def _hear(self, controller: ControllerName, boot_id: BootId, *, synced: bool = False) -> None:
+        if self._ctx.presence.heard(controller, boot_id):
+            events.CONTROLLER_CONNECTED.emit(controller=controller, boot_id=boot_id)
+        clock = self._ctx.clock
+        before, noted_at = self._noted.get(controller, (None, 0.0))
+        known = before.synced_boot_id if before else BootId("")
+        contact = Contact(
+            controller=controller, boot_id=boot_id, synced_boot_id=boot_id if synced else known, at=clock.now()
+        )
+        same = before is not None and (before.boot_id, known) == (boot_id, contact.synced_boot_id)
+        if same and clock.monotonic() - noted_at < _CONTACT_EVERY_S:
+            return
+        self._noted[controller] = (contact, clock.monotonic())
+        await self._ctx.contacts.write(contact)
+
+
+def _refusal(asked: Asked, policies: Mapping[PolicyName, Policy], taken: set[AgentName]) -> Answer | None:
+    name = asked.name[:80]
+    if not is_agent_name(asked.name):
+        message = f"name {name!r}: an agent's name is 1 to 63 letters, digits and hyphens, no hyphen first or last"
+        return Answer(name=asked.name, reason=Reason.INVALID_REQUEST, message=message)
+    if _SECRET.fullmatch(asked.secret) is None:
+        message = f"agent {name}: the secret must be 64 lower-case hex digits, it has {len(asked.secret)} characters"
+        return Answer(name=asked.name, reason=Reason.INVALID_REQUEST, message=message)
+    if asked.policy not in policies:
+        message = f"no policy {asked.policy[:80]!r} for this controller; it may use: {', '.join(policies) or 'none'}"
+        return Answer(name=asked.name, reason=Reason.NO_MATCHING_POLICY, message=message)
+    if asked.name in taken:
+        message = f"the name {name} has been used by another controller; names are never used twice: choose another"
+        return Answer(name=asked.name, reason=Reason.NAME_TAKEN, message=message)
+    return None

@@ -1,0 +1,54 @@
+"""The end of an attempt that did not bring its agent online: the breaker, the next attempt, or the end."""
+
+from datetime import timedelta
+
+from broker.domain.agent import Agent
+from broker.domain.lifecycle import Goal, Outcome, Phase
+from broker.domain.policy import Retry
+from broker.domain.reason import Reason
+from broker.errors import BackendError
+from broker.reconcile.context import Context
+from broker.telemetry import events
+
+
+async def fail_attempt(ctx: Context, agent: Agent, why: Reason, message: str, *, nothing_made: bool) -> None:
+    """Ends the attempt of an agent that was never online.
+
+    With attempts left it is placed again, at once if it is sure that nothing was made, else when the backend says that
+    nothing is left; without, it is failed.
+    """
+    ctx.metrics.launch_finished(agent.pool or "", "failed", why)
+    events.LAUNCH_FAILED.emit(agent=agent.name, pool=agent.pool, attempt=agent.attempt, why=why, message=message)
+    await _count_failure(ctx, agent, why, message)
+    retry = ctx.retry_of(agent)
+    last = agent.attempt >= retry.attempts or agent.goal != Goal.ONLINE
+    told = {"why": why, "message": message}
+    if last:
+        outcome = {"goal": Goal.GONE, "outcome": agent.outcome or Outcome.FAILED}
+        await ctx.move(agent, Phase.TERMINATING, "failed", **outcome, **told)
+    elif nothing_made:
+        await ctx.move(agent, Phase.REQUESTED, "failed", not_before=ctx.clock.now() + pause(retry, agent), **told)
+    else:
+        await ctx.move(agent, Phase.TERMINATING, "failed", **told)
+
+
+def pause(retry: Retry, agent: Agent) -> timedelta:
+    """How long to wait before the next attempt: doubled at each, with a part that differs from agent to agent."""
+    doubled: int = 2 ** max(0, agent.attempt - 1)
+    full = min(retry.backoff_last, retry.backoff_first * doubled)
+    share: float = 0.75 + int(agent.id[:4], 16) / 0xFFFF / 4
+    return full * share
+
+
+def words(error: BackendError) -> str:
+    """The cloud's own words."""
+    return f"{error.code}: {error.message}" if error.code else error.message
+
+
+async def _count_failure(ctx: Context, agent: Agent, why: Reason, message: str) -> None:
+    pool = ctx.pool_of(agent)
+    if pool is None:
+        return
+    rest = await ctx.cooldowns.failed(pool.name, pool.cooldown, why, message, ctx.clock.now())
+    if rest.until is not None and rest.until > ctx.clock.now():
+        events.POOL_COOLED_DOWN.emit(pool=pool.name, until=rest.until.isoformat(), why=why, message=message)

@@ -1,0 +1,76 @@
+"""From a launched instance to an agent that Jenkins calls online."""
+
+from broker.domain.agent import Agent
+from broker.domain.instance import InstanceState
+from broker.domain.lifecycle import Goal, Phase
+from broker.domain.reason import Reason
+from broker.reconcile.attempt import fail_attempt
+from broker.reconcile.context import Again, Context
+from broker.reconcile.watch import find_lost_instance, why_ended
+from broker.telemetry import events
+
+_LOOK_AGAIN_S = 5.0
+
+
+async def boot(ctx: Context, agent: Agent) -> Again | None:
+    """Waits for the instance to run; a handshake may come first."""
+    if agent.goal != Goal.ONLINE:
+        await ctx.move(agent, Phase.TERMINATING, "terminating")
+    elif await greet_session(ctx, agent):
+        return None
+    elif (ended := why_ended(ctx, agent)) is not None:
+        await fail_attempt(ctx, agent, *ended, nothing_made=False)
+    elif _running(ctx, agent):
+        await ctx.move(agent, Phase.CONNECTING, "connecting")
+    elif agent.deadline is not None and agent.deadline <= ctx.clock.now():
+        message = f"the instance did not run within {ctx.timeouts_of(agent).boot}"
+        await fail_attempt(ctx, agent, Reason.BOOT_TIMEOUT, message, nothing_made=False)
+    else:
+        return Again(_LOOK_AGAIN_S)
+    return None
+
+
+async def connect(ctx: Context, agent: Agent) -> Again | None:
+    """Waits for the agent's first handshake, and for Jenkins to say that it is online."""
+    if agent.instance is None:
+        await find_lost_instance(ctx, agent)
+        return Again(1.0)
+    node = ctx.presence.node(agent.controller, agent.id)
+    if agent.goal == Goal.GONE or (agent.goal == Goal.DRAINED and not (node and node.busy)):
+        await ctx.move(agent, Phase.TERMINATING, "terminating")
+    elif node is not None and node.online and ctx.sessions.live(agent.id) is not None:
+        await _come_online(ctx, agent)
+    elif (ended := why_ended(ctx, agent)) is not None:
+        await fail_attempt(ctx, agent, *ended, nothing_made=False)
+    elif agent.deadline is not None and agent.deadline <= ctx.clock.now() and not ctx.time_stands_still(agent):
+        await fail_attempt(ctx, agent, *_connect_timeout(ctx, agent), nothing_made=False)
+    else:
+        return Again(_LOOK_AGAIN_S)
+    return None
+
+
+async def greet_session(ctx: Context, agent: Agent) -> bool:
+    """A live session brings an agent that is launching or booting to connecting at once."""
+    if ctx.sessions.live(agent.id) is None or agent.phase not in (Phase.LAUNCHING, Phase.BOOTING):
+        return False
+    await ctx.move(agent, Phase.CONNECTING, "connecting")
+    return True
+
+
+async def _come_online(ctx: Context, agent: Agent) -> None:
+    online = await ctx.move(agent, Phase.ONLINE, "online", online_at=ctx.clock.now(), why=None, message="")
+    if online.pool and await ctx.cooldowns.succeeded(online.pool):
+        events.POOL_WARMED_UP.emit(pool=online.pool)
+
+
+def _running(ctx: Context, agent: Agent) -> bool:
+    seen = ctx.seen_of(agent)
+    return seen is not None and seen.instance is not None and seen.instance.state == InstanceState.RUNNING
+
+
+def _connect_timeout(ctx: Context, agent: Agent) -> tuple[Reason, str]:
+    limit = ctx.timeouts_of(agent).connect
+    if ctx.sessions.live(agent.id) is not None:
+        return Reason.CONTROLLER_UNREACHABLE, f"connected, but Jenkins did not call it online within {limit}"
+    url = ctx.gateway_url(agent.controller)
+    return Reason.CONNECT_TIMEOUT, f"it runs, but did not reach the gateway within {limit}: can it reach {url}?"

@@ -1,0 +1,149 @@
+"""What every step of the reconciler works with, and the one way in which an agent changes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from broker.domain.agent import Agent
+from broker.domain.definitions import Definitions
+from broker.domain.ids import AgentId, BackendName, ControllerName, InstanceRef
+from broker.domain.instance import Instance
+from broker.domain.lifecycle import Goal, Outcome, Phase, later_goal
+from broker.domain.policy import OnTimeout, Retry, Timeouts
+from broker.domain.pool import Pool
+from broker.domain.reason import Reason
+from broker.domain.template import Retention
+from broker.keys import Keyring
+from broker.ports import Backend, Clock, Nudge, Sessions
+from broker.reconcile.presence import Presence
+from broker.store.agents import Agents
+from broker.store.controllers import Contacts
+from broker.store.cooldowns import Cooldowns
+from broker.store.engine import Database
+from broker.telemetry import events
+from broker.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Look at this agent again after so many seconds, if nothing nudges before."""
+
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the poller saw of an instance: None is "does not exist". `asked_at` is when it began to ask."""
+
+    ref: InstanceRef
+    instance: Instance | None
+    asked_at: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """One a broker. `definitions` is replaced whole by a reload."""
+
+    database: Database
+    agents: Agents
+    cooldowns: Cooldowns
+    contacts: Contacts
+    definitions: Definitions
+    backends: Mapping[BackendName, Backend]
+    sessions: Sessions
+    presence: Presence
+    clock: Clock
+    keyring: Keyring
+    metrics: Metrics
+    nudge: Nudge
+    gateway_url: Callable[[ControllerName], str]
+    seen: dict[AgentId, Seen] = field(default_factory=dict)
+    terminate_called: dict[AgentId, float] = field(default_factory=dict)
+
+    def pool_of(self, agent: Agent) -> Pool | None:
+        """The pool of the agent's attempt; None if there is no attempt or the pool is no longer configured."""
+        return self.definitions.pools.get(agent.pool) if agent.pool else None
+
+    def seen_of(self, agent: Agent) -> Seen | None:
+        """What the poller saw last of the agent's present instance; None if it has not looked yet."""
+        seen = self.seen.get(agent.id)
+        return seen if seen is not None and seen.ref == agent.instance else None
+
+    def backend_of(self, agent: Agent) -> Backend | None:
+        """The backend of the agent's attempt."""
+        pool = self.pool_of(agent)
+        return self.backends.get(pool.backend) if pool else None
+
+    def timeouts_of(self, agent: Agent) -> Timeouts:
+        """The timeouts of the agent's policy; the defaults if it is no longer configured."""
+        policy = self.definitions.policies.get(agent.policy)
+        return policy.timeouts if policy else Timeouts()
+
+    def retry_of(self, agent: Agent) -> Retry:
+        """The retry rule of the agent's policy."""
+        policy = self.definitions.policies.get(agent.policy)
+        return policy.retry if policy else Retry()
+
+    def retention_of(self, agent: Agent) -> Retention:
+        """How long the agent is kept."""
+        policy = self.definitions.policies.get(agent.policy)
+        return self.definitions.templates[policy.template].retention if policy else Retention()
+
+    def used_up(self, agent: Agent) -> bool:
+        """Whether it has begun as many builds as it may."""
+        return 0 < self.retention_of(agent).max_uses <= agent.uses
+
+    def time_stands_still(self, agent: Agent) -> bool:
+        """Whether deadlines that wait for a connection do not count now: the controller or the gateway is away."""
+        return self.presence.away(agent.controller) or not self.sessions.known()
+
+    async def move(self, agent: Agent, phase: Phase, event: str, **changes: Any) -> Agent:
+        """Brings the agent to `phase` with that phase's deadline, tells everybody, and asks for another look."""
+        now = self.clock.now()
+        after = replace(agent, phase=phase, phase_since=now, deadline=self._deadline(agent, phase, now), **changes)
+        changed = await self.agents.change(agent, after, event, now)
+        self.metrics.agent_changed_phase(agent, changed, now)
+        told: dict[str, object] = {
+            "phase": phase,
+            "before": agent.phase,
+            "pool": changed.pool,
+            "attempt": changed.attempt,
+        }
+        told |= {"why": changed.why, "message": changed.message} if changed.why else {}
+        events.AGENT_CHANGED_PHASE.emit(agent=agent.name, controller=agent.controller, **told)
+        self.nudge.agent(agent.id)
+        if phase in (Phase.REQUESTED, Phase.GONE, Phase.ONLINE):
+            self.nudge.placement()
+        return changed
+
+    async def aim(self, agent: Agent, goal: Goal, outcome: Outcome, why: Reason, message: str) -> Agent:
+        """Moves the goal forward, with the reason that people read; a goal that stands already keeps its reason."""
+        if later_goal(agent.goal, goal) == agent.goal:
+            return agent
+        after = replace(agent, goal=goal, why=why, message=message)
+        if goal == Goal.GONE:
+            after = replace(after, outcome=outcome)
+        changed = await self.agents.change(agent, after, "goal", self.clock.now())
+        self.nudge.agent(agent.id)
+        return changed
+
+    def _deadline(self, agent: Agent, phase: Phase, now: datetime) -> datetime | None:
+        times = self.timeouts_of(agent)
+        if phase == Phase.REQUESTED:
+            return queue_deadline(agent.requested_at, times)
+        lengths: dict[Phase, timedelta] = {
+            Phase.LAUNCHING: times.launch,
+            Phase.BOOTING: times.boot,
+            Phase.CONNECTING: times.connect,
+            Phase.RECONNECTING: times.reconnect,
+            Phase.DRAINING: times.drain,
+        }
+        if phase == Phase.ONLINE:
+            return (agent.online_at or now) + self.retention_of(agent).max_lifetime
+        return now + lengths[phase] if phase in lengths else None
+
+
+def queue_deadline(requested_at: datetime, times: Timeouts) -> datetime | None:
+    """When a request that is not placed fails; None if it waits without end."""
+    return requested_at + times.queue if times.on_timeout == OnTimeout.FAIL else None

@@ -1,0 +1,87 @@
+"""The life of an agent that was online: sessions lost and found, its last build, its end."""
+
+from datetime import datetime
+
+from broker.domain.agent import Agent
+from broker.domain.lifecycle import Goal, Outcome, Phase
+from broker.domain.reason import Reason
+from broker.reconcile.context import Again, Context
+from broker.reconcile.watch import why_ended
+
+_LOOK_AGAIN_S = 10.0
+
+
+async def stay_online(ctx: Context, agent: Agent) -> Again | None:
+    """An agent that Jenkins calls online: serves until it is used up, too old, lost, or not wanted."""
+    if agent.goal == Goal.GONE:
+        await ctx.move(agent, Phase.TERMINATING, "terminating")
+    elif agent.goal == Goal.DRAINED:
+        await ctx.move(agent, Phase.DRAINING, "draining")
+    elif await _is_over(ctx, agent):
+        return None
+    elif ctx.sessions.known() and ctx.sessions.live(agent.id) is None:
+        await ctx.move(agent, Phase.RECONNECTING, "reconnecting")
+    else:
+        return Again(_until(ctx, agent.deadline))
+    return None
+
+
+async def reconnect(ctx: Context, agent: Agent) -> Again | None:
+    """An agent that lost its session: comes back, or is given up when its time is over."""
+    node = ctx.presence.node(agent.controller, agent.id)
+    if agent.goal == Goal.GONE or (agent.goal == Goal.DRAINED and not agent.busy):
+        await ctx.move(agent, Phase.TERMINATING, "terminating")
+    elif ctx.sessions.live(agent.id) is not None and node is not None and node.online:
+        phase = Phase.ONLINE if agent.goal == Goal.ONLINE else Phase.DRAINING
+        await ctx.move(agent, phase, phase.value)
+    elif await _is_over(ctx, agent):
+        return None
+    elif agent.deadline is not None and agent.deadline <= ctx.clock.now() and not ctx.time_stands_still(agent):
+        message = f"it lost its connection and did not come back within {ctx.timeouts_of(agent).reconnect}"
+        await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, Reason.RECONNECT_TIMEOUT, message)
+    else:
+        return Again(_until(ctx, agent.deadline))
+    return None
+
+
+async def drain(ctx: Context, agent: Agent) -> Again | None:
+    """An agent that takes no new build: ends when its running build has."""
+    session = ctx.sessions.live(agent.id)
+    if agent.goal == Goal.GONE or not agent.busy:
+        await ctx.move(agent, Phase.TERMINATING, "terminating", **_ending(agent))
+    elif await _is_over(ctx, agent):
+        return None
+    elif ctx.sessions.known() and session is None:
+        await ctx.move(agent, Phase.RECONNECTING, "reconnecting")
+    elif agent.deadline is not None and agent.deadline <= ctx.clock.now() and not ctx.time_stands_still(agent):
+        message = f"its build did not end within {ctx.timeouts_of(agent).drain}"
+        await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, Reason.DRAIN_TIMEOUT, message)
+    else:
+        return Again(_until(ctx, agent.deadline))
+    return None
+
+
+async def _is_over(ctx: Context, agent: Agent) -> bool:
+    """Gives an agent up whose instance is gone, whose life is over, or that has done all the builds it may."""
+    born = agent.online_at or agent.phase_since
+    if (ended := why_ended(ctx, agent)) is not None:
+        why = Reason.AGENT_LOST if ended[0] == Reason.CONTAINER_EXITED else ended[0]
+        over = (why, ended[1])
+    elif ctx.clock.now() >= born + ctx.retention_of(agent).max_lifetime:
+        over = (Reason.MAX_LIFETIME, f"older than {ctx.retention_of(agent).max_lifetime}")
+    elif ctx.used_up(agent) and not agent.busy and ctx.presence.synced(agent.controller):
+        over = (Reason.COMPLETED, f"it has run {agent.uses} of {ctx.retention_of(agent).max_uses} builds")
+    else:
+        return False
+    await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, *over)
+    return True
+
+
+def _ending(agent: Agent) -> dict[str, object]:
+    return {"goal": Goal.GONE, "outcome": agent.outcome or Outcome.SUCCEEDED}
+
+
+def _until(ctx: Context, deadline: datetime | None) -> float:
+    if deadline is None:
+        return _LOOK_AGAIN_S
+    return min(_LOOK_AGAIN_S, max(0.5, (deadline - ctx.clock.now()).total_seconds()))

@@ -1,0 +1,63 @@
+"""Launching: the call that makes an instance, with the token that was saved before it."""
+
+import asyncio
+
+from broker.domain.agent import Agent
+from broker.domain.ids import InstanceRef
+from broker.domain.lifecycle import Goal, Phase
+from broker.domain.reason import Reason
+from broker.errors import BackendError, Conflict, OutcomeUnknown, Throttled
+from broker.ports import LaunchSpec
+from broker.reconcile.attempt import fail_attempt, words
+from broker.reconcile.connect import greet_session
+from broker.reconcile.context import Again, Context
+
+_CALL_TIMEOUT_S = 30.0
+_REPLAY_S = 2.0
+
+
+async def launch(ctx: Context, agent: Agent) -> Again | None:
+    """Launches the attempt; a repeat of the call with the same token is the same instance."""
+    if agent.goal != Goal.ONLINE:
+        await ctx.move(agent, Phase.TERMINATING, "terminating")
+        return None
+    if agent.deadline is not None and agent.deadline <= ctx.clock.now():
+        message = agent.message or f"the backend did not answer within {ctx.timeouts_of(agent).launch}"
+        await fail_attempt(ctx, agent, Reason.LAUNCH_TIMEOUT, message, nothing_made=False)
+        return None
+    answer = await _call(ctx, agent)
+    if isinstance(answer, Throttled | OutcomeUnknown):
+        return Again(_REPLAY_S)
+    if isinstance(answer, BackendError):
+        await fail_attempt(ctx, agent, answer.reason, words(answer), nothing_made=True)
+        return None
+    try:
+        ctx.metrics.launch_finished(agent.pool or "", "succeeded")
+        launched = await ctx.agents.record_instance(agent.id, agent.launch_key.token, answer)
+    except Conflict:
+        return Again(0.0)  # the attempt is over: the next look ends what this call has made
+    if not await greet_session(ctx, launched) and launched.phase == Phase.LAUNCHING:
+        await ctx.move(launched, Phase.BOOTING, "booting")
+    return None
+
+
+async def _call(ctx: Context, agent: Agent) -> InstanceRef | BackendError:
+    pool, policy = ctx.pool_of(agent), ctx.definitions.policies.get(agent.policy)
+    if pool is None or policy is None:
+        return BackendError("", f"pool {agent.pool} or policy {agent.policy} is no longer configured")
+    spec = LaunchSpec(
+        key=agent.launch_key,
+        name=agent.name,
+        controller=agent.controller,
+        pool=pool,
+        template=ctx.definitions.templates[policy.template],
+        url=ctx.gateway_url(agent.controller),
+        secret=ctx.keyring.mint(agent.id, agent.attempt),
+    )
+    try:
+        async with asyncio.timeout(_CALL_TIMEOUT_S):
+            return await ctx.backends[pool.backend].launch(spec)
+    except TimeoutError:
+        return OutcomeUnknown("timeout", f"no answer within {_CALL_TIMEOUT_S} s")
+    except BackendError as error:
+        return error

@@ -1,0 +1,123 @@
+"""The reconcile loop: workers that take keys, look, and put them back for later."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import structlog
+
+from broker.domain.ids import AgentId
+from broker.errors import BrokerError, Conflict, NotFound
+from broker.ports import Clock
+from broker.reconcile.context import Again, Context
+from broker.reconcile.orphans import OrphanSearch
+from broker.reconcile.place import place
+from broker.reconcile.queue import WorkQueue
+from broker.reconcile.standstill import TICK_S, Standstill
+from broker.reconcile.step import step
+from broker.reconcile.watch import poll
+from broker.telemetry import events
+
+_PLACEMENT: Final = AgentId("")
+"""The one key that is not an agent's: all agents that wait for a place."""
+_FIRST_PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 30.0
+
+
+class AgentQueue:
+    """The queue as everybody else sees it: `ports.Nudge`."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Empty."""
+        self.keys: WorkQueue[AgentId] = WorkQueue(clock)
+
+    def agent(self, agent_id: AgentId) -> None:
+        """Asks for a look at an agent."""
+        self.keys.add(agent_id)
+
+    def placement(self) -> None:
+        """Asks for a look at all agents that wait for a place."""
+        self.keys.add(_PLACEMENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How many look at once, and how often everything is looked at without a cause; in seconds."""
+
+    workers: int = 32
+    poll_s: float = 0.5
+    resync_s: float = 60.0
+    orphans_s: float = 30.0
+
+
+@dataclass(slots=True)
+class Loop:
+    """Runs until it is cancelled. Whatever is in the store when it starts is taken up: a crash needs nothing else."""
+
+    ctx: Context
+    queue: AgentQueue
+    pace: Pace = field(default_factory=Pace)
+    _failures: dict[AgentId, int] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Workers, pollers and clocks, all in one group: a bug in one of the latter stops the broker loudly."""
+        standstill, search = Standstill(self.ctx), OrphanSearch(self.ctx)
+        await standstill.make_up_for_absence()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.queue.keys.run(), name="reconcile:queue")
+            for number in range(self.pace.workers):
+                group.create_task(self._work(), name=f"reconcile:worker-{number}")
+            group.create_task(self._every(TICK_S, standstill.tick), name="reconcile:standstill")
+            group.create_task(self._every(self.pace.resync_s, self._look_at_all), name="reconcile:resync")
+            for name in self.ctx.backends:
+                group.create_task(self._every(self.pace.poll_s, partial(poll, self.ctx, name)), name=f"poll:{name}")
+                group.create_task(
+                    self._every(self.pace.orphans_s, partial(search.search, name)), name=f"orphans:{name}"
+                )
+
+    async def _work(self) -> None:
+        while True:
+            key = await self.queue.keys.get()
+            try:
+                again = await self._look(key)
+            finally:
+                self.queue.keys.done(key)
+            if again is not None:
+                self.queue.keys.add(key, max(again.after_s, 0.0))
+
+    async def _look(self, key: AgentId) -> Again | None:
+        structlog.contextvars.bind_contextvars(agent_id=key)
+        try:
+            again = await (place(self.ctx) if key == _PLACEMENT else step(self.ctx, await self.ctx.agents.get(key)))
+        except Conflict:
+            return Again(0.0)
+        except NotFound:
+            return None
+        except Exception as error:
+            return self._note_failure(key, error)
+        finally:
+            structlog.contextvars.unbind_contextvars("agent_id")
+        self._failures.pop(key, None)
+        return again
+
+    def _note_failure(self, key: AgentId, error: Exception) -> Again:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        expected = isinstance(error, BrokerError)
+        events.AGENT_STEP_FAILED.emit(failures=failures, error=repr(error), exc_info=None if expected else error)
+        return Again(min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(failures, 10)))
+
+    async def _look_at_all(self) -> None:
+        for agent in await self.ctx.agents.live():
+            self.queue.agent(agent.id)
+        self.queue.placement()
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+        clock = self.ctx.clock
+        while True:
+            try:
+                await work()
+            except BrokerError as error:
+                events.POLL_FAILED.emit(message=str(error))
+            await clock.sleep_until(clock.monotonic() + seconds)

@@ -1,0 +1,65 @@
+"""Instances of exactly our ownership that belong to no agent: seen in two complete listings, then ended (design D8)."""
+
+import asyncio
+from typing import Final
+
+from broker.domain.ids import AgentId, BackendName, InstanceRef
+from broker.domain.instance import Instance
+from broker.domain.lifecycle import Phase
+from broker.errors import BackendError, NotFound
+from broker.reconcile.context import Context
+from broker.telemetry import events
+
+GRACE_S: Final = 30.0
+_CALL_TIMEOUT_S: Final = 60.0
+
+
+class OrphanSearch:
+    """Remembers what the last complete listing of each backend showed."""
+
+    def __init__(self, ctx: Context) -> None:
+        """Nothing was seen yet."""
+        self._ctx = ctx
+        self._suspects: dict[tuple[BackendName, InstanceRef], float] = {}
+
+    async def search(self, name: BackendName) -> int:
+        """One round over a backend; returns how many orphans it has ended. A partial listing ends nothing."""
+        try:
+            async with asyncio.timeout(_CALL_TIMEOUT_S):
+                listing = await self._ctx.backends[name].list_owned()
+        except (TimeoutError, BackendError) as error:
+            events.POLL_FAILED.emit(backend=name, message=str(error) or "no answer")
+            return 0
+        if not listing.complete:
+            return 0
+        now = self._ctx.clock.monotonic()
+        orphans = [instance for instance in listing.instances if await self._belongs_to_nobody(instance)]
+        ripe = []
+        for orphan in orphans:
+            first_seen = self._suspects.setdefault((name, orphan.ref), now)
+            if now - first_seen >= GRACE_S:
+                ripe.append(orphan)
+        refs = {orphan.ref for orphan in orphans}
+        self._suspects = {k: v for k, v in self._suspects.items() if k[0] != name or k[1] in refs}
+        for orphan in ripe:
+            await self._end(name, orphan)
+        return len(ripe)
+
+    async def _belongs_to_nobody(self, instance: Instance) -> bool:
+        agent_id = AgentId(instance.agent_id)
+        try:
+            agent = await self._ctx.agents.get(agent_id)
+        except NotFound:
+            return self._ctx.sessions.live(agent_id) is None
+        over = agent.phase == Phase.GONE or instance.attempt < agent.attempt
+        return over and self._ctx.sessions.live(agent_id) is None
+
+    async def _end(self, name: BackendName, orphan: Instance) -> None:
+        events.ORPHAN_FOUND.emit(backend=name, instance=orphan.ref, agent_id=orphan.agent_id)
+        try:
+            async with asyncio.timeout(_CALL_TIMEOUT_S):
+                await self._ctx.backends[name].terminate(orphan.ref)
+        except (TimeoutError, BackendError) as error:
+            events.POLL_FAILED.emit(backend=name, instance=orphan.ref, message=str(error) or "no answer")
+            return
+        events.ORPHAN_ENDED.emit(backend=name, instance=orphan.ref)

@@ -1,0 +1,101 @@
+"""Places the agents that wait: one look at all of them, one transaction."""
+
+import asyncio
+from datetime import timedelta
+
+from broker.domain.agent import Agent
+from broker.domain.ids import PoolName
+from broker.domain.lifecycle import Goal, Outcome, Phase
+from broker.domain.offer import Offer
+from broker.domain.reason import Reason
+from broker.errors import BackendError, OutcomeUnknown
+from broker.placement.engine import Decision, Placed, decide
+from broker.placement.feasible import Offers
+from broker.reconcile.context import Again, Context
+from broker.store.placements import place_waiting
+from broker.telemetry import events
+
+_OFFER_TIMEOUT_S = 5.0
+_LOOK_AGAIN_S = 5.0
+
+
+async def place(ctx: Context) -> Again | None:
+    """Decides every agent that waits and is due; asks for a look at those placed, and for another while any waits."""
+    waiting = [a for a in await ctx.agents.live() if a.phase == Phase.REQUESTED]
+    if not waiting:
+        return None
+    now = ctx.clock.now()
+    due = [a for a in waiting if a.not_before <= now]
+    for agent in waiting:
+        if agent.goal != Goal.ONLINE or (agent.deadline is not None and agent.deadline <= now):
+            ctx.nudge.agent(agent.id)
+    if due:
+        offers = await _gather_offers(ctx, due)
+        definitions = ctx.definitions
+        decided = await place_waiting(
+            ctx.database,
+            lambda agents, usage: decide(agents, offers, usage, definitions),
+            now,
+            lambda placed: placed.policy.timeouts.launch,
+        )
+        for decision, agent in decided:
+            _tell(ctx, decision, agent)
+    later = [a.not_before - now for a in waiting if a.not_before > now]
+    return Again(max(0.0, min([timedelta(seconds=_LOOK_AGAIN_S), *later]).total_seconds()))
+
+
+async def wait_for_place(ctx: Context, agent: Agent) -> Again | None:
+    """Ends a request that nobody wants any more, or whose time in the queue is over."""
+    if agent.goal != Goal.ONLINE:
+        outcome = agent.outcome or Outcome.CANCELLED
+        await ctx.move(agent, Phase.GONE, "gone", goal=Goal.GONE, outcome=outcome, gone_at=ctx.clock.now())
+        return None
+    if agent.deadline is None:
+        return None
+    left = (agent.deadline - ctx.clock.now()).total_seconds()
+    if left > 0:
+        return Again(left)
+    message = f"no place in {ctx.timeouts_of(agent).queue}: {agent.why or ''} {agent.message}".strip()
+    await ctx.aim(agent, Goal.GONE, Outcome.FAILED, Reason.QUEUE_TIMEOUT, message)
+    return None
+
+
+def _tell(ctx: Context, decision: Decision, agent: Agent) -> None:
+    if isinstance(decision, Placed):
+        ctx.metrics.placement_decided(agent.policy, decision.placement)
+        ctx.metrics.agent_changed_phase(decision.agent, agent, ctx.clock.now())
+        told: dict[str, object] = {
+            "phase": agent.phase,
+            "before": decision.agent.phase,
+            "pool": agent.pool,
+            "attempt": agent.attempt,
+        }
+        events.AGENT_CHANGED_PHASE.emit(agent=agent.name, controller=agent.controller, **told)
+        ctx.nudge.agent(agent.id)
+    elif agent.version != decision.agent.version:
+        ctx.metrics.placement_decided(agent.policy, decision.rejections)
+        waits = {"why": decision.reason, "message": decision.message}
+        events.AGENT_WAITS.emit(agent=agent.name, controller=agent.controller, **waits)
+
+
+async def _gather_offers(ctx: Context, agents: list[Agent]) -> Offers:
+    wanted: dict[PoolName, Agent] = {}
+    for agent in agents:
+        policy = ctx.definitions.policies.get(agent.policy)
+        for choice in policy.pools if policy else ():
+            wanted.setdefault(choice.pool, agent)
+    async with asyncio.TaskGroup() as group:
+        tasks = {pool: group.create_task(_offers(ctx, pool, a), name=f"offers:{pool}") for pool, a in wanted.items()}
+    return {pool: task.result() for pool, task in tasks.items()}
+
+
+async def _offers(ctx: Context, name: PoolName, agent: Agent) -> list[Offer] | BackendError:
+    pool = ctx.definitions.pools[name]
+    template = ctx.definitions.templates[ctx.definitions.policies[agent.policy].template]
+    try:
+        async with asyncio.timeout(_OFFER_TIMEOUT_S):
+            return list(await ctx.backends[pool.backend].offers(pool, template))
+    except TimeoutError:
+        return OutcomeUnknown("timeout", f"no offers of pool {name} within {_OFFER_TIMEOUT_S} s")
+    except BackendError as error:
+        return error

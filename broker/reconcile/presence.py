@@ -1,0 +1,78 @@
+"""What Jenkins told last, and whether it is there to be believed. In memory: a restarted broker waits for a sync."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from broker.domain.ids import AgentId, BootId, ControllerName
+from broker.ports import Clock
+
+AWAY_AFTER_S: Final = 10.0
+"""A controller that was not heard for so long is away. It syncs every `SYNC_INTERVAL_S`."""
+SYNC_INTERVAL_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReport:
+    """One node as Jenkins told it in a sync."""
+
+    online: bool
+    accepting: bool
+    busy: bool
+    uses: int
+
+
+@dataclass(slots=True)
+class _Controller:
+    boot_id: BootId
+    heard_at: float
+    synced: bool = False
+    nodes: dict[AgentId, NodeReport] = field(default_factory=dict)
+    was_online: set[AgentId] = field(default_factory=set)
+
+
+class Presence:
+    """The controllers as they were last heard."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Nobody was heard yet."""
+        self._clock = clock
+        self._controllers: dict[ControllerName, _Controller] = {}
+
+    def heard(self, controller: ControllerName, boot_id: BootId) -> bool:
+        """Notes a call; tells whether the controller was away or is a new boot. A new boot has told nothing yet."""
+        known = self._controllers.get(controller)
+        news = known is None or known.boot_id != boot_id or self.away(controller)
+        if known is None or known.boot_id != boot_id:
+            self._controllers[controller] = _Controller(boot_id, self._clock.monotonic())
+        else:
+            known.heard_at = self._clock.monotonic()
+        return news
+
+    def told(self, controller: ControllerName, nodes: dict[AgentId, NodeReport]) -> set[AgentId]:
+        """Notes the nodes of a sync; returns the agents whose report is another than before."""
+        known = self._controllers[controller]
+        changed = {a for a in known.nodes.keys() | nodes.keys() if known.nodes.get(a) != nodes.get(a)}
+        known.nodes, known.synced = nodes, True
+        known.was_online |= {agent for agent, report in nodes.items() if report.online}
+        known.was_online &= nodes.keys()
+        return changed
+
+    def away(self, controller: ControllerName) -> bool:
+        """Whether the controller is not there: never heard since our start, or silent for `AWAY_AFTER_S`."""
+        known = self._controllers.get(controller)
+        return known is None or self._clock.monotonic() - known.heard_at > AWAY_AFTER_S
+
+    def synced(self, controller: ControllerName) -> bool:
+        """Whether the controller is there and has told its nodes since it booted and since we started."""
+        known = self._controllers.get(controller)
+        return known is not None and known.synced and not self.away(controller)
+
+    def node(self, controller: ControllerName, agent: AgentId) -> NodeReport | None:
+        """The last report of an agent's node; None if Jenkins has told of none."""
+        known = self._controllers.get(controller)
+        return known.nodes.get(agent) if known else None
+
+    def was_online_this_boot(self, controller: ControllerName, agent: AgentId) -> bool:
+        """Whether the agent's node was ever online since the controller booted."""
+        known = self._controllers.get(controller)
+        return known is not None and agent in known.was_online

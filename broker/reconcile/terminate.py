@@ -1,0 +1,59 @@
+"""The end of an instance, believed only when the backend says "not found"."""
+
+import asyncio
+
+from broker.domain.agent import Agent
+from broker.domain.lifecycle import Goal, Outcome, Phase
+from broker.errors import BackendError
+from broker.reconcile.attempt import pause, words
+from broker.reconcile.context import Again, Context
+from broker.reconcile.watch import find_lost_instance
+from broker.telemetry import events
+
+_CALL_TIMEOUT_S = 30.0
+_CALL_AGAIN_S = 2.0
+_LOOK_AGAIN_S = 0.5
+
+
+async def terminate(ctx: Context, agent: Agent) -> Again | None:
+    """Ends the agent's session and instance; then the agent is gone, or placed again if its goal still is online."""
+    await ctx.sessions.end(agent.id, agent.message or "the agent is being ended")
+    if agent.instance is None:
+        found = await find_lost_instance(ctx, agent)
+        if found is None:
+            await _finish(ctx, agent)
+            return None
+        return Again(0.0 if found else _CALL_AGAIN_S)
+    called, seen = ctx.terminate_called.get(agent.id), ctx.seen_of(agent)
+    if called is not None and seen is not None and seen.asked_at > called and seen.instance is None:
+        await _finish(ctx, agent)
+        return None
+    if called is None or ctx.clock.monotonic() - called >= _CALL_AGAIN_S:
+        await _call(ctx, agent)
+    return Again(_LOOK_AGAIN_S)
+
+
+async def _call(ctx: Context, agent: Agent) -> None:
+    backend = ctx.backend_of(agent)
+    if backend is None or agent.instance is None:
+        return
+    try:
+        async with asyncio.timeout(_CALL_TIMEOUT_S):
+            await backend.terminate(agent.instance)
+    except TimeoutError:
+        events.AGENT_TERMINATION_FAILED.emit(agent=agent.name, message=f"no answer within {_CALL_TIMEOUT_S} s")
+    except BackendError as error:
+        events.AGENT_TERMINATION_FAILED.emit(agent=agent.name, message=words(error))
+    ctx.terminate_called[agent.id] = ctx.clock.monotonic()
+
+
+async def _finish(ctx: Context, agent: Agent) -> None:
+    """Nothing of the attempt is left."""
+    ctx.terminate_called.pop(agent.id, None)
+    ctx.seen.pop(agent.id, None)
+    now = ctx.clock.now()
+    if agent.goal == Goal.ONLINE and not agent.was_online:
+        await ctx.move(agent, Phase.REQUESTED, "requested", not_before=now + pause(ctx.retry_of(agent), agent))
+        return
+    outcome = Outcome.SUCCEEDED if agent.was_online else Outcome.CANCELLED
+    await ctx.move(agent, Phase.GONE, "gone", goal=Goal.GONE, outcome=agent.outcome or outcome, gone_at=now)
