@@ -1,0 +1,53 @@
+"""Which backends there are: type in the config → how it is made. Each is imported only when it is configured."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from broker.domain.ids import ControllerName
+from broker.domain.pool import BackendDefinition
+from broker.errors import ConfigError
+from broker.ports import Backend, Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendContext:
+    """What every backend may use of the broker.
+
+    `installation` is the id that marks what is ours; `controller_url` answers a controller's root URL as the config
+    stands now, ending in a slash, None for an unknown one.
+    """
+
+    state_dir: Path
+    installation: str
+    clock: Clock
+    controller_url: Callable[[ControllerName], str | None]
+
+
+def open_backend(definition: BackendDefinition, context: BackendContext) -> Backend:
+    """A new backend object; nothing is called or written yet. ConfigError for a type that is not built."""
+    make = _MAKERS.get(definition.type)
+    if make is None:
+        known = ", ".join(sorted(BUILT))
+        raise ConfigError(f"backend {definition.name}: type {definition.type!r} is not built (built: {known})")
+    return make(definition, context)
+
+
+def _process(definition: BackendDefinition, context: BackendContext) -> Backend:
+    from broker.backends.process.backend import ProcessBackend  # noqa: PLC0415 -- see the module's first line
+    from broker.backends.process.jars import AgentJars  # noqa: PLC0415
+
+    root = context.state_dir / "process" / definition.name
+    return ProcessBackend(
+        definition.name,
+        root=root / "agents",
+        installation=context.installation,
+        jars=AgentJars(root / "cache", context.controller_url, context.clock),
+        clock=context.clock,
+    )
+
+
+_MAKERS: Final[dict[str, Callable[[BackendDefinition, BackendContext], Backend]]] = {"process": _process}
+BUILT: Final = frozenset(_MAKERS)
+"""The types that can be opened."""
