@@ -152,7 +152,9 @@ class HttpSide:
         return web.json_response({"items": items}, headers=_JENKINS)
 
     async def _builds(self, request: web.Request) -> web.Response:
-        return web.json_response({"builds": [_build(build) for build in self._controller.builds.values()]})
+        controller = self._controller
+        builds = [_build(build) for build in controller.builds.values()]
+        return web.json_response({"synced": controller.synced, "boot_id": controller.boot_id, "builds": builds})
 
     async def _enqueue(self, request: web.Request) -> web.Response:
         asked = await request.json()

@@ -1,0 +1,99 @@
+"""What a demo wants of a controller, and the simulated one that gives it."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from broker.demo.http import get_json, post_json, status
+from broker.demo.processes import Child
+from broker.demo.stack import write_private
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildView:
+    """A build as people see it. Times are seconds of the wall clock; `result` is Jenkins' word, None until it ends."""
+
+    name: str
+    node: str
+    queued_at: float
+    started_at: float | None
+    result: str | None
+
+    @property
+    def state(self) -> str:
+        """One word: queued, running, or how it ended."""
+        return self.result.lower() if self.result else "queued" if self.started_at is None else "running"
+
+
+class DemoController(Protocol):
+    """A Jenkins, simulated or real, that a demo has its builds from."""
+
+    kind: str
+    url: str
+
+    def start(self) -> None:
+        """Returns when it is up and has shaken hands with the broker; raises DemoFailed."""
+        ...
+
+    def queue(self, count: int, *, label: str, seconds: float) -> None:
+        """Queues builds for a label that run for some seconds."""
+        ...
+
+    def builds(self) -> list[BuildView]:
+        """All builds that were queued, in that order; raises OSError while it does not answer."""
+        ...
+
+    def children(self) -> list[Child]:
+        """The processes that it was started as."""
+        ...
+
+
+class SimulatedController:
+    """`broker.demo.controller` as a process of its own. Killed and started again it is the same controller."""
+
+    kind = "simulated"
+
+    def __init__(
+        self, root: Path, *, port: int, grpc_port: int, token_file: Path, environment: Mapping[str, str]
+    ) -> None:
+        """Makes the key that its agents' secrets come from."""
+        self.url = f"http://127.0.0.1:{port}/"
+        self._root, self._environment = root, environment
+        self._arguments = ["--port", str(port), "--broker", f"127.0.0.1:{grpc_port}", "--token-file", str(token_file)]
+        self._arguments += ["--secret-key-file", str(root / "controller.key")]
+        write_private(root / "controller.key", os.urandom(32))
+        self._child: Child | None = None
+
+    def start(self) -> None:
+        """Returns when it answers and has synced."""
+        command = [sys.executable, "-m", "broker.demo.controller", *self._arguments]
+        self._child = Child("controller", command, self._root / "controller.log", self._environment)
+        self._child.wait_until(self._is_synced, seconds=30)
+
+    def _is_synced(self) -> bool:
+        return status(self.url + "login") == 200 and bool(get_json(self.url + "demo/builds")["synced"])
+
+    def queue(self, count: int, *, label: str, seconds: float) -> None:
+        """Queues builds for a label expression of simple names joined by &&."""
+        post_json(self.url + "demo/builds", {"label": label, "seconds": seconds, "count": count})
+
+    def builds(self) -> list[BuildView]:
+        """All builds of this boot."""
+        found = get_json(self.url + "demo/builds")["builds"]
+        return [
+            BuildView(
+                name=f"demo-{build['number']}",
+                node=build["node"],
+                queued_at=build["queued_at"],
+                started_at=build["started_at"],
+                result=build["result"],
+            )
+            for build in found
+        ]
+
+    def children(self) -> list[Child]:
+        """Its one process."""
+        return [self._child] if self._child else []

@@ -1,0 +1,89 @@
+"""What a run left behind, found without asking the broker: processes, connections, directories, nodes."""
+
+import os
+import signal
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from broker.demo.http import get_json
+
+_ESTABLISHED: Final = "01"
+_BUILT_IN: Final = "hudson.model.Hudson$MasterComputer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftBehind:
+    """Counts. `agents` are connections to the gateway that are still open."""
+
+    agents: int
+    processes: int
+    directories: int
+    nodes: int
+
+    def __bool__(self) -> bool:
+        """Whether anything was left."""
+        return any(asdict(self).values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Where to look. `marker` is `NAME=VALUE` of an environment variable that all processes of the run carry."""
+
+    marker: str
+    gateway_port: int
+    agents_root: Path
+    controller_url: str
+
+    def look(self, *, except_pids: Collection[int]) -> LeftBehind:
+        """Counts what there is now; the servers of the run itself are excepted. The controller has to answer."""
+        return LeftBehind(
+            agents=connections_to(self.gateway_port),
+            processes=len([pid for pid in marked_processes(self.marker) if pid not in except_pids]),
+            directories=directories_in(self.agents_root),
+            nodes=nodes_of(self.controller_url),
+        )
+
+
+def marked_processes(marker: str) -> list[int]:
+    """The living processes of this user whose environment at their start held `marker`; not the caller."""
+    return [pid for pid in _pids() if pid != os.getpid() and _carries(pid, marker.encode())]
+
+
+def end(pids: Collection[int]) -> None:
+    """Kills processes; those that are gone are a success."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def connections_to(port: int) -> int:
+    """How many established TCP connections of this machine go to a port of it, seen from the connecting end."""
+    suffix = f":{port:04X}"
+    tables = [Path("/proc/net/tcp"), Path("/proc/net/tcp6")]
+    lines = [line.split() for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
+    return sum(1 for line in lines if line[2].endswith(suffix) and line[3] == _ESTABLISHED)
+
+
+def directories_in(root: Path) -> int:
+    """How many directories are left in `root`, hidden ones too."""
+    return sum(1 for path in root.iterdir() if path.is_dir()) if root.exists() else 0
+
+
+def nodes_of(controller_url: str) -> int:
+    """How many nodes a controller has beside its built-in one."""
+    computers = get_json(controller_url + "computer/api/json")["computer"]
+    return sum(1 for computer in computers if computer.get("_class") != _BUILT_IN)
+
+
+def _pids() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _carries(pid: int, marker: bytes) -> bool:
+    try:
+        return marker in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:  # gone meanwhile, or somebody else's
+        return False

@@ -1,0 +1,188 @@
+"""Broker and gateway of a demo, in a directory of their own: config, token, ports, processes."""
+
+import hashlib
+import os
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from broker.demo.agent import LAUNCH_LOG
+from broker.demo.http import status
+from broker.demo.leftovers import Search
+from broker.demo.ports import free_port
+from broker.demo.processes import Child
+
+RUN_MARK: Final = "AGENTBROKER_DEV_RUN"
+"""Environment variable that every process of one run carries, its agents and their builds too."""
+CONTROLLER: Final = "demo"
+SIMULATED_AGENT: Final = (sys.executable, "-m", "broker.demo.agent")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Ports on 127.0.0.1."""
+
+    http: int = field(default_factory=free_port)
+    grpc: int = field(default_factory=free_port)
+    agents: int = field(default_factory=free_port)
+    controller: int = field(default_factory=free_port)
+
+    @classmethod
+    def beginning_at(cls, port: int) -> "Ports":
+        """The ports that the example config has, moved: page, API, agents; the controller comes last."""
+        return cls(http=port, grpc=port + 1, agents=port + 3, controller=port + 10)
+
+
+@dataclass(slots=True, kw_only=True)
+class Stack:
+    """Everything of one run beside its controller. `pools` holds the options of a pool by its label."""
+
+    root: Path
+    controller_url: str
+    pools: Mapping[str, Mapping[str, object]]
+    ports: Ports = field(default_factory=Ports)
+    run_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    token: str = field(default_factory=lambda: secrets.token_hex(32))
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    """Keys of every policy, such as timeouts."""
+    broker: Child | None = None
+    gateway: Child | None = None
+
+    def __post_init__(self) -> None:
+        """Writes the config and the token."""
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(self.token_file, self.token)
+        write_private(self.config_file, yaml.safe_dump(self._config(), sort_keys=False))
+
+    @property
+    def token_file(self) -> Path:
+        """The controller's token; 0600."""
+        return self.root / "token"
+
+    @property
+    def config_file(self) -> Path:
+        """The generated broker.yaml."""
+        return self.root / "broker.yaml"
+
+    @property
+    def launch_log(self) -> Path:
+        """One line for each agent that was started, written by the agents."""
+        return self.root / "launches.log"
+
+    @property
+    def http_url(self) -> str:
+        """Status page, metrics and health."""
+        return f"http://127.0.0.1:{self.ports.http}/"
+
+    @property
+    def gateway_url(self) -> str:
+        """What agents dial."""
+        return f"http://127.0.0.1:{self.ports.agents}/"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process of the run gets."""
+        return {**os.environ, RUN_MARK: self.run_id, "PYTHONUNBUFFERED": "1"}
+
+    @property
+    def search(self) -> Search:
+        """Where to look for what is left behind."""
+        return Search(
+            marker=f"{RUN_MARK}={self.run_id}",
+            gateway_port=self.ports.agents,
+            agents_root=self.root / "state" / "agents",
+            controller_url=self.controller_url,
+        )
+
+    @property
+    def children(self) -> list[Child]:
+        """The processes that were started, in the order in which they end."""
+        return [child for child in (self.broker, self.gateway) if child]
+
+    def start(self) -> None:
+        """Starts both and returns when both answer; raises DemoFailed."""
+        self.start_broker()
+        self.start_gateway()
+
+    def start_broker(self) -> None:
+        """Starts the control plane alone; returns when it is ready."""
+        self.broker = self._child("broker", "serve", "--no-gateway")
+        self.broker.wait_until(lambda: status(self.http_url + "healthz") == 200, seconds=30)
+
+    def start_gateway(self) -> None:
+        """Starts the gateway alone; returns when it answers agents."""
+        self.gateway = self._child("gateway", "gateway")
+        self.gateway.wait_until(lambda: status(self.gateway_url + "login") != 0, seconds=30)
+
+    def stop(self) -> None:
+        """Ends both; agents stay."""
+        for child in self.children:
+            child.stop()
+
+    def launched(self) -> list[str]:
+        """The names of the agents that were started, in order; a name twice was started twice."""
+        return (
+            [line.split()[0] for line in self.launch_log.read_text().splitlines()] if self.launch_log.exists() else []
+        )
+
+    def _child(self, name: str, *arguments: str) -> Child:
+        command = [sys.executable, "-m", "broker", *arguments, "--config", str(self.config_file)]
+        return Child(name, command, self.root / f"{name}.log", self.environment)
+
+    def _config(self) -> dict[str, object]:
+        agent_environment = {RUN_MARK: self.run_id, LAUNCH_LOG: str(self.launch_log)}
+        return {
+            "version": 1,
+            "server": {
+                "http": {"listen": f"127.0.0.1:{self.ports.http}"},
+                "grpc": {"listen": f"127.0.0.1:{self.ports.grpc}"},
+                "state_dir": str(self.root / "state"),
+            },
+            "controllers": {
+                CONTROLLER: {
+                    "url": self.controller_url,
+                    "token_sha256": hashlib.sha256(self.token.encode()).hexdigest(),
+                }
+            },
+            "gateway": {"websocket": {"listen": f"127.0.0.1:{self.ports.agents}"}},
+            "templates": {"default": {"env": agent_environment}},
+            "pools": {label: {"backend": "process", **options} for label, options in self.pools.items()},
+            "policies": {label: {"labels": [label], "pools": [label], **self.overrides} for label in self.pools},
+        }
+
+
+def simulated_pool(*extra: str) -> dict[str, object]:
+    """The options of a pool of simulated agents; `extra` goes before the arguments that agent.jar would get."""
+    return {"command": [*SIMULATED_AGENT, *extra]}
+
+
+def java_pool(java: str, directory: Path, launch_log: Path) -> dict[str, object]:
+    """The options of a pool of real agents, whose java is a script that counts the launch before it becomes java."""
+    wrapper = directory / "java"
+    lines: Sequence[str] = (
+        "#!/bin/sh",
+        "# Appends a line to the launch log, then becomes the real java.",
+        'name=; for word in "$@"; do [ "$previous" = -name ] && name=$word; previous=$word; done',
+        f'[ -z "$name" ] || printf \'%s %s\\n\' "$name" "$$" >> {_quoted(launch_log)}',
+        f'exec {_quoted(java)} "$@"',
+    )
+    wrapper.write_text("\n".join(lines) + "\n")
+    wrapper.chmod(0o700)
+    return {"java": str(wrapper)}
+
+
+def _quoted(word: object) -> str:
+    return "'" + str(word).replace("'", "'\\''") + "'"
+
+
+def write_private(path: Path, content: str | bytes) -> None:
+    """Writes a file that only its owner may read."""
+    data = content.encode() if isinstance(content, str) else content
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_bytes(data)

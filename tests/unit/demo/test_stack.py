@@ -1,0 +1,30 @@
+import stat
+import subprocess
+from pathlib import Path
+
+from broker.demo.stack import Ports, Stack, java_pool, simulated_pool
+
+PORTS = Ports(http=1, grpc=2, agents=3, controller=4)
+
+
+def test_token_and_config_are_for_their_owner_alone(tmp_path: Path) -> None:
+    stack = Stack(root=tmp_path, controller_url="http://127.0.0.1:4/", pools={"linux": simulated_pool()}, ports=PORTS)
+    for path in (stack.token_file, stack.config_file):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stack.token not in stack.config_file.read_text()
+
+
+def test_the_java_of_the_pool_notes_each_agent_and_becomes_the_real_java(tmp_path: Path) -> None:
+    log = tmp_path / "it's a log"
+    java = java_pool("/bin/echo", tmp_path, log)["java"]
+    shown = subprocess.run(
+        [str(java), "-jar", "agent.jar", "-name", "linux-1"], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.strip() == "-jar agent.jar -name linux-1"
+    assert [line.split()[0] for line in log.read_text().splitlines()] == ["linux-1"]
+
+
+def test_a_java_that_is_no_agent_is_not_counted(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    subprocess.run([str(java_pool("/bin/true", tmp_path, log)["java"]), "-version"], check=True)
+    assert not log.exists()
