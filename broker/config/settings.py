@@ -46,7 +46,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsFiles:
-    """PEM files of a listener. `client_ca_file` asks clients for a certificate; `ca_file` is what agents are to trust."""
+    """PEM files of a listener. `client_ca_file` asks clients for a certificate; agents are to trust `ca_file`."""
 
     cert_file: Path
     key_file: Path

@@ -1,0 +1,71 @@
+"""What all models of the file share."""
+
+import re
+from typing import Annotated, Any, ClassVar, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from broker.config.units import problem
+
+_LABEL: Final = re.compile(r"""[^\s"'()&|!<>,]{1,100}""")
+
+
+class Model(BaseModel):
+    """A map of the file: unknown keys are errors, nothing is converted silently, a null means the default."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    noun: ClassVar[str] = ""
+    """What a person calls it, such as `a policy`; empty for a map that is known by its key."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_the_default(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if value is not None or key not in known_keys(cls)}
+
+
+def known_keys(model: type[BaseModel]) -> dict[str, str]:
+    """The keys of a map as the file writes them, with the names of the fields."""
+    return {field.alias or name: name for name, field in model.model_fields.items()}
+
+
+def one_or_more(value: object) -> object:
+    """A single text as a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+def _label(value: object) -> object:
+    if isinstance(value, str) and not _LABEL.fullmatch(value):
+        raise problem("bad-label", f"no label expression can name '{value}'", "leave out spaces and \"'()&|!<>,")
+    return value
+
+
+def _url(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    scheme, separator, rest = value.partition("://")
+    if scheme not in {"http", "https"} or not separator or not rest.strip("/") or any(c.isspace() for c in value):
+        raise problem("bad-url", f"expected a URL, got the text '{value}'", "write it with http:// or https://")
+    return value
+
+
+def _scheme_in(*schemes: str) -> BeforeValidator:
+    def check(value: object) -> object:
+        if isinstance(value, str) and not value.startswith(tuple(f"{s}://" for s in schemes)):
+            choices = " or ".join(f"{s}://" for s in schemes)
+            raise problem("bad-url", f"expected a URL, got the text '{value}'", f"begin it with {choices}")
+        return value
+
+    return BeforeValidator(check)
+
+
+Url = Annotated[str, BeforeValidator(_url)]
+AgentUrl = Annotated[str, _scheme_in("ws", "wss", "http", "https")]
+Label = Annotated[str, BeforeValidator(_label)]
+Count = Annotated[int, Field(ge=0)]
+AtLeastOne = Annotated[int, Field(ge=1)]
+Money = Annotated[float, Field(ge=0)]
+Cpu = Annotated[float, Field(gt=0, le=4096)]
+"""In vCPU."""
+Text = Annotated[str, Field(min_length=1)]

@@ -1,0 +1,206 @@
+"""From the file's models to what the broker works with."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from broker.config.model import (
+    BrokerFile,
+    ControllerModel,
+    CountLimits,
+    GatewayModel,
+    GatewayTls,
+    ServerModel,
+    ServerTls,
+)
+from broker.config.model_policies import PolicyModel
+from broker.config.model_pools import POOL_KEYS, PoolModel, TemplateModel
+from broker.config.settings import (
+    Address,
+    GatewaySettings,
+    Listener,
+    LogSettings,
+    ServerSettings,
+    TlsFiles,
+)
+from broker.domain.definitions import Controller, Definitions
+from broker.domain.ids import BackendName, ControllerName, PolicyName, PoolName, TemplateName
+from broker.domain.policy import AgentLimits, OnTimeout, Policy, PoolChoice, Retry, Strategy, Timeouts
+from broker.domain.pool import BackendDefinition, Cooldown, Pool, PoolLimits
+from broker.domain.resources import Resources
+from broker.domain.template import Retention, Template
+
+DEFAULT_TEMPLATE = "default"
+"""What a policy without `template` uses: the file's template of that name, else one of defaults alone."""
+
+
+def to_server(server: ServerModel, base: Path) -> ServerSettings:
+    """The control plane's settings; relative file names start at `base`."""
+    state_dir = base / server.state_dir
+    scheme = "https" if server.http.tls else "http"
+    return ServerSettings(
+        http=Listener(listen=server.http.listen, tls=_tls(server.http.tls, base)),
+        grpc=Listener(listen=server.grpc.listen, tls=_tls(server.grpc.tls, base)),
+        public_url=(server.public_url or f"{scheme}://{_reachable(server.http.listen)}").rstrip("/"),
+        state_dir=state_dir,
+        keys_dir=base / server.keys_dir if server.keys_dir else state_dir / "keys",
+        shutdown_grace=server.shutdown_grace,
+        log=LogSettings(level=server.log.level, format=server.log.format),
+    )
+
+
+def to_gateway(gateway: GatewayModel, server: ServerSettings, base: Path) -> GatewaySettings:
+    """The gateway's settings; the control link defaults to a socket in the control plane's state directory."""
+    scheme = "wss" if gateway.tls else "ws"
+    websocket = gateway.websocket
+    control = gateway.control or f"unix:{server.state_dir / 'control.sock'}"
+    if control.startswith("unix:"):
+        control = f"unix:{base / control.removeprefix('unix:')}"
+    return GatewaySettings(
+        websocket=websocket.listen,
+        advertise=(websocket.advertise or f"{scheme}://{_reachable(websocket.listen)}").rstrip("/"),
+        tls=_tls(gateway.tls, base),
+        control=control,
+        http=gateway.http.listen if gateway.http else None,
+        processes=gateway.processes,
+        ping_interval=gateway.ping.interval,
+        ping_timeout=gateway.ping.timeout,
+        drain_timeout=gateway.drain_timeout,
+    )
+
+
+def _reachable(address: Address) -> Address:
+    """An address to connect to: loopback stands in for "every address"."""
+    if not address.is_wildcard:
+        return address
+    return Address("::1" if ":" in address.host else "127.0.0.1", address.port)
+
+
+def _tls(tls: ServerTls | GatewayTls | None, base: Path) -> TlsFiles | None:
+    if tls is None:
+        return None
+    client_ca = tls.client_ca_file if isinstance(tls, ServerTls) else None
+    ca = tls.ca_file if isinstance(tls, GatewayTls) else None
+    return TlsFiles(
+        cert_file=base / tls.cert_file,
+        key_file=base / tls.key_file,
+        client_ca_file=base / client_ca if client_ca else None,
+        ca_file=base / ca if ca else None,
+    )
+
+
+def to_definitions(file: BrokerFile, pool_types: Mapping[str, str], base: Path) -> Definitions:
+    """The core's view of a file whose names are known to fit; abstract templates and pools are left out."""
+    templates = {name: _template(name, t) for name, t in file.templates.items() if not t.abstract}
+    templates.setdefault(DEFAULT_TEMPLATE, Template(name=TemplateName(DEFAULT_TEMPLATE)))
+    pools = {name: p for name, p in file.pools.items() if not p.abstract}
+    backends: dict[str, str] = {name: b.type for name, b in file.backends.items()}
+    backends |= {p.backend: pool_types[name] for name, p in pools.items()}
+    return Definitions(
+        revision=revision(file),
+        controllers={ControllerName(name): _controller(name, c) for name, c in file.controllers.items()},
+        backends={BackendName(name): _backend(name, kind, file) for name, kind in backends.items()},
+        templates={TemplateName(name): t for name, t in templates.items()},
+        pools={PoolName(name): _pool(name, p, pool_types[name], base) for name, p in pools.items()},
+        policies={PolicyName(name): _policy(name, p) for name, p in file.policies.items()},
+        limits=_limits(file.server.limits),
+    )
+
+
+def revision(file: BrokerFile) -> str:
+    """A short hash of everything that the file says or leaves to defaults; comments and order of maps do not count.
+
+    The order of policies does: the first that fits gets the job.
+    """
+    content = file.model_dump(mode="json", by_alias=True)
+    content["policies"] = list(content["policies"].items())
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _limits(limits: CountLimits) -> AgentLimits:
+    return AgentLimits(agents=limits.agents, pending=limits.pending)
+
+
+def _controller(name: str, controller: ControllerModel) -> Controller:
+    return Controller(
+        name=ControllerName(name),
+        url=controller.url.rstrip("/") + "/",
+        token_sha256=tuple(controller.token_sha256),
+        limits=_limits(controller.limits),
+    )
+
+
+def _backend(name: str, kind: str, file: BrokerFile) -> BackendDefinition:
+    model = file.backends.get(name)
+    options = model.model_dump(exclude={"type"}, exclude_none=True) if model else {}
+    return BackendDefinition(name=BackendName(name), type=kind, options=options)
+
+
+def _milli(cpu: float | None) -> int | None:
+    return None if cpu is None else max(1, round(cpu * 1000))
+
+
+def _template(name: str, template: TemplateModel) -> Template:
+    return Template(
+        name=TemplateName(name),
+        image=template.image,
+        resources=Resources(cpu_milli=_milli(template.cpu) or 0, memory_mib=template.memory or 0),
+        executors=template.executors,
+        remote_fs=template.remote_fs or "",
+        retention=Retention(
+            max_uses=template.retention.max_uses,
+            idle_timeout=template.retention.idle_timeout,
+            max_lifetime=template.retention.max_lifetime,
+        ),
+        env=dict(template.env),
+    )
+
+
+def _pool(name: str, pool: PoolModel, kind: str, base: Path) -> Pool:
+    keys = {"connect", "direct", *POOL_KEYS[kind]}
+    options: dict[str, object] = pool.model_dump(include=keys, exclude_none=True, by_alias=True)
+    if pool.agent_jar:
+        options["agent_jar"] = str(base / pool.agent_jar)
+    limits = pool.limits
+    return Pool(
+        name=PoolName(name),
+        backend=BackendName(pool.backend),
+        limits=PoolLimits(
+            agents=limits.agents,
+            pending=limits.pending,
+            cpu_milli=_milli(limits.cpu),
+            memory_mib=limits.memory,
+        ),
+        cooldown=Cooldown(
+            after_failures=pool.cooldown.after_failures, within=pool.cooldown.within, rest=pool.cooldown.rest
+        ),
+        options=options,
+    )
+
+
+def _policy(name: str, policy: PolicyModel) -> Policy:
+    timeouts = policy.timeouts
+    first, last = policy.retry.backoff
+    return Policy(
+        name=PolicyName(name),
+        labels=tuple(policy.labels),
+        template=TemplateName(policy.template or DEFAULT_TEMPLATE),
+        pools=tuple(PoolChoice(pool=PoolName(use.pool), weight=use.weight, base=use.base) for use in policy.pools),
+        strategy=Strategy(policy.strategy),
+        accept_unlabelled=policy.accept_unlabelled,
+        priority=policy.priority,
+        name_prefix=policy.name_prefix or "",
+        limits=AgentLimits(agents=policy.limits.agents, pending=policy.limits.pending),
+        timeouts=Timeouts(
+            queue=timeouts.queue,
+            launch=timeouts.launch,
+            boot=timeouts.boot,
+            connect=timeouts.connect,
+            reconnect=timeouts.reconnect,
+            drain=timeouts.drain,
+            on_timeout=OnTimeout(timeouts.on_timeout),
+        ),
+        retry=Retry(attempts=policy.retry.attempts, backoff_first=first, backoff_last=last),
+        controllers=tuple(ControllerName(c) for c in policy.controllers or ()),
+    )

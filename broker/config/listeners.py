@@ -1,0 +1,49 @@
+"""Addresses that cannot be listened on together, and those that would show secrets to the network."""
+
+from broker.config.diagnostics import Diagnostics, Note, Span
+from broker.config.model import GatewayModel, ServerModel
+from broker.config.nodes import Node
+from broker.config.settings import Address
+
+
+def check(root: Node, server: ServerModel | None, gateway: GatewayModel | None, diagnostics: Diagnostics) -> None:
+    """Two listeners on one port, and a gRPC listener beyond loopback without TLS."""
+    _ports(root, _addresses(server, gateway), diagnostics)
+    if server and not server.grpc.listen.is_loopback and server.grpc.tls is None:
+        listen = server.grpc.listen
+        message = f"server.grpc listens on {listen} without TLS, so tokens and secrets would cross the network in clear"
+        help_ = f"add 'tls: {{ cert_file: ..., key_file: ... }}', or listen on 127.0.0.1:{listen.port}"
+        diagnostics.error("plaintext", root.at("server", "grpc", "listen").span, message, Note("help", help_))
+
+
+def _addresses(server: ServerModel | None, gateway: GatewayModel | None) -> dict[tuple[str, ...], Address]:
+    found: dict[tuple[str, ...], Address] = {}
+    if server:
+        found["server", "http"] = server.http.listen
+        found["server", "grpc"] = server.grpc.listen
+    if gateway:
+        found["gateway", "websocket"] = gateway.websocket.listen
+        if gateway.tcp:
+            found["gateway", "tcp"] = gateway.tcp.listen
+        if gateway.http:
+            found["gateway", "http"] = gateway.http.listen
+    return found
+
+
+def _ports(root: Node, addresses: dict[tuple[str, ...], Address], diagnostics: Diagnostics) -> None:
+    def place(path: tuple[str, ...]) -> Span | None:
+        return root.at(*path, "listen").span if root.has(*path, "listen") else None
+
+    # What the file says is reported rather than a default, the later of two rather than the earlier.
+    order = sorted(addresses, key=lambda path: (place(path) is not None, place(path) or Span(0, 0, 0, 0)))
+    for n, path in enumerate(order):
+        span = place(path)
+        for other in order[:n]:
+            if span is None or not addresses[path].overlaps(addresses[other]):
+                continue
+            at = place(other)
+            where = f"is at {at}" if at else "is the default"
+            message = f"{'.'.join(path)} and {'.'.join(other)} cannot both listen on port {addresses[path].port}"
+            note = Note("note", f"'{'.'.join(other)}.listen: {addresses[other]}' {where}")
+            diagnostics.error("port-conflict", span, message, note, Note("help", "give each a port of its own"))
+            break

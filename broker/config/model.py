@@ -1,0 +1,217 @@
+"""The file as a whole, and the nouns `server`, `controllers` and `gateway`."""
+
+import re
+from datetime import timedelta
+from ipaddress import ip_network
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from broker.config.base import AgentUrl, AtLeastOne, Count, Label, Model, Text, Url, one_or_more
+from broker.config.model_policies import PolicyModel
+from broker.config.model_pools import BackendModel, PoolModel, TemplateModel
+from broker.config.settings import Address, LogFormat, LogLevel
+from broker.config.units import Duration, ListenAddress, Rate, describe, problem
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def _sha256(value: object) -> object:
+    if isinstance(value, str) and not _SHA256.fullmatch(value):
+        message = "expected the SHA-256 of a token: 64 of 0-9 and a-f"
+        raise problem(
+            "bad-token-hash", message, "'agentbroker token create CONTROLLER' makes a token and prints the line"
+        )
+    return value
+
+
+def _cidr(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            ip_network(value)
+        except ValueError as error:
+            raise problem("bad-network", str(error), "write it such as '10.20.0.0/16'") from error
+    return value
+
+
+def _control(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"unix:.+|tls://.+:[0-9]{1,5}", value):
+        message = f"expected the address of the control link, got the text '{value}'"
+        raise problem("bad-address", message, "write 'unix:/path/to/control.sock' or 'tls://HOST:PORT'")
+    return value
+
+
+def _worth(value: object) -> object:
+    if isinstance(value, bool) or not (isinstance(value, str) or (isinstance(value, int | float) and value > 0)):
+        raise problem("wrong-type", f"expected what a unit is worth, got {describe(value)}", "write a number above 0")
+    return value
+
+
+Worth = Annotated[object, BeforeValidator(_worth)]
+TokenHash = Annotated[str, BeforeValidator(_sha256)]
+Cidr = Annotated[str, BeforeValidator(_cidr)]
+
+
+class CountLimits(Model):
+    """Caps on agents."""
+
+    agents: Count | None = Field(default=None, description="Most agents at once, in whatever phase.")
+    pending: Count | None = Field(default=None, description="Most agents at once that are launched and not yet online.")
+
+
+class ServerTls(Model):
+    """PEM files of a listener of the control plane."""
+
+    cert_file: Text = Field(description="Certificate chain, PEM.")
+    key_file: Text = Field(description="Private key, PEM; readable by the broker's user alone.")
+    client_ca_file: Text | None = Field(
+        default=None, description="CA of clients; set, it demands a client certificate."
+    )
+
+
+class HttpListener(Model):
+    """Status page, API, metrics, health."""
+
+    listen: ListenAddress = Field(default=Address("127.0.0.1", 7070), description="Address and port.")
+    tls: ServerTls | None = Field(default=None, description="Certificate and key.")
+
+
+class GrpcListener(Model):
+    """What Jenkins calls."""
+
+    listen: ListenAddress = Field(
+        default=Address("127.0.0.1", 7071), description="Address and port; beyond loopback with tls."
+    )
+    tls: ServerTls | None = Field(default=None, description="Certificate and key; client_ca_file asks for mutual TLS.")
+
+
+class LogModel(Model):
+    """The broker's own log."""
+
+    level: LogLevel = Field(default="info", description="The least level that is written.")
+    format: LogFormat = Field(default="console", description="console for people, json for machines.")
+
+
+class OperatorToken(Model):
+    """A person or a program that uses the operators' API."""
+
+    noun: ClassVar[str] = "a token"
+    role: Literal["viewer", "operator"] = Field(default="viewer", description="viewer reads, operator changes.")
+    token_sha256: TokenHash = Field(description="SHA-256 of the token, in hex.")
+
+
+class Auth(Model):
+    """Who may use the operators' API."""
+
+    tokens: dict[str, OperatorToken] = Field(default={}, description="Tokens by the name of their owner.")
+
+
+class ServerModel(Model):
+    """What people, Jenkins and Prometheus talk to."""
+
+    http: HttpListener = Field(default=HttpListener(), description="Status page, API, metrics, health.")
+    grpc: GrpcListener = Field(default=GrpcListener(), description="What Jenkins calls.")
+    public_url: Url | None = Field(default=None, description="Where people reach the status page.")
+    state_dir: Text = Field(
+        default="/var/lib/agentbroker", description="Database and work directories: survives a restart."
+    )
+    keys_dir: Text | None = Field(
+        default=None, description="Broker key and gateway identity; default: keys in state_dir."
+    )
+    shutdown_grace: Duration = Field(
+        default=timedelta(seconds=30), description="How long a stop waits for calls in flight."
+    )
+    log: LogModel = Field(default=LogModel(), description="The broker's own log.")
+    auth: Auth = Field(default=Auth(), description="Operators' tokens.")
+    limits: CountLimits = Field(default=CountLimits(), description="Caps over everything.")
+
+
+class ControllerModel(Model):
+    """A Jenkins that talks to this broker."""
+
+    noun: ClassVar[str] = "a controller"
+    url: Url = Field(description="The controller's own URL, which the gateway dials.")
+    token_sha256: Annotated[list[TokenHash], BeforeValidator(one_or_more), Field(min_length=1, max_length=2)] = Field(
+        description="SHA-256 of its token, in hex; a list of two while a token is changed."
+    )
+    limits: CountLimits = Field(default=CountLimits(), description="Caps on its agents.")
+    labels: list[Label] | None = Field(default=None, description="The labels it may ask for; default: all.")
+    rate: Rate | None = Field(default=None, description="Most calls in a time.")
+    path: Text | None = Field(default=None, description="Path prefix of its agents at the gateway.")
+
+
+class WebSocketListener(Model):
+    """Agents over WebSocket."""
+
+    listen: ListenAddress = Field(default=Address("127.0.0.1", 7073), description="Address and port.")
+    advertise: AgentUrl | None = Field(
+        default=None, description="The URL that agents are given; default: ws:// and listen."
+    )
+
+
+class TcpListener(Model):
+    """Agents over TCP."""
+
+    listen: ListenAddress = Field(default=Address("127.0.0.1", 7072), description="Address and port.")
+    advertise: ListenAddress | None = Field(
+        default=None, description="HOST:PORT that agents are given; default: listen."
+    )
+
+
+class GatewayTls(Model):
+    """PEM files of the gateway."""
+
+    cert_file: Text = Field(description="Certificate chain, PEM.")
+    key_file: Text = Field(description="Private key, PEM; readable by the gateway's user alone.")
+    ca_file: Text | None = Field(default=None, description="What agents are to trust, if the system's CAs do not do.")
+
+
+class GatewayHttp(Model):
+    """Health and metrics of a gateway that is a unit of its own."""
+
+    listen: ListenAddress = Field(description="Address and port.")
+
+
+class Ping(Model):
+    """How a dead connection is noticed."""
+
+    interval: Duration = Field(default=timedelta(seconds=20), description="Time between two pings.")
+    timeout: Duration = Field(default=timedelta(seconds=60), description="Silence after which a session is lost.")
+
+
+class GatewayModel(Model):
+    """Where agents connect; never to Jenkins."""
+
+    websocket: WebSocketListener = Field(default=WebSocketListener(), description="Agents over WebSocket.")
+    tcp: TcpListener | None = Field(default=None, description="Agents over TCP.")
+    tls: GatewayTls | None = Field(default=None, description="Certificate and key of the gateway.")
+    control: Annotated[str, BeforeValidator(_control)] | None = Field(
+        default=None, description="The control link: unix:PATH (default: control.sock in state_dir) or tls://HOST:PORT."
+    )
+    http: GatewayHttp | None = Field(
+        default=None, description="Health and metrics of a gateway that is a unit of its own."
+    )
+    prefer: Literal["websocket", "tcp"] = Field(default="websocket", description="What agents use that could use both.")
+    processes: AtLeastOne = Field(default=1, description="Gateway processes on one port.")
+    allow_cidrs: list[Cidr] | None = Field(
+        default=None, description="Networks that agents may come from; default: all."
+    )
+    drain_timeout: Duration = Field(
+        default=timedelta(hours=6), description="How long an old gateway keeps its sessions."
+    )
+    ping: Ping = Field(default=Ping(), description="How a dead connection is noticed.")
+
+
+class BrokerFile(Model):
+    """`broker.yaml`."""
+
+    noun: ClassVar[str] = "the file"
+    version: Literal[1] = Field(description="Version of the format.")
+    server: ServerModel = Field(default=ServerModel(), description="What people, Jenkins and Prometheus talk to.")
+    currencies: dict[str, Worth] = Field(default={}, description="The base currency, and what one of another is worth.")
+    controllers: dict[str, ControllerModel] = Field(default={}, description="The Jenkinses that talk to this broker.")
+    gateway: GatewayModel = Field(default=GatewayModel(), description="Where agents connect.")
+    backends: dict[str, BackendModel] = Field(default={}, description="Cloud accounts with region and credentials.")
+    templates: dict[str, TemplateModel] = Field(default={}, description="What an agent is.")
+    pools: dict[str, PoolModel] = Field(default={}, description="Where agents may run.")
+    policies: dict[str, PolicyModel] = Field(default={}, description="Which label runs where, and how.")

@@ -1,0 +1,157 @@
+"""The noun `policies`: which label runs where, and how."""
+
+from datetime import timedelta
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from broker.config.base import AtLeastOne, Count, Cpu, Label, Model, Money, Text
+from broker.config.units import Backoff, Duration, Size, problem
+from broker.domain.reason import Reason
+
+
+def _pool_by_name(value: object) -> object:
+    return {"pool": value} if isinstance(value, str) else value
+
+
+def _reason(value: object) -> object:
+    if isinstance(value, str) and value not in set(Reason):
+        from broker.config.suggest import nearest  # noqa: PLC0415
+
+        meant = nearest(value, [str(r) for r in Reason])
+        help_ = f"did you mean '{meant}'?" if meant else "'agentbroker explain reason' lists them"
+        raise problem("unknown-reason", f"'{value}' is not a reason", help_)
+    return value
+
+
+ReasonCode = Annotated[str, BeforeValidator(_reason)]
+Hour = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-4]):[0-5][0-9]-([01][0-9]|2[0-4]):[0-5][0-9]$")]
+
+
+class PoolUse(Model):
+    """A pool as a policy uses it."""
+
+    pool: Text = Field(description="Name of the pool.")
+    weight: Count = Field(default=1, description="Share of the agents; strategy weighted.")
+    base: Count = Field(default=0, description="How many agents it gets before weights count; strategy weighted.")
+
+
+class Hours(Model):
+    """A part of the day."""
+
+    hours: Hour | None = Field(default=None, description="Such as 20:00-08:00.")
+    timezone: Text = Field(default="UTC", description="Name of the time zone.")
+
+
+class Fallback(Model):
+    """A pool to turn to when the first ones cannot."""
+
+    pool: Text = Field(description="Name of the pool.")
+    after: Duration = Field(default=timedelta(0), description="How long an agent must have waited.")
+    when: list[ReasonCode] | None = Field(default=None, description="Reasons that count; default: all.")
+    only: Hours | None = Field(default=None, description="When it may be used.")
+
+
+class PolicyLimits(Model):
+    """Caps of a policy."""
+
+    agents: Count | None = Field(default=None, description="Most agents at once, in whatever phase.")
+    pending: Count | None = Field(default=None, description="Most agents at once that are launched and not yet online.")
+    per_job: Count | None = Field(default=None, description="Most agents at once for one job.")
+
+
+class TimeoutsModel(Model):
+    """One deadline a phase."""
+
+    queue: Duration = Field(default=timedelta(minutes=15), description="From the request to a place; see on_timeout.")
+    launch: Duration = Field(default=timedelta(minutes=2), description="The launch call.")
+    boot: Duration = Field(default=timedelta(minutes=6), description="Until the instance runs.")
+    connect: Duration = Field(default=timedelta(minutes=3), description="Until Jenkins says that the agent is online.")
+    reconnect: Duration = Field(default=timedelta(minutes=5), description="After a lost session.")
+    drain: Duration = Field(default=timedelta(hours=2), description="For the end of a running build.")
+    on_timeout: Literal["wait", "fail"] = Field(default="wait", description="What the end of queue does.")
+
+
+class RetryModel(Model):
+    """Attempts to launch an agent."""
+
+    attempts: AtLeastOne = Field(default=3, description="How often an agent is launched before it fails.")
+    backoff: Backoff = Field(
+        default=(timedelta(seconds=2), timedelta(seconds=30)),
+        description="Pause between attempts: the first and the longest.",
+    )
+
+
+class WarmSchedule(Model):
+    """Another number of idle agents from a point in time on."""
+
+    cron: Text = Field(description="Cron expression of five fields.")
+    timezone: Text = Field(default="UTC", description="Name of the time zone.")
+    min_idle: Count = Field(description="Idle agents from then on.")
+
+
+class Warm(Model):
+    """Agents that are started before a build asks."""
+
+    min_idle: Count = Field(default=0, description="Idle agents to keep.")
+    schedule: list[WarmSchedule] = Field(default=[], description="Changes of min_idle by time.")
+
+
+class Budget(Model):
+    """A cap on money."""
+
+    amount: Money = Field(description="How much.")
+    currency: Text | None = Field(default=None, description="Default: the base currency.")
+    per: Literal["day", "week", "month"] = Field(default="day", description="In what time.")
+    on_exceeded: Literal["pause", "warn"] = Field(default="pause", description="What happens then.")
+
+
+class Overrides(Model):
+    """What a job may ask for itself."""
+
+    allow: list[Literal["image", "cpu", "memory"]] = Field(default=[], description="Which keys of the template.")
+    images: list[str] = Field(default=[], description="Patterns of allowed images.")
+    max_cpu: Cpu | None = Field(default=None, description="Most vCPU.")
+    max_memory: Size | None = Field(default=None, description="Most memory.")
+
+
+class Spread(Model):
+    """How strategy spread counts."""
+
+    by: Literal["zone", "pool", "host"] = Field(default="zone", description="What is kept even.")
+    max_skew: AtLeastOne = Field(default=1, description="Largest difference between two of them.")
+
+
+class Binpack(Model):
+    """How strategy binpack measures fullness."""
+
+    by: Literal["memory", "cpu", "agents"] = Field(default="memory", description="What is filled.")
+
+
+class PolicyModel(Model):
+    """For a set of labels: template, strategy, pools and bounds."""
+
+    noun: ClassVar[str] = "a policy"
+    labels: list[Label] = Field(default=[], description="What a job must ask for; a job may ask for fewer.")
+    accept_unlabelled: bool = Field(default=False, description="Whether jobs without a label run here.")
+    template: Text | None = Field(default=None, description="What its agents are; default: template default.")
+    pools: Annotated[list[Annotated[PoolUse, BeforeValidator(_pool_by_name)]], Field(min_length=1)] = Field(
+        description="Where its agents may run, in order."
+    )
+    strategy: Literal["ordered", "weighted", "spread", "binpack", "cheapest", "fastest"] = Field(
+        default="ordered", description="How one of the pools is chosen."
+    )
+    fallback: list[Fallback] = Field(default=[], description="Pools to turn to when the first ones cannot.")
+    limits: PolicyLimits = Field(default=PolicyLimits(), description="Caps.")
+    timeouts: TimeoutsModel = Field(default=TimeoutsModel(), description="One deadline a phase.")
+    retry: RetryModel = Field(default=RetryModel(), description="Attempts to launch an agent.")
+    warm: Warm = Field(default=Warm(), description="Agents that are started before a build asks.")
+    budget: Budget | None = Field(default=None, description="A cap on money.")
+    overrides: Overrides | None = Field(default=None, description="What a job may ask for itself.")
+    spread: Spread | None = Field(default=None, description="How strategy spread counts.")
+    binpack: Binpack | None = Field(default=None, description="How strategy binpack measures fullness.")
+    name_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9])*$", max_length=24)] | None = Field(
+        default=None, description="What agents' names begin with; default: the policy's name."
+    )
+    priority: int = Field(default=0, description="Which policy gets a job that several could take: the highest.")
+    controllers: list[Text] | None = Field(default=None, description="Which controllers may use it; default: all.")

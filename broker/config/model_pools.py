@@ -1,0 +1,207 @@
+"""The nouns `backends`, `templates` and `pools`.
+
+A model has the keys of all backends; `BACKEND_KEYS` and `POOL_KEYS` say which belong to which type.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import Field
+
+from broker.config.base import AtLeastOne, Count, Cpu, Model, Money, Text, Url
+from broker.config.units import Duration, Rate, Size
+
+BackendType = Literal["aws-ecs", "alibaba-ecs", "process", "container", "ssh-hosts"]
+
+COMMON_POOL_KEYS: Final = frozenset(
+    {"backend", "inherit_from", "abstract", "connect", "direct", "limits", "cost", "cooldown"}
+)
+_HOST_KEYS: Final = frozenset({"agents_per_host", "ssh", "init", "host"})
+POOL_KEYS: Final[Mapping[str, frozenset[str]]] = {
+    "process": frozenset({"java", "agent_jar", "command"}),
+    "container": frozenset(),
+    "aws-ecs": frozenset({"capacity_provider", "subnets", "security_groups", "execution_role_arn", "secret_delivery"}),
+    "alibaba-ecs": _HOST_KEYS
+    | {"image_id", "instance_types", "vswitches", "security_groups", "charge", "system_disk", "start_by"},
+    "ssh-hosts": _HOST_KEYS,
+}
+BACKEND_KEYS: Final[Mapping[str, frozenset[str]]] = {
+    "process": frozenset(),
+    "container": frozenset(),
+    "aws-ecs": frozenset({"region", "assume_role_arn", "cluster", "api_rate", "family_prefix"}),
+    "alibaba-ecs": frozenset(
+        {
+            "region",
+            "ram_role_name",
+            "access_key_id",
+            "access_key_id_file",
+            "access_key_secret",
+            "access_key_secret_file",
+            "auto_network",
+            "api_rate",
+        }
+    ),
+    "ssh-hosts": frozenset(),
+}
+
+
+class BackendModel(Model):
+    """One account and region with its credentials, or this machine."""
+
+    noun: ClassVar[str] = "a backend"
+    type: BackendType = Field(description="What makes and unmakes the instances.")
+    region: Text | None = Field(default=None, description="Region of the cloud.")
+    api_rate: Rate | None = Field(default=None, description="Most calls to the cloud.")
+    assume_role_arn: Text | None = Field(default=None, description="Role to take; aws-ecs.")
+    cluster: Text | None = Field(default=None, description="ECS cluster; aws-ecs.")
+    family_prefix: Text | None = Field(default=None, description="What families' names begin with; aws-ecs.")
+    ram_role_name: Text | None = Field(default=None, description="Role of the broker's machine; alibaba-ecs.")
+    access_key_id: Text | None = Field(default=None, description="Better access_key_id_file; alibaba-ecs.")
+    access_key_id_file: Text | None = Field(default=None, description="File that holds the id of the key; alibaba-ecs.")
+    access_key_secret: Text | None = Field(default=None, description="Better access_key_secret_file; alibaba-ecs.")
+    access_key_secret_file: Text | None = Field(default=None, description="File that holds the secret; alibaba-ecs.")
+    auto_network: bool = Field(default=False, description="Whether the broker makes VPC and switches; alibaba-ecs.")
+
+
+class RetentionModel(Model):
+    """How long an agent is kept."""
+
+    max_uses: Count = Field(default=1, description="Builds that an agent may run; 0 is without limit.")
+    idle_timeout: Duration = Field(default=timedelta(minutes=2), description="Idle time after which it ends.")
+    max_lifetime: Duration = Field(default=timedelta(hours=6), description="Age at which it ends, busy or not.")
+
+
+class TemplateModel(Model):
+    """What an agent is."""
+
+    noun: ClassVar[str] = "a template"
+    inherit_from: Text | None = Field(default=None, description="Template whose keys it takes over.")
+    abstract: bool = Field(default=False, description="Whether it is there only to inherit from.")
+    image: Text | None = Field(default=None, description="Container image; none runs on the host itself.")
+    cpu: Cpu | None = Field(default=None, description="vCPU; on ECS 1 = 1024 units.")
+    memory: Size | None = Field(default=None, description="Memory.")
+    executors: AtLeastOne = Field(default=1, description="Builds at once.")
+    remote_fs: Text | None = Field(default=None, description="Directory on the agent; default: the backend's choice.")
+    retention: RetentionModel = Field(default=RetentionModel(), description="How long an agent is kept.")
+    inject: Literal["env", "args", "legacy"] = Field(default="env", description="How name and secret are passed.")
+    env: dict[str, str] = Field(default={}, description="Environment variables of the agent.")
+    tags: dict[str, str] = Field(default={}, description="Tags on what the cloud bills.")
+    task_definition: Text | None = Field(default=None, description="An existing task definition to run; aws-ecs.")
+    agent_container: Text | None = Field(default=None, description="Container of it that is the agent; aws-ecs.")
+
+
+class PoolLimitsModel(Model):
+    """Caps of a pool."""
+
+    agents: Count | None = Field(default=None, description="Most agents at once, in whatever phase.")
+    pending: Count | None = Field(default=None, description="Most agents at once that are launched and not yet online.")
+    cpu: Cpu | None = Field(default=None, description="Most vCPU of all agents together.")
+    memory: Size | None = Field(default=None, description="Most memory of all agents together.")
+    hosts: Count | None = Field(default=None, description="Most hosts.")
+    min_hosts: Count | None = Field(default=None, description="Hosts that are kept even if nothing runs.")
+
+
+class Cost(Model):
+    """Prices."""
+
+    cpu_hour: Money | None = Field(default=None, description="Price of a vCPU for an hour.")
+    memory_gib_hour: Money | None = Field(default=None, description="Price of a GiB of memory for an hour.")
+    host_hour: Money | None = Field(default=None, description="Price of a host for an hour.")
+    currency: Text | None = Field(default=None, description="Default: the base currency.")
+
+
+class CooldownModel(Model):
+    """The breaker: a pool that keeps failing is left alone for a time."""
+
+    after_failures: AtLeastOne = Field(default=5, description="So many failures ...")
+    within: Duration = Field(default=timedelta(minutes=2), description="... within this time ...")
+    rest: Duration = Field(default=timedelta(minutes=5), alias="for", description="... rest the pool for this long.")
+
+
+class Direct(Model):
+    """What agents are given that connect to Jenkins itself."""
+
+    url: Url | None = Field(default=None, description="URL of Jenkins for them; default: the controller's.")
+    tunnel: Text | None = Field(default=None, description="HOST:PORT of the agent port.")
+    websocket: bool = Field(default=False, description="Whether they use WebSocket.")
+    instance_identity: Text | None = Field(default=None, description="The controller's identity, base64.")
+
+
+class Charge(Model):
+    """How hosts are paid."""
+
+    spot_strategy: Literal["NoSpot", "SpotAsPriceGo", "SpotWithPriceLimit"] = Field(
+        default="NoSpot", description="Spot."
+    )
+    price_limit: Money | None = Field(default=None, description="Most to pay for an hour.")
+    on_no_stock: Literal["on-demand", "fail"] = Field(default="fail", description="Without a spot host.")
+
+
+class SystemDisk(Model):
+    """The disk of a host."""
+
+    category: Text = Field(default="cloud_essd", description="Kind of disk.")
+    size: Size = Field(default=40 * 1024, description="Size.")
+
+
+class Ssh(Model):
+    """The way onto a host."""
+
+    user: Text = Field(default="root", description="User on the host.")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(default=22, description="Port.")
+    private_key: Text | None = Field(default=None, description="The key itself, from ${VAR}; better private_key_file.")
+    private_key_file: Text | None = Field(default=None, description="File that holds the key.")
+    host_key: Literal["from-console", "pinned", "accept-new"] = Field(default="from-console", description="Trust.")
+    jump_host: Text | None = Field(default=None, description="Host to go through.")
+
+
+class Init(Model):
+    """What is run once on a new host."""
+
+    script_file: Text = Field(description="Script to run.")
+    timeout: Duration = Field(default=timedelta(minutes=10), description="How long it may take.")
+    sudo: bool = Field(default=False, description="Whether it runs as root.")
+    legacy_marker: Text | None = Field(default=None, description="File that says that a host has been prepared.")
+
+
+class HostModel(Model):
+    """How long a host is kept."""
+
+    idle_timeout: Duration = Field(default=timedelta(minutes=10), description="Empty time after which it ends.")
+    max_age: Duration | None = Field(default=None, description="Age at which it takes no more agents.")
+    max_uses: Count | None = Field(default=None, description="Agents after which it takes no more.")
+
+
+class PoolModel(Model):
+    """Where agents may run."""
+
+    noun: ClassVar[str] = "a pool"
+    inherit_from: Text | None = Field(default=None, description="Pool whose keys it takes over.")
+    abstract: bool = Field(default=False, description="Whether it is there only to inherit from.")
+    backend: Text = Field(description="Backend that runs it; 'process' needs no definition.")
+    connect: Literal["gateway", "direct"] = Field(default="gateway", description="What agents dial.")
+    direct: Direct | None = Field(default=None, description="What agents are given with connect direct.")
+    limits: PoolLimitsModel = Field(default=PoolLimitsModel(), description="Caps.")
+    cost: Cost | None = Field(default=None, description="Prices.")
+    cooldown: CooldownModel = Field(default=CooldownModel(), description="The breaker.")
+    java: Text | None = Field(default=None, description="The java program; default: the one on the PATH; process.")
+    agent_jar: Text | None = Field(default=None, description="The agent's jar; default: the controller's own; process.")
+    command: Annotated[list[Text], Field(min_length=1)] | None = Field(
+        default=None, description="Program and first arguments in place of java -jar agent.jar; process."
+    )
+    capacity_provider: Text | None = Field(default=None, description="FARGATE, FARGATE_SPOT or a name; aws-ecs.")
+    subnets: list[Text] | None = Field(default=None, description="Subnets; aws-ecs.")
+    security_groups: list[Text] | None = Field(default=None, description="Security groups.")
+    execution_role_arn: Text | None = Field(default=None, description="Execution role of the tasks; aws-ecs.")
+    secret_delivery: Literal["env", "ssm", "secrets-manager"] | None = Field(default=None, description="aws-ecs.")
+    image_id: Text | None = Field(default=None, description="Image of the hosts; alibaba-ecs.")
+    instance_types: list[Text] | None = Field(default=None, description="Types of hosts, the best first; alibaba-ecs.")
+    vswitches: list[Text] | None = Field(default=None, description="Switches, one a zone; alibaba-ecs.")
+    charge: Charge | None = Field(default=None, description="How hosts are paid; alibaba-ecs.")
+    system_disk: SystemDisk | None = Field(default=None, description="Disk of the hosts; alibaba-ecs.")
+    start_by: Literal["ssh", "cloud-assistant"] | None = Field(default=None, description="alibaba-ecs.")
+    agents_per_host: AtLeastOne | None = Field(default=None, description="Most agents on one host.")
+    ssh: Ssh | None = Field(default=None, description="The way onto a host.")
+    init: Init | None = Field(default=None, description="What is run once on a new host.")
+    host: HostModel | None = Field(default=None, description="How long a host is kept.")

@@ -1,0 +1,209 @@
+"""Checks a tree against a model: pydantic's errors become diagnostics at the right places."""
+
+import copy
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from types import NoneType
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from broker.config.base import Model, known_keys
+from broker.config.diagnostics import START, Diagnostics, Note, Span
+from broker.config.nodes import Node, Path
+from broker.config.suggest import nearest
+from broker.config.units import describe
+
+M = TypeVar("M", bound=Model)
+
+_EXPECTED: Final[Mapping[str, str]] = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing_size": "a smaller number",
+    "float_type": "a number",
+    "finite_number": "a number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "list_type": "a list",
+    "dict_type": "a map",
+    "model_type": "a map",
+}
+_BOUNDS: Final[Mapping[str, tuple[str, str]]] = {
+    "greater_than_equal": ("ge", "at least"),
+    "greater_than": ("gt", "more than"),
+    "less_than_equal": ("le", "at most"),
+    "less_than": ("lt", "less than"),
+}
+
+
+def validate(model: type[M], root: Node, path: Path, diagnostics: Diagnostics) -> M | None:
+    """The model of the map at `path`, less what is wrong in it, which goes to the diagnostics.
+
+    None if nothing of it can be used. So that one mistake does not hide another, an entry that is wrong is left out
+    and the rest is checked and used.
+    """
+    data = copy.deepcopy(root.at(*path).plain()) if root.has(*path) else {}
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+    for found in problems:
+        _Report(model, root, path, found, diagnostics).add()
+    for _ in range(5):
+        for found in problems:
+            _leave_out(data, found["loc"])
+        try:
+            return model.model_validate(data)
+        except ValidationError as error:
+            problems = error.errors(include_url=False)
+    return None
+
+
+def _leave_out(data: object, loc: Sequence[str | int]) -> None:
+    """Removes the entry that an error is about; of a list's item, the whole list, so that indexes stay right."""
+    owner: tuple[dict[str, Any], str] | None = None
+    for part in loc:
+        if isinstance(data, dict) and part in data:
+            owner = (data, str(part))
+            data = data[part]
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        else:
+            break
+    if owner:
+        owner[0].pop(owner[1], None)
+
+
+class _Report:
+    """One error of pydantic in our words."""
+
+    def __init__(
+        self, model: type[Model], root: Node, path: Path, found: ErrorDetails, diagnostics: Diagnostics
+    ) -> None:
+        self._model = model
+        self._root = root
+        self._loc = found["loc"]
+        self._path: Path = (*path, *self._loc)
+        self._base = path
+        self._type = found["type"]
+        self._input = found["input"]
+        self._context: dict[str, Any] = found.get("ctx", {})
+        self._fallback = found["msg"]
+        self._diagnostics = diagnostics
+
+    def add(self) -> None:
+        """Adds it to the diagnostics, at the value unless it is about a key."""
+        span = self._root.at(*self._path).span
+        if self._type == "extra_forbidden":
+            self._unknown_key()
+        elif self._type == "missing":
+            self._missing_key()
+        elif self._type == "config":
+            self._own(span)
+        elif self._type == "literal_error":
+            self._unknown_value(span)
+        elif self._type in _EXPECTED:
+            message = f"expected {_EXPECTED[self._type]}, got {describe(self._input)}"
+            self._diagnostics.error("wrong-type", span, message, *self._type_help())
+        elif self._type in _BOUNDS:
+            key, words = _BOUNDS[self._type]
+            message = f"'{self._key()}' must be {words} {self._context[key]}, got {self._input}"
+            self._diagnostics.error("out-of-range", span, message)
+        else:
+            self._other(span)
+
+    def _key(self) -> str:
+        return next((part for part in reversed(self._path) if isinstance(part, str)), "")
+
+    def _own(self, span: Span) -> None:
+        code, message, help_ = (str(self._context[name]) for name in ("code", "message", "help"))
+        if code == "bad-token-hash":
+            self._diagnostics.mask(span)
+        self._diagnostics.error(code, span, message, *((Note("help", help_),) if help_ else ()))
+
+    def _other(self, span: Span) -> None:
+        if self._type in {"too_short", "string_too_short"}:
+            message = f"'{self._key()}' must not be empty"
+        elif self._type in {"too_long", "string_too_long"}:
+            unit = "items" if self._type == "too_long" else "characters"
+            message = f"'{self._key()}' may have at most {self._context['max_length']} {unit}"
+        elif self._type == "string_pattern_mismatch":
+            message = f"{describe(self._input)} is not allowed for '{self._key()}'"
+        else:
+            message = self._fallback
+        self._diagnostics.error("bad-value", span, message)
+
+    def _type_help(self) -> tuple[Note, ...]:
+        value = self._input
+        if self._type == "bool_type" and isinstance(value, str) and value.lower() in {"yes", "no", "on", "off"}:
+            return (Note("help", f"write '{'true' if value.lower() in {'yes', 'on'} else 'false'}'"),)
+        if self._type == "string_type" and isinstance(value, bool | int | float):
+            written = str(value).lower() if isinstance(value, bool) else value
+            return (Note("help", f"quote it: '{written}'"),)
+        if self._type == "list_type" and isinstance(value, str):
+            return (Note("help", f"write '[{value}]'"),)
+        return ()
+
+    def _unknown_key(self) -> None:
+        key, owner = str(self._path[-1]), model_at(self._model, self._loc[:-1])
+        known = sorted(known_keys(owner)) if owner else []
+        meant = nearest(key, known)
+        help_ = (Note("help", f"did you mean '{meant}'?"),) if meant else ()
+        of = (owner.noun if owner else "") or f"'{self._path[-2]}'"
+        keys = Note("keys", f" {', '.join(known)}")
+        self._diagnostics.error(
+            "unknown-key", self._root.key(*self._path), f"'{key}' is not a key of {of}", *help_, keys
+        )
+
+    def _missing_key(self) -> None:
+        *before, key = self._path
+        owner = model_at(self._model, self._loc[:-1])
+        noun = owner.noun.removeprefix("a ") if owner else ""
+        if not before:
+            name, span = "the file", START
+        else:
+            last = next(part for part in reversed(before) if isinstance(part, str))
+            name = f"{noun} '{last}'" if noun and isinstance(before[-1], str) else f"'{last}'"
+            span = self._root.key(*before)
+        self._diagnostics.error("missing-key", span, f"{name} has no '{key}'")
+
+    def _unknown_value(self, span: Span) -> None:
+        choices = re.findall(r"'([^']*)'", self._context["expected"]) or [self._context["expected"]]
+        meant = nearest(self._input, choices) if isinstance(self._input, str) else None
+        notes = [Note("help", f"did you mean '{meant}'?")] if meant else []
+        notes.append(Note("note", f"one of: {', '.join(choices)}"))
+        message = f"{describe(self._input)} is not a value of '{self._key()}'"
+        self._diagnostics.error("unknown-value", span, message, *notes)
+
+
+def model_at(model: type[Model], loc: Sequence[str | int]) -> type[Model] | None:
+    """The model of the map that stands at `loc` below `model`."""
+    kind: Any = model
+    for part in loc:
+        kind = _below(kind, part)
+    kind = _bare(kind)
+    return kind if isinstance(kind, type) and issubclass(kind, Model) else None
+
+
+def _bare(kind: Any) -> Any:
+    """An annotation without `Annotated` and `| None`."""
+    while True:
+        if hasattr(kind, "__metadata__"):
+            kind = kind.__origin__
+            continue
+        members = [arg for arg in typing.get_args(kind) if arg is not NoneType]
+        if NoneType in typing.get_args(kind) and len(members) == 1:
+            kind = members[0]
+            continue
+        return kind
+
+
+def _below(kind: Any, part: str | int) -> Any:
+    kind = _bare(kind)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        name = known_keys(kind).get(str(part), "")
+        return kind.model_fields[name].annotation if name else None
+    arguments = typing.get_args(kind)
+    return arguments[-1] if arguments else None
