@@ -1,14 +1,18 @@
 """Who may come in through the gateway: name, minted secret, attempt, phase (design D4)."""
 
 import hmac
+from collections.abc import Callable
 from typing import Final
 
 from broker.domain.agent import Agent
+from broker.domain.definitions import Definitions
 from broker.domain.ids import AgentId, AgentName
 from broker.domain.lifecycle import Goal, Phase
 from broker.domain.reason import Reason
+from broker.keys import Keyring
 from broker.ports import Admitted, Knock, Refused
-from broker.reconcile.context import Context
+from broker.reconcile.presence import Presence
+from broker.store.agents import Agents
 from broker.telemetry import events
 
 _OPEN: Final = frozenset(
@@ -20,23 +24,32 @@ _NOBODY: Final = AgentId("0" * 32)
 class Admission:
     """The doorkeeper of the gateway: `ports.Doorkeeper`."""
 
-    def __init__(self, ctx: Context) -> None:
+    def __init__(
+        self,
+        agents: Agents,
+        presence: Presence,
+        keyring: Keyring,
+        definitions: Callable[[], Definitions],
+    ) -> None:
         """Reads; changes nothing."""
-        self._ctx = ctx
+        self._agents = agents
+        self._presence = presence
+        self._keyring = keyring
+        self._definitions = definitions
 
     async def admit(self, knock: Knock) -> Admitted | Refused:
         """Lets in the agent whose attempt lives and whose secret is that attempt's."""
-        agent = await self._ctx.agents.by_name(knock.controller, AgentName(knock.name))
+        agent = await self._agents.by_name(knock.controller, AgentName(knock.name))
         refused = self._check_secret(agent, knock) or (self._check_life(agent) if agent else None)
         if refused is not None or agent is None:
             refused = refused or Refused(reason=Reason.HANDSHAKE_REJECTED, message="no such agent")
             told = {"why": refused.reason, "message": refused.message, "retry": refused.retry}
             events.HANDSHAKE_REFUSED.emit(agent=knock.name[:80], controller=knock.controller, peer=knock.peer, **told)
             return refused
-        return Admitted(agent_id=agent.id, attempt=agent.attempt, secret=self._ctx.keyring.unseal(agent.sealed_secret))
+        return Admitted(agent_id=agent.id, attempt=agent.attempt, secret=self._keyring.unseal(agent.sealed_secret))
 
     def _check_secret(self, agent: Agent | None, knock: Knock) -> Refused | None:
-        mint = self._ctx.keyring.mint
+        mint = self._keyring.mint
         right = mint(agent.id, agent.attempt) if agent else mint(_NOBODY, 1)
         good = hmac.compare_digest(right.encode(), knock.secret.encode())
         if agent is None:
@@ -53,12 +66,12 @@ class Admission:
         if agent.goal == Goal.GONE or agent.phase not in _OPEN:
             why = f": {agent.why}" if agent.why else ""
             return Refused(reason=Reason.HANDSHAKE_REJECTED, message=f"agent {agent.name} is over{why}")
-        if self._ctx.used_up(agent) and not agent.busy:
+        if self._definitions().used_up(agent) and not agent.busy:
             return Refused(reason=Reason.HANDSHAKE_REJECTED, message=f"agent {agent.name} has done its last build")
-        if self._ctx.presence.away(agent.controller):
+        if self._presence.away(agent.controller):
             message = f"controller {agent.controller} is away; try again"
             return Refused(reason=Reason.CONTROLLER_UNREACHABLE, message=message, retry=True)
-        if not self._ctx.presence.synced(agent.controller):
+        if not self._presence.synced(agent.controller):
             message = f"controller {agent.controller} has not told its nodes yet; try again"
             return Refused(reason=Reason.CONTROLLER_UNREACHABLE, message=message, retry=True)
         return None

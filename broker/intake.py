@@ -170,7 +170,7 @@ class Intake:
         back = not self._ctx.presence.was_online_this_boot(agent.controller, agent.id)
         connected = agent.phase != Phase.RECONNECTING or back
         wanted = agent.goal == Goal.ONLINE and agent.phase != Phase.DRAINING
-        takes = wanted and connected and not agent.busy and not self._ctx.used_up(agent)
+        takes = wanted and connected and not agent.busy and not self._ctx.definitions.used_up(agent)
         place = f" on {agent.pool}" if agent.pool else ""
         reason = f": {agent.why}: {agent.message}" if agent.why else ""
         return Kept(agent=agent, takes_builds=takes, why=f"{agent.phase}{place}{reason}")

@@ -23,7 +23,7 @@ class Template:
 
     name: TemplateName
     image: str | None = None
-    resources: Resources = Resources()
+    resources: Resources = field(default_factory=Resources)
     executors: int = 1
     remote_fs: str = ""
     """Directory on the agent that Jenkins works in; empty leaves the choice to the backend."""

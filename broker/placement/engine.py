@@ -1,42 +1,19 @@
 """One placement: the limits that hold everywhere, then the pools that can, then the policy's strategy."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
 from broker.domain.ids import PoolName
+from broker.domain.limits import Usage
 from broker.domain.offer import Offer
-from broker.domain.placement import Placement, Rejection
+from broker.domain.placement import Decision, Placed, Placement, Rejection, Waits
 from broker.domain.policy import Policy
 from broker.domain.reason import Reason
 from broker.errors import BackendError
 from broker.placement.feasible import Offers, sieve
 from broker.placement.strategies import NOT_CHOSEN, STRATEGIES
-from broker.placement.usage import Claim, Usage, pool_claims, shared_claims
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
-    """The agent goes to the placement's pool and takes the claims."""
-
-    agent: Agent
-    policy: Policy
-    placement: Placement
-    claims: tuple[Claim, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waits:
-    """No pool can take the agent now; `reason` and `message` sum up why, the rejections say it pool by pool."""
-
-    agent: Agent
-    policy: Policy | None
-    reason: Reason
-    message: str
-    rejections: tuple[Rejection, ...] = ()
-
-
-Decision = Placed | Waits
+from broker.placement.usage import pool_claims, shared_claims
 
 
 def decide(agents: list[Agent], offers: Offers, usage: Usage, definitions: Definitions) -> list[Decision]:

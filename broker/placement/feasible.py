@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from broker.domain.definitions import Definitions
 from broker.domain.ids import PoolName
+from broker.domain.limits import Usage
 from broker.domain.offer import Offer
 from broker.domain.placement import Rejection
 from broker.domain.policy import Policy
 from broker.domain.reason import Reason
 from broker.errors import BackendError
-from broker.placement.usage import Usage, pool_claims
+from broker.placement.usage import pool_claims
 
 Offers = Mapping[PoolName, Sequence[Offer] | BackendError]
 """What each pool offers; an error stands for the whole pool."""

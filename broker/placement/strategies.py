@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from broker.domain.limits import Usage
 from broker.domain.offer import Offer
 from broker.domain.policy import Policy, Strategy
 from broker.domain.reason import Reason
-from broker.placement.usage import Usage
 
 Chooser = Callable[[Policy, Sequence[Offer], Usage], Offer]
 """Chooses one of at least one offers, which come in the policy's order."""

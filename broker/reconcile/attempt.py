@@ -20,7 +20,7 @@ async def fail_attempt(ctx: Context, agent: Agent, why: Reason, message: str, *,
     ctx.metrics.launch_finished(agent.pool or "", "failed", why)
     events.LAUNCH_FAILED.emit(agent=agent.name, pool=agent.pool, attempt=agent.attempt, why=why, message=message)
     await _count_failure(ctx, agent, why, message)
-    retry = ctx.retry_of(agent)
+    retry = ctx.definitions.retry_of(agent.policy)
     last = agent.attempt >= retry.attempts or agent.goal != Goal.ONLINE
     told = {"why": why, "message": message}
     if last:

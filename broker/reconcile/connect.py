@@ -23,7 +23,7 @@ async def boot(ctx: Context, agent: Agent) -> Again | None:
     elif _running(ctx, agent):
         await ctx.move(agent, Phase.CONNECTING, "connecting")
     elif agent.deadline is not None and agent.deadline <= ctx.clock.now():
-        message = f"the instance did not run within {ctx.timeouts_of(agent).boot}"
+        message = f"the instance did not run within {ctx.definitions.timeouts_of(agent.policy).boot}"
         await fail_attempt(ctx, agent, Reason.BOOT_TIMEOUT, message, nothing_made=False)
     else:
         return Again(_LOOK_AGAIN_S)
@@ -69,7 +69,7 @@ def _running(ctx: Context, agent: Agent) -> bool:
 
 
 def _connect_timeout(ctx: Context, agent: Agent) -> tuple[Reason, str]:
-    limit = ctx.timeouts_of(agent).connect
+    limit = ctx.definitions.timeouts_of(agent.policy).connect
     if ctx.sessions.live(agent.id) is not None:
         return Reason.CONTROLLER_UNREACHABLE, f"connected, but Jenkins did not call it online within {limit}"
     url = ctx.gateway_url(agent.controller)

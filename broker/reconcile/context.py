@@ -10,10 +10,9 @@ from broker.domain.definitions import Definitions
 from broker.domain.ids import AgentId, BackendName, ControllerName, InstanceRef
 from broker.domain.instance import Instance
 from broker.domain.lifecycle import Goal, Outcome, Phase, later_goal
-from broker.domain.policy import OnTimeout, Retry, Timeouts
+from broker.domain.policy import OnTimeout, Timeouts
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason
-from broker.domain.template import Retention
 from broker.keys import Keyring
 from broker.ports import Backend, Clock, Nudge, Sessions
 from broker.reconcile.presence import Presence
@@ -75,25 +74,6 @@ class Context:
         pool = self.pool_of(agent)
         return self.backends.get(pool.backend) if pool else None
 
-    def timeouts_of(self, agent: Agent) -> Timeouts:
-        """The timeouts of the agent's policy; the defaults if it is no longer configured."""
-        policy = self.definitions.policies.get(agent.policy)
-        return policy.timeouts if policy else Timeouts()
-
-    def retry_of(self, agent: Agent) -> Retry:
-        """The retry rule of the agent's policy."""
-        policy = self.definitions.policies.get(agent.policy)
-        return policy.retry if policy else Retry()
-
-    def retention_of(self, agent: Agent) -> Retention:
-        """How long the agent is kept."""
-        policy = self.definitions.policies.get(agent.policy)
-        return self.definitions.templates[policy.template].retention if policy else Retention()
-
-    def used_up(self, agent: Agent) -> bool:
-        """Whether it has begun as many builds as it may."""
-        return 0 < self.retention_of(agent).max_uses <= agent.uses
-
     def time_stands_still(self, agent: Agent) -> bool:
         """Whether deadlines that wait for a connection do not count now: the controller or the gateway is away."""
         return self.presence.away(agent.controller) or not self.sessions.known()
@@ -129,7 +109,7 @@ class Context:
         return changed
 
     def _deadline(self, agent: Agent, phase: Phase, now: datetime) -> datetime | None:
-        times = self.timeouts_of(agent)
+        times = self.definitions.timeouts_of(agent.policy)
         if phase == Phase.REQUESTED:
             return queue_deadline(agent.requested_at, times)
         lengths: dict[Phase, timedelta] = {
@@ -140,7 +120,7 @@ class Context:
             Phase.DRAINING: times.drain,
         }
         if phase == Phase.ONLINE:
-            return (agent.online_at or now) + self.retention_of(agent).max_lifetime
+            return (agent.online_at or now) + self.definitions.retention_of(agent.policy).max_lifetime
         return now + lengths[phase] if phase in lengths else None
 
 

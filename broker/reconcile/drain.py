@@ -37,7 +37,8 @@ async def reconnect(ctx: Context, agent: Agent) -> Again | None:
     elif await _is_over(ctx, agent):
         return None
     elif agent.deadline is not None and agent.deadline <= ctx.clock.now() and not ctx.time_stands_still(agent):
-        message = f"it lost its connection and did not come back within {ctx.timeouts_of(agent).reconnect}"
+        limit = ctx.definitions.timeouts_of(agent.policy).reconnect
+        message = f"it lost its connection and did not come back within {limit}"
         await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, Reason.RECONNECT_TIMEOUT, message)
     else:
         return Again(_until(ctx, agent.deadline))
@@ -54,7 +55,7 @@ async def drain(ctx: Context, agent: Agent) -> Again | None:
     elif ctx.sessions.known() and session is None:
         await ctx.move(agent, Phase.RECONNECTING, "reconnecting")
     elif agent.deadline is not None and agent.deadline <= ctx.clock.now() and not ctx.time_stands_still(agent):
-        message = f"its build did not end within {ctx.timeouts_of(agent).drain}"
+        message = f"its build did not end within {ctx.definitions.timeouts_of(agent.policy).drain}"
         await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, Reason.DRAIN_TIMEOUT, message)
     else:
         return Again(_until(ctx, agent.deadline))
@@ -63,14 +64,14 @@ async def drain(ctx: Context, agent: Agent) -> Again | None:
 
 async def _is_over(ctx: Context, agent: Agent) -> bool:
     """Gives an agent up whose instance is gone, whose life is over, or that has done all the builds it may."""
-    born = agent.online_at or agent.phase_since
+    retention = ctx.definitions.retention_of(agent.policy)
     if (ended := why_ended(ctx, agent)) is not None:
         why = Reason.AGENT_LOST if ended[0] == Reason.CONTAINER_EXITED else ended[0]
         over = (why, ended[1])
-    elif ctx.clock.now() >= born + ctx.retention_of(agent).max_lifetime:
-        over = (Reason.MAX_LIFETIME, f"older than {ctx.retention_of(agent).max_lifetime}")
-    elif ctx.used_up(agent) and not agent.busy and ctx.presence.synced(agent.controller):
-        over = (Reason.COMPLETED, f"it has run {agent.uses} of {ctx.retention_of(agent).max_uses} builds")
+    elif ctx.clock.now() >= (agent.online_at or agent.phase_since) + retention.max_lifetime:
+        over = (Reason.MAX_LIFETIME, f"older than {retention.max_lifetime}")
+    elif ctx.definitions.used_up(agent) and not agent.busy and ctx.presence.synced(agent.controller):
+        over = (Reason.COMPLETED, f"it has run {agent.uses} of {retention.max_uses} builds")
     else:
         return False
     await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, *over)

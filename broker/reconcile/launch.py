@@ -22,7 +22,8 @@ async def launch(ctx: Context, agent: Agent) -> Again | None:
         await ctx.move(agent, Phase.TERMINATING, "terminating")
         return None
     if agent.deadline is not None and agent.deadline <= ctx.clock.now():
-        message = agent.message or f"the backend did not answer within {ctx.timeouts_of(agent).launch}"
+        limit = ctx.definitions.timeouts_of(agent.policy).launch
+        message = agent.message or f"the backend did not answer within {limit}"
         await fail_attempt(ctx, agent, Reason.LAUNCH_TIMEOUT, message, nothing_made=False)
         return None
     answer = await _call(ctx, agent)

@@ -1,4 +1,4 @@
-"""Instances of exactly our ownership that belong to no agent: seen in two complete listings, then ended (design D8)."""
+"""Instances of exactly our ownership that belong to no agent: in two complete listings, then ended (design D8)."""
 
 import asyncio
 from typing import Final

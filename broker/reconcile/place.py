@@ -7,9 +7,10 @@ from broker.domain.agent import Agent
 from broker.domain.ids import PoolName
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.offer import Offer
+from broker.domain.placement import Decision, Placed
 from broker.domain.reason import Reason
 from broker.errors import BackendError, OutcomeUnknown
-from broker.placement.engine import Decision, Placed, decide
+from broker.placement.engine import decide
 from broker.placement.feasible import Offers
 from broker.reconcile.context import Again, Context
 from broker.store.placements import place_waiting
@@ -55,7 +56,8 @@ async def wait_for_place(ctx: Context, agent: Agent) -> Again | None:
     left = (agent.deadline - ctx.clock.now()).total_seconds()
     if left > 0:
         return Again(left)
-    message = f"no place in {ctx.timeouts_of(agent).queue}: {agent.why or ''} {agent.message}".strip()
+    limit = ctx.definitions.timeouts_of(agent.policy).queue
+    message = f"no place in {limit}: {agent.why or ''} {agent.message}".strip()
     await ctx.aim(agent, Goal.GONE, Outcome.FAILED, Reason.QUEUE_TIMEOUT, message)
     return None
 

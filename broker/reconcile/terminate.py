@@ -53,7 +53,8 @@ async def _finish(ctx: Context, agent: Agent) -> None:
     ctx.seen.pop(agent.id, None)
     now = ctx.clock.now()
     if agent.goal == Goal.ONLINE and not agent.was_online:
-        await ctx.move(agent, Phase.REQUESTED, "requested", not_before=now + pause(ctx.retry_of(agent), agent))
+        wait = pause(ctx.definitions.retry_of(agent.policy), agent)
+        await ctx.move(agent, Phase.REQUESTED, "requested", not_before=now + wait)
         return
     outcome = Outcome.SUCCEEDED if agent.was_online else Outcome.CANCELLED
     await ctx.move(agent, Phase.GONE, "gone", goal=Goal.GONE, outcome=agent.outcome or outcome, gone_at=now)

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broker.domain.agent import Agent
 from broker.domain.ids import AgentId, AgentName, ControllerName, InstanceRef, LaunchToken
 from broker.domain.lifecycle import Goal, Outcome, Phase, may_follow
+from broker.domain.limits import PENDING_SCOPES
 from broker.domain.reason import Reason
 from broker.errors import Conflict, NotFound
-from broker.placement.usage import PENDING_SCOPES
 from broker.store import cooldowns, limits
 from broker.store.engine import Database
 from broker.store.schema import Moment, agents, history

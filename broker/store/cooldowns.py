@@ -7,9 +7,9 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.ids import AgentId, PoolName
+from broker.domain.limits import Rest
 from broker.domain.pool import Cooldown
 from broker.domain.reason import Reason
-from broker.placement.usage import Rest
 from broker.store.engine import Database
 from broker.store.schema import cooldowns
 

@@ -6,8 +6,8 @@ from sqlalchemy import and_, delete, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.ids import AgentId
+from broker.domain.limits import Claim, Scope
 from broker.errors import LimitReached
-from broker.placement.usage import Claim, Scope
 from broker.store.schema import limits, reservations
 
 

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broker.domain.agent import Agent
 from broker.domain.ids import LaunchToken
 from broker.domain.lifecycle import Goal, Phase
-from broker.placement.engine import Decision, Placed, Waits
-from broker.placement.usage import Usage
+from broker.domain.limits import Usage
+from broker.domain.placement import Decision, Placed, Waits
 from broker.store import cooldowns, limits
 from broker.store.agents import change_row, event_row, select_agents
 from broker.store.engine import Database

@@ -1,0 +1,86 @@
+"""A backend whose calls are counted and timed, whatever it is."""
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Final, TypeVar
+
+from broker.domain.ids import BackendName, InstanceRef
+from broker.domain.instance import Instance, LaunchKey, Listing
+from broker.domain.offer import Offer
+from broker.domain.pool import Pool
+from broker.domain.reason import Reason
+from broker.domain.template import Template
+from broker.errors import BackendError, BackendRejected, InsufficientCapacity, OutcomeUnknown, Throttled
+from broker.ports import Backend, LaunchSpec
+from broker.telemetry.metrics import Metrics
+
+T = TypeVar("T")
+
+_BY_REASON: Final[Mapping[Reason, str]] = {
+    Reason.ACCESS_DENIED: "denied",
+    Reason.CREDENTIALS_INVALID: "unauthenticated",
+}
+_BY_TYPE: Final[tuple[tuple[type[BackendError], str], ...]] = (
+    (Throttled, "throttled"),
+    (InsufficientCapacity, "capacity"),
+    (OutcomeUnknown, "timeout"),
+    (BackendRejected, "invalid"),
+)
+
+
+class MeteredBackend:
+    """Passes everything on and tells the metrics: `ports.Backend`."""
+
+    def __init__(self, name: BackendName, backend: Backend, metrics: Metrics) -> None:
+        """Wraps `backend`."""
+        self._name = name
+        self._backend = backend
+        self._metrics = metrics
+
+    async def offers(self, pool: Pool, template: Template) -> Sequence[Offer]:
+        """Not counted: it calls nothing."""
+        return await self._backend.offers(pool, template)
+
+    async def launch(self, spec: LaunchSpec) -> InstanceRef:
+        """Counted as `launch`."""
+        return await self._count("launch", self._backend.launch(spec))
+
+    async def locate(self, key: LaunchKey) -> InstanceRef | None:
+        """Counted as `locate`."""
+        return await self._count("locate", self._backend.locate(key))
+
+    async def describe(self, refs: Sequence[InstanceRef]) -> Mapping[InstanceRef, Instance]:
+        """Counted as `describe`."""
+        return await self._count("describe", self._backend.describe(refs))
+
+    async def terminate(self, ref: InstanceRef) -> None:
+        """Counted as `terminate`."""
+        await self._count("terminate", self._backend.terminate(ref))
+
+    async def list_owned(self) -> Listing:
+        """Counted as `list_owned`."""
+        return await self._count("list_owned", self._backend.list_owned())
+
+    async def close(self) -> None:
+        """Not counted."""
+        await self._backend.close()
+
+    async def _count(self, operation: str, call: Awaitable[T]) -> T:
+        loop, code = asyncio.get_running_loop(), "ok"
+        started = loop.time()
+        try:
+            return await call
+        except BackendError as error:
+            code = code_of(error)
+            raise
+        except asyncio.CancelledError:
+            code = "timeout"
+            raise
+        finally:
+            self._metrics.backend_called(self._name, operation, code, loop.time() - started)
+
+
+def code_of(error: BackendError) -> str:
+    """The metric's value for an error: one of the closed list of `backend_requests_total`."""
+    by_type = next((code for kind, code in _BY_TYPE if isinstance(error, kind)), "error")
+    return _BY_REASON.get(error.reason, by_type)

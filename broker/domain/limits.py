@@ -1,0 +1,100 @@
+"""What limits are of, what an agent takes of them, and which pools rest: what placements are decided against."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from broker.domain.ids import AgentId, PoolName
+from broker.domain.reason import Reason
+
+
+class Scope(StrEnum):
+    """What a limit is a limit of. The pending ones are given back when the agent is online, the others at its end."""
+
+    BROKER_AGENTS = "broker_agents"
+    BROKER_PENDING = "broker_pending"
+    CONTROLLER_AGENTS = "controller_agents"
+    CONTROLLER_PENDING = "controller_pending"
+    POLICY_AGENTS = "policy_agents"
+    POLICY_PENDING = "policy_pending"
+    POOL_AGENTS = "pool_agents"
+    POOL_PENDING = "pool_pending"
+    POOL_CPU_MILLI = "pool_cpu_milli"
+    POOL_MEMORY_MIB = "pool_memory_mib"
+
+
+PENDING_SCOPES: Final = frozenset(
+    {Scope.BROKER_PENDING, Scope.CONTROLLER_PENDING, Scope.POLICY_PENDING, Scope.POOL_PENDING},
+)
+
+_REASONS: Final[Mapping[str, Reason]] = {
+    "broker": Reason.BROKER_AT_LIMIT,
+    "controller": Reason.CONTROLLER_AT_LIMIT,
+    "policy": Reason.POLICY_AT_LIMIT,
+    "pool": Reason.POOL_AT_LIMIT,
+}
+_UNITS: Final[Mapping[str, str]] = {
+    "agents": "agents",
+    "pending": "starting agents",
+    "cpu_milli": "thousandths of a vCPU",
+    "memory_mib": "MiB of memory",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What one agent would take of one limit."""
+
+    scope: Scope
+    key: str
+    amount: int
+    cap: int | None
+
+    @property
+    def reason(self) -> Reason:
+        """The reason to give when this limit is full."""
+        return _REASONS[self.scope.split("_")[0]]
+
+    def refusal(self, used: int) -> str:
+        """Says that the limit is full, with its numbers."""
+        owner, _, unit = self.scope.partition("_")
+        name = "the broker" if owner == "broker" else f"{owner} {self.key}"
+        return f"{name} is at its limit ({used} of {self.cap} {_UNITS[unit]})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """The state of a pool's breaker; a pool without failures has none.
+
+    `opened` counts how often it opened since the last success: 0 is closed. After `until` one agent may try: `probe`.
+    """
+
+    opened: int
+    until: datetime | None
+    probe: AgentId | None
+    why: Reason | None
+    message: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Usage:
+    """Mutable on purpose: a batch takes from it as it goes, so that two agents never take the same place."""
+
+    now: datetime
+    used: dict[tuple[Scope, str], int] = field(default_factory=dict)
+    rests: dict[PoolName, Rest] = field(default_factory=dict)
+
+    def first_full(self, claims: Iterable[Claim]) -> Claim | None:
+        """The first claim for which there is no room; None if all fit."""
+        return next((c for c in claims if c.cap is not None and self.taken(c) + c.amount > c.cap), None)
+
+    def taken(self, claim: Claim) -> int:
+        """How much of the claim's limit is taken."""
+        return self.used.get((claim.scope, claim.key), 0)
+
+    def take(self, claims: Iterable[Claim]) -> None:
+        """Takes the claims."""
+        for claim in claims:
+            self.used[claim.scope, claim.key] = self.taken(claim) + claim.amount

@@ -1,0 +1,174 @@
+"""Messages to our own values and back: the one place that knows both."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from broker.domain.agent import Agent
+from broker.domain.definitions import Definitions
+from broker.domain.ids import AgentName, BootId
+from broker.domain.lifecycle import Outcome
+from broker.domain.policy import Policy
+from broker.domain.reason import Reason
+from broker.domain.template import Retention, Template
+from broker.errors import BrokerError
+from broker.intake import Answer, Asked, Kept, Release, Told, Truth
+from broker.reconcile.presence import NodeReport
+from broker.wire.v1 import agents_pb2 as wire
+
+MOST_AGENTS_A_CALL: Final = 1_000
+MOST_NODES_A_SYNC: Final = 10_000
+LONGEST_PREFIX: Final = 24
+
+_CAUSES: Final[Mapping[int, str]] = {wire.CAUSE_QUEUE: "queue", wire.CAUSE_WARM: "warm", wire.CAUSE_MANUAL: "manual"}
+_RELEASES: Final[Mapping[int, tuple[Outcome, Reason]]] = {
+    wire.RELEASE_CAUSE_COMPLETED: (Outcome.SUCCEEDED, Reason.COMPLETED),
+    wire.RELEASE_CAUSE_IDLE: (Outcome.SUCCEEDED, Reason.IDLE_TIMEOUT),
+    wire.RELEASE_CAUSE_MAX_LIFETIME: (Outcome.SUCCEEDED, Reason.MAX_LIFETIME),
+    wire.RELEASE_CAUSE_CANCELLED: (Outcome.CANCELLED, Reason.CANCELLED),
+}
+
+
+class InvalidMessage(BrokerError):
+    """The message names field, value and what is allowed."""
+
+
+def boot_id(text: str) -> BootId:
+    """The boot id of any request: 1 to 64 characters."""
+    if not 1 <= len(text) <= 64:
+        raise InvalidMessage(f"boot_id has {len(text)} characters; it must have 1 to 64")
+    return BootId(text)
+
+
+def asked_agents(request: wire.RequestAgentsRequest) -> list[Asked]:
+    """The agents of a request."""
+    _bound("agents", len(request.agents), MOST_AGENTS_A_CALL)
+    return [
+        Asked(
+            name=a.name,
+            policy=a.policy,
+            secret=a.secret,
+            label_expression=a.label_expression,
+            job=a.job,
+            build_url=a.build_url,
+            cause=_CAUSES.get(a.cause, "queue"),
+        )
+        for a in request.agents
+    ]
+
+
+def agent_answers(answers: Iterable[Answer]) -> wire.RequestAgentsReply:
+    """One answer an asked agent."""
+    return wire.RequestAgentsReply(
+        answers=[
+            wire.AgentAnswer(name=a.name, accepted=a.reason is None, reason=a.reason or "", message=a.message)
+            for a in answers
+        ],
+    )
+
+
+def releases(request: wire.ReleaseAgentsRequest) -> list[Release]:
+    """The agents that are given back."""
+    _bound("agents", len(request.agents), MOST_AGENTS_A_CALL)
+    given: list[Release] = []
+    for a in request.agents:
+        if a.cause not in _RELEASES:
+            raise InvalidMessage(f"agents[{len(given)}].cause is {a.cause}; it must be one of 1 to 4")
+        outcome, why = _RELEASES[a.cause]
+        given.append(Release(name=a.name, outcome=outcome, why=why, message=a.message, uses=a.uses))
+    return given
+
+
+def told(request: wire.SyncNodesRequest) -> Told:
+    """The truth of a controller."""
+    _bound("nodes", len(request.nodes), MOST_NODES_A_SYNC)
+    _bound("pending", len(request.pending), MOST_NODES_A_SYNC)
+    nodes = {
+        AgentName(n.name): NodeReport(online=n.online, accepting=n.accepting, busy=n.busy, uses=n.uses)
+        for n in request.nodes
+    }
+    return Told(boot_id=boot_id(request.boot_id), nodes=nodes, pending=[AgentName(n) for n in request.pending])
+
+
+def truth(found: Truth, definitions: Definitions) -> wire.SyncNodesReply:
+    """The truth of the broker."""
+    return wire.SyncNodesReply(
+        agents=[_agent_state(kept, definitions) for kept in found.kept],
+        unknown=found.unknown,
+        remove=[_removal(agent) for agent in found.removed],
+        policies_revision=found.revision,
+    )
+
+
+def policy_set(policies: Sequence[Policy], definitions: Definitions) -> wire.PolicySet:
+    """The policies that a controller may use."""
+    return wire.PolicySet(
+        revision=definitions.revision,
+        policies=[_policy(p, definitions.templates[p.template]) for p in policies],
+    )
+
+
+def duration(value: timedelta) -> Duration:
+    """A protobuf duration."""
+    message = Duration()
+    message.FromTimedelta(value)
+    return message
+
+
+def _policy(policy: Policy, template: Template) -> wire.Policy:
+    return wire.Policy(
+        name=policy.name,
+        labels=policy.labels,
+        accept_unlabelled=policy.accept_unlabelled,
+        priority=policy.priority,
+        name_prefix=(policy.name_prefix or policy.name)[:LONGEST_PREFIX],
+        executors=template.executors,
+        remote_fs=_remote_fs(template),
+        retention=_retention(template.retention),
+    )
+
+
+def _agent_state(kept: Kept, definitions: Definitions) -> wire.AgentState:
+    agent, policy = kept.agent, definitions.policies.get(kept.agent.policy)
+    template = definitions.templates[policy.template] if policy else None
+    requested = Timestamp()
+    requested.FromDatetime(agent.requested_at)
+    return wire.AgentState(
+        name=agent.name,
+        policy=agent.policy,
+        phase=agent.phase,
+        takes_builds=kept.takes_builds,
+        uses=agent.uses,
+        why=kept.why,
+        labels=policy.labels if policy else (),
+        executors=template.executors if template else 1,
+        remote_fs=_remote_fs(template) if template else ".",
+        retention=_retention(template.retention if template else Retention()),
+        requested_at=requested,
+    )
+
+
+def _removal(agent: Agent) -> wire.NodeRemoval:
+    why = agent.why or Reason.COMPLETED
+    return wire.NodeRemoval(name=agent.name, reason=why, message=agent.message or why)
+
+
+def _retention(retention: Retention) -> wire.Retention:
+    return wire.Retention(
+        max_uses=retention.max_uses,
+        idle_timeout=duration(retention.idle_timeout),
+        max_lifetime=duration(retention.max_lifetime),
+    )
+
+
+def _remote_fs(template: Template) -> str:
+    """Where Jenkins works: without a directory of the template, the one in which the agent was started."""
+    return template.remote_fs or "."
+
+
+def _bound(field: str, count: int, most: int) -> None:
+    if count > most:
+        raise InvalidMessage(f"{field} has {count} entries; one call may have at most {most}")

@@ -1,0 +1,80 @@
+"""The gRPC listener: the API of controllers and the health service."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped] # ships no types
+
+from broker.domain.definitions import Definitions
+from broker.errors import BrokerError
+from broker.rpc.interceptors import Guard
+from broker.rpc.service import AgentsService
+from broker.telemetry.metrics import Metrics
+from broker.wire.v1 import agents_pb2, agents_pb2_grpc
+
+MOST_BYTES_A_MESSAGE = 4 * 1024 * 1024
+_MOST_CALLS_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """Certificate chain and key in PEM."""
+
+    certificate: bytes
+    key: bytes
+
+
+class PortInUse(BrokerError):
+    """Another program listens there, or the address is not ours."""
+
+
+@asynccontextmanager
+async def serving(
+    address: str,
+    service: AgentsService,
+    definitions: Callable[[], Definitions],
+    metrics: Metrics,
+    tls: TlsFiles | None,
+    grace_s: float = 5.0,
+) -> AsyncIterator[int]:
+    """Serves within the block; gives the port. On leaving, running calls have `grace_s` seconds to end.
+
+    Raises `PortInUse`, naming the address.
+    """
+    options = [
+        ("grpc.max_receive_message_length", MOST_BYTES_A_MESSAGE),
+        ("grpc.so_reuseport", 0),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ]
+    server = grpc.aio.server(
+        interceptors=[Guard(definitions, metrics)], options=options, maximum_concurrent_rpcs=_MOST_CALLS_AT_ONCE
+    )
+    agents_pb2_grpc.add_AgentsServicer_to_server(service, server)  # type: ignore[no-untyped-call] # generated
+    healthy = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    port = _bind(server, address, tls)
+    await server.start()
+    name = agents_pb2.DESCRIPTOR.services_by_name["Agents"].full_name
+    for service_name in ("", name):
+        await healthy.set(service_name, health_pb2.HealthCheckResponse.SERVING)
+    try:
+        yield port
+    finally:
+        await healthy.enter_graceful_shutdown()
+        await server.stop(grace_s)
+
+
+def _bind(server: grpc.aio.Server, address: str, tls: TlsFiles | None) -> int:
+    try:
+        if tls is None:
+            return server.add_insecure_port(address)
+        credentials = grpc.ssl_server_credentials([(tls.key, tls.certificate)])
+        return server.add_secure_port(address, credentials)
+    except RuntimeError as error:
+        raise PortInUse(
+            f"server.grpc.listen {address}: cannot listen there ({error}); stop what uses it or choose another port",
+        ) from error

@@ -1,0 +1,62 @@
+"""The API of controllers, on top of intake."""
+
+from datetime import timedelta
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from broker.intake import Intake
+from broker.reconcile.context import Context
+from broker.reconcile.presence import SYNC_INTERVAL_S
+from broker.rpc import convert
+from broker.rpc.interceptors import controller_of_call
+from broker.version import VERSION
+from broker.wire.v1 import agents_pb2 as wire
+from broker.wire.v1 import agents_pb2_grpc
+
+API_VERSION = 1
+
+_Call = grpc.aio.ServicerContext[Any, Any]
+
+
+class AgentsService(agents_pb2_grpc.AgentsServicer):
+    """Thin: converts, calls intake, converts back. Its reference is `agents.proto`."""
+
+    def __init__(self, intake: Intake, ctx: Context) -> None:
+        """Reads the definitions of the context; changes only through intake."""
+        self._intake = intake
+        self._ctx = ctx
+
+    async def Handshake(self, request: wire.HandshakeRequest, context: _Call) -> wire.HandshakeReply:
+        """Versions, policies, intervals."""
+        if request.api_version != API_VERSION:
+            text = f"api_version {request.api_version} is not spoken here, this broker {VERSION} speaks {API_VERSION}"
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{text}; run: agentbroker init jenkins")
+        controller = controller_of_call.get()
+        policies = await self._intake.greet(controller, convert.boot_id(request.boot_id))
+        return wire.HandshakeReply(
+            api_version=API_VERSION,
+            broker_version=VERSION,
+            controller=controller,
+            policies=convert.policy_set(policies, self._ctx.definitions),
+            sync_interval=convert.duration(timedelta(seconds=SYNC_INTERVAL_S)),
+            gateway_url=self._ctx.gateway_url(controller),
+        )
+
+    async def RequestAgents(self, request: wire.RequestAgentsRequest, context: _Call) -> wire.RequestAgentsReply:
+        """Takes requests on."""
+        asked = convert.asked_agents(request)
+        answers = await self._intake.accept(controller_of_call.get(), convert.boot_id(request.boot_id), asked)
+        return convert.agent_answers(answers)
+
+    async def ReleaseAgents(self, request: wire.ReleaseAgentsRequest, context: _Call) -> wire.ReleaseAgentsReply:
+        """Takes agents back."""
+        given = convert.releases(request)
+        unknown = await self._intake.release(controller_of_call.get(), convert.boot_id(request.boot_id), given)
+        return wire.ReleaseAgentsReply(unknown=unknown)
+
+    async def SyncNodes(self, request: wire.SyncNodesRequest, context: _Call) -> wire.SyncNodesReply:
+        """The full truth both ways."""
+        found = await self._intake.sync(controller_of_call.get(), convert.told(request))
+        return convert.truth(found, self._ctx.definitions)
