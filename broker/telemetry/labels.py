@@ -8,7 +8,6 @@ from typing import Final
 
 from broker.domain.definitions import Definitions
 from broker.domain.reason import Reason
-from broker.errors import BackendError, InsufficientCapacity, OutcomeUnknown, Throttled
 
 OTHER: Final = "other"
 
@@ -22,8 +21,7 @@ CODES: Final = frozenset(
     },
 )  # fmt: skip
 """The names of gRPC's status codes (grpc.github.io/grpc/core/md_doc_statuscodes.html)."""
-LAUNCH_OUTCOMES: Final = frozenset({"succeeded", "failed", "unknown"})
-"""`unknown`: the call may have been carried out."""
+LAUNCH_OUTCOMES: Final = frozenset({"succeeded", "failed"})
 OPERATIONS: Final = frozenset({"offers", "launch", "locate", "describe", "terminate", "list_owned"})
 """The calls of `broker.ports.Backend`."""
 BACKEND_CODES: Final = frozenset(
@@ -75,28 +73,6 @@ ENDS: Final = (
     Reason.INSTANCE_VANISHED,
     Reason.SPOT_INTERRUPTED,
 )
-
-_CODE_BY_REASON: Final = {
-    Reason.ACCESS_DENIED: "denied",
-    Reason.CREDENTIALS_INVALID: "unauthenticated",
-    Reason.INVALID_TEMPLATE: "invalid",
-    Reason.INVALID_REQUEST: "invalid",
-}
-
-
-def backend_code(error: BackendError | None) -> str:
-    """The `code` of `backend_requests_total` for the end of a call; None is a success."""
-    match error:
-        case None:
-            return "ok"
-        case Throttled():
-            return "throttled"
-        case InsufficientCapacity():
-            return "capacity"
-        case OutcomeUnknown():
-            return "timeout"
-        case _:
-            return _CODE_BY_REASON.get(error.reason, "error")
 
 
 def one_of(allowed: frozenset[str], value: str) -> str:

@@ -23,9 +23,9 @@ from broker.domain.placement import Placement, Rejection
 from broker.domain.reason import Reason
 from broker.ports import Clock
 from broker.telemetry import labels
-from broker.telemetry.build import running_version
 from broker.telemetry.labels import ConfiguredNames, one_of
 from broker.telemetry.readings import AgentCount, GatewayCounts, PoolState, Readings
+from broker.version import VERSION
 
 CONTACT_LASTS: Final = timedelta(seconds=60)
 """How long after its last good call a controller counts as up."""
@@ -95,7 +95,7 @@ class _Capacity:
         count, gauge, time = declare.counter, declare.gauge, declare.histogram
         text = "Pools looked at by placement; decision is chosen or rejected."
         self.placements = count("placements_total", text, "policy", "pool", "decision", "reason")
-        text = "Launches asked of a backend; outcome is succeeded, failed or unknown."
+        text = "Launches asked of a backend; outcome is succeeded or failed."
         self.launches = count("launch_attempts_total", text, "pool", "outcome", "reason")
         text = "1 for the state that the pool is in: ready, paused, cooldown, draining."
         self.state = gauge("pool_state", text, "pool", "state")
@@ -155,7 +155,7 @@ class Metrics:
         self.registry.register(self._gateway)
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._process.build.labels(running_version(), revision, platform.python_version()).set(1)
+        self._process.build.labels(VERSION, revision, platform.python_version()).set(1)
         self._zero_agents: set[tuple[str, str, str, str]] = set()
         self._contacts: dict[str, datetime] = {}
 
@@ -232,12 +232,12 @@ class Metrics:
             self._capacity.placements.labels(policy, self._known.pool(one.pool), "rejected", one.reason).inc()
 
     def launch_finished(self, pool: str, outcome: str, reason: Reason | None = None) -> None:
-        """A backend answered a launch: `succeeded`, `failed` (nothing was made) or `unknown` (it may have been)."""
+        """An attempt to launch is over: `succeeded` when the instance is known, else `failed`."""
         outcome = one_of(labels.LAUNCH_OUTCOMES, outcome)
         self._capacity.launches.labels(self._known.pool(pool), outcome, reason or "").inc()
 
     def backend_called(self, backend: str, operation: str, code: str, seconds: float) -> None:
-        """A call of a backend ended; `code` comes from `labels.backend_code`."""
+        """A call of a backend ended; `operation` and `code` are of the closed lists in `labels`."""
         backend, operation = self._known.backend(backend), one_of(labels.OPERATIONS, operation)
         self._capacity.calls.labels(backend, operation, one_of(labels.BACKEND_CODES, code)).inc()
         self._capacity.call_time.labels(backend, operation).observe(seconds)

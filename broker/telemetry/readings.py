@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from broker.domain.agent import Agent
 from broker.domain.ids import ControllerName, PolicyName, PoolName
-from broker.domain.lifecycle import Phase
+from broker.domain.lifecycle import Goal, Phase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,29 @@ class AgentCount:
     agents: int
     busy: int = 0
     waiting_since: datetime | None = None
+
+
+def count_agents(agents: Iterable[Agent]) -> tuple[AgentCount, ...]:
+    """The counts of all agents that are not gone."""
+    groups: dict[tuple[ControllerName, PolicyName, PoolName | None, Phase], list[Agent]] = {}
+    for agent in agents:
+        if agent.phase is not Phase.GONE:
+            groups.setdefault((agent.controller, agent.policy, agent.pool, agent.phase), []).append(agent)
+    return tuple(_count(members) for members in groups.values())
+
+
+def _count(members: list[Agent]) -> AgentCount:
+    like = members[0]
+    waiting = [a.requested_at for a in members if not a.was_online and a.goal is Goal.ONLINE]
+    return AgentCount(
+        controller=like.controller,
+        policy=like.policy,
+        pool=like.pool,
+        phase=like.phase,
+        agents=len(members),
+        busy=sum(a.busy for a in members),
+        waiting_since=min(waiting, default=None),
+    )
 
 
 class PoolState(StrEnum):

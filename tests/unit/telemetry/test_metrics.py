@@ -11,15 +11,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from broker.domain.ids import PolicyName, PoolName
-from broker.domain.lifecycle import Outcome, Phase
+from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.offer import Offer
 from broker.domain.placement import Placement, Rejection
 from broker.domain.pool import PoolLimits
 from broker.domain.reason import Reason
-from broker.errors import BackendError, BackendRejected, InsufficientCapacity, OutcomeUnknown, Throttled
-from broker.telemetry.labels import backend_code
 from broker.telemetry.metrics import Metrics
-from broker.telemetry.readings import AgentCount, GatewayCounts, PoolState, Readings, total
+from broker.telemetry.readings import AgentCount, GatewayCounts, PoolState, Readings, count_agents, total
 from broker.testing import factories
 from broker.testing.clock import EPOCH, ManualClock
 
@@ -133,28 +131,11 @@ def test_placement_counts_the_choice_and_each_rejection(metrics: Metrics) -> Non
 def test_launches_and_calls_of_a_backend_are_counted_by_their_end(metrics: Metrics) -> None:
     metrics.launch_finished("it", "succeeded")
     metrics.launch_finished("it", "failed", Reason.INSUFFICIENT_CAPACITY)
-    metrics.backend_called("fake", "launch", backend_code(Throttled("x", "y")), 0.3)
+    metrics.backend_called("fake", "launch", "throttled", 0.3)
     assert value(metrics, "launch_attempts_total", pool="it", outcome="succeeded", reason="") == 1
     assert value(metrics, "launch_attempts_total", pool="it", outcome="failed", reason="InsufficientCapacity") == 1
     assert value(metrics, "backend_requests_total", backend="fake", operation="launch", code="throttled") == 1
     assert value(metrics, "backend_request_duration_seconds_sum", backend="fake", operation="launch") == 0.3
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (None, "ok"),
-        (Throttled("", ""), "throttled"),
-        (InsufficientCapacity("", ""), "capacity"),
-        (OutcomeUnknown("", ""), "timeout"),
-        (BackendRejected("", "", Reason.ACCESS_DENIED), "denied"),
-        (BackendRejected("", "", Reason.CREDENTIALS_INVALID), "unauthenticated"),
-        (BackendRejected("", "", Reason.INVALID_TEMPLATE), "invalid"),
-        (BackendRejected("", ""), "error"),
-    ],
-)
-def test_each_backend_error_has_its_code(error: BackendError | None, code: str) -> None:
-    assert backend_code(error) == code
 
 
 async def test_a_controller_is_up_for_a_minute_after_a_good_call(metrics: Metrics, clock: ManualClock) -> None:
@@ -179,6 +160,20 @@ async def test_gauges_of_agents_show_what_was_read_last_and_0_elsewhere(metrics:
     metrics.read(Readings())
     assert value(metrics, "agents", **WHO, pool="it", phase="online") == 0
     assert value(metrics, "oldest_waiting_agent_age_seconds", **WHO) == 0
+
+
+def test_agents_are_counted_by_phase_and_the_oldest_that_waits_is_named() -> None:
+    later = EPOCH + timedelta(seconds=5)
+    agents = [
+        factories.make_agent(1, requested_at=later),
+        factories.make_agent(2),
+        factories.make_agent(3, requested_at=EPOCH - timedelta(hours=1), goal=Goal.GONE),
+        factories.make_agent(4, phase=Phase.ONLINE, pool=factories.POOL, online_at=later, busy=True),
+        factories.make_agent(5, phase=Phase.GONE),
+    ]
+    waiting = make_count(pool=None, phase=Phase.REQUESTED, agents=3, waiting_since=EPOCH)
+    online = make_count(pool=factories.POOL, phase=Phase.ONLINE, agents=1, busy=1)
+    assert count_agents(agents) == (waiting, online)
 
 
 def test_the_state_of_a_pool_is_1_in_one_state_only(metrics: Metrics) -> None:
