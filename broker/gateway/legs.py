@@ -12,6 +12,8 @@ CHUNK: Final = 64 * 1024
 GRACE_S: Final = 2.0
 """How long a connection may take to send its last bytes before it is cut."""
 
+_LINGER_S: Final = 1.0
+
 
 @dataclass(slots=True, kw_only=True)
 class Leg:
@@ -70,6 +72,18 @@ class Leg:
                 self.writer.close()
         except OSError:
             self.writer.transport.abort()
+
+    async def reply(self, data: bytes, seconds: float) -> None:
+        """Sends a last answer, and closes in a way that lets it be read. Never raises."""
+        try:
+            await self.send(data, seconds)
+            self.finish()
+            async with asyncio.timeout(_LINGER_S):
+                while await self.reader.read(CHUNK):
+                    pass
+        except OSError:
+            pass
+        await self.close()
 
     async def close(self) -> None:
         """Sends what is pending for at most `GRACE_S`, then the connection is gone. Never raises; safe to repeat."""

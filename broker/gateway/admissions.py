@@ -1,0 +1,107 @@
+"""Decides, for the control plane, whether an agent at a gateway's door may come in."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from broker.domain.ids import ControllerName
+from broker.domain.reason import Reason
+from broker.gateway.link import Admission, Admit, Refusal
+from broker.gateway.register import CLAIM_LASTS_S, Claim, Held, Occupied, Register
+from broker.ports import Admitted, Clock, Doorkeeper, Knock, Refused
+from broker.telemetry.events import ADMISSION_FAILED
+
+_DECIDE_S: Final = 4.0
+"""Less than a gateway waits (`broker.gateway.settings.Limits.admit_s`)."""
+
+
+class Admissions:
+    """The doorkeeper's word, and one session a name."""
+
+    def __init__(
+        self,
+        doorkeeper: Doorkeeper,
+        register: Register,
+        clock: Clock,
+        end: Callable[[Held, str], bool],
+    ) -> None:
+        """`end` tells a session's gateway to close it; False if that gateway cannot be told now."""
+        self._doorkeeper = doorkeeper
+        self._register = register
+        self._clock = clock
+        self._end = end
+        self._ending: dict[str, asyncio.Event] = {}
+
+    def closed(self, session_id: str) -> None:
+        """A session has ended: who waits to take it over may go on."""
+        if session_id in self._ending:
+            self._ending[session_id].set()
+
+    async def decide(self, gateway: str, question: Admit) -> Admission | Refusal:
+        """Never raises: whatever goes wrong is a refusal to be retried. An admission holds the agent's name."""
+        try:
+            async with asyncio.timeout(_DECIDE_S):
+                verdict = await self._doorkeeper.admit(_knock(question))
+                if isinstance(verdict, Refused):
+                    reason, message = verdict.reason, verdict.message
+                    return Refusal(id=question.id, reason=reason, message=message, retry=verdict.retry)
+                return await self._hold(gateway, question, verdict)
+        except TimeoutError:
+            return _later(question, "the broker has not decided in time")
+        except Exception as error:
+            ADMISSION_FAILED.emit(agent=question.name, error=type(error).__name__, message=str(error))
+            return _later(question, "the broker could not decide")
+
+    async def _hold(self, gateway: str, question: Admit, verdict: Admitted) -> Admission | Refusal:
+        now = self._clock.monotonic()
+        claim = Claim(
+            id=question.id,
+            gateway=gateway,
+            attempt=verdict.attempt,
+            cookie=question.cookie,
+            until=now + CLAIM_LASTS_S,
+        )
+        try:
+            former = self._register.claim(verdict.agent_id, claim, now)
+        except Occupied:
+            message = f"{question.name} is already connected"
+            return Refusal(id=question.id, reason=Reason.HANDSHAKE_REJECTED, message=message)
+        admission: Admission | None = None
+        try:
+            if former is None or await self._ended(former):
+                admission = Admission(
+                    id=question.id,
+                    agent_id=verdict.agent_id,
+                    attempt=verdict.attempt,
+                    secret=verdict.secret,
+                    controller_cookie=self._register.controller_cookie(verdict.agent_id),
+                )
+        finally:
+            if admission is None:
+                self._register.release(verdict.agent_id, question.id)
+        return admission or _later(question, f"the former connection of {question.name} has not ended yet")
+
+    async def _ended(self, former: Held) -> bool:
+        closed = self._ending.setdefault(former.session.id, asyncio.Event())
+        try:
+            if not self._end(former, "the same agent has come back"):
+                return False
+            await closed.wait()
+        finally:
+            self._ending.pop(former.session.id, None)
+        return True
+
+
+def _knock(question: Admit) -> Knock:
+    return Knock(
+        controller=ControllerName(question.controller),
+        name=question.name,
+        secret=question.secret,
+        cookie=question.cookie,
+        protocol=question.protocol,
+        peer=question.peer,
+    )
+
+
+def _later(question: Admit, message: str) -> Refusal:
+    return Refusal(id=question.id, reason=Reason.HANDSHAKE_REJECTED, message=message, retry=True)

@@ -1,0 +1,250 @@
+"""The control plane's end of the control link: decides who may come in, and knows who is connected."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from broker.domain.ids import AgentId
+from broker.errors import GatewayError
+from broker.gateway.admissions import Admissions
+from broker.gateway.link import (
+    MAX_LINE,
+    Admit,
+    Closed,
+    Counts,
+    End,
+    Failed,
+    FromControl,
+    FromGateway,
+    Hello,
+    Opened,
+    Ping,
+    Pong,
+    encode,
+    from_gateway,
+)
+from broker.gateway.register import Held, Register
+from broker.gateway.sockets import listen_unix, process_started
+from broker.ports import Clock, Doorkeeper, Nudge, Session
+from broker.telemetry.events import GATEWAY_LINKED, GATEWAY_UNLINKED
+from broker.telemetry.readings import GatewayCounts
+
+_LOST_GATEWAY_S: Final = 10.0
+"""How long a gateway that lives but has lost its link keeps its sessions, as far as we know."""
+_HELLO_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedGateway:
+    """A gateway process whose link is up."""
+
+    id: str
+    pid: int
+    version: str
+    listen: str
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Link:
+    hello: Hello
+    writer: asyncio.StreamWriter = field(repr=False)
+
+    def send(self, message: FromControl) -> None:
+        self.writer.write(encode(message))
+
+
+class ControlServer:
+    """Listens for gateways; implements `broker.ports.Sessions`.
+
+    `last_linked_at` is the monotonic time when a gateway last was linked; None before the first one.
+    """
+
+    def __init__(self, path: Path, doorkeeper: Doorkeeper, nudge: Nudge, clock: Clock) -> None:
+        """Does nothing yet. `path` is the socket's; its directory is made with 0700."""
+        self._path = path
+        self._nudge = nudge
+        self._clock = clock
+        self._register = Register()
+        self._links: dict[str, _Link] = {}
+        self._to_end: dict[AgentId, str] = {}
+        self._admissions = Admissions(doorkeeper, self._register, clock, self._send_end)
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._server: asyncio.Server | None = None
+        self._started_at = 0.0
+        self.last_linked_at: float | None = None
+
+    async def start(self) -> None:
+        """Listens, in place of a socket that a killed process left. Raises `GatewayError` if another one listens."""
+        self._started_at = self._clock.monotonic()
+        sock = listen_unix(self._path)
+        self._server = await asyncio.start_unix_server(self._connected, sock=sock, limit=MAX_LINE)
+
+    async def close(self) -> None:
+        """Lets go of the links; gateways relay on. Safe to repeat."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=5)
+        self._path.unlink(missing_ok=True)
+
+    def known(self) -> bool:
+        """Whether a gateway has told its live sessions since the link was last up."""
+        return bool(self._links)
+
+    def unlinked_since(self) -> float | None:
+        """Since when, in monotonic time, no gateway is linked; None while one is."""
+        if self._links:
+            return None
+        return self._started_at if self.last_linked_at is None else self.last_linked_at
+
+    def live(self, agent_id: AgentId) -> Session | None:
+        """The live session of an agent."""
+        held = self._register.held(agent_id)
+        return held.session if held else None
+
+    async def end(self, agent_id: AgentId, message: str) -> None:
+        """Closes the agent's session. A gateway that is away is told when it is back. Never raises."""
+        held = self._register.held(agent_id)
+        if held is not None and not self._send_end(held, message):
+            self._to_end[agent_id] = message
+
+    def counts(self) -> GatewayCounts:
+        """The sum of what all gateways have counted since this control plane started."""
+        return self._register.counts()
+
+    def linked_gateways(self) -> tuple[LinkedGateway, ...]:
+        """The gateways whose link is up."""
+        hellos = [link.hello for link in self._links.values()]
+        return tuple(LinkedGateway(id=h.gateway, pid=h.pid, version=h.version, listen=h.listen) for h in hellos)
+
+    def _send_end(self, held: Held, message: str) -> bool:
+        link = self._links.get(held.gateway)
+        if link is None:
+            return False
+        link.send(End(agent_id=held.session.agent_id, session=held.session.id, message=message))
+        return True
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            link = await self._greeted(reader, writer)
+            if link is not None:
+                await self._serve(link, reader)
+                await self._forget_later(link)
+        except asyncio.CancelledError:
+            pass  # by `close`, at the very end of this task; the streams' own callback would log it as an error
+        finally:
+            writer.transport.abort()
+            self._tasks.discard(task)
+
+    async def _greeted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Link | None:
+        try:
+            async with asyncio.timeout(_HELLO_S):
+                hello = from_gateway(await reader.readline())
+        except (OSError, ValueError, GatewayError):
+            return None
+        return _Link(hello=hello, writer=writer) if isinstance(hello, Hello) else None
+
+    async def _serve(self, link: _Link, reader: asyncio.StreamReader) -> None:
+        self._linked(link)
+        try:
+            await self._converse(link, reader)
+        finally:
+            link.writer.transport.abort()
+            self._unlinked(link)
+
+    async def _converse(self, link: _Link, reader: asyncio.StreamReader) -> None:
+        async with asyncio.TaskGroup() as group:
+            async for message in _messages(reader):
+                if isinstance(message, Admit):
+                    group.create_task(self._answer(link, message), name="link:admit")
+                else:
+                    self._take(link, message)
+
+    async def _answer(self, link: _Link, question: Admit) -> None:
+        link.send(await self._admissions.decide(link.hello.gateway, question))
+
+    def _linked(self, link: _Link) -> None:
+        former = self._links.pop(link.hello.gateway, None)
+        if former is not None:
+            former.writer.transport.abort()
+        changed, surplus = self._register.hello(link.hello)
+        self._links[link.hello.gateway] = link
+        self.last_linked_at = self._clock.monotonic()
+        GATEWAY_LINKED.emit(gateway=link.hello.gateway, pid=link.hello.pid, sessions=len(link.hello.sessions))
+        for linked in surplus:
+            link.send(End(agent_id=linked.agent_id, session=linked.id, message="the name has another session"))
+        for agent_id in [a for a in self._to_end if self._is_of(a, link)]:
+            held = self._register.held(agent_id)
+            if held is not None:
+                self._send_end(held, self._to_end.pop(agent_id))
+        for agent_id in changed:
+            self._nudge.agent(agent_id)
+
+    def _is_of(self, agent_id: AgentId, link: _Link) -> bool:
+        held = self._register.held(agent_id)
+        return held is not None and held.gateway == link.hello.gateway
+
+    def _unlinked(self, link: _Link) -> None:
+        gateway = link.hello.gateway
+        if self._links.get(gateway) is not link:
+            return  # it has linked anew already
+        del self._links[gateway]
+        self.last_linked_at = self._clock.monotonic()
+        self._register.unlinked(gateway)
+        GATEWAY_UNLINKED.emit(gateway=gateway, pid=link.hello.pid)
+
+    async def _forget_later(self, link: _Link) -> None:
+        """Drops the sessions of a gateway that has died, or that stays away although it lives."""
+        until = self._clock.monotonic() + _LOST_GATEWAY_S
+        while self._clock.monotonic() < until and process_started(link.hello.pid) == link.hello.started:
+            if link.hello.gateway in self._links:
+                return
+            await self._clock.sleep_until(self._clock.monotonic() + 0.1)
+        if link.hello.gateway in self._links:
+            return
+        for agent_id in self._register.forget(link.hello.gateway):
+            self._to_end.pop(agent_id, None)
+            self._nudge.agent(agent_id)
+
+    def _take(self, link: _Link, message: FromGateway) -> None:
+        gateway = link.hello.gateway
+        match message:
+            case Opened():
+                agent_id = AgentId(message.session.agent_id)
+                if self._register.opened(gateway, message.id, message.session):
+                    self._nudge.agent(agent_id)
+                else:
+                    link.send(End(agent_id=agent_id, session=message.session.id, message="the name is held"))
+            case Closed():
+                agent_id = AgentId(message.agent_id)
+                if self._register.closed(agent_id, message.session):
+                    self._nudge.agent(agent_id)
+                self._admissions.closed(message.session)
+            case Failed():
+                self._register.release(AgentId(message.agent_id), message.id)
+            case Counts():
+                self._register.count(gateway, message.counts())
+            case Ping():
+                link.send(Pong())
+            case Hello() | Admit():
+                pass
+
+
+async def _messages(reader: asyncio.StreamReader) -> AsyncIterator[FromGateway]:
+    """The messages that are known, until the link ends or one is malformed."""
+    try:
+        while line := await reader.readline():
+            message = from_gateway(line)
+            if message is not None:
+                yield message
+    except (OSError, ValueError, GatewayError):
+        return  # the gateway links anew and says its full truth

@@ -1,0 +1,105 @@
+"""What a gateway answers under which path: to agents, and to whoever watches over it."""
+
+import asyncio
+
+from broker.gateway.door import Door
+from broker.gateway.legs import CHUNK, Leg
+from broker.gateway.linkclient import ControlLink
+from broker.gateway.live import LiveSessions
+from broker.gateway.settings import Limits
+from broker.gateway.upstream import Declined, Upstream
+from broker.inbound.discovery import Page, split_target, websocket_only_reply
+from broker.inbound.http import RequestHead, render, text_reply
+
+_NOWHERE = "agents connect under /c/CONTROLLER/ here; this is not a page of it, or not a controller of this gateway\n"
+
+
+class AgentPages:
+    """The pages under `/c/<controller>/`."""
+
+    def __init__(self, limits: Limits, upstream: Upstream, door: Door) -> None:
+        """Uses them; owns none."""
+        self._limits = limits
+        self._upstream = upstream
+        self._door = door
+
+    async def serve(self, leg: Leg, request: RequestHead) -> None:
+        """Answers one request and closes the leg."""
+        where = split_target(request.target)
+        if where is None or not self._upstream.knows(where[0]):
+            await leg.reply(text_reply(404, _NOWHERE), self._limits.reply_s)
+            return
+        controller, page = where
+        if request.method != "GET":
+            await leg.reply(text_reply(405, "only GET is answered here\n"), self._limits.reply_s)
+            return
+        match page:
+            case Page.WEBSOCKET:
+                await self._door.enter(leg, controller, request)
+            case Page.AGENT_JAR:
+                await self._agent_jar(leg, controller)
+            case Page.DISCOVERY:
+                await leg.reply(websocket_only_reply(), self._limits.reply_s)
+            case Page.LOGIN:
+                await leg.reply(text_reply(200, "agents may come in\n"), self._limits.reply_s)
+
+    async def _agent_jar(self, leg: Leg, controller: str) -> None:
+        """Streams the controller's own agent.jar: never an older one than it wants."""
+        got = await self._upstream.get(controller, Page.AGENT_JAR)
+        if isinstance(got, Declined):
+            text = f"{controller} is away, so its agent.jar cannot be had: {got.message}\n"
+            await leg.reply(text_reply(503, text), self._limits.reply_s)
+            return
+        source, head = got
+        try:
+            if head.status != 200:
+                text = f"{controller} answered {head.status} for its agent.jar\n"
+                await leg.reply(text_reply(503, text), self._limits.reply_s)
+                return
+            passed = ("Content-Type", "Content-Length", "Transfer-Encoding", "ETag", "Last-Modified")
+            fields = [(name, value) for name in passed for value in head.fields.all(name)]
+            data = render("HTTP/1.1 200 OK", [*fields, ("Connection", "close")]) + bytes(source.surplus)
+            while data:
+                await leg.send(data, self._limits.download_idle_s)
+                async with asyncio.timeout(self._limits.download_idle_s):
+                    data = await source.reader.read(CHUNK)
+        finally:
+            await source.close()
+
+
+class HealthPages:
+    """/healthz, /readyz and /metrics of a gateway that runs as a unit of its own."""
+
+    def __init__(self, limits: Limits, link: ControlLink, live: LiveSessions) -> None:
+        """Uses them; owns none."""
+        self._limits = limits
+        self._link = link
+        self._live = live
+
+    async def serve(self, leg: Leg, request: RequestHead) -> None:
+        """Answers one request and closes the leg."""
+        match request.target.split("?")[0]:
+            case "/healthz":
+                reply = text_reply(200, "ok\n")
+            case "/readyz" if self._link.up:
+                reply = text_reply(200, "ok\n")
+            case "/readyz":
+                reply = text_reply(503, "the control plane is away: sessions go on, nobody new gets in\n")
+            case "/metrics":
+                reply = text_reply(200, self._metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+            case _:
+                reply = text_reply(404, "there are /healthz, /readyz and /metrics here\n")
+        await leg.reply(reply, self._limits.reply_s)
+
+    def _metrics(self) -> str:
+        counts = self._live.counts()
+        rows = [f'gateway_connections{{protocol="{p}"}} {n}' for p, n in counts.connections.items()]
+        for (protocol, outcome, reason), n in counts.handshakes.items():
+            labels = f'protocol="{protocol}",outcome="{outcome}",reason="{reason}"'
+            rows.append(f"gateway_handshakes_total{{{labels}}} {n}")
+        for (protocol, reason), n in counts.disconnects.items():
+            rows.append(f'gateway_disconnects_total{{protocol="{protocol}",reason="{reason}"}} {n}')
+        rows += [f'gateway_received_bytes_total{{protocol="{p}"}} {n}' for p, n in counts.received_bytes.items()]
+        rows += [f'gateway_sent_bytes_total{{protocol="{p}"}} {n}' for p, n in counts.sent_bytes.items()]
+        rows.append(f"gateway_control_link_up {int(self._link.up)}")
+        return "".join(f"agentbroker_{row}\n" for row in rows)

@@ -1,0 +1,102 @@
+"""The gateway process: owns every agent's connection, and needs the control plane only to let a new one in."""
+
+import asyncio
+import os
+import resource
+import ssl
+from collections.abc import Callable
+from importlib.metadata import version
+from socket import socket
+
+from broker.gateway.door import Door
+from broker.gateway.link import End, Hello
+from broker.gateway.linkclient import ControlLink, LinkSource, new_id
+from broker.gateway.listener import Listener, listen
+from broker.gateway.live import LiveSessions
+from broker.gateway.pages import AgentPages, HealthPages
+from broker.gateway.settings import GatewaySettings
+from broker.gateway.sockets import process_started
+from broker.gateway.upstream import Upstream
+from broker.telemetry.events import GATEWAY_STARTED, GATEWAY_STOPPED
+
+
+class Gateway:
+    """One gateway: listens from the moment it is made, serves while `run` runs."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        """Raises `GatewayError` for an address that cannot be had, ValueError or OSError for other settings."""
+        self.id = new_id()
+        self._settings = settings
+        self._live = LiveSessions()
+        upstream = Upstream(settings)
+        source = LinkSource(hello=self._hello, counts=self._live.counts, end=self._end)
+        self._link = ControlLink(settings.control, source)
+        door = Door(settings.limits, upstream, self._link, self._live)
+        pages = AgentPages(settings.limits, upstream, door)
+        health = HealthPages(settings.limits, self._link, self._live)
+        tls = _server_tls(settings)
+        sock = listen(settings.listen_host, settings.listen_port)
+        self.address = _address(sock)
+        self._listeners = [Listener(sock, tls, settings.limits, pages.serve)]
+        self.http_address = ""
+        if settings.http_port is not None:
+            sock = listen(settings.http_host, settings.http_port)
+            self.http_address = _address(sock)
+            self._listeners.append(Listener(sock, None, settings.limits, health.serve))
+
+    async def run(self) -> None:
+        """Serves until cancelled; then all sessions end, with what is pending delivered."""
+        _raise_descriptor_limit()
+        GATEWAY_STARTED.emit(gateway=self.id, listen=self.address, pid=os.getpid())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._link.run(), name="gateway:link")
+                for listener in self._listeners:
+                    group.create_task(listener.run(), name="gateway:listener")
+        finally:
+            GATEWAY_STOPPED.emit(gateway=self.id)
+
+    def _hello(self) -> Hello:
+        pid = os.getpid()
+        return Hello(
+            gateway=self.id,
+            pid=pid,
+            started=process_started(pid) or 0,
+            version=version("jenkins-agentbroker"),
+            listen=self.address,
+            sessions=tuple(live.session for live in self._live),
+        )
+
+    def _end(self, order: End) -> None:
+        live = self._live.get(order.session)
+        if live is not None:
+            live.relay.end()
+
+
+async def run_gateway(settings: GatewaySettings, ready: Callable[[Gateway], None] | None = None) -> None:
+    """Runs a gateway until cancelled; `ready` is called once it listens. Raises as `Gateway` does."""
+    gateway = Gateway(settings)
+    if ready is not None:
+        ready(gateway)
+    await gateway.run()
+
+
+def _address(sock: socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _server_tls(settings: GatewaySettings) -> ssl.SSLContext | None:
+    if settings.tls_cert is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    context.num_tickets = 0
+    return context
+
+
+def _raise_descriptor_limit() -> None:
+    """Two descriptors an agent: takes all that this user may have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

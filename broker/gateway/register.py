@@ -1,0 +1,159 @@
+"""Who is connected and who holds a name: every decision of the control plane about sessions, without waiting."""
+
+import hmac
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from broker.domain.ids import AgentId
+from broker.gateway.link import Hello, LinkedSession
+from broker.ports import Session
+from broker.telemetry.readings import GatewayCounts, total
+
+CLAIM_LASTS_S: Final = 45.0
+"""How long an admitted agent holds its name without a session: longer than the longest handshake."""
+_COOKIES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A session and the gateway that relays it."""
+
+    gateway: str
+    linked: LinkedSession
+    session: Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """An admitted agent that has no session yet; `until` is monotonic time."""
+
+    id: str
+    gateway: str
+    attempt: int
+    cookie: str = field(repr=False)
+    until: float
+
+
+class Occupied(Exception):
+    """Somebody else holds the name."""
+
+
+class Register:
+    """Sessions by agent, claims by agent, and what each gateway has counted."""
+
+    def __init__(self) -> None:
+        """Knows nobody."""
+        self._held: dict[AgentId, Held] = {}
+        self._claims: dict[AgentId, Claim] = {}
+        self._cookies: OrderedDict[AgentId, str] = OrderedDict()
+        self._counts: dict[str, GatewayCounts] = {}
+        self._past = GatewayCounts()
+
+    def held(self, agent_id: AgentId) -> Held | None:
+        """The session of an agent."""
+        return self._held.get(agent_id)
+
+    def controller_cookie(self, agent_id: AgentId) -> str:
+        """The last cookie that the controller has given for an agent; empty if it is not known."""
+        return self._cookies.get(agent_id, "")
+
+    def claim(self, agent_id: AgentId, claim: Claim, now: float) -> Held | None:
+        """Holds the name for a newcomer; returns the session that it takes over, which has to end first.
+
+        A newcomer of a later attempt takes over in any case, one of the same attempt only with the cookie of what
+        it takes over. Raises `Occupied`.
+        """
+        other = self._claims.get(agent_id)
+        if other is not None and now < other.until and not _may_follow(claim, other.attempt, other.cookie):
+            raise Occupied
+        held = self._held.get(agent_id)
+        if held is not None and not _may_follow(claim, held.session.attempt, held.session.cookie):
+            raise Occupied
+        self._claims[agent_id] = claim
+        return held
+
+    def release(self, agent_id: AgentId, claim_id: str) -> None:
+        """Lets go of a claim; one that another has followed stays."""
+        claim = self._claims.get(agent_id)
+        if claim is not None and claim.id == claim_id:
+            del self._claims[agent_id]
+
+    def opened(self, gateway: str, claim_id: str, linked: LinkedSession) -> bool:
+        """A session begins. False if another one holds the name: then this one has to end."""
+        agent_id = AgentId(linked.agent_id)
+        held = self._held.get(agent_id)
+        claim = self._claims.get(agent_id)
+        if held is not None and held.linked.id != linked.id:
+            return False
+        if claim is not None and claim.id != claim_id:
+            return False
+        self.release(agent_id, claim_id)
+        self._hold(gateway, linked)
+        return True
+
+    def closed(self, agent_id: AgentId, session_id: str) -> bool:
+        """A session is over. False if it was not the agent's."""
+        held = self._held.get(agent_id)
+        if held is None or held.linked.id != session_id:
+            return False
+        del self._held[agent_id]
+        return True
+
+    def hello(self, hello: Hello) -> tuple[set[AgentId], list[LinkedSession]]:
+        """Takes a gateway's full truth: the agents for whom that is news, and sessions that have to end."""
+        before = {a: h.linked.id for a, h in self._held.items() if h.gateway == hello.gateway}
+        for agent_id in before:
+            del self._held[agent_id]
+        surplus: list[LinkedSession] = []
+        for linked in sorted(hello.sessions, key=lambda s: s.since):
+            agent_id = AgentId(linked.agent_id)
+            if agent_id in self._held:
+                surplus.append(linked)
+            else:
+                self._hold(hello.gateway, linked)
+        after = {a: h.linked.id for a, h in self._held.items() if h.gateway == hello.gateway}
+        return {agent_id for agent_id, _ in before.items() ^ after.items()}, surplus
+
+    def unlinked(self, gateway: str) -> None:
+        """A gateway's link is down: its claims end; its sessions stay until it is known whether it lives."""
+        self._claims = {a: c for a, c in self._claims.items() if c.gateway != gateway}
+
+    def forget(self, gateway: str) -> set[AgentId]:
+        """A gateway is no more: the agents that were connected through it."""
+        lost = {a for a, h in self._held.items() if h.gateway == gateway}
+        for agent_id in lost:
+            del self._held[agent_id]
+        last = self._counts.pop(gateway, None)
+        if last is not None:
+            ended = GatewayCounts(
+                handshakes=last.handshakes,
+                disconnects=last.disconnects,
+                received_bytes=last.received_bytes,
+                sent_bytes=last.sent_bytes,
+            )
+            self._past = total([self._past, ended])
+        return lost
+
+    def count(self, gateway: str, counts: GatewayCounts) -> None:
+        """Replaces what a gateway has counted."""
+        self._counts[gateway] = counts
+
+    def counts(self) -> GatewayCounts:
+        """The sum over all gateways, past ones included: it never goes back while this register lives."""
+        return total([self._past, *self._counts.values()])
+
+    def _hold(self, gateway: str, linked: LinkedSession) -> None:
+        agent_id = AgentId(linked.agent_id)
+        self._held[agent_id] = Held(gateway=gateway, linked=linked, session=linked.session())
+        self._cookies[agent_id] = linked.controller_cookie
+        self._cookies.move_to_end(agent_id)
+        if len(self._cookies) > _COOKIES:
+            self._cookies.popitem(last=False)
+
+
+def _may_follow(newcomer: Claim, attempt: int, cookie: str) -> bool:
+    if newcomer.attempt > attempt:
+        return True
+    known = newcomer.cookie and hmac.compare_digest(newcomer.cookie.encode(), cookie.encode())
+    return newcomer.attempt == attempt and bool(known)

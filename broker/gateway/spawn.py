@@ -1,0 +1,131 @@
+"""Starts the gateway that plain `serve` brings along: a process of its own that outlives a killed control plane."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from broker.errors import GatewayError
+from broker.gateway.sockets import process_started
+from broker.ports import Clock
+from broker.telemetry.events import GATEWAY_ADOPTED, GATEWAY_DIED
+
+_POLL_S: Final = 0.25
+_STOP_S: Final = 8.0
+_RESTART_FIRST_S: Final = 0.5
+_RESTART_LAST_S: Final = 10.0
+_QUIET_S: Final = 30.0
+"""A gateway that lived this long is started again without a growing pause."""
+_MAX_LOG: Final = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Child:
+    """A process, told from a later one of the same pid by its start time, and what it was started for."""
+
+    pid: int
+    started: int
+    fingerprint: str
+
+    def alive(self) -> bool:
+        return process_started(self.pid) == self.started
+
+
+class GatewayProcess:
+    """One gateway, found again after a restart by pid and start time in `gateway.json` of the state directory.
+
+    Its output goes to `gateway.log` there: a pipe would break with the control plane.
+    """
+
+    def __init__(self, state_dir: Path, arguments: Sequence[str], clock: Clock, fingerprint: str = "") -> None:
+        """`arguments` follow `python -m broker`. A gateway of another fingerprint is replaced, not adopted."""
+        self._file = state_dir / "gateway.json"
+        self._log = state_dir / "gateway.log"
+        self._arguments = tuple(arguments)
+        self._clock = clock
+        self._fingerprint = fingerprint
+        self._child: _Child | None = None
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The gateway's process id."""
+        return self._child.pid if self._child else None
+
+    def alive(self) -> bool:
+        """Whether the gateway runs."""
+        if self._popen is not None:
+            self._popen.poll()  # or it stays a zombie
+        return self._child is not None and self._child.alive()
+
+    async def start_or_adopt(self) -> None:
+        """Leaves one gateway running. Safe to repeat. Raises `GatewayError` if none can be started."""
+        former = self._read()
+        if former is not None and former.alive():
+            self._child = former
+            if former.fingerprint == self._fingerprint:
+                GATEWAY_ADOPTED.emit(pid=former.pid)
+                return
+            await self.stop()
+        self._start()
+
+    async def supervise(self) -> None:
+        """Starts the gateway again whenever it has died, until cancelled."""
+        pause = _RESTART_FIRST_S
+        since = self._clock.monotonic()
+        while True:
+            await self._clock.sleep_until(self._clock.monotonic() + _POLL_S)
+            if self.alive():
+                continue
+            GATEWAY_DIED.emit(pid=self.pid, log=str(self._log))
+            pause = _RESTART_FIRST_S if self._clock.monotonic() - since > _QUIET_S else min(2 * pause, _RESTART_LAST_S)
+            await self._clock.sleep_until(self._clock.monotonic() + pause)
+            since = self._clock.monotonic()
+            self._start()
+
+    async def stop(self) -> None:
+        """Ends the gateway, with what its sessions have pending delivered; by force after some seconds."""
+        child = self._child
+        if child is None:
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if not self.alive():
+                break
+            os.kill(child.pid, number)
+            until = self._clock.monotonic() + _STOP_S
+            while self.alive() and self._clock.monotonic() < until:
+                await self._clock.sleep_until(self._clock.monotonic() + 0.05)
+        self._file.unlink(missing_ok=True)
+        self._child = self._popen = None
+
+    def _start(self) -> None:
+        try:
+            if self._log.exists() and self._log.stat().st_size > _MAX_LOG:
+                self._log.replace(self._log.with_suffix(".log.1"))
+            with self._log.open("ab") as log:
+                self._popen = subprocess.Popen(
+                    [sys.executable, "-m", "broker", *self._arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise GatewayError(f"the gateway cannot be started: {error}") from error
+        started = process_started(self._popen.pid) or 0
+        self._child = _Child(pid=self._popen.pid, started=started, fingerprint=self._fingerprint)
+        temporary = self._file.with_suffix(".json.new")
+        temporary.write_text(json.dumps(asdict(self._child)))
+        temporary.replace(self._file)
+
+    def _read(self) -> _Child | None:
+        try:
+            data = json.loads(self._file.read_text())
+            return _Child(pid=int(data["pid"]), started=int(data["started"]), fingerprint=str(data["fingerprint"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
