@@ -80,6 +80,15 @@ class SimulatedController:
         """Queues builds for a label expression of simple names joined by &&."""
         post_json(self.url + "demo/builds", {"label": label, "seconds": seconds, "count": count})
 
+    def cancel(self, name: str) -> None:
+        """Takes a build out of the queue, by its name in `builds()`."""
+        post_json(self.url + "demo/builds/cancel", {"number": int(name.rpartition("-")[2])})
+
+    def nodes(self) -> dict[str, bool]:
+        """Its nodes: whether each is online."""
+        computers = get_json(self.url + "computer/api/json")["computer"]
+        return {computer["displayName"]: not computer["offline"] for computer in computers}
+
     def builds(self) -> list[BuildView]:
         """All builds of this boot."""
         found = get_json(self.url + "demo/builds")["builds"]

@@ -2,7 +2,8 @@
 
 The door has Jenkins' own order of checks and its texts (`jenkins.agents.WebSocketAgents`, `DefaultJnlpSlaveReceiver`).
 The TCP port is off, so discovery answers 404, as a controller without that port does. `/computer/api/json` and
-`/queue/api/json` have Jenkins' form; `/demo/builds` is ours: POST {"label", "seconds", "count"} queues, GET lists.
+`/queue/api/json` have Jenkins' form; `/demo/builds` is ours: POST {"label", "seconds", "count"} queues, GET lists;
+POST {"number"} to `/demo/builds/cancel` takes one out of the queue.
 """
 
 import asyncio
@@ -48,6 +49,7 @@ class HttpSide:
                 web.get("/queue/api/json", self._queue),
                 web.get("/demo/builds", self._builds),
                 web.post("/demo/builds", self._enqueue),
+                web.post("/demo/builds/cancel", self._cancel),
             ]
         )
         return app
@@ -165,6 +167,11 @@ class HttpSide:
             raise web.HTTPBadRequest(text=str(error)) from error
         self._tell()
         return web.json_response({"builds": [build.number for build in builds]})
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        number = int((await request.json())["number"])
+        self._controller.cancel(number)
+        return web.json_response({"builds": [number]})
 
 
 async def _end(channel: object) -> None:

@@ -126,9 +126,15 @@ class Controller:
         self.builds.update((build.number, build) for build in made)
         return made
 
+    def cancel(self, number: int) -> None:
+        """Takes a waiting build out of the queue; one that runs or has ended stays as it is."""
+        build = self.builds.get(number)
+        if build and build.started_at is None:
+            build.result = "ABORTED"
+
     def waiting(self) -> list[Build]:
         """The queue, the oldest first."""
-        return [build for build in self.builds.values() if build.started_at is None]
+        return [build for build in self.builds.values() if build.started_at is None and build.result is None]
 
     def policy_for(self, labels: Labels) -> PolicyView | None:
         """The first policy that serves a build with these labels."""

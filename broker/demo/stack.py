@@ -95,7 +95,7 @@ class Stack:
         return Search(
             marker=f"{RUN_MARK}={self.run_id}",
             gateway_port=self.ports.agents,
-            agents_root=self.root / "state" / "agents",
+            agents_root=self.root / "state" / "process" / "process" / "agents",
             controller_url=self.controller_url,
         )
 

@@ -128,3 +128,13 @@ def test_refused_agents_are_asked_for_again_only_after_a_pause(controller: Contr
     assert controller.plan() == []
     time.seconds += 1.1
     assert len(controller.plan()) == 1
+
+
+def test_a_cancelled_build_leaves_the_queue_and_its_agent_stays_capacity(controller: Controller, time: Time) -> None:
+    name = provision(controller, time)
+    controller.cancel(1)
+    bring_online(controller, name)
+    assert controller.start_builds() == []
+    controller.enqueue("linux", 1, 1)
+    assert controller.plan() == []
+    assert [node.name for node, _ in controller.start_builds()] == [name]
