@@ -20,7 +20,7 @@ from broker.errors import ConfigError
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
-_LOOSE_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", re.ASCII)
+_LOOSE_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _NAMED: Final = {
     "controllers": _NAME,  # in the path of agents' URLs
     "policies": _NAME,  # in agents' names
@@ -154,7 +154,7 @@ class _Check:
             things = self._root.map.get(noun)
             for name, span in (things.keys if things else {}).items():
                 if not pattern.fullmatch(name):
-                    also = "" if pattern is _NAME else ", '_' and '.'"
+                    also = "" if pattern is _NAME else " and '_'"
                     help_ = Note("help", f"use up to 63 letters, digits and '-'{also} inside")
                     self._diagnostics.error("bad-name", span, f"'{name}' cannot be a name here", help_)
 

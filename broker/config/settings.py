@@ -1,8 +1,7 @@
 """What the loader hands to the rest of the broker: one immutable value, all defaults filled in."""
 
 import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -113,12 +112,10 @@ class GatewaySettings:
 class Config:
     """A config that may be used.
 
-    `warnings` is the printed text of everything that is worth a look, empty if there is nothing. `effective` is the
-    content with inheritance resolved, secrets masked, in plain values.
+    `warnings` is the printed text of everything that is worth a look, empty if there is nothing.
     """
 
     server: ServerSettings
     gateway: GatewaySettings
     definitions: Definitions
     warnings: str = ""
-    effective: Mapping[str, object] = field(default_factory=dict, repr=False)

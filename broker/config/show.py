@@ -1,0 +1,45 @@
+"""What is in force, for people to read: units as in the file, secrets masked."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from broker.config.files import is_secret
+from broker.config.model import BrokerFile
+from broker.config.suggest import nearest
+
+MASKED: Final = "********"
+
+
+def effective(file: BrokerFile, *, defaults: bool) -> dict[str, object]:
+    """The content with inheritance resolved; `defaults` adds what the file leaves unsaid."""
+    content = file.model_dump(mode="json", by_alias=True, exclude_unset=not defaults, exclude_none=True)
+    return {key: _masked(value, (key,)) for key, value in content.items()}
+
+
+def _masked(value: object, path: tuple[str | int, ...]) -> object:
+    if isinstance(value, dict):
+        return {key: _masked(below, (*path, str(key))) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_masked(below, (*path, n)) for n, below in enumerate(value)]
+    return MASKED if is_secret(path) else value
+
+
+def find(content: object, path: str) -> object:
+    """The value at a dotted path; the empty path is everything. Raises KeyError with a sentence that suggests."""
+    done: list[str] = []
+    for part in _parts(path):
+        entries = content if isinstance(content, dict) else {}
+        if isinstance(content, list) and part.isdecimal() and int(part) < len(content):
+            content = content[int(part)]
+        elif part in entries:
+            content = entries[part]
+        else:
+            where = f"in '{'.'.join(done)}'" if done else "at the top"
+            meant = nearest(part, [str(key) for key in entries])
+            raise KeyError(f"no '{part}' {where}{f'; did you mean {meant!r}?' if meant else ''}")
+        done.append(part)
+    return content
+
+
+def _parts(path: str) -> Iterator[str]:
+    return (part for part in path.split(".") if part)
