@@ -1,0 +1,211 @@
+"""The composition root: opens, wires, runs and closes the control plane; it alone names concrete classes."""
+
+import asyncio
+import ssl
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from broker.admission import Admission
+from broker.backends.metered import MeteredBackend
+from broker.backends.registry import BackendContext, open_backend
+from broker.clock import SystemClock
+from broker.config.settings import Config
+from broker.domain.agent import Agent
+from broker.domain.definitions import Definitions
+from broker.domain.ids import BackendName, ControllerName, PoolName
+from broker.domain.lifecycle import STARTING, Goal
+from broker.gateway.control import ControlServer
+from broker.intake import Intake
+from broker.keys import open_keyring
+from broker.ports import Backend, Clock
+from broker.reconcile.context import Context
+from broker.reconcile.loop import AgentQueue, Loop, Pace
+from broker.reconcile.presence import Presence
+from broker.rpc.server import TlsFiles
+from broker.rpc.server import serving as serving_rpc
+from broker.rpc.service import AgentsService
+from broker.store.agents import Agents
+from broker.store.controllers import Contacts
+from broker.store.cooldowns import Cooldowns
+from broker.store.engine import Database, open_database
+from broker.telemetry import events
+from broker.telemetry.metrics import Metrics
+from broker.telemetry.readings import AgentCount, PoolState, Readings
+from broker.version import VERSION
+from broker.web.app import Check, create_app
+from broker.web.app import serving as serving_http
+
+_STORE_SILENT: Final = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """A running control plane, with the ports that it listens on."""
+
+    ctx: Context
+    intake: Intake
+    control: ControlServer
+    grpc_port: int
+    http_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What a test or a benchmark puts in the place of the real parts."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    backends: Mapping[BackendName, Backend] | None = None
+    pace: Pace = field(default_factory=Pace)
+
+
+@asynccontextmanager
+async def running_broker(config: Config, wiring: Wiring | None = None) -> AsyncIterator[Broker]:
+    """Runs the control plane within the block; the gateway is another process.
+
+    Raises `BrokerError`s that name place and fix: ports in use, a state directory or key that cannot be used, a
+    database of a newer version. Leaving the block stops taking calls, ends running ones, and leaves agents alone.
+    """
+    wiring = wiring or Wiring()
+    async with AsyncExitStack() as stack:
+        metrics = Metrics(wiring.clock)
+        metrics.define(config.definitions)
+        database = await open_database(config.server.state_dir / "broker.db", metrics)
+        stack.push_async_callback(database.close)
+        ctx, queue, control = await _wire(config, wiring, database, metrics, stack)
+        intake = Intake(ctx)
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        looping = group.create_task(Loop(ctx, queue, wiring.pace).run(), name="reconcile")
+        stack.callback(looping.cancel)
+        grpc_port = await stack.enter_async_context(_serving_rpc(config, ctx, intake))
+        http_port = await stack.enter_async_context(_serving_http(config, ctx, control))
+        events.BROKER_STARTED.emit(
+            version=VERSION, grpc=f"{config.server.grpc.listen.host}:{grpc_port}", revision=ctx.definitions.revision
+        )
+        yield Broker(ctx=ctx, intake=intake, control=control, grpc_port=grpc_port, http_port=http_port)
+        events.BROKER_STOPPED.emit()
+
+
+async def _wire(
+    config: Config, wiring: Wiring, database: Database, metrics: Metrics, stack: AsyncExitStack
+) -> tuple[Context, AgentQueue, ControlServer]:
+    clock, queue = wiring.clock, AgentQueue(wiring.clock)
+    agents, presence = Agents(database), Presence(clock)
+    keyring = open_keyring(config.server.keys_dir)
+    backends = wiring.backends
+    if backends is None:
+        backends = _open_backends(config, database.installation, clock)
+    for backend in backends.values():
+        stack.push_async_callback(backend.close)
+    admission = Admission(agents, presence, keyring, lambda: ctx.definitions)
+    control = ControlServer(control_path(config), admission, queue, clock)
+    await control.start()
+    stack.push_async_callback(control.close)
+    ctx = Context(
+        database=database,
+        agents=agents,
+        cooldowns=Cooldowns(database),
+        contacts=Contacts(database),
+        definitions=config.definitions,
+        backends={name: MeteredBackend(name, backend, metrics) for name, backend in backends.items()},
+        sessions=control,
+        presence=presence,
+        clock=clock,
+        keyring=keyring,
+        metrics=metrics,
+        nudge=queue,
+        gateway_url=lambda controller: f"{config.gateway.agent_url}/c/{controller}/",
+    )
+    return ctx, queue, control
+
+
+def control_path(config: Config) -> Path:
+    """The control link's socket."""
+    return Path(config.gateway.control.removeprefix("unix:"))
+
+
+def _open_backends(config: Config, installation: str, clock: Clock) -> dict[BackendName, Backend]:
+    definitions = config.definitions
+
+    def controller_url(name: ControllerName) -> str | None:
+        found = definitions.controllers.get(name)
+        return found.url if found else None
+
+    context = BackendContext(
+        state_dir=config.server.state_dir, installation=installation, clock=clock, controller_url=controller_url
+    )
+    used = {pool.backend for pool in definitions.pools.values()}
+    return {name: open_backend(b, context) for name, b in definitions.backends.items() if name in used}
+
+
+@asynccontextmanager
+async def _serving_rpc(config: Config, ctx: Context, intake: Intake) -> AsyncIterator[int]:
+    listener = config.server.grpc
+    tls = None
+    if listener.tls is not None:
+        tls = TlsFiles(certificate=listener.tls.cert_file.read_bytes(), key=listener.tls.key_file.read_bytes())
+    service, grace_s = AgentsService(intake, ctx), config.server.shutdown_grace.total_seconds()
+
+    def definitions() -> Definitions:
+        return ctx.definitions
+
+    async with serving_rpc(str(listener.listen), service, definitions, ctx.metrics, tls, grace_s) as port:
+        yield port
+
+
+@asynccontextmanager
+async def _serving_http(config: Config, ctx: Context, control: ControlServer) -> AsyncIterator[int]:
+    async def readiness() -> Sequence[Check]:
+        alive, gateways = await ctx.contacts.last_alive(), len(control.linked_gateways())
+        writes = alive is not None and ctx.clock.now() - alive < _STORE_SILENT
+        return (
+            Check(name="store", ok=writes, detail="" if writes else f"nothing was written for {_STORE_SILENT}"),
+            Check(name="gateway", ok=gateways > 0, detail=f"{gateways} linked" if gateways else "no gateway is linked"),
+        )
+
+    async def read() -> Readings:
+        return Readings(
+            agents=count_agents(await ctx.agents.live()),
+            pools=dict.fromkeys(await _resting_pools(ctx), PoolState.COOLDOWN),
+            gateway=control.counts(),
+        )
+
+    listener = config.server.http
+    context = None
+    if listener.tls is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(listener.tls.cert_file, listener.tls.key_file)
+    app = create_app(ctx.metrics, readiness, read)
+    async with serving_http(app, listener.listen.host, listener.listen.port, context) as port:
+        yield port
+
+
+async def _resting_pools(ctx: Context) -> list[PoolName]:
+    now = ctx.clock.now()
+    return [pool for pool, rest in (await ctx.cooldowns.read()).items() if rest.until is not None and rest.until > now]
+
+
+def count_agents(agents: Sequence[Agent]) -> tuple[AgentCount, ...]:
+    """Agents by controller, policy, pool and phase."""
+    groups: dict[tuple[object, ...], list[Agent]] = defaultdict(list)
+    for agent in agents:
+        groups[agent.controller, agent.policy, agent.pool, agent.phase].append(agent)
+    return tuple(_count(group) for group in groups.values())
+
+
+def _count(group: Sequence[Agent]) -> AgentCount:
+    first = group[0]
+    waiting = [a.requested_at for a in group if not a.was_online and a.goal == Goal.ONLINE and a.phase in STARTING]
+    return AgentCount(
+        controller=first.controller,
+        policy=first.policy,
+        pool=first.pool,
+        phase=first.phase,
+        agents=len(group),
+        busy=sum(agent.busy for agent in group),
+        waiting_since=min(waiting, default=None),
+    )

@@ -1,0 +1,85 @@
+"""`agentbroker serve`: the control plane, and the gateway that comes with it."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from broker.app import running_broker
+from broker.clock import SystemClock
+from broker.config.load import load
+from broker.config.settings import Config
+from broker.errors import BrokerError, ConfigError
+from broker.gateway.spawn import GatewayProcess
+from broker.telemetry import log
+
+
+@click.command("serve")
+@click.option("--config", "path", default="broker.yaml", envvar="AGENTBROKER_CONFIG", show_default=True)
+@click.option("--no-gateway", is_flag=True, help="The control plane alone: run `agentbroker gateway` beside it.")
+@click.option("--check", is_flag=True, help="Check the config as a start would, and leave.")
+def serve(path: str, *, no_gateway: bool, check: bool) -> None:
+    """Run the control plane, and a gateway started by it.
+
+    \b
+    agentbroker serve --config broker.yaml
+    agentbroker serve --no-gateway --config /etc/agentbroker/broker.yaml
+    """
+    try:
+        config = load(Path(path), starting=True)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(3)
+    if config.warnings:
+        click.echo(config.warnings, err=True)
+    if check:
+        return
+    log.configure(config.server.log.format, config.server.log.level)
+    try:
+        asyncio.run(_serve(config, Path(path).absolute(), with_gateway=not no_gateway))
+    except* BrokerError as group:
+        for line in sorted({str(error) for error in _leaves(group)}):
+            click.echo(f"agentbroker: {line}", err=True)
+        sys.exit(1)
+
+
+async def _serve(config: Config, path: Path, *, with_gateway: bool) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with running_broker(config) as broker:
+        click.echo(
+            f"agentbroker serves controllers on {config.server.grpc.listen.host}:{broker.grpc_port}, "
+            f"http on {config.server.http.listen.host}:{broker.http_port}",
+            err=True,
+        )
+        if not with_gateway:
+            await stopping.wait()
+            return
+        gateway = GatewayProcess(
+            config.server.state_dir,
+            ["gateway", "--config", str(path)],
+            SystemClock(),
+            config.definitions.revision,
+        )
+        await gateway.start_or_adopt()
+        try:
+            await _until(stopping, gateway)
+        finally:
+            await gateway.stop()
+
+
+async def _until(stopping: asyncio.Event, gateway: GatewayProcess) -> None:
+    async with asyncio.TaskGroup() as group:
+        supervising = group.create_task(gateway.supervise(), name="serve:gateway")
+        await stopping.wait()
+        supervising.cancel()
+
+
+def _leaves(group: BaseExceptionGroup[BrokerError]) -> list[BrokerError]:
+    found: list[BrokerError] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
