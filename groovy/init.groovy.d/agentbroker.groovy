@@ -1,0 +1,28 @@
+// Starts agentbroker in this controller: everything else is in $JENKINS_HOME/agentbroker/. To uninstall, delete this
+// file and that directory and restart (or run `agentbroker init jenkins --home DIR --remove`).
+// Nothing here may stop or hold up Jenkins' boot: all is done by a thread of its own, and every failure is one line.
+import java.util.logging.Level
+import java.util.logging.Logger
+import jenkins.model.Jenkins
+
+Jenkins controller = Jenkins.get()
+File files = new File(controller.rootDir, 'agentbroker')
+Thread.startDaemon('agentbroker-start') {
+    Logger log = Logger.getLogger('agentbroker')
+    try {
+        File jar = new File(files, 'lib/agentbroker-client.jar')
+        if (!jar.file) {
+            throw new FileNotFoundException("${jar} is missing; run `agentbroker init jenkins` again".toString())
+        }
+        GroovyClassLoader loader = new GroovyClassLoader(controller.pluginManager.uberClassLoader)
+        loader.addURL(jar.toURI().toURL())
+        loader.addURL(new File(files, 'src').toURI().toURL())
+        loader.addURL(new File(files, 'views').toURI().toURL())
+        loader.loadClass('io.agentbroker.client.BrokerClient')
+        loader.loadClass('AgentBroker').start(files)
+    } catch (Throwable failure) {
+        String text = "agentbroker: not started: ${failure}; Jenkins goes on without it"
+        log.logp(Level.WARNING, 'agentbroker', null, text)
+        log.log(Level.FINE, text, failure)
+    }
+}

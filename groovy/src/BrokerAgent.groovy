@@ -1,0 +1,154 @@
+import hudson.model.Descriptor
+import hudson.model.Job
+import hudson.model.Node
+import hudson.model.Queue
+import hudson.model.Slave
+import hudson.model.queue.CauseOfBlockage
+import hudson.slaves.AbstractCloudComputer
+import hudson.slaves.AbstractCloudSlave
+import hudson.slaves.EphemeralNode
+import hudson.model.TaskListener
+import java.util.concurrent.atomic.AtomicInteger
+import java.util.concurrent.atomic.AtomicLong
+import jenkins.model.Jenkins
+import jenkins.util.NonLocalizable
+
+/** The node of one agent. Its flags are here, not on the computer: Jenkins makes a second computer of a node at will. */
+class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
+    private static final AtomicLong MADE = new AtomicLong()
+
+    final String policy
+    final List kind
+    /** The order in which agents were named. */
+    final long serial = MADE.incrementAndGet()
+    final int maxUses
+    final long idleTimeoutMs
+    final Fleet fleet
+    /** Builds that it has begun, those before a restart of this controller included. */
+    final AtomicInteger uses = new AtomicInteger()
+    volatile boolean launched
+    volatile boolean everOnline
+    /** Over: no launch, no build, no capacity any more. Set before anything else when it ends. */
+    volatile boolean gone
+    /** Why it ends, for the broker; null if the broker said so. A node that somebody deletes is cancelled. */
+    volatile String endCause = 'CANCELLED'
+    /** One line for people: what the broker last said of it. */
+    volatile String why = ''
+    /** Whether the broker still gives it builds; until it has said anything, yes. */
+    volatile boolean takesBuilds = true
+    /** The broker has no room for it now. */
+    volatile boolean waitsForRoom
+    /** A build that was interrupted by a restart waits for just this node. */
+    volatile boolean resumes
+    /** Since when (ms) no build needs it, while it has not been started. */
+    volatile long surplusSince
+
+    BrokerAgent(String name, String policy, List<String> labels, boolean acceptUnlabelled, int executors,
+                String remoteFs, Map retention, Fleet fleet) {
+        super(name, remoteFs, new BrokerLauncher())
+        this.policy = policy
+        this.fleet = fleet
+        kind = [labels.toSorted(), acceptUnlabelled]
+        maxUses = retention.max_uses as int
+        idleTimeoutMs = Math.max(1L, ((retention.idle_timeout as double) * 1000) as long)
+        numExecutors = executors
+        mode = acceptUnlabelled ? Node.Mode.NORMAL : Node.Mode.EXCLUSIVE
+        labelString = labels.join(' ')
+        retentionStrategy = new BrokerRetention()
+        nodeDescription = "${name}, policy ${policy}".toString()
+    }
+
+    /** Takes over what the broker says of it. */
+    void told(Map state) {
+        takesBuilds = state.takes_builds
+        why = state.why ?: "${state.phase}".toString()
+        waitsForRoom = state.phase == 'requested' && why =~ /AtLimit\b/
+        ((BrokerComputer) toComputer())?.explain()
+    }
+
+    boolean isUsedUp() {
+        maxUses > 0 && uses.get() >= maxUses
+    }
+
+    /** Nothing has been started for it, and it is not known when that will be. */
+    boolean isStalled() {
+        !everOnline && (waitsForRoom || (!fleet.link.up && fleet.link.isUnanswered(nodeName)))
+    }
+
+    /** How many builds it can take now, or when it comes online. */
+    int getPlaces() {
+        if (gone || usedUp || !takesBuilds) {
+            return 0
+        }
+        int free = numExecutors
+        if (everOnline) {
+            BrokerComputer computer = (BrokerComputer) toComputer()
+            free = computer?.online && computer.acceptingTasks ? computer.countIdle() : 0
+        }
+        maxUses > 0 ? Math.min(free, maxUses - uses.get()) : free
+    }
+
+    @Override
+    boolean isAcceptingTasks() {
+        !gone && takesBuilds && (!usedUp || resumes)
+    }
+
+    /** A used-up agent takes nothing but the build that it ran before. */
+    @Override
+    CauseOfBlockage canTake(Queue.BuildableItem item) {
+        if (usedUp && !isResumption(item)) {
+            return CauseOfBlockage.fromMessage(new NonLocalizable("${nodeName} has had its builds".toString()))
+        }
+        super.canTake(item)
+    }
+
+    /** A step of a build that wants just this node, not a job that happens to be tied to it. */
+    boolean isResumption(Queue.Item item) {
+        !(item.task instanceof Job) && item.assignedLabel?.name == nodeName
+    }
+
+    /** Ends the agent: its node is removed, and the broker told unless it knows (`cause` null). Any thread but none that holds the queue's lock for long. */
+    void end(String cause, String why) {
+        gone = true
+        endCause = cause
+        this.why = why
+        if (Jenkins.get().getNode(nodeName).is(this)) {
+            terminate()
+        } else {
+            fleet.forget(this) // its planned node may still be added: NodeWatch removes it
+        }
+    }
+
+    @Override
+    protected void _terminate(TaskListener listener) {
+        gone = true
+    }
+
+    @Override
+    AbstractCloudComputer createComputer() {
+        new BrokerComputer(this)
+    }
+
+    @Override
+    Node asNode() {
+        this
+    }
+
+    /** Settings are the broker's: saving the form changes nothing. */
+    @Override
+    Node reconfigure(org.kohsuke.stapler.StaplerRequest2 request, net.sf.json.JSONObject form) {
+        this
+    }
+
+    static class DescriptorImpl extends Slave.SlaveDescriptor {
+        @Override
+        String getDisplayName() {
+            'agentbroker agent'
+        }
+
+        @Override
+        boolean isInstantiable() {
+            false
+        }
+    }
+}

@@ -1,0 +1,54 @@
+import hudson.model.Executor
+import hudson.security.ACL
+import hudson.slaves.AbstractCloudComputer
+import hudson.slaves.OfflineCause
+import java.util.concurrent.Future
+import jenkins.model.Jenkins
+import jenkins.util.NonLocalizable
+
+/** A node's living side. */
+class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
+    private volatile boolean starting
+
+    BrokerComputer(BrokerAgent agent) {
+        super(agent)
+    }
+
+    /** From launch() until it is online, unless the broker has no room for it: other clouds count by this. */
+    @Override
+    boolean isConnecting() {
+        BrokerAgent agent = node
+        super.isConnecting() || (starting && offline && agent != null && !agent.everOnline && !agent.gone && !agent.stalled)
+    }
+
+    /** Says why it is offline, in the broker's words; a cause of Jenkins' classes, so that it can be saved. */
+    void explain() {
+        BrokerAgent agent = node
+        if (channel == null && agent?.why && offlineCauseReason != agent.why) {
+            setOfflineCause(OfflineCause.create(new NonLocalizable(agent.why)))
+        }
+    }
+
+    void launching() {
+        starting = true
+    }
+
+    @Override
+    Future disconnect(OfflineCause cause) {
+        BrokerAgent agent = node
+        boolean ours = agent != null && agent.gone && agent.why
+        super.disconnect(ours ? OfflineCause.create(new NonLocalizable(agent.why)) : cause)
+    }
+
+    /** The build that it runs: its URL, or its name; empty when idle. */
+    String getCurrentBuild() {
+        Executor busy = executors.find { it.busy }
+        def build = busy?.currentExecutable?.parentExecutable ?: busy?.currentExecutable
+        build == null ? '' : (build.hasProperty('url') ? (Jenkins.get().rootUrl ?: '') + build.url : build.toString())
+    }
+
+    @Override
+    ACL getACL() { // Groovy 2.4 does not see the default method of AccessControlled
+        Jenkins.get().authorizationStrategy.getACL(this)
+    }
+}

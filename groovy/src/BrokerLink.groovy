@@ -1,0 +1,252 @@
+import hudson.model.Queue
+import io.agentbroker.client.BrokerClient
+import io.agentbroker.client.BrokerException
+import java.util.concurrent.Callable
+import java.util.concurrent.Executors
+import java.util.concurrent.ScheduledExecutorService
+import java.util.concurrent.ThreadFactory
+import java.util.concurrent.TimeUnit
+import java.util.concurrent.atomic.AtomicBoolean
+import jenkins.model.Jenkins
+
+/**
+ * The connection to the broker. All calls are made by one worker thread, in order; everybody else only leaves names in
+ * the outbox. What is unanswered is repeated until it is answered: all calls are idempotent.
+ */
+class BrokerLink {
+    private static final long DEADLINE_MS = 5_000
+    private static final List<Integer> PAUSES_S = [1, 2, 5, 10]
+    private static final int BATCH = 1_000
+    /** Statuses that say that this very call will never succeed. */
+    private static final Set<String> NEVER = ['INVALID_ARGUMENT', 'RESOURCE_EXHAUSTED', 'NOT_FOUND'] as Set
+
+    final String bootId = UUID.randomUUID().toString()
+    NodeSync sync
+    Closure afterSync
+    /** Whether the broker answered the last call. */
+    volatile boolean up
+    private final Settings settings
+    private final Fleet fleet
+    private final ScheduledExecutorService worker
+    private final Map<String, Map> requests = new LinkedHashMap<>()
+    private final Map<String, Map> releases = new LinkedHashMap<>()
+    private final AtomicBoolean flushing = new AtomicBoolean()
+    private final AtomicBoolean syncing = new AtomicBoolean()
+    private BrokerClient client
+    private int failures
+    private String revision
+    private double intervalS = 5
+    private long nextSync
+
+    BrokerLink(Settings settings, Fleet fleet) {
+        this.settings = settings
+        this.fleet = fleet
+        worker = Executors.newSingleThreadScheduledExecutor({ Runnable work ->
+            Thread thread = new Thread(work, 'agentbroker')
+            thread.daemon = true
+            thread
+        } as ThreadFactory)
+    }
+
+    void start() {
+        client = BrokerClient.connect(settings.broker, settings.tls, settings.ca, settings.tokenFile, DEADLINE_MS)
+        later(0) { connect() }
+    }
+
+    /** Asks for an agent, from the worker thread, soon. */
+    void request(String name, Map what) {
+        synchronized (requests) {
+            requests[name] = what
+        }
+        flushSoon()
+    }
+
+    /** Tells the end of an agent, from the worker thread, soon. */
+    void release(String name, Map what) {
+        synchronized (releases) {
+            releases[name] = what
+        }
+        flushSoon()
+    }
+
+    boolean isUnanswered(String name) {
+        synchronized (requests) {
+            requests.containsKey(name)
+        }
+    }
+
+    List<String> getPending() {
+        synchronized (requests) {
+            new ArrayList<>(requests.keySet())
+        }
+    }
+
+    /** A sync in 50 ms; many calls are one. */
+    void syncSoon() {
+        if (up && syncing.compareAndSet(false, true)) {
+            later(50) {
+                syncing.set(false)
+                exchange { synchronise() }
+            }
+        }
+    }
+
+    /** Ends an agent once it is idle; asks again while it is not. */
+    void retire(BrokerAgent agent, String cause, String why) {
+        later(0) {
+            BrokerComputer computer = (BrokerComputer) agent.toComputer()
+            boolean idle = Queue.withLock({
+                boolean free = !agent.gone && (computer == null || computer.idle)
+                agent.gone = agent.gone || free
+                free
+            } as Callable)
+            if (idle) {
+                agent.end(cause, why)
+            } else if (!agent.gone) {
+                later(100) { retire(agent, cause, why) }
+            }
+        }
+    }
+
+    void removeNode(BrokerAgent agent) {
+        later(0) { Jenkins.get().removeNode(agent) }
+    }
+
+    private void flushSoon() {
+        if (up && flushing.compareAndSet(false, true)) {
+            later(0) {
+                flushing.set(false)
+                exchange { flush() }
+            }
+        }
+    }
+
+    private void later(long ms, Closure work) {
+        worker.schedule({
+            try {
+                if (Jenkins.instanceOrNull?.terminating != false) {
+                    worker.shutdownNow() // the broker learns from the next boot's first sync
+                } else {
+                    work.call()
+                }
+            } catch (Throwable failure) {
+                Log.warning('failed unexpectedly', failure)
+            }
+        } as Runnable, ms, TimeUnit.MILLISECONDS)
+    }
+
+    /** Calls of the worker thread: a failure brings the link down, and it comes up by itself. */
+    private void exchange(Closure calls) {
+        if (!up) {
+            return
+        }
+        try {
+            calls.call()
+        } catch (BrokerException failure) {
+            down(failure)
+        }
+    }
+
+    private void connect() {
+        try {
+            Map reply = handshake()
+            failures = 0
+            flush()
+            synchronise()
+            up = true
+            flushSoon() // what came in between
+            Log.info("connected to ${settings.broker} (broker ${reply.broker_version}, cloud \"${settings.cloud}\", " +
+                    "${fleet.policies.size()} policies: ${fleet.policies*.name.join(', ')})")
+            fleet.reviewAll()
+            later(0) { tick() }
+        } catch (BrokerException failure) {
+            down(failure)
+        }
+    }
+
+    /** One line when the connection is lost, none for the tries after it. */
+    private void down(BrokerException failure) {
+        int pause = PAUSES_S[Math.min(failures, PAUSES_S.size() - 1)]
+        String text = "${settings.broker} not reachable (${failure.message}); Jenkins goes on without it, next try in ${pause} s"
+        failures == 0 ? Log.warning(text) : Log.fine(text)
+        failures++
+        up = false
+        later(pause * 1000L) { connect() }
+    }
+
+    private void tick() {
+        if (!up) {
+            return
+        }
+        if (System.nanoTime() >= nextSync) {
+            exchange { synchronise() }
+        }
+        later(Math.max(50L, ((nextSync - System.nanoTime()) / 1_000_000) as long)) { tick() }
+    }
+
+    private Map handshake() {
+        Map reply = client.handshake(Jenkins.VERSION, Jenkins.get().rootUrl, bootId)
+        revision = reply.policies_revision
+        intervalS = Math.max(0.2d, reply.sync_interval as double)
+        fleet.policies = reply.policies.collect { new Policy(it) }
+        reply
+    }
+
+    private void synchronise() {
+        flush()
+        nextSync = System.nanoTime() + ((intervalS * 1e9) as long)
+        Map reply = client.syncNodes(bootId, sync.nodes(), sync.queue(), sync.pending())
+        if (reply.policies_revision != revision) {
+            handshake()
+        }
+        sync.apply(reply)
+        afterSync.call()
+    }
+
+    private void flush() {
+        List<Map> asked = firstOf(requests)
+        while (asked) {
+            ask(asked)
+            asked = firstOf(requests)
+        }
+        List<Map> ended = firstOf(releases)
+        while (ended) {
+            List<String> names = ended*.name
+            List<String> unknown = client.releaseAgents(bootId, ended)
+            Log.fine("released ${names}, unknown ${unknown}")
+            forget(releases, names)
+            ended = firstOf(releases)
+        }
+    }
+
+    private void ask(List<Map> asked) {
+        try {
+            asked.each { it.secret = jenkins.slaves.JnlpAgentReceiver.SLAVE_SECRET.mac(it.name) }
+            List<Map> answers = client.requestAgents(bootId, asked)
+            forget(requests, asked*.name)
+            answers.each { sync.answered(it) }
+        } catch (BrokerException failure) {
+            if (!NEVER.contains(failure.code)) {
+                throw failure
+            }
+            if (asked.size() > 1) { // one of them spoils the call
+                asked.each { ask([it]) }
+            } else {
+                forget(requests, asked*.name)
+                sync.answered([name: asked[0].name, accepted: false, reason: failure.code, message: failure.message])
+            }
+        }
+    }
+
+    private static List<Map> firstOf(Map<String, Map> box) {
+        synchronized (box) {
+            box.values().take(BATCH).collect { new LinkedHashMap(it) }
+        }
+    }
+
+    private static void forget(Map<String, Map> box, List<String> names) {
+        synchronized (box) {
+            names.each { box.remove(it) }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+import hudson.model.Label
+import hudson.model.Queue
+import hudson.model.labels.LabelAtom
+import hudson.slaves.NodeProvisioner
+import java.security.SecureRandom
+import java.util.concurrent.ConcurrentHashMap
+import java.util.concurrent.TimeUnit
+import jenkins.model.Jenkins
+import jenkins.util.Timer
+
+/**
+ * What this controller knows of the broker: its policies, and our agents from the moment they are named until their
+ * node is gone. Any thread may read; nothing here waits.
+ */
+class Fleet {
+    private static final String ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789'
+    private static final int ENDED_KEPT = 10_000
+    private static final SecureRandom RANDOM = new SecureRandom()
+
+    volatile List<Policy> policies = []
+    BrokerLink link
+    private final Map<String, BrokerAgent> agents = new ConcurrentHashMap<>()
+    /** Names that are over: a late reply must not bring them back. Names are never reused. */
+    private final Set<String> ended = Collections.newSetFromMap(new LinkedHashMap<String, Boolean>() {
+        @Override
+        protected boolean removeEldestEntry(Map.Entry eldest) {
+            size() > ENDED_KEPT
+        }
+    })
+
+    /** The policy that serves a label: the first that matches; null if none does. */
+    Policy policyFor(Label label) {
+        policies.find { it.serves(label) }
+    }
+
+    Policy policyNamed(String name) {
+        policies.find { it.name == name }
+    }
+
+    static boolean serves(List kind, Label label) {
+        label == null ? kind[1] : label.matches(kind[0].collect { new LabelAtom(it) })
+    }
+
+    BrokerAgent agent(String name) {
+        agents[name]
+    }
+
+    List<BrokerAgent> all() {
+        new ArrayList<>(agents.values())
+    }
+
+    /** Waiting builds that could be served, oldest first. Items that an executor already has are no demand. */
+    List<Queue.BuildableItem> waitingItems() {
+        Jenkins.get().queue.buildableItems.findAll { !it.pending && policyFor(it.assignedLabel) != null }.sort { it.id }
+    }
+
+    /** kind → builds that agents can still take. */
+    Map<List, Integer> places(List<BrokerAgent> agents, Closure<Boolean> counted) {
+        Map<List, Integer> places = [:]
+        agents.findAll(counted).each { places[it.kind] = (places[it.kind] ?: 0) + it.places }
+        places
+    }
+
+    /** Names an agent for a waiting item and hands it to the link. */
+    BrokerAgent plan(Policy policy, Queue.BuildableItem item) {
+        String name = policy.prefix + '-' + (1..8).collect { ALPHABET[RANDOM.nextInt(ALPHABET.length())] }.join('')
+        BrokerAgent agent = new BrokerAgent(name, policy.name, policy.labels, policy.acceptUnlabelled, policy.executors,
+                policy.remoteFs, policy.retention, this)
+        agents[name] = agent
+        link.request(name, [
+                name            : name,
+                policy          : policy.name,
+                label_expression: item.assignedLabel?.name ?: '',
+                job             : item.task.ownerTask.fullDisplayName,
+                cause           : 'QUEUE',
+                queued_at       : item.buildableStartMilliseconds])
+        agent
+    }
+
+    /** Makes the node of an agent that the broker says must have one. */
+    void adopt(Map told) {
+        if (agents.containsKey(told.name) || isEnded(told.name) || Jenkins.get().getNode(told.name) != null) {
+            return
+        }
+        Policy policy = policyNamed(told.policy)
+        BrokerAgent agent = new BrokerAgent(told.name, told.policy, told.labels, policy?.acceptUnlabelled ?: false,
+                Math.max(1, told.executors as int), told.remote_fs ?: '/tmp/agentbroker', told.retention, this)
+        agent.uses.set(told.uses as int)
+        agent.told(told)
+        agents[told.name] = agent
+        Jenkins.get().addNode(agent)
+    }
+
+    /** The node is gone. `cause` null: the broker knows already. */
+    void forget(BrokerAgent agent) {
+        agent.gone = true
+        synchronized (ended) {
+            ended << agent.nodeName
+        }
+        agents.remove(agent.nodeName)
+        if (agent.endCause != null) {
+            link.release(agent.nodeName, [name: agent.nodeName, cause: agent.endCause, message: agent.why ?: '',
+                                          uses: agent.uses.get()])
+        }
+        link.syncSoon()
+    }
+
+    boolean isEnded(String name) {
+        synchronized (ended) {
+            ended.contains(name)
+        }
+    }
+
+    void reviewAll() {
+        waitingItems().collect { it.assignedLabel }.unique().each { reviewSoon(it) }
+    }
+
+    /** 250 ms later: a review at once would not see the item yet. */
+    void reviewSoon(Label label) {
+        Timer.get().schedule({
+            NodeProvisioner reviewer = label == null ? Jenkins.get().unlabeledNodeProvisioner : label.nodeProvisioner
+            reviewer.suggestReviewNow()
+        } as Runnable, 250, TimeUnit.MILLISECONDS)
+    }
+}

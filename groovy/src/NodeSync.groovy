@@ -1,0 +1,115 @@
+import hudson.model.Queue
+import jenkins.model.Jenkins
+
+/** The full truth of both sides, exchanged: what Jenkins has, and what the broker says that it must have. */
+class NodeSync {
+    private static final long SURPLUS_MS = 5_000
+
+    private final Fleet fleet
+    private final BrokerLink link
+
+    NodeSync(Fleet fleet, BrokerLink link) {
+        this.fleet = fleet
+        this.link = link
+    }
+
+    List<Map> nodes() {
+        List<Queue.Item> items = Jenkins.get().queue.items as List
+        fleet.all().findAll { exists(it) }.collect { BrokerAgent agent ->
+            agent.resumes = items.any { agent.isResumption(it) }
+            describe(agent)
+        }
+    }
+
+    private static Map describe(BrokerAgent agent) {
+        BrokerComputer computer = (BrokerComputer) agent.toComputer()
+        boolean online = computer != null && computer.online
+        [name         : agent.nodeName,
+         online       : online,
+         accepting    : online && computer.acceptingTasks && agent.acceptingTasks && !agent.usedUp,
+         busy         : agent.resumes || (computer != null && !computer.idle),
+         uses         : agent.uses.get(),
+         current_build: computer?.currentBuild ?: '',
+         offline_cause: online ? '' : (computer?.offlineCauseReason ?: '')]
+    }
+
+    List<Map> queue() {
+        long now = System.currentTimeMillis()
+        fleet.waitingItems().groupBy { it.assignedLabel?.name ?: '' }.collect { label, items ->
+            [policy          : fleet.policyFor(items[0].assignedLabel)?.name ?: '',
+             label_expression: label,
+             length          : items.size(),
+             oldest_age      : Math.max(0L, now - items*.buildableStartMilliseconds.min()) / 1000d]
+        }
+    }
+
+    List<String> pending() {
+        fleet.all().findAll { !exists(it) }*.nodeName
+    }
+
+    /** Makes the nodes of this controller what the reply says. */
+    void apply(Map reply) {
+        boolean wereStalled = fleet.all().any { it.stalled }
+        reply.agents.each { Map told ->
+            BrokerAgent agent = fleet.agent(told.name)
+            agent == null ? fleet.adopt(told) : agent.told(told)
+        }
+        reply.remove.each { remove(it.name, it.message ?: it.reason) }
+        reply.unknown.findAll { !link.isUnanswered(it) }.each { remove(it, 'the broker does not know it') }
+        reply.wanted.each { Log.fine("the broker wants ${it}") }
+        releaseSurplus()
+        if (!wereStalled && fleet.all().any { it.stalled }) {
+            fleet.reviewAll() // other clouds may serve what we have no room for
+        }
+    }
+
+    /** An answer to RequestAgents: a refused agent ends here, and its words are its offline cause. */
+    void answered(Map answer) {
+        BrokerAgent agent = fleet.agent(answer.name)
+        Policy policy = fleet.policyNamed(agent?.policy ?: '')
+        if (answer.accepted) {
+            policy?.accepted()
+            return
+        }
+        policy?.refused()
+        String why = [answer.reason, answer.message].findAll().join(': ')
+        Log.info("${answer.name} was refused: ${why}")
+        if (agent != null) {
+            ((BrokerComputer) agent.toComputer())?.listener?.error("[agentbroker] refused: ${why}".toString())
+            agent.end(null, why)
+        }
+    }
+
+    private void remove(String name, String why) {
+        fleet.agent(name)?.end(null, why)
+    }
+
+    /**
+     * Gives back agents that wait for room while no build waits for them: another cloud served it, or it was aborted.
+     * Those that are being started may come: retention ends them when they stay idle.
+     */
+    private void releaseSurplus() {
+        List<BrokerAgent> stalled = fleet.all().findAll { it.stalled && !it.gone && exists(it) }
+        if (!stalled) {
+            return
+        }
+        long now = System.currentTimeMillis()
+        int waiting = fleet.waitingItems().size()
+        int others = fleet.all().findAll { !it.stalled }.sum { it.places } ?: 0
+        int needed = Math.max(0, waiting - others)
+        stalled.sort { -it.serial }.eachWithIndex { BrokerAgent agent, int index ->
+            if (index < stalled.size() - needed) {
+                agent.surplusSince = agent.surplusSince ?: now
+                if (now - agent.surplusSince >= SURPLUS_MS) {
+                    agent.end('CANCELLED', 'no build waits for it any more')
+                }
+            } else {
+                agent.surplusSince = 0
+            }
+        }
+    }
+
+    private static boolean exists(BrokerAgent agent) {
+        Jenkins.get().getNode(agent.nodeName).is(agent)
+    }
+}

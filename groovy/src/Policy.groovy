@@ -1,0 +1,53 @@
+import hudson.model.Label
+import hudson.model.labels.LabelAtom
+
+/** A policy of the broker, as far as Jenkins needs it to name agents and to make nodes. */
+class Policy {
+    final String name
+    final List<String> labels
+    final boolean acceptUnlabelled
+    final String prefix
+    final int executors
+    final String remoteFs
+    final Map retention
+    private final Set<LabelAtom> atoms
+    /** Until when (ms) nothing is asked of it, because the broker refused; and how long the next pause is. */
+    private volatile long closedUntil
+    private volatile long pause = 5_000
+
+    Policy(Map told) {
+        name = told.name
+        labels = told.labels
+        acceptUnlabelled = told.accept_unlabelled
+        prefix = (told.name_prefix ?: told.name).take(24)
+        executors = Math.max(1, told.executors as int)
+        remoteFs = told.remote_fs ?: '/tmp/agentbroker'
+        retention = told.retention
+        atoms = labels.collect { Label.parse(it) }.flatten().toSet()
+    }
+
+    boolean serves(Label label) {
+        label == null ? acceptUnlabelled : label.matches(atoms)
+    }
+
+    /** What its agents can serve: equal for policies with equal labels. */
+    List getKind() {
+        [labels.toSorted(), acceptUnlabelled]
+    }
+
+    boolean isOpen() {
+        System.currentTimeMillis() >= closedUntil
+    }
+
+    /** The broker refused an agent: others get a chance, and we do not ask every second. */
+    void refused() {
+        if (open) {
+            closedUntil = System.currentTimeMillis() + pause
+            pause = Math.min(pause * 2, 60_000)
+        }
+    }
+
+    void accepted() {
+        pause = 5_000
+    }
+}

@@ -1,0 +1,202 @@
+"""A real controller in a directory of its own, on loopback, without security and setup wizard."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+PREPARE = """
+import jenkins.model.Jenkins
+Jenkins.get().crumbIssuer = null
+Jenkins.get().numExecutors = 0
+jenkins.model.JenkinsLocationConfiguration.get().url = '%s'
+"""
+
+JOB = """<project><description/><keepDependencies>false</keepDependencies>
+<properties><hudson.model.ParametersDefinitionProperty><parameterDefinitions><hudson.model.StringParameterDefinition>
+<name>n</name></hudson.model.StringParameterDefinition></parameterDefinitions></hudson.model.ParametersDefinitionProperty></properties>
+<scm class="hudson.scm.NullSCM"/>{assigned}<disabled>false</disabled><triggers/>
+<concurrentBuild>true</concurrentBuild><builders><hudson.tasks.Shell><command>{command}</command></hudson.tasks.Shell>
+</builders><publishers/><buildWrappers/></project>"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(what: str, look: Callable[[], T], seconds: float = 60, every: float = 0.1) -> T:
+    """The first true answer of `look`; an assertion with `what` after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        if answer := look():
+            return answer
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(every)
+
+
+class Controller:
+    """Started and stopped any number of times; home and port stay."""
+
+    def __init__(self, home: Path, *, java: str, war: Path, keep_war: Path | None = None) -> None:
+        self.home = home
+        self.java = java
+        self.war = war
+        self.exploded = keep_war or home / "war"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.boots = 0
+        self.init("00-prepare", PREPARE % self.url)
+
+    def init(self, name: str, script: str) -> None:
+        """Lays an init script of the test down."""
+        folder = self.home / "init.groovy.d"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.groovy").write_text(script)
+
+    @property
+    def log_file(self) -> Path:
+        return self.home.parent / f"{self.home.name}-{self.boots}.log"
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def start(self) -> None:
+        self.boots += 1
+        options = ["-Xmx700m", "-Djava.awt.headless=true", "-Djenkins.install.runSetupWizard=false"]
+        options += ["-Dhudson.model.UpdateCenter.never=true", "-Dhudson.model.DownloadService.never=true"]
+        options += ["-Djenkins.websocket.pingInterval=4"]  # a stalled first frame was seen to wait for half of it
+        command = [self.java, *options, "-jar", str(self.war), f"--webroot={self.exploded}"]
+        command += ["--httpListenAddress=127.0.0.1", f"--httpPort={self.port}"]
+        environment = {**os.environ, "JENKINS_HOME": str(self.home)}
+        with self.log_file.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self.wait_until_up()
+
+    def wait_until_up(self) -> None:
+        wait_for("the controller is up", self.is_up, seconds=90)
+
+    def is_up(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"the controller ended: {self.log()[-3000:]}"
+        if "fully up and running" not in self.log():
+            return False
+        try:
+            self.get("api/json")
+        except (OSError, http.client.HTTPException):
+            return False
+        return True
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: int) -> None:
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            os.kill(self.process.pid, number)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(10)
+        self.process = None
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.url + path, timeout=20) as reply:
+            return json.loads(reply.read())
+
+    def version(self) -> str:
+        with urllib.request.urlopen(self.url + "api/json", timeout=20) as reply:
+            return str(reply.headers["X-Jenkins"])
+
+    def post(self, path: str, body: bytes = b"", content_type: str = "application/x-www-form-urlencoded") -> str:
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            self.url + path, data=body, headers={"Content-Type": content_type}, method="POST"
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as reply:
+                return str(reply.read().decode())
+        except urllib.error.HTTPError as error:
+            if error.code in {301, 302, 303}:
+                return ""
+            raise AssertionError(f"{path}: {error.code} {error.read()[:2000]!r}") from error
+
+    def script(self, groovy: str) -> str:
+        """What a script prints, run in the script console."""
+        return self.post("scriptText", urllib.parse.urlencode({"script": groovy}).encode()).strip()
+
+    def create_job(self, name: str, label: str | None, command: str = "true") -> None:
+        assigned = "<canRoam>true</canRoam>"
+        if label is not None:
+            escaped = label.replace("&", "&amp;")
+            assigned = f"<assignedNode>{escaped}</assignedNode><canRoam>false</canRoam>"
+        shell = command.replace("&", "&amp;").replace("<", "&lt;")
+        body = JOB.format(assigned=assigned, command=shell)
+        self.post(f"createItem?name={name}", body.encode(), "application/xml")
+
+    def build(self, job: str, times: int = 1) -> None:
+        """Queues builds that do not merge into one another, at one moment."""
+        self.script(
+            f"def job = jenkins.model.Jenkins.get().getItem('{job}'); "
+            f"{times}.times {{ job.scheduleBuild2(0, new hudson.model.Cause.UserIdCause(), "
+            "new hudson.model.ParametersAction(new hudson.model.StringParameterValue('n', UUID.randomUUID().toString()))) }"
+        )
+
+    def builds(self, job: str) -> list[dict[str, Any]]:
+        reply = self.get(f"job/{job}/api/json?tree=builds[number,result,builtOn,duration]")
+        return sorted(reply["builds"], key=lambda build: int(build["number"]))
+
+    def finished(self, job: str, count: int, seconds: float = 120) -> list[dict[str, Any]]:
+        """The builds of a job once `count` have ended."""
+
+        def look() -> list[dict[str, Any]]:
+            builds = self.builds(job)
+            return builds if sum(build["result"] is not None for build in builds) >= count else []
+
+        return wait_for(f"{count} builds of {job} have ended", look, seconds, every=0.3)
+
+    def console(self, job: str, number: int) -> str:
+        with urllib.request.urlopen(f"{self.url}job/{job}/{number}/consoleText", timeout=20) as reply:
+            return str(reply.read().decode())
+
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        """All computers but the built-in node, by name."""
+        reply = self.get("computer/api/json?tree=computer[displayName,offline,offlineCauseReason,idle]")
+        return {c["displayName"]: c for c in reply["computer"] if c["displayName"] != "Built-In Node"}
+
+    def queue(self) -> int:
+        return len(self.get("queue/api/json?tree=items[id]")["items"])
+
+    def add_static_node(self, name: str, label: str) -> str:
+        """Makes a node that an agent of the test connects to; returns its secret."""
+        return self.script(
+            "import hudson.slaves.*; import jenkins.model.Jenkins\n"
+            f"def node = new DumbSlave('{name}', '{self.home.parent}/{name}', new JNLPLauncher())\n"
+            f"node.labelString = '{label}'; node.numExecutors = 1; node.mode = hudson.model.Node.Mode.EXCLUSIVE\n"
+            "Jenkins.get().addNode(node); print node.toComputer().jnlpMac"
+        )
+
+    def lines(self, logger: str, *levels: str) -> list[str]:
+        """The lines of a logger at these levels in the log of the current boot; all levels if none is given."""
+        found = re.findall(r"^\d{4}-.*?\[id=\d+\]\s+(\w+)\s+(\S+?)[:#](.*)$", self.log(), re.M)
+        return [text.strip() for level, name, text in found if logger in name and (not levels or level in levels)]
