@@ -76,6 +76,15 @@ class ProcessRig:
     async def instance(self, ref: InstanceRef) -> Instance | None:
         return (await self.backend.describe([ref])).get(ref)
 
+    async def agents(self, ref: InstanceRef) -> dict[int, list[str]]:
+        """The running agents' arguments, without their wrappers, once there is one: pid → words."""
+        await self.wait_for(ref, InstanceState.RUNNING)
+        for _ in range(200):
+            if agents := {pid: words for pid, words in self.command_lines().items() if not words[0].endswith("sh")}:
+                return agents
+            await self.let_time_pass()
+        raise AssertionError("no agent runs")
+
     async def wait_for(self, ref: InstanceRef, state: InstanceState) -> Instance:
         seen: Instance | None = None
         for _ in range(200):

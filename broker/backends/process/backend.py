@@ -8,9 +8,9 @@ import asyncio
 import errno
 import functools
 import os
-import secrets
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -31,6 +31,8 @@ from broker.errors import BackendError, BackendRejected, InsufficientCapacity, O
 from broker.ports import Clock, LaunchSpec
 
 T = TypeVar("T")
+
+_CLAIM_S: Final = 5.0
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 _NOT_OURS: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG})
@@ -137,7 +139,7 @@ class ProcessBackend:
         if state is not None and state.token != key.token:
             message = f"attempt {key.attempt} of agent {key.agent_id} was launched with another token"
             raise BackendRejected("TokenMismatch", message)
-        if state is None or place.is_claimed(state) or place.ref in self._census().marked:
+        if state is None or place.is_claimed() or place.ref in self._census().marked:
             return place.ref
         place.wipe()  # its wrapper, should it still come, finds no place to note itself and ends
         return None
@@ -150,7 +152,6 @@ class ProcessBackend:
             attempt=spec.key.attempt,
             token=spec.key.token,
             installation=self._installation,
-            start=secrets.token_hex(8),
             boot_id=procfs.boot_id(),
         )
         place = Workplace(self._root, ref_of(spec.key))
@@ -158,17 +159,17 @@ class ProcessBackend:
         environment = command.agent_environment(os.environ, spec, place, self._installation)
         place.create(state, spec.secret)
         try:
-            self._fork(place, state, arguments, environment)
-        except OSError:
+            self._fork(place, arguments, environment)
+        except (OSError, BackendError):
             place.wipe()
             raise
         return place.ref
 
-    def _fork(self, place: Workplace, state: State, arguments: list[str], environment: dict[str, str]) -> None:
-        files = [str(place.claim_file(state)), str(place.path / "exit")]
+    def _fork(self, place: Workplace, arguments: list[str], environment: dict[str, str]) -> None:
+        """Starts the wrapper and waits, a few ms, until it has noted itself: from then on any broker finds it."""
         with place.log_file.open("ab") as log:
             child = subprocess.Popen(
-                ["/bin/sh", "-c", command.WRAPPER, "agentbroker-agent", *files, *arguments],
+                ["/bin/sh", "-c", command.WRAPPER, "agentbroker-agent", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -177,6 +178,12 @@ class ProcessBackend:
                 start_new_session=True,
             )
         self._children[child.pid] = child
+        end = time.monotonic() + _CLAIM_S
+        while not place.is_claimed() and time.monotonic() < end:
+            if child.poll() is not None and not place.is_claimed():
+                told = " ".join(place.last_lines()) or f"it ended with code {child.returncode}"
+                raise BackendRejected("NotStarted", f"the agent's wrapper did not begin: {told}", Reason.SETUP_FAILED)
+            time.sleep(0.001)
 
     def _describe(self, refs: Sequence[InstanceRef]) -> dict[InstanceRef, Instance]:
         self._reap()
@@ -205,7 +212,7 @@ class ProcessBackend:
         """One step towards the end: a signal, or with nobody left the deletion."""
         place = Workplace(self._root, ref)
         state = place.state()
-        leader = place.leader(state) if state is not None and state.boot_id == procfs.boot_id() else None
+        leader = place.leader() if state is not None and state.boot_id == procfs.boot_id() else None
         if targets := census.of(ref, leader):
             graceful = self._clock.monotonic() - self._ending[ref] < self._grace_s
             for process in targets:

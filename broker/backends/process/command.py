@@ -21,22 +21,21 @@ _INHERITED: Final = frozenset(
 )
 
 WRAPPER: Final = """\
-claim=$1 exit=$2
-shift 2
 read -r stat </proc/$$/stat || exit 0
 set -C
-printf '%s\\n' "$stat" 2>/dev/null >"$claim" || exit 0
+printf '%s\\n' "$stat" 2>/dev/null >../claim || exit 0
 set +C
 trap : TERM INT HUP
 "$@"
 code=$?
-printf '%s\\n' "$code" >"$exit"
+printf '%s\\n' "$code" >../exit
 trap '' TERM
 kill -TERM 0
 exit "$code"
 """
 """POSIX sh, builtins only. Notes itself in a file that only one can make, runs the agent, notes its exit code, and asks
-what is left of its process group to end. The traps keep it alive to note the code; the agent does not inherit them."""
+what is left of its process group to end. The traps keep it alive to note the code; the agent does not inherit them.
+Its paths are relative: if its directory was deleted meanwhile, another of the same name is not its own, and it ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

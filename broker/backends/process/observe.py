@@ -57,7 +57,7 @@ def _state_of(place: Workplace, known: Observation, census: Callable[[], Census]
         return InstanceState.STOPPING
     written = place.state()
     if written is not None and written.boot_id == known.boot_id:
-        leader = place.leader(written)
+        leader = place.leader()
         if leader is not None and procfs.is_alive(leader):
             return InstanceState.RUNNING
         if place.exit_code() is None and place.ref in census().marked:

@@ -2,9 +2,9 @@
 
 ```
 ROOT/AGENT-ATTEMPT/        0700, made complete under another name and renamed: it exists whole or not at all
-    state.json             whose it is; `start` names this try to start it
+    state.json             whose it is
     secret                 0600, what the agent shows at the gateway
-    claim.START            the wrapper's own /proc/PID/stat; made exclusively, so that one try runs one agent
+    claim                  the wrapper's own /proc/PID/stat; made exclusively, so that one directory runs one agent
     output.log             what the agent prints; its last part
     exit                   its exit code
     remote/                where Jenkins works
@@ -27,6 +27,8 @@ from broker.backends.process.procfs import Process, parse_stat
 from broker.domain.ids import AgentId, InstanceRef, LaunchToken
 from broker.domain.instance import LaunchKey
 
+CLAIM: Final = "claim"
+EXIT: Final = "exit"
 LOG_LIMIT: Final = 1 << 20
 LOG_KEPT: Final = 64 << 10
 _TAIL: Final = 16 << 10
@@ -39,13 +41,12 @@ _WIPE: Final = ".wipe-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What `state.json` says: the launch key, the owner, and the boot and try in which it was started."""
+    """What `state.json` says: the launch key, the owner, and the boot in which it was started."""
 
     agent_id: AgentId
     attempt: int
     token: LaunchToken
     installation: str
-    start: str
     boot_id: str
 
 
@@ -110,25 +111,21 @@ class Workplace:
         except (OSError, ValueError, TypeError):
             return None
 
-    def claim_file(self, state: State) -> Path:
-        """What the wrapper of this try makes."""
-        return self.path / f"claim.{state.start}"
-
-    def is_claimed(self, state: State) -> bool:
+    def is_claimed(self) -> bool:
         """Whether a wrapper has begun."""
-        return self.claim_file(state).exists()
+        return (self.path / CLAIM).exists()
 
-    def leader(self, state: State) -> Process | None:
+    def leader(self) -> Process | None:
         """The wrapper, as it noted itself; it may be dead by now."""
         try:
-            return parse_stat(self.claim_file(state).read_text(errors="replace"))
+            return parse_stat((self.path / CLAIM).read_text(errors="replace"))
         except OSError:
             return None
 
     def exit_code(self) -> int | None:
         """The agent's exit code, once it has ended by itself."""
         try:
-            return int((self.path / "exit").read_text())
+            return int((self.path / EXIT).read_text())
         except (OSError, ValueError):
             return None
 
