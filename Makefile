@@ -1,5 +1,4 @@
 # Thin: each target sets up what it needs and runs one command. ARGS='…' passes arguments on.
-# Agents of the process backend and builds of Maven share this machine: nothing here starts more than it must.
 BIN := .venv/bin
 ARGS ?=
 NAME ?=
@@ -41,7 +40,7 @@ jar: $(if $(wildcard groovy/pom.xml),$(CLIENT_JAR))
 	@.ci/jenkins-home
 
 $(CLIENT_JAR): $(CLIENT_SOURCES)
-	cd groovy && mvn -q -B -DskipTests package
+	@cd groovy && mvn -q -B -Dstyle.color=never -DskipTests package
 	@touch $@
 
 # The requirement files: every version with its hashes, no registry host, no path. ARGS=--upgrade takes newer versions.
