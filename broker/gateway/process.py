@@ -5,7 +5,6 @@ import os
 import resource
 import ssl
 from collections.abc import Callable
-from importlib.metadata import version
 from socket import socket
 
 from broker.gateway.door import Door
@@ -18,6 +17,7 @@ from broker.gateway.settings import GatewaySettings
 from broker.gateway.sockets import process_started
 from broker.gateway.upstream import Upstream
 from broker.telemetry.events import GATEWAY_STARTED, GATEWAY_STOPPED
+from broker.version import VERSION
 
 
 class Gateway:
@@ -62,7 +62,7 @@ class Gateway:
             gateway=self.id,
             pid=pid,
             started=process_started(pid) or 0,
-            version=version("jenkins-agentbroker"),
+            version=VERSION,
             listen=self.address,
             sessions=tuple(live.session for live in self._live),
         )

@@ -1,5 +1,6 @@
 """What one gateway process needs to know; nothing of pools, policies or agents."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,3 +47,10 @@ class GatewaySettings:
     """Where /healthz, /readyz and /metrics are; None for nowhere."""
     keys_dir: Path | None = None
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with what a running gateway cannot change: another one has to take its place."""
+        fixed = [self.control, sorted(self.controllers.items()), self.listen_host, self.listen_port, self.tls_cert]
+        fixed += [self.tls_key, self.controller_ca, self.http_host, self.http_port]
+        return hashlib.sha256(repr(fixed).encode()).hexdigest()

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -252,7 +252,7 @@ class World:
         return await self.connect(f"GET {target} HTTP/1.1\r\nHost: gw\r\n\r\n".encode())
 
 
-def upgrade(name: str, secret: str, cookie: str = "", **changes: str | None) -> bytes:
+def upgrade(name: str, secret: str, cookie: str = "", changes: Mapping[str, str | None] | None = None) -> bytes:
     fields: dict[str, str | None] = {
         "Host": "gw",
         "Upgrade": "websocket",
@@ -265,7 +265,7 @@ def upgrade(name: str, secret: str, cookie: str = "", **changes: str | None) -> 
         CAPABILITY: MASK,
         COOKIE: cookie or None,
     }
-    fields |= {key.replace("_", "-"): value for key, value in changes.items()}
+    fields |= changes or {}
     present = [(key, value) for key, value in fields.items() if value is not None]
     return render("GET /c/main/wsagents/ HTTP/1.1", present)
 

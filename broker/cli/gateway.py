@@ -1,0 +1,69 @@
+"""`agentbroker gateway`: the gateway alone, as a unit of its own."""
+
+import asyncio
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from broker.config.settings import Config
+from broker.errors import BrokerError, GatewayError
+from broker.gateway.process import Gateway, run_gateway
+from broker.gateway.settings import GatewaySettings
+
+
+def gateway_settings(config: Config) -> GatewaySettings:
+    """What a gateway needs of the config. Raises `GatewayError` for what is not built yet."""
+    gateway = config.gateway
+    if not gateway.control.startswith("unix:"):
+        raise GatewayError(f"gateway.control: {gateway.control} is not built yet: only unix:PATH is")
+    return GatewaySettings(
+        control=Path(gateway.control.removeprefix("unix:")),
+        controllers={str(name): controller.url for name, controller in config.definitions.controllers.items()},
+        listen_host=gateway.websocket.host,
+        listen_port=gateway.websocket.port,
+        advertise=gateway.advertise,
+        tls_cert=gateway.tls.cert_file if gateway.tls else None,
+        tls_key=gateway.tls.key_file if gateway.tls else None,
+        http_host=gateway.http.host if gateway.http else "127.0.0.1",
+        http_port=gateway.http.port if gateway.http else None,
+        keys_dir=config.server.keys_dir,
+    )
+
+
+@click.command("gateway")
+@click.option(
+    "--config",
+    "path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="The broker.yaml that the control plane has too.",
+)
+def gateway(path: Path) -> None:
+    """Runs the gateway that agents connect to; it goes on without the control plane."""
+    from broker.config.load import load
+    from broker.telemetry.log import configure
+
+    try:
+        config = load(path)
+        configure(config.server.log.format, config.server.log.level)
+        asyncio.run(_until_told(gateway_settings(config)))
+    except BrokerError as error:
+        raise click.ClickException(str(error)) from error
+    except (OSError, ValueError) as error:  # a certificate or a URL that cannot be used
+        raise click.ClickException(f"the gateway cannot start: {error}") from error
+
+
+async def _until_told(settings: GatewaySettings) -> None:
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):  # told to stop: all sessions have ended
+        await run_gateway(settings, _say)
+
+
+def _say(running: Gateway) -> None:
+    click.echo(f"gateway listens on {running.address}", err=True)

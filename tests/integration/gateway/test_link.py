@@ -1,0 +1,213 @@
+"""The control link: sessions go on without the control plane, and are known to the next one."""
+
+import asyncio
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from broker.clock import SystemClock
+from broker.domain.ids import AgentId
+from broker.errors import GatewayError
+from broker.gateway.control import ControlServer
+from broker.gateway.link import Admit, Hello, LinkedSession, Opened, encode, from_control
+from broker.gateway.sockets import unix_address
+from tests.integration.gateway.world import FakeDoorkeeper, Nudges, World, until
+
+A1 = AgentId("id-a1")
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with World(tmp_path).running() as world:
+        yield world
+
+
+async def test_sessions_go_on_without_the_control_plane_and_are_known_to_the_next_one(world: World) -> None:
+    minted = world.mint()
+    agent = await world.knock("a1", minted)
+    session = world.control.live(A1)
+    await world.control.close()
+    assert await agent.say(b"alone") == b"ALONE"
+    world.control = world.new_control()
+    assert not world.control.known()
+    await world.control.start()
+    assert world.control.unlinked_since() is not None
+    await until(world.control.known)
+    assert world.control.unlinked_since() is None
+    assert world.control.live(A1) == session
+    assert world.nudges.agents[-1] == A1
+    assert await agent.say(b"together") == b"TOGETHER"
+    assert (await world.knock("a1", minted)).head.status == 403
+    assert (await world.knock("a1", minted, agent.cookie)).head.status == 101
+
+
+async def test_a_session_that_ended_meanwhile_is_not_known_to_the_next_control_plane(world: World) -> None:
+    minted = world.mint()
+    agent = await world.knock("a1", minted)
+    await world.control.close()
+    agent.writer.close()
+    await until(lambda: world.controller.live == {})
+    world.control = world.new_control()
+    await world.control.start()
+    await until(world.control.known)
+    assert world.control.live(A1) is None
+    assert (await world.knock("a1", minted)).head.status == 101
+
+
+async def test_the_controllers_cookie_outlives_the_control_plane(world: World) -> None:
+    minted = world.mint()
+    agent = await world.knock("a1", minted)
+    held = world.controller.live["a1"]
+    await world.control.close()
+    world.control = world.new_control()
+    await world.control.start()
+    await until(world.control.known)
+    again = await world.knock("a1", minted, agent.cookie)
+    assert again.head.status == 101
+    assert world.controller.requests[-1].fields.one("Connection-Cookie") == held
+
+
+async def test_the_socket_is_for_this_user_alone(world: World) -> None:
+    assert stat.S_IMODE(world.socket.stat().st_mode) == 0o600
+    assert stat.S_IMODE(world.socket.parent.stat().st_mode) == 0o700
+
+
+async def test_a_socket_of_a_killed_broker_is_replaced_and_one_in_use_is_not(world: World) -> None:
+    second = world.new_control()
+    with pytest.raises(GatewayError, match="another broker listens for gateways"):
+        await second.start()
+    await world.control.close()
+    import socket
+
+    with unix_address(world.socket) as address, socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(address)
+    world.control = world.new_control()
+    await world.control.start()
+    await until(world.control.known)
+
+
+async def test_a_path_too_long_for_a_socket_works(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 100) / ("e" * 100)
+    async with World(deep).running() as world:
+        assert (await world.knock("a1", world.mint())).head.status == 101
+
+
+class HandGateway:
+    """A gateway's end of the link, by hand; its process has ended already."""
+
+    def __init__(self, path: Path, name: str, pid: int = 4_000_000) -> None:
+        self.path, self.name, self.pid = path, name, pid
+
+    async def link(self, *sessions: LinkedSession) -> None:
+        with unix_address(self.path) as address:
+            self.reader, self.writer = await asyncio.open_unix_connection(address)
+        hello = Hello(gateway=self.name, pid=self.pid, started=1, version="0", listen="", sessions=sessions)
+        self.writer.write(encode(hello))
+
+    async def hear(self) -> object:
+        return from_control(await asyncio.wait_for(self.reader.readline(), 5))
+
+
+def linked(session_id: str, agent: str = "a1", second: int = 0) -> LinkedSession:
+    return LinkedSession.model_validate(
+        {
+            "id": session_id,
+            "agent_id": f"id-{agent}",
+            "controller": "main",
+            "name": agent,
+            "attempt": 1,
+            "peer": "127.0.0.1:9",
+            "since": f"2026-01-01T00:00:{second:02}Z",
+            "cookie": "aa" * 32,
+            "controller_cookie": "bb" * 32,
+        }
+    )
+
+
+@pytest.fixture
+async def control(tmp_path: Path) -> AsyncIterator[tuple[ControlServer, Nudges, Path]]:
+    nudges = Nudges()
+    path = tmp_path / "control.sock"
+    server = ControlServer(path, FakeDoorkeeper(), nudges, SystemClock())
+    await server.start()
+    yield server, nudges, path
+    await server.close()
+
+
+Setup = tuple[ControlServer, Nudges, Path]
+
+
+async def test_a_dead_gateways_sessions_are_forgotten(control: Setup) -> None:
+    server, nudges, path = control
+    gateway = HandGateway(path, "g1")
+    await gateway.link(linked("s1"))
+    await until(lambda: server.live(A1))
+    gateway.writer.close()
+    await until(lambda: server.live(A1) is None)
+    assert not server.known()
+    assert nudges.agents == [A1, A1]
+
+
+async def test_an_end_that_could_not_be_told_is_told_when_the_gateway_is_back(control: Setup) -> None:
+    import os
+
+    from broker.gateway.sockets import process_started
+
+    server, _, path = control
+    gateway = HandGateway(path, "g1", pid=os.getpid())
+    hello = {"started": process_started(os.getpid())}
+    await gateway.link(linked("s1"))
+    await until(server.known)
+    server._links["g1"].hello = server._links["g1"].hello.model_copy(update=hello)  # it lives
+    gateway.writer.close()
+    await until(lambda: not server.known())
+    await server.end(A1, "used up")
+    await gateway.link(linked("s1"))
+    end = await gateway.hear()
+    assert end is not None
+    assert (getattr(end, "type", ""), getattr(end, "session", "")) == ("end", "s1")
+
+
+async def test_of_two_sessions_of_one_name_the_older_one_stays(control: Setup) -> None:
+    server, _, path = control
+    gateway = HandGateway(path, "g1")
+    await gateway.link(linked("s2", second=2), linked("s1", second=1))
+    end = await gateway.hear()
+    assert getattr(end, "session", "") == "s2"
+    session = server.live(A1)
+    assert session is not None
+    assert session.id == "s1"
+
+
+async def test_a_session_that_opens_beside_another_is_ended(control: Setup) -> None:
+    _, _, path = control
+    first, second = HandGateway(path, "g1"), HandGateway(path, "g2")
+    await first.link(linked("s1"))
+    await second.link()
+    second.writer.write(encode(Opened(id="q", session=linked("s2"))))
+    end = await second.hear()
+    assert getattr(end, "session", "") == "s2"
+
+
+async def test_nonsense_on_the_link_ends_that_link_only(control: Setup) -> None:
+    server, _, path = control
+    good, bad = HandGateway(path, "g1"), HandGateway(path, "g2")
+    await good.link(linked("s1"))
+    await bad.link()
+    await until(lambda: len(server.linked_gateways()) == 2)
+    bad.writer.write(b'{"type": "closed"}\n')
+    assert await asyncio.wait_for(bad.reader.read(), 5) == b""
+    await until(lambda: [g.id for g in server.linked_gateways()] == ["g1"])
+    assert server.live(A1) is not None
+
+
+async def test_a_message_of_a_newer_version_is_passed_over(control: Setup) -> None:
+    _, _, path = control
+    gateway = HandGateway(path, "g1")
+    await gateway.link()
+    gateway.writer.write(b'{"type": "weather", "sun": true}\n')
+    gateway.writer.write(encode(Admit(id="q1", controller="main", name="a1", secret="x")))
+    answer = await gateway.hear()
+    assert (getattr(answer, "type", ""), getattr(answer, "id", "")) == ("refusal", "q1")
