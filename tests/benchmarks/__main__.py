@@ -1,0 +1,51 @@
+"""`python -m tests.benchmarks` lists the benchmarks; `… NAME [-o json]` runs one and prints its figures last."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from tests.benchmarks.figures import Benchmark, Figure
+from tests.benchmarks.provisioning import PROVISIONING
+
+BENCHMARKS = {benchmark.name: benchmark for benchmark in (PROVISIONING,)}
+
+
+def main() -> int:
+    """Lists or runs; 2 for a name that does not exist."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("name", nargs="?", help="without it: the list")
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    given = parser.parse_args()
+    if given.name is None:
+        _list(given.output)
+        return 0
+    if given.name not in BENCHMARKS:
+        print(f"no benchmark {given.name!r}; there are: {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    figures = asyncio.run(BENCHMARKS[given.name].run())
+    _show(BENCHMARKS[given.name], figures, given.output)
+    return 0 if figures else 1
+
+
+def _list(output: str) -> None:
+    if output == "json":
+        print(json.dumps({name: benchmark.summary for name, benchmark in BENCHMARKS.items()}))
+        return
+    for name, benchmark in BENCHMARKS.items():
+        print(f"{name:16}{benchmark.summary}")
+
+
+def _show(benchmark: Benchmark, figures: Mapping[str, Figure], output: str) -> None:
+    if output == "json":
+        told = {key: asdict(figure) for key, figure in figures.items()}
+        print(json.dumps({"benchmark": benchmark.name, "figures": told}))
+        return
+    for key, figure in figures.items():
+        print(f"{key:32}{figure.value:>10.3f} {figure.unit:4}  target {figure.target}\n    {figure.how}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
