@@ -1,0 +1,280 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CAUSE_UNSPECIFIED: _ClassVar[Cause]
+    CAUSE_QUEUE: _ClassVar[Cause]
+    CAUSE_WARM: _ClassVar[Cause]
+    CAUSE_MANUAL: _ClassVar[Cause]
+
+class ReleaseCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RELEASE_CAUSE_UNSPECIFIED: _ClassVar[ReleaseCause]
+    RELEASE_CAUSE_COMPLETED: _ClassVar[ReleaseCause]
+    RELEASE_CAUSE_IDLE: _ClassVar[ReleaseCause]
+    RELEASE_CAUSE_MAX_LIFETIME: _ClassVar[ReleaseCause]
+    RELEASE_CAUSE_CANCELLED: _ClassVar[ReleaseCause]
+CAUSE_UNSPECIFIED: Cause
+CAUSE_QUEUE: Cause
+CAUSE_WARM: Cause
+CAUSE_MANUAL: Cause
+RELEASE_CAUSE_UNSPECIFIED: ReleaseCause
+RELEASE_CAUSE_COMPLETED: ReleaseCause
+RELEASE_CAUSE_IDLE: ReleaseCause
+RELEASE_CAUSE_MAX_LIFETIME: ReleaseCause
+RELEASE_CAUSE_CANCELLED: ReleaseCause
+
+class HandshakeRequest(_message.Message):
+    __slots__ = ("api_version", "client_version", "controller_version", "controller_url", "boot_id")
+    API_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CONTROLLER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CONTROLLER_URL_FIELD_NUMBER: _ClassVar[int]
+    BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    api_version: int
+    client_version: str
+    controller_version: str
+    controller_url: str
+    boot_id: str
+    def __init__(self, api_version: _Optional[int] = ..., client_version: _Optional[str] = ..., controller_version: _Optional[str] = ..., controller_url: _Optional[str] = ..., boot_id: _Optional[str] = ...) -> None: ...
+
+class HandshakeReply(_message.Message):
+    __slots__ = ("api_version", "broker_version", "controller", "policies", "sync_interval", "gateway_url")
+    API_VERSION_FIELD_NUMBER: _ClassVar[int]
+    BROKER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CONTROLLER_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    SYNC_INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_URL_FIELD_NUMBER: _ClassVar[int]
+    api_version: int
+    broker_version: str
+    controller: str
+    policies: PolicySet
+    sync_interval: _duration_pb2.Duration
+    gateway_url: str
+    def __init__(self, api_version: _Optional[int] = ..., broker_version: _Optional[str] = ..., controller: _Optional[str] = ..., policies: _Optional[_Union[PolicySet, _Mapping]] = ..., sync_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., gateway_url: _Optional[str] = ...) -> None: ...
+
+class PolicySet(_message.Message):
+    __slots__ = ("revision", "policies")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    revision: str
+    policies: _containers.RepeatedCompositeFieldContainer[Policy]
+    def __init__(self, revision: _Optional[str] = ..., policies: _Optional[_Iterable[_Union[Policy, _Mapping]]] = ...) -> None: ...
+
+class Policy(_message.Message):
+    __slots__ = ("name", "labels", "accept_unlabelled", "priority", "name_prefix", "executors", "remote_fs", "retention")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_UNLABELLED_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    NAME_PREFIX_FIELD_NUMBER: _ClassVar[int]
+    EXECUTORS_FIELD_NUMBER: _ClassVar[int]
+    REMOTE_FS_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    accept_unlabelled: bool
+    priority: int
+    name_prefix: str
+    executors: int
+    remote_fs: str
+    retention: Retention
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., accept_unlabelled: _Optional[bool] = ..., priority: _Optional[int] = ..., name_prefix: _Optional[str] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ...) -> None: ...
+
+class Retention(_message.Message):
+    __slots__ = ("max_uses", "idle_timeout", "max_lifetime")
+    MAX_USES_FIELD_NUMBER: _ClassVar[int]
+    IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    MAX_LIFETIME_FIELD_NUMBER: _ClassVar[int]
+    max_uses: int
+    idle_timeout: _duration_pb2.Duration
+    max_lifetime: _duration_pb2.Duration
+    def __init__(self, max_uses: _Optional[int] = ..., idle_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_lifetime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class RequestAgentsRequest(_message.Message):
+    __slots__ = ("boot_id", "agents")
+    BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    boot_id: str
+    agents: _containers.RepeatedCompositeFieldContainer[AgentRequest]
+    def __init__(self, boot_id: _Optional[str] = ..., agents: _Optional[_Iterable[_Union[AgentRequest, _Mapping]]] = ...) -> None: ...
+
+class AgentRequest(_message.Message):
+    __slots__ = ("name", "policy", "secret", "label_expression", "job", "build_url", "cause", "queued_at")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    LABEL_EXPRESSION_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    BUILD_URL_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_AT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    policy: str
+    secret: str
+    label_expression: str
+    job: str
+    build_url: str
+    cause: Cause
+    queued_at: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., policy: _Optional[str] = ..., secret: _Optional[str] = ..., label_expression: _Optional[str] = ..., job: _Optional[str] = ..., build_url: _Optional[str] = ..., cause: _Optional[_Union[Cause, str]] = ..., queued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class RequestAgentsReply(_message.Message):
+    __slots__ = ("answers",)
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    answers: _containers.RepeatedCompositeFieldContainer[AgentAnswer]
+    def __init__(self, answers: _Optional[_Iterable[_Union[AgentAnswer, _Mapping]]] = ...) -> None: ...
+
+class AgentAnswer(_message.Message):
+    __slots__ = ("name", "accepted", "reason", "message")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    accepted: bool
+    reason: str
+    message: str
+    def __init__(self, name: _Optional[str] = ..., accepted: _Optional[bool] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class ReleaseAgentsRequest(_message.Message):
+    __slots__ = ("boot_id", "agents")
+    BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    boot_id: str
+    agents: _containers.RepeatedCompositeFieldContainer[AgentRelease]
+    def __init__(self, boot_id: _Optional[str] = ..., agents: _Optional[_Iterable[_Union[AgentRelease, _Mapping]]] = ...) -> None: ...
+
+class AgentRelease(_message.Message):
+    __slots__ = ("name", "cause", "message", "uses")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    USES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    cause: ReleaseCause
+    message: str
+    uses: int
+    def __init__(self, name: _Optional[str] = ..., cause: _Optional[_Union[ReleaseCause, str]] = ..., message: _Optional[str] = ..., uses: _Optional[int] = ...) -> None: ...
+
+class ReleaseAgentsReply(_message.Message):
+    __slots__ = ("unknown",)
+    UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    unknown: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, unknown: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SyncNodesRequest(_message.Message):
+    __slots__ = ("boot_id", "nodes", "queue", "pending")
+    BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    boot_id: str
+    nodes: _containers.RepeatedCompositeFieldContainer[Node]
+    queue: _containers.RepeatedCompositeFieldContainer[QueueDepth]
+    pending: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, boot_id: _Optional[str] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., queue: _Optional[_Iterable[_Union[QueueDepth, _Mapping]]] = ..., pending: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Node(_message.Message):
+    __slots__ = ("name", "online", "accepting", "busy", "uses", "current_build", "offline_cause")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ONLINE_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTING_FIELD_NUMBER: _ClassVar[int]
+    BUSY_FIELD_NUMBER: _ClassVar[int]
+    USES_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_BUILD_FIELD_NUMBER: _ClassVar[int]
+    OFFLINE_CAUSE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    online: bool
+    accepting: bool
+    busy: bool
+    uses: int
+    current_build: str
+    offline_cause: str
+    def __init__(self, name: _Optional[str] = ..., online: _Optional[bool] = ..., accepting: _Optional[bool] = ..., busy: _Optional[bool] = ..., uses: _Optional[int] = ..., current_build: _Optional[str] = ..., offline_cause: _Optional[str] = ...) -> None: ...
+
+class QueueDepth(_message.Message):
+    __slots__ = ("policy", "label_expression", "length", "oldest_age")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    LABEL_EXPRESSION_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_AGE_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    label_expression: str
+    length: int
+    oldest_age: _duration_pb2.Duration
+    def __init__(self, policy: _Optional[str] = ..., label_expression: _Optional[str] = ..., length: _Optional[int] = ..., oldest_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class SyncNodesReply(_message.Message):
+    __slots__ = ("agents", "unknown", "remove", "wanted", "policies_revision")
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_FIELD_NUMBER: _ClassVar[int]
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_REVISION_FIELD_NUMBER: _ClassVar[int]
+    agents: _containers.RepeatedCompositeFieldContainer[AgentState]
+    unknown: _containers.RepeatedScalarFieldContainer[str]
+    remove: _containers.RepeatedCompositeFieldContainer[NodeRemoval]
+    wanted: _containers.RepeatedCompositeFieldContainer[Wanted]
+    policies_revision: str
+    def __init__(self, agents: _Optional[_Iterable[_Union[AgentState, _Mapping]]] = ..., unknown: _Optional[_Iterable[str]] = ..., remove: _Optional[_Iterable[_Union[NodeRemoval, _Mapping]]] = ..., wanted: _Optional[_Iterable[_Union[Wanted, _Mapping]]] = ..., policies_revision: _Optional[str] = ...) -> None: ...
+
+class AgentState(_message.Message):
+    __slots__ = ("name", "policy", "phase", "takes_builds", "uses", "why", "labels", "executors", "remote_fs", "retention", "requested_at")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    TAKES_BUILDS_FIELD_NUMBER: _ClassVar[int]
+    USES_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    EXECUTORS_FIELD_NUMBER: _ClassVar[int]
+    REMOTE_FS_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_AT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    policy: str
+    phase: str
+    takes_builds: bool
+    uses: int
+    why: str
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    executors: int
+    remote_fs: str
+    retention: Retention
+    requested_at: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., policy: _Optional[str] = ..., phase: _Optional[str] = ..., takes_builds: _Optional[bool] = ..., uses: _Optional[int] = ..., why: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class NodeRemoval(_message.Message):
+    __slots__ = ("name", "reason", "message")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    reason: str
+    message: str
+    def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class Wanted(_message.Message):
+    __slots__ = ("policy", "count", "cause", "launch_id")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    LAUNCH_ID_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    count: int
+    cause: Cause
+    launch_id: str
+    def __init__(self, policy: _Optional[str] = ..., count: _Optional[int] = ..., cause: _Optional[_Union[Cause, str]] = ..., launch_id: _Optional[str] = ...) -> None: ...
