@@ -130,7 +130,7 @@ class Controller:
             return str(reply.headers["X-Jenkins"])
 
     def post(self, path: str, body: bytes = b"", content_type: str = "application/x-www-form-urlencoded") -> str:
-        request = urllib.request.Request(  # noqa: S310 - loopback
+        request = urllib.request.Request(
             self.url + path, data=body, headers={"Content-Type": content_type}, method="POST"
         )
         try:
@@ -157,9 +157,10 @@ class Controller:
     def build(self, job: str, times: int = 1) -> None:
         """Queues builds that do not merge into one another, at one moment."""
         self.script(
-            f"def job = jenkins.model.Jenkins.get().getItem('{job}'); "
-            f"{times}.times {{ job.scheduleBuild2(0, new hudson.model.Cause.UserIdCause(), "
-            "new hudson.model.ParametersAction(new hudson.model.StringParameterValue('n', UUID.randomUUID().toString()))) }"
+            "import hudson.model.*\n"
+            f"def job = jenkins.model.Jenkins.get().getItem('{job}')\n"
+            "def unique = { new ParametersAction(new StringParameterValue('n', UUID.randomUUID().toString())) }\n"
+            f"{times}.times {{ job.scheduleBuild2(0, new Cause.UserIdCause(), unique()) }}"
         )
 
     def builds(self, job: str) -> list[dict[str, Any]]:

@@ -1,0 +1,76 @@
+"""`agentbroker init`: writes what others need to find this broker."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import click
+
+from broker.cli.jenkins_files import TOKEN, Wrote, install, remove
+
+
+@click.group("init")
+def init() -> None:
+    """Write the files that Jenkins needs."""
+
+
+@init.command("jenkins")
+@click.option("--home", type=click.Path(path_type=Path), envvar="JENKINS_HOME", required=True, help="The JENKINS_HOME.")
+@click.option("--broker", metavar="HOST:PORT", help="Where server.grpc listens, as Jenkins reaches it.")
+@click.option("--controller", default="main", show_default=True, help="Its name in broker.yaml, for the lines to add.")
+@click.option("--cloud", help="The cloud's name in Jenkins.  [default: agentbroker]")
+@click.option("--tls/--no-tls", default=None, help="TLS to the broker.  [default: unless it is on loopback]")
+@click.option("--ca", type=click.Path(exists=True, dir_okay=False, resolve_path=True), help="CA for TLS, PEM.")
+@click.option(
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Holds the controller's token.  [default: the one that is there, else a new one]",
+)
+@click.option("--remove", "uninstall", is_flag=True, help="Take everything out again; then restart Jenkins.")
+def jenkins(  # noqa: PLR0913  # one parameter an option
+    *,
+    home: Path,
+    broker: str | None,
+    controller: str,
+    cloud: str | None,
+    tls: bool | None,
+    ca: str | None,
+    token_file: Path | None,
+    uninstall: bool,
+) -> None:
+    """Put the cloud into a Jenkins: an init script, its sources, a client jar, properties and a token.
+
+    \b
+    agentbroker init jenkins --home /var/lib/jenkins --broker broker.example.com:7071 --ca ca.pem
+    agentbroker init jenkins --home /var/lib/jenkins --remove
+
+    A second run renews the files and keeps the properties and the token, unless options say otherwise.
+    """
+    if uninstall:
+        removed = remove(home)
+        _print("removed", removed)
+        click.echo("next     restart Jenkins" if removed else f"nothing of agentbroker is in {home}")
+        return
+    if broker is not None and not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):\d{1,5}", broker):
+        raise click.BadParameter(f"expected HOST:PORT, got {broker!r}", param_hint="--broker")
+    flags = {"broker": broker, "cloud": cloud, "tls": None if tls is None else str(tls).lower(), "ca": ca}
+    given = {key: value for key, value in flags.items() if value is not None}
+    _print("wrote", install(home, given, token_file.read_text().strip() if token_file else None))
+    click.echo(_next(home, controller))
+
+
+def _print(verb: str, paths: list[Wrote]) -> None:
+    for one in paths:
+        note = f"  ({one.note})" if one.note else ""
+        click.echo(f"{verb:<8} {one.path}{note}")
+
+
+def _next(home: Path, controller: str) -> str:
+    digest = hashlib.sha256((home / TOKEN).read_text().strip().encode()).hexdigest()
+    return "\n".join(
+        (
+            "next     broker.yaml needs, with Jenkins' own URL, under controllers:",
+            f"           {controller}: {{ url: https://…/, token_sha256: {digest} }}",
+            "         then restart Jenkins",
+        )
+    )
