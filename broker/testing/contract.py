@@ -53,6 +53,15 @@ class BackendContract:
         assert len(refs) == 1
         await self._count_stays(rig, 1)
 
+    async def test_a_launch_whose_caller_gave_up_is_still_one_instance(self, rig: BackendRig) -> None:
+        async with asyncio.TaskGroup() as group:
+            given_up = group.create_task(rig.backend.launch(rig.spec()), name="given-up")
+            await rig.let_time_pass()
+            given_up.cancel()
+        ref = await rig.backend.launch(rig.spec())
+        assert await rig.backend.locate(rig.spec().key) == ref
+        await self._count_stays(rig, 1)
+
     async def test_another_attempt_is_another_instance(self, rig: BackendRig) -> None:
         first = await rig.backend.launch(rig.spec(attempt=1))
         second = await rig.backend.launch(rig.spec(attempt=2))

@@ -81,7 +81,8 @@ class ProcessBackend:
         if options.command:
             words = [program, *options.command[1:]]
         else:
-            words = [program, "-jar", str(await self._jar(options, spec))]
+            temporary = Workplace(self._root, ref_of(spec.key)).temporary
+            words = [program, f"-Djava.io.tmpdir={temporary}", "-jar", str(await self._jar(options, spec))]
         return await self._run(functools.partial(self._start, spec, words))
 
     async def locate(self, key: LaunchKey) -> InstanceRef | None:

@@ -8,6 +8,7 @@ ROOT/AGENT-ATTEMPT/        0700, made complete under another name and renamed: i
     output.log             what the agent prints; its last part
     exit                   its exit code
     remote/                where Jenkins works
+    tmp/                   the agent's own temporary files, such as the scripts of shell steps
 ROOT/.wipe-AGENT-ATTEMPT/  on its way out
 ```
 """
@@ -68,6 +69,11 @@ class Workplace:
         return self.path / "remote"
 
     @property
+    def temporary(self) -> Path:
+        """Where the agent's JVM keeps what a killed one would leave behind."""
+        return self.path / "tmp"
+
+    @property
     def secret_file(self) -> Path:
         """What `-secret @FILE` names."""
         return self.path / "secret"
@@ -96,6 +102,7 @@ class Workplace:
         staging.mkdir(mode=0o700)
         try:
             (staging / "remote").mkdir(mode=0o700)
+            (staging / "tmp").mkdir(mode=0o700)
             _write_private(staging / "state.json", json.dumps(asdict(state)))
             _write_private(staging / "secret", secret + "\n")
             staging.rename(self.path)

@@ -57,6 +57,9 @@ async def test_it_reads_name_url_and_secret_and_is_ended(rig: ProcessRig, java: 
     assert instance.state is InstanceState.RUNNING
     assert instance.last_lines
     assert (rig.root / ref / "remote" / "remoting").is_dir()
+    ((_, words),) = (await rig.agents(ref)).items()
+    assert f"-Djava.io.tmpdir={rig.root / ref / 'tmp'}" in words
+    assert (rig.root / ref / "tmp").is_dir()
     assert not any(spec.secret in " ".join(words) for words in rig.command_lines().values())
 
 
