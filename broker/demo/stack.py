@@ -54,8 +54,9 @@ class Stack:
     gateway: Child | None = None
 
     def __post_init__(self) -> None:
-        """Writes the config and the token."""
+        """Writes the config and the token; forgets the launches of a run before."""
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.launch_log.unlink(missing_ok=True)
         write_private(self.token_file, self.token)
         write_private(self.config_file, yaml.safe_dump(self._config(), sort_keys=False))
 
@@ -82,7 +83,7 @@ class Stack:
     @property
     def gateway_url(self) -> str:
         """What agents dial."""
-        return f"http://127.0.0.1:{self.ports.agents}/"
+        return f"http://127.0.0.1:{self.ports.agents}/c/{CONTROLLER}/"
 
     @property
     def environment(self) -> dict[str, str]:
