@@ -16,7 +16,7 @@ from broker.errors import BackendRejected, Throttled
 from broker.ports import Clock
 
 _FRESH_S: Final = 600.0
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=60, sock_connect=5, sock_read=20)
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=25, sock_connect=5, sock_read=15)
 _LIMIT: Final = 64 << 20
 _MAGIC: Final = b"PK\x03\x04"
 
