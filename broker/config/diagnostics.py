@@ -71,6 +71,10 @@ class Diagnostics:
         """Keeps the characters of a secret out of every line that is printed."""
         self._masked.append(span)
 
+    def has_error_at(self, span: Span) -> bool:
+        """Whether this place has an error already, so that another about it would only repeat it."""
+        return any(d.span == span and d.severity is Severity.ERROR for d in self._found.values())
+
     def _add(self, severity: Severity, code: str, span: Span, message: str, notes: Iterable[Note]) -> None:
         found = Diagnostic(severity=severity, code=code, message=message, span=span, notes=tuple(notes))
         self._found.setdefault((span, code, message), found)

@@ -1,6 +1,5 @@
 """Files that the config names, and secrets that it should not hold itself."""
 
-import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,17 +7,9 @@ from typing import Final
 
 from broker.config.diagnostics import Diagnostics, Note
 from broker.config.nodes import Node
+from broker.config.secrets import SECRET_FILE_KEYS, is_secret
 
-SECRET_FILE_KEYS: Final = frozenset({"key_file", "private_key_file", "access_key_id_file", "access_key_secret_file"})
 PUBLIC_FILE_KEYS: Final = frozenset({"cert_file", "ca_file", "client_ca_file", "script_file", "agent_jar"})
-SECRET_KEYS: Final = frozenset({"private_key", "access_key_id", "access_key_secret"})
-_SECRET_VARIABLE: Final = re.compile(r"(?i).*(?:passw|secret|token|credential|private_key|api_?key).*")
-
-
-def is_secret(path: tuple[str | int, ...]) -> bool:
-    """Whether the value at `path` is a secret: by its key, or as a variable of an agent with a telling name."""
-    key = str(path[-1])
-    return key in SECRET_KEYS or (path[-2:-1] == ("env",) and _SECRET_VARIABLE.fullmatch(key) is not None)
 
 
 class Files:
@@ -33,12 +24,10 @@ class Files:
     def check(self, root: Node) -> None:
         """Named files that are missing or too open, and literal secrets, which are kept out of the output."""
         for path, node in _scalars(root, ()):
-            if not isinstance(node.data, str) or not node.data:
-                continue
             key = path[-1]
-            if is_secret(path) and not node.from_env:
+            if is_secret(path) and not node.from_env and node.data not in {None, ""}:
                 self._literal(path, node)
-            elif key in SECRET_FILE_KEYS | PUBLIC_FILE_KEYS:
+            elif isinstance(node.data, str) and key in SECRET_FILE_KEYS | PUBLIC_FILE_KEYS:
                 self._file(node, secret=key in SECRET_FILE_KEYS)
 
     def _literal(self, path: tuple[str | int, ...], node: Node) -> None:

@@ -1,5 +1,7 @@
 """`inherit_from`: maps merge, scalars and lists replace, null removes."""
 
+from dataclasses import dataclass
+
 from broker.config.diagnostics import Diagnostics, Note
 from broker.config.nodes import Node
 from broker.config.suggest import unknown
@@ -7,8 +9,16 @@ from broker.config.suggest import unknown
 _NOT_INHERITED = ("abstract", "inherit_from")
 
 
-def resolve(things: Node, noun: str, diagnostics: Diagnostics) -> dict[str, Node]:
-    """Each thing with what it inherits; `noun` is `template` or `pool`. What closes a circle inherits nothing."""
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Each thing with what it inherits; `incomplete` names those that inherit from what is not there or in a circle."""
+
+    things: dict[str, Node]
+    incomplete: frozenset[str]
+
+
+def resolve(things: Node, noun: str, diagnostics: Diagnostics) -> Resolved:
+    """Resolves the map of all things of a noun, `template` or `pool`."""
     return _Resolver(things, noun, diagnostics).resolve()
 
 
@@ -18,11 +28,12 @@ class _Resolver:
         self._noun = noun
         self._diagnostics = diagnostics
         self._done: dict[str, Node] = {}
+        self._incomplete: set[str] = set()
 
-    def resolve(self) -> dict[str, Node]:
+    def resolve(self) -> Resolved:
         for name in self._things.map:
             self._one(name, ())
-        return {name: self._done[name] for name in self._things.map}
+        return Resolved({name: self._done[name] for name in self._things.map}, frozenset(self._incomplete))
 
     def _parent(self, name: str) -> str | None:
         """What a thing inherits from, if that is defined."""
@@ -31,6 +42,7 @@ class _Resolver:
             return None
         if parent.data in self._things.map:
             return parent.data
+        self._incomplete.add(name)
         message = f"{self._noun} '{name}' inherits from '{parent.data}', which is not defined"
         code = f"unknown-{self._noun}"
         self._diagnostics.error(code, parent.span, message, *unknown(parent.data, self._things.keys, f"{self._noun}s"))
@@ -49,6 +61,8 @@ class _Resolver:
             self._done[name] = node
         else:
             inherited = self._one(parent, (*below, name))
+            if parent in self._incomplete:
+                self._incomplete.add(name)
             for key in _NOT_INHERITED:
                 inherited = inherited.without(key)
             self._done[name] = merge(inherited, node)
@@ -56,6 +70,12 @@ class _Resolver:
 
     def _cycle(self, members: tuple[str, ...]) -> None:
         """Reports a circle at the member that stands first in the file."""
+        self._incomplete.update(members)
+        if len(members) == 1:
+            message = f"{self._noun} '{members[0]}' inherits from itself"
+            span = self._things.at(members[0], "inherit_from").span
+            self._diagnostics.error("inherit-cycle", span, message, Note("help", "remove 'inherit_from'"))
+            return
         first = min(range(len(members)), key=lambda n: self._things.at(members[n], "inherit_from").span)
         chain = (*members[first:], *members[:first])
         last = self._things.at(chain[-1], "inherit_from").span

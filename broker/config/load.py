@@ -13,7 +13,9 @@ from broker.config.diagnostics import START, Diagnostics, Note
 from broker.config.environment import Environment
 from broker.config.model import BrokerFile
 from broker.config.nodes import Node, read
+from broker.config.nodes import Path as NodePath
 from broker.config.references import References, timeouts
+from broker.config.secrets import SECRET_FILE_KEYS, mask_lines
 from broker.config.settings import Config
 from broker.config.validate import validate
 from broker.errors import ConfigError
@@ -91,6 +93,7 @@ def check_file(path: Path | str, *, env: Mapping[str, str] | None = None, starti
 def check_text(text: str, name: str, base: Path, *, env: Mapping[str, str] | None, starting: bool) -> Checked:
     """Checks a text; `name` is what the diagnostics call it, relative file names start at `base`."""
     diagnostics = Diagnostics(name, text)
+    mask_lines(text, diagnostics)
     environment = Environment(os.environ if env is None else env, diagnostics, _may_be_a_file, text)
     try:
         root = read(text, diagnostics, environment.expand)
@@ -107,7 +110,7 @@ def check_text(text: str, name: str, base: Path, *, env: Mapping[str, str] | Non
 
 
 def _may_be_a_file(key: str) -> bool:
-    return f"{key}_file" in files.SECRET_FILE_KEYS
+    return f"{key}_file" in SECRET_FILE_KEYS
 
 
 class _Check:
@@ -118,6 +121,7 @@ class _Check:
         self._base = base
         self._starting = starting
         self._report: Callable[..., None] = diagnostics.error if starting else diagnostics.warning
+        self._incomplete: set[NodePath] = set()
         self._root = self._inherited(root)
 
     def _inherited(self, root: Node) -> Node:
@@ -127,14 +131,15 @@ class _Check:
             things = data.get(key)
             if things is not None and isinstance(things.data, dict):
                 resolved = inherit.resolve(things, noun, self._diagnostics)
-                data[key] = Node(things.span, dict(resolved), things.keys)
+                data[key] = Node(things.span, dict(resolved.things), things.keys)
+                self._incomplete.update((key, name) for name in resolved.incomplete)
         return Node(root.span, data, root.keys)
 
     def run(self) -> tuple[BrokerFile | None, dict[str, str]]:
         """The file, if it is usable at all, and the backend type of each pool."""
         self._names()
         files.Files(self._base, self._diagnostics, starting=self._starting).check(self._root)
-        file = validate(BrokerFile, self._root, (), self._diagnostics)
+        file = validate(BrokerFile, self._root, self._diagnostics, self._incomplete)
         if file is None:
             return None, {}
         references = References(self._root, self._diagnostics)
@@ -154,8 +159,8 @@ class _Check:
             things = self._root.map.get(noun)
             for name, span in (things.keys if things else {}).items():
                 if not pattern.fullmatch(name):
-                    also = "" if pattern is _NAME else " and '_'"
-                    help_ = Note("help", f"use up to 63 letters, digits and '-'{also} inside")
+                    also = "and '-'" if pattern is _NAME else "'-' and '_'"
+                    help_ = Note("help", f"use at most 63 letters, digits, {also}, with a letter or digit at both ends")
                     self._diagnostics.error("bad-name", span, f"'{name}' cannot be a name here", help_)
 
     def _empty(self, file: BrokerFile) -> None:

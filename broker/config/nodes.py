@@ -109,7 +109,7 @@ def read(text: str, diagnostics: Diagnostics, expand: Expand) -> Node | None:
     except ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        message = f"the character U+{ord(str(error.character)):04X} is not allowed"
+        message = f"the character U+{ord(text[error.position]):04X} is not allowed"
         diagnostics.error("yaml-syntax", Span(line, column, line, column + 1), message)
         return None
     except (RecursionError, ValueError) as error:
@@ -133,6 +133,8 @@ def _syntax_error(error: MarkedYAMLError, diagnostics: Diagnostics) -> None:
     if error.context and error.context_mark:
         begun = error.context_mark
         notes.append(Note("note", f"{error.context} at {begun.line + 1}:{begun.column + 1}"))
+    if problem.endswith("but got '{'"):
+        notes.append(Note("help", "quote a '${NAME}' that stands inside of { } or [ ]"))
     if problem == "mapping values are not allowed here":
         notes.append(Note("help", "indent the line like its neighbours, or quote a text that contains ': '"))
     diagnostics.error("yaml-syntax", span, problem.strip().replace("\n", " "), *notes)
@@ -210,14 +212,14 @@ class _Builder:
     def _scalar(self, node: yaml.ScalarNode, span: Span, path: Path) -> Node:
         text = str(node.value)
         text, from_env = self._expand(text, span, path) if "$" in text else (text, False)
-        if node.style is not None:
+        if node.style is not None or from_env:  # what a variable holds becomes a number where one belongs
             return Node(span, text, from_env=from_env)
-        if not from_env and (_SEXAGESIMAL.fullmatch(text) or _OTHER_BASE.fullmatch(text)):
+        if _SEXAGESIMAL.fullmatch(text) or _OTHER_BASE.fullmatch(text):
             help_ = Note("help", f"quote it if it is a text: '{text}'; write numbers in decimals, times with a unit")
             message = f"YAML versions do not agree on what {text} is"
             self._diagnostics.error("ambiguous-number", span, message, help_)
             return Node(span, text)
-        return Node(span, resolve(text), from_env=from_env)
+        return Node(span, resolve(text))
 
 
 def resolve(text: str) -> Scalar:

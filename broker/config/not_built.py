@@ -1,6 +1,7 @@
 """What the file may say and this version does not do yet: the one list, so that nothing is silently ignored."""
 
 from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Final
 
 from broker.config.diagnostics import Note, Span
@@ -16,7 +17,9 @@ NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "controllers.*.rate": frozenset(),
     "controllers.*.path": frozenset(),
     "gateway.tcp": frozenset(),
-    "gateway.tls": frozenset(),
+    "gateway.tls.ca_file": frozenset(),
+    "gateway.control": frozenset({"unix:*"}),
+    "gateway.ping": frozenset(),
     "gateway.prefer": frozenset({"websocket"}),
     "gateway.processes": frozenset({1}),
     "gateway.allow_cidrs": frozenset(),
@@ -39,7 +42,7 @@ NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "policies.*.spread": frozenset(),
     "policies.*.binpack": frozenset(),
 }
-"""Key to the values that are harmless because they ask for what happens anyway."""
+"""Key to the values (of texts, patterns) that are harmless: what they ask for happens anyway."""
 
 Report = Callable[..., None]
 """Adds a diagnostic: code, span, message, notes."""
@@ -63,9 +66,15 @@ def check(root: Node, pool_types: Mapping[str, str], report: Report) -> None:
     for pattern, harmless in NOT_BUILT.items():
         for path, span, value in _matches(root, pattern.split("."), ()):
             of_unbuilt_pool = path[0] == "pools" and path[1] in unbuilt
-            if value not in harmless and span not in seen and not of_unbuilt_pool:
+            if not _is_harmless(value, harmless) and span not in seen and not of_unbuilt_pool:
                 seen.add(span)
                 _report_key(path, span, value, report)
+
+
+def _is_harmless(value: Scalar, harmless: frozenset[Scalar]) -> bool:
+    if isinstance(value, str):
+        return any(fnmatchcase(value, pattern) for pattern in harmless if isinstance(pattern, str))
+    return value in harmless
 
 
 def _report_key(path: Path, span: Span, value: Scalar, report: Report) -> None:

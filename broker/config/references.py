@@ -80,6 +80,8 @@ class References:
         plural = _PLURALS[noun]
         help_ = unknown(name, self._root.at(plural).keys if self._root.has(plural) else {}, plural)
         span = self._root.at(*path).span
+        if self._diagnostics.has_error_at(span):  # inherited, and reported where it stands
+            return
         self._diagnostics.error(f"unknown-{noun}", span, f"{sentence}, which is not defined", *help_)
 
     def _foreign_keys(self, path: Path, kind: str, table: Mapping[str, frozenset[str]], common: frozenset[str]) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from broker.config.files import is_secret
 from broker.config.model import BrokerFile
+from broker.config.secrets import is_secret
 from broker.config.suggest import nearest
 
 MASKED: Final = "********"

@@ -1,9 +1,8 @@
 """Checks a tree against a model: pydantic's errors become diagnostics at the right places."""
 
-import copy
 import re
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from types import NoneType
 from typing import Any, Final, TypeVar
 
@@ -12,7 +11,8 @@ from pydantic_core import ErrorDetails
 
 from broker.config.base import Model, known_keys
 from broker.config.diagnostics import START, Diagnostics, Note, Span
-from broker.config.nodes import Node, Path
+from broker.config.nodes import Node, Path, resolve
+from broker.config.secrets import may_be_secret
 from broker.config.suggest import nearest
 from broker.config.units import describe
 
@@ -38,27 +38,51 @@ _BOUNDS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-def validate(model: type[M], root: Node, path: Path, diagnostics: Diagnostics) -> M | None:
-    """The model of the map at `path`, less what is wrong in it, which goes to the diagnostics.
+def validate(model: type[M], root: Node, diagnostics: Diagnostics, incomplete: Set[Path]) -> M | None:
+    """The model of a tree, less what is wrong in it, which goes to the diagnostics.
 
     None if nothing of it can be used. So that one mistake does not hide another, an entry that is wrong is left out
-    and the rest is checked and used.
+    and the rest is checked and used. Maps at `incomplete` may lack keys: they inherit from what is not there.
     """
-    data = copy.deepcopy(root.at(*path).plain()) if root.has(*path) else {}
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        problems = error.errors(include_url=False)
+    data: Any = root.plain()
+    problems = _problems(model, data)
+    if problems and _read_variables(data, root, problems):
+        problems = _problems(model, data)
     for found in problems:
-        _Report(model, root, path, found, diagnostics).add()
+        if found["type"] != "missing" or found["loc"][:2] not in incomplete:
+            _Report(model, root, found, diagnostics).add()
     for _ in range(5):
+        if not problems:
+            return model.model_validate(data)
         for found in problems:
             _leave_out(data, found["loc"])
-        try:
-            return model.model_validate(data)
-        except ValidationError as error:
-            problems = error.errors(include_url=False)
+        if any(found["loc"] == ("version",) for found in problems):
+            data["version"] = 1
+        problems = _problems(model, data)
     return None
+
+
+def _problems(model: type[Model], data: object) -> list[ErrorDetails]:
+    try:
+        model.model_validate(data)
+    except ValidationError as error:
+        return error.errors(include_url=False)
+    return []
+
+
+def _read_variables(data: Any, root: Node, problems: list[ErrorDetails]) -> bool:
+    """Reads texts that came from variables as numbers or booleans where those belong; says whether there are any."""
+    read = False
+    for found in problems:
+        *before, last = found["loc"] or ("",)
+        node = root.at(*found["loc"])
+        if node.from_env and found["type"] in {"int_type", "float_type", "bool_type"} and isinstance(node.data, str):
+            owner = data
+            for part in before:
+                owner = owner[part]
+            owner[last] = resolve(node.data)
+            read = True
+    return read
 
 
 def _leave_out(data: object, loc: Sequence[str | int]) -> None:
@@ -76,17 +100,16 @@ def _leave_out(data: object, loc: Sequence[str | int]) -> None:
         owner[0].pop(owner[1], None)
 
 
+_UNQUOTED: Final = re.compile(r"true|false|-?[0-9]+")
+
+
 class _Report:
     """One error of pydantic in our words."""
 
-    def __init__(
-        self, model: type[Model], root: Node, path: Path, found: ErrorDetails, diagnostics: Diagnostics
-    ) -> None:
+    def __init__(self, model: type[Model], root: Node, found: ErrorDetails, diagnostics: Diagnostics) -> None:
         self._model = model
         self._root = root
-        self._loc = found["loc"]
-        self._path: Path = (*path, *self._loc)
-        self._base = path
+        self._path: Path = found["loc"]
         self._type = found["type"]
         self._input = found["input"]
         self._context: dict[str, Any] = found.get("ctx", {})
@@ -96,6 +119,10 @@ class _Report:
     def add(self) -> None:
         """Adds it to the diagnostics, at the value unless it is about a key."""
         span = self._root.at(*self._path).span
+        if self._diagnostics.has_error_at(span) and self._type not in {"extra_forbidden", "missing"}:
+            return
+        if may_be_secret(self._path):
+            self._diagnostics.mask(span)
         if self._type == "extra_forbidden":
             self._unknown_key()
         elif self._type == "missing":
@@ -105,11 +132,11 @@ class _Report:
         elif self._type == "literal_error":
             self._unknown_value(span)
         elif self._type in _EXPECTED:
-            message = f"expected {_EXPECTED[self._type]}, got {describe(self._input)}"
+            message = f"expected {_EXPECTED[self._type]}, got {self._found()}"
             self._diagnostics.error("wrong-type", span, message, *self._type_help())
         elif self._type in _BOUNDS:
             key, words = _BOUNDS[self._type]
-            message = f"'{self._key()}' must be {words} {self._context[key]}, got {self._input}"
+            message = f"'{self._key()}' must be {words} {self._context[key]:g}, got {self._input}"
             self._diagnostics.error("out-of-range", span, message)
         else:
             self._other(span)
@@ -117,10 +144,12 @@ class _Report:
     def _key(self) -> str:
         return next((part for part in reversed(self._path) if isinstance(part, str)), "")
 
+    def _found(self) -> str:
+        """What stands there, in words, unless it may be a secret."""
+        return "something else" if may_be_secret(self._path) else describe(self._input)
+
     def _own(self, span: Span) -> None:
         code, message, help_ = (str(self._context[name]) for name in ("code", "message", "help"))
-        if code == "bad-token-hash":
-            self._diagnostics.mask(span)
         self._diagnostics.error(code, span, message, *((Note("help", help_),) if help_ else ()))
 
     def _other(self, span: Span) -> None:
@@ -130,13 +159,18 @@ class _Report:
             unit = "items" if self._type == "too_long" else "characters"
             message = f"'{self._key()}' may have at most {self._context['max_length']} {unit}"
         elif self._type == "string_pattern_mismatch":
-            message = f"{describe(self._input)} is not allowed for '{self._key()}'"
+            message = f"{self._found()} is not allowed for '{self._key()}'"
         else:
             message = self._fallback
         self._diagnostics.error("bad-value", span, message)
 
     def _type_help(self) -> tuple[Note, ...]:
         value = self._input
+        if may_be_secret(self._path):
+            return (Note("help", "put it in quotes"),) if self._type == "string_type" else ()
+        is_scalar = self._type in {"bool_type", "int_type", "float_type"}
+        if is_scalar and isinstance(value, str) and _UNQUOTED.fullmatch(value):
+            return (Note("help", "remove the quotes"),)
         if self._type == "bool_type" and isinstance(value, str) and value.lower() in {"yes", "no", "on", "off"}:
             return (Note("help", f"write '{'true' if value.lower() in {'yes', 'on'} else 'false'}'"),)
         if self._type == "string_type" and isinstance(value, bool | int | float):
@@ -147,7 +181,7 @@ class _Report:
         return ()
 
     def _unknown_key(self) -> None:
-        key, owner = str(self._path[-1]), model_at(self._model, self._loc[:-1])
+        key, owner = str(self._path[-1]), model_at(self._model, self._path[:-1])
         known = sorted(known_keys(owner)) if owner else []
         meant = nearest(key, known)
         help_ = (Note("help", f"did you mean '{meant}'?"),) if meant else ()
@@ -159,13 +193,15 @@ class _Report:
 
     def _missing_key(self) -> None:
         *before, key = self._path
-        owner = model_at(self._model, self._loc[:-1])
+        owner = model_at(self._model, self._path[:-1])
         noun = owner.noun.removeprefix("a ") if owner else ""
         if not before:
             name, span = "the file", START
         else:
             last = next(part for part in reversed(before) if isinstance(part, str))
-            name = f"{noun} '{last}'" if noun and isinstance(before[-1], str) else f"'{last}'"
+            name = f"{noun} '{last}'" if noun else f"'{last}'"
+            if isinstance(before[-1], int):
+                name = f"an item of '{last}'"
             span = self._root.key(*before)
         self._diagnostics.error("missing-key", span, f"{name} has no '{key}'")
 
@@ -174,7 +210,7 @@ class _Report:
         meant = nearest(self._input, choices) if isinstance(self._input, str) else None
         notes = [Note("help", f"did you mean '{meant}'?")] if meant else []
         notes.append(Note("note", f"one of: {', '.join(choices)}"))
-        message = f"{describe(self._input)} is not a value of '{self._key()}'"
+        message = f"{self._found()} is not a value of '{self._key()}'"
         self._diagnostics.error("unknown-value", span, message, *notes)
 
 
