@@ -77,18 +77,23 @@ class Loop:
                     self._every(self.pace.orphans_s, partial(search.search, name)), name=f"orphans:{name}"
                 )
 
+    async def look_once(self) -> None:
+        """Takes one key, waiting for it, looks, and puts it back for later as the look says."""
+        key = await self.queue.keys.get()
+        try:
+            again = await self._look(key)
+        finally:
+            self.queue.keys.done(key)
+        if again is not None:
+            self.queue.keys.add(key, max(again.after_s, 0.0))
+
     async def _work(self) -> None:
         while True:
-            key = await self.queue.keys.get()
-            try:
-                again = await self._look(key)
-            finally:
-                self.queue.keys.done(key)
-            if again is not None:
-                self.queue.keys.add(key, max(again.after_s, 0.0))
+            await self.look_once()
 
     async def _look(self, key: AgentId) -> Again | None:
-        structlog.contextvars.bind_contextvars(agent_id=key)
+        if key != _PLACEMENT:
+            structlog.contextvars.bind_contextvars(agent_id=key)
         try:
             again = await (place(self.ctx) if key == _PLACEMENT else step(self.ctx, await self.ctx.agents.get(key)))
         except Conflict:

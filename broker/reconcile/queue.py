@@ -60,7 +60,7 @@ class WorkQueue(Generic[K]):
         """Makes delayed keys ready when their time has come; runs until it is cancelled."""
         while True:
             self._sooner.clear()
-            when = self._ripen()
+            when = self.ripen()
             async with asyncio.TaskGroup() as group:
                 tasks: set[asyncio.Task[object]] = {group.create_task(self._sooner.wait(), name="queue:sooner")}
                 if when is not None:
@@ -69,7 +69,11 @@ class WorkQueue(Generic[K]):
                 for task in tasks:
                     task.cancel()
 
-    def _ripen(self) -> float | None:
+    def pending(self) -> bool:
+        """Whether a key is ready for a worker."""
+        return not self._ready.empty()
+
+    def ripen(self) -> float | None:
         """Makes ready what is due; returns when the next key is, None if there is none."""
         while self._heap:
             when, _, key = self._heap[0]

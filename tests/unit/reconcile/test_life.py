@@ -1,0 +1,280 @@
+"""The life of an agent, from the request until nothing of it is left."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from broker.domain.lifecycle import Goal, Outcome, Phase
+from broker.domain.policy import AgentLimits, OnTimeout, Retry, Timeouts
+from broker.domain.pool import Cooldown, PoolLimits
+from broker.domain.reason import Reason
+from broker.errors import BackendRejected, InsufficientCapacity
+from broker.testing.factories import make_definitions, make_policy, make_pool
+from tests.core import Core, open_core
+
+NAME = "linux-000001"
+
+
+async def test_an_agent_comes_online_runs_its_build_and_is_gone(core: Core) -> None:
+    agent = await core.start(NAME)
+    assert (agent.pool, agent.attempt) == ("it", 1)
+    core.says(NAME, busy=True, uses=1)
+    await core.sync()
+    await core.settle()
+    assert (await core.agent(NAME)).busy
+    await core.release(NAME)
+    await core.advance(3)
+    gone = await core.agent(NAME)
+    assert (gone.phase, gone.outcome, gone.why) == (Phase.GONE, Outcome.SUCCEEDED, Reason.COMPLETED)
+    assert core.backend.ledger.instances == {}
+    assert core.backend.ledger.total_created() == 1
+    assert core.sessions.ended[0][0] == agent.id
+
+
+async def test_a_repeated_request_is_the_same_agent(core: Core) -> None:
+    await core.sync()
+    first = await core.ask(NAME)
+    second = await core.ask(NAME)
+    await core.settle()
+    assert [a.reason for a in (*first, *second)] == [None, None]
+    assert core.backend.ledger.total_created() == 1
+
+
+async def test_a_handshake_that_overtakes_the_launch_counts(core: Core) -> None:
+    await core.sync()
+    await core.ask(NAME)
+    core.backend.next_launch_is_unknown(created=True)
+    await core.settle()
+    core.sessions.connect(await core.agent(NAME))
+    core.says(NAME)
+    await core.sync()
+    await core.advance(5)
+    agent = await core.agent(NAME)
+    assert agent.phase == Phase.ONLINE
+    assert agent.instance is not None
+    assert core.backend.ledger.total_created() == 1
+
+
+async def test_a_refused_launch_is_tried_again_until_the_attempts_are_over(core: Core) -> None:
+    await core.sync()
+    core.backend.next_launch_raises(BackendRejected("Nope", "the cloud's own words"), times=3)
+    await core.ask(NAME)
+    await core.advance(20)
+    failed = await core.agent(NAME)
+    assert (failed.phase, failed.outcome, failed.attempt) == (Phase.GONE, Outcome.FAILED, 3)
+    assert (failed.why, failed.message) == (Reason.BACKEND_ERROR, "Nope: the cloud's own words")
+    truth = await core.sync()
+    assert truth.kept == ()
+
+
+async def test_a_retry_waits_for_its_pause_and_then_succeeds(core: Core) -> None:
+    await core.sync()
+    core.backend.next_launch_raises(InsufficientCapacity("NoRoom", "full"))
+    await core.ask(NAME)
+    await core.settle()
+    waiting = await core.agent(NAME)
+    assert (waiting.phase, waiting.attempt, waiting.why) == (Phase.REQUESTED, 1, Reason.INSUFFICIENT_CAPACITY)
+    assert waiting.not_before > core.clock.now()
+    await core.advance(5)
+    assert (await core.agent(NAME)).attempt == 2
+    assert core.backend.ledger.total_created() == 1
+
+
+async def test_an_instance_that_ends_before_it_connects_is_replaced_only_when_it_is_gone(core: Core) -> None:
+    await core.sync()
+    await core.ask(NAME)
+    await core.settle()
+    first = await core.agent(NAME)
+    assert first.instance is not None
+    core.backend.terminate_stays = True
+    core.backend.stop(first.instance, exit_code=137, lines=("out of memory",))
+    await core.advance(10)
+    stuck = await core.agent(NAME)
+    assert (stuck.phase, stuck.why) == (Phase.TERMINATING, Reason.CONTAINER_EXITED)
+    assert "out of memory" in stuck.message
+    assert core.backend.ledger.total_created() == 1
+    core.backend.let_go()
+    await core.advance(10)
+    assert (await core.agent(NAME)).attempt == 2
+    assert core.backend.ledger.total_created() == 2
+    assert len(core.backend.ledger.instances) == 1
+
+
+async def test_an_agent_that_never_connects_fails_with_a_reason(tmp_path: Path) -> None:
+    once = make_policy(retry=Retry(attempts=1))
+    async with open_core(tmp_path / "broker.db", make_definitions(policies=[once])) as core:
+        await core.sync()
+        await core.ask(NAME)
+        for _ in range(38):
+            await core.advance(5)
+            await core.sync()
+        agent = await core.agent(NAME)
+        assert (agent.phase, agent.outcome, agent.why) == (Phase.GONE, Outcome.FAILED, Reason.CONNECT_TIMEOUT)
+        assert "http://127.0.0.1:7073/c/main/" in agent.message
+
+
+async def test_deadlines_stand_still_while_the_controller_is_away(core: Core) -> None:
+    await core.start(NAME)
+    core.sessions.disconnect((await core.agent(NAME)).id)
+    await core.settle()
+    await core.advance(3600, step_s=10)
+    assert (await core.agent(NAME)).phase == Phase.RECONNECTING
+    core.says(NAME, online=False)
+    for _ in range(64):
+        await core.sync()
+        await core.advance(5)
+    lost = await core.agent(NAME)
+    assert (lost.phase, lost.why) == (Phase.GONE, Reason.RECONNECT_TIMEOUT)
+
+
+async def test_deadlines_stand_still_while_the_gateway_is_away(core: Core) -> None:
+    await core.start(NAME)
+    core.sessions.lose_link()
+    core.sessions.disconnect((await core.agent(NAME)).id)
+    for _ in range(80):
+        await core.sync()
+        await core.advance(5)
+    assert (await core.agent(NAME)).phase == Phase.ONLINE
+
+
+async def test_a_lost_agent_comes_back_to_online(core: Core) -> None:
+    agent = await core.start(NAME)
+    core.sessions.disconnect(agent.id)
+    await core.settle()
+    assert (await core.agent(NAME)).phase == Phase.RECONNECTING
+    core.sessions.connect(await core.agent(NAME))
+    await core.sync()
+    await core.settle()
+    assert (await core.agent(NAME)).phase == Phase.ONLINE
+    assert core.backend.ledger.total_created() == 1
+
+
+async def test_an_online_agent_whose_instance_dies_is_lost_and_gets_no_other_attempt(core: Core) -> None:
+    agent = await core.start(NAME)
+    assert agent.instance is not None
+    core.backend.stop(agent.instance, exit_code=1)
+    core.sessions.disconnect(agent.id)
+    await core.advance(3)
+    lost = await core.agent(NAME)
+    assert (lost.phase, lost.why, lost.outcome) == (Phase.GONE, Reason.AGENT_LOST, Outcome.SUCCEEDED)
+    assert core.backend.ledger.total_created() == 1
+
+
+async def test_an_agent_older_than_its_lifetime_ends_even_when_busy(core: Core) -> None:
+    await core.start(NAME)
+    core.says(NAME, busy=True, uses=1)
+    for _ in range(6 * 60 + 1):
+        await core.sync()
+        await core.advance(60, step_s=60)
+    await core.advance(2)
+    gone = await core.agent(NAME)
+    assert (gone.phase, gone.why) == (Phase.GONE, Reason.MAX_LIFETIME)
+
+
+async def test_a_request_cancelled_while_it_waits_is_gone_at_once(tmp_path: Path) -> None:
+    full = make_pool(limits=PoolLimits(agents=0))
+    async with open_core(tmp_path / "broker.db", make_definitions(pools=[full])) as core:
+        await core.sync()
+        await core.ask(NAME)
+        await core.settle()
+        waiting = await core.agent(NAME)
+        assert (waiting.phase, waiting.why) == (Phase.REQUESTED, Reason.POOL_AT_LIMIT)
+        await core.release(NAME, Reason.CANCELLED, uses=0)
+        await core.settle()
+        gone = await core.agent(NAME)
+        assert (gone.phase, gone.outcome) == (Phase.GONE, Outcome.CANCELLED)
+        assert core.backend.ledger.total_created() == 0
+
+
+async def test_a_launch_cancelled_in_flight_leaves_nothing(core: Core) -> None:
+    await core.sync()
+    core.backend.next_launch_is_unknown(created=True)
+    await core.ask(NAME)
+    await core.settle()
+    await core.release(NAME, Reason.CANCELLED, uses=0)
+    await core.advance(5)
+    gone = await core.agent(NAME)
+    assert (gone.phase, gone.outcome) == (Phase.GONE, Outcome.CANCELLED)
+    assert core.backend.ledger.instances == {}
+
+
+async def test_a_queue_timeout_fails_only_where_the_policy_says_so(tmp_path: Path) -> None:
+    full = make_pool(limits=PoolLimits(agents=0))
+    strict = Timeouts(queue=timedelta(minutes=1), on_timeout=OnTimeout.FAIL)
+    policies = [make_policy(timeouts=strict), make_policy(name="patient", labels=("patient",))]
+    async with open_core(tmp_path / "broker.db", make_definitions(pools=[full], policies=policies)) as core:
+        await core.sync()
+        await core.ask(NAME)
+        await core.ask("patient-1", policy="patient")
+        await core.advance(90)
+        failed = await core.agent(NAME)
+        assert (failed.phase, failed.outcome, failed.why) == (Phase.GONE, Outcome.FAILED, Reason.QUEUE_TIMEOUT)
+        assert "PoolAtLimit" in failed.message
+        assert (await core.agent("patient-1")).phase == Phase.REQUESTED
+
+
+async def test_a_full_pool_falls_back_to_the_next_one(tmp_path: Path) -> None:
+    pools = [make_pool(limits=PoolLimits(agents=1)), make_pool(name="second")]
+    async with open_core(tmp_path / "broker.db", make_definitions(pools=pools)) as core:
+        await core.sync()
+        await core.ask("a-1", "a-2", "a-3")
+        await core.settle()
+        placed = [(await core.agent(name)).pool for name in ("a-1", "a-2", "a-3")]
+        assert placed == ["it", "second", "second"]
+
+
+async def test_a_policy_limit_holds_and_is_given_back(tmp_path: Path) -> None:
+    definitions = make_definitions(policies=[make_policy(limits=AgentLimits(agents=2))])
+    async with open_core(tmp_path / "broker.db", definitions) as core:
+        await core.sync()
+        await core.ask("a-1", "a-2", "a-3")
+        await core.settle()
+        assert list((await core.phases()).values()).count(Phase.REQUESTED) == 1
+        waiting = await core.agent("a-3")
+        assert (waiting.why, waiting.message) == (
+            Reason.POLICY_AT_LIMIT,
+            "policy linux is at its limit (2 of 2 agents)",
+        )
+        await core.release("a-1", Reason.CANCELLED, uses=0)
+        await core.advance(5)
+        assert (await core.agent("a-3")).phase != Phase.REQUESTED
+
+
+async def test_pending_places_are_given_back_when_an_agent_is_online(tmp_path: Path) -> None:
+    definitions = make_definitions(pools=[make_pool(limits=PoolLimits(pending=1))])
+    async with open_core(tmp_path / "broker.db", definitions) as core:
+        await core.start("a-1")
+        await core.ask("a-2", "a-3")
+        await core.settle()
+        phases = await core.phases()
+        assert phases["a-2"] != Phase.REQUESTED
+        assert phases["a-3"] == Phase.REQUESTED
+
+
+async def test_a_pool_that_always_fails_is_not_hammered(tmp_path: Path) -> None:
+    pool = make_pool(cooldown=Cooldown(after_failures=5, within=timedelta(minutes=2), rest=timedelta(minutes=5)))
+    patient = make_policy(retry=Retry(attempts=1000))
+    async with open_core(tmp_path / "broker.db", make_definitions(pools=[pool], policies=[patient])) as core:
+        await core.sync()
+        core.backend.down = BackendRejected("AccessDenied", "no", Reason.ACCESS_DENIED)
+        await core.ask(*(f"a-{n}" for n in range(20)))
+        await core.settle()
+        first_burst = len(core.backend.ledger.calls)
+        await core.advance(240)
+        assert len(core.backend.ledger.calls) == first_burst
+        assert (await core.agent("a-0")).why == Reason.POOL_COOLING_DOWN
+        await core.advance(120)
+        assert len(core.backend.ledger.calls) == first_burst + 1
+        core.backend.down = None
+        await core.advance(900)
+        running = [p for p in (await core.phases()).values() if p != Phase.REQUESTED]
+        assert len(running) == 1, "one agent tries the pool; the others wait for its success"
+
+
+async def test_an_idle_release_of_a_drained_goal_never_moves_back(core: Core) -> None:
+    agent = await core.start(NAME)
+    await core.release(NAME, Reason.IDLE_TIMEOUT, uses=0)
+    ended = await core.agent(NAME)
+    assert ended.goal == Goal.GONE
+    await core.release(NAME, Reason.CANCELLED, uses=0)
+    assert (await core.agent(NAME)).why == Reason.IDLE_TIMEOUT
+    assert agent.goal == Goal.ONLINE
