@@ -108,6 +108,11 @@ class Context:
         self.nudge.agent(agent.id)
         return changed
 
+    async def note(self, agent: Agent, why: Reason, message: str) -> None:
+        """Writes down why an agent waits in its phase, where that is news."""
+        if (agent.why, agent.message) != (why, message):
+            await self.agents.change(agent, replace(agent, why=why, message=message), "waiting", self.clock.now())
+
     def _deadline(self, agent: Agent, phase: Phase, now: datetime) -> datetime | None:
         times = self.definitions.timeouts_of(agent.policy)
         if phase == Phase.REQUESTED:

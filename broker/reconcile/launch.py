@@ -28,6 +28,7 @@ async def launch(ctx: Context, agent: Agent) -> Again | None:
         return None
     answer = await _call(ctx, agent)
     if isinstance(answer, Throttled | OutcomeUnknown):
+        await ctx.note(agent, answer.reason, words(answer))
         return Again(_REPLAY_S)
     if isinstance(answer, BackendError):
         await fail_attempt(ctx, agent, answer.reason, words(answer), nothing_made=True)
