@@ -115,6 +115,7 @@ class BrokerLink:
         if not controller.synced:
             print(f"synced: {len(reply.agents)} agents", flush=True)
         controller.synced = True
+        controller.syncs += 1
 
     async def _request_loop(self) -> None:
         while True:

@@ -74,7 +74,11 @@ class SimulatedController:
         self._child.wait_until(self._is_synced, seconds=30)
 
     def _is_synced(self) -> bool:
-        return status(self.url + "login") == 200 and bool(get_json(self.url + "demo/builds")["synced"])
+        return status(self.url + "login") == 200 and self.syncs() > 0
+
+    def syncs(self) -> int:
+        """How often the broker has answered its syncs since it was started."""
+        return int(get_json(self.url + "demo/builds")["syncs"])
 
     def queue(self, count: int, *, label: str, seconds: float) -> None:
         """Queues builds for a label expression of simple names joined by &&."""

@@ -156,7 +156,7 @@ class HttpSide:
     async def _builds(self, request: web.Request) -> web.Response:
         controller = self._controller
         builds = [_build(build) for build in controller.builds.values()]
-        return web.json_response({"synced": controller.synced, "boot_id": controller.boot_id, "builds": builds})
+        return web.json_response({"syncs": controller.syncs, "boot_id": controller.boot_id, "builds": builds})
 
     async def _enqueue(self, request: web.Request) -> web.Response:
         asked = await request.json()

@@ -101,6 +101,8 @@ class Controller:
     node_delay_s: float = 0.0
     boot_id: str = field(default_factory=lambda: secrets.token_hex(16))
     synced: bool = False
+    syncs: int = 0
+    """How often the broker has answered a sync."""
     policies: tuple[PolicyView, ...] = ()
     builds: dict[int, Build] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)

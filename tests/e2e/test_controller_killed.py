@@ -8,6 +8,8 @@ def test_an_idle_agent_serves_the_restarted_controller_and_a_used_one_ends(world
     until(lambda: world.controller.nodes().get(idle), seconds=60)
     world.controller.queue(1, label=QUICK, seconds=300)
     (running,) = until(world.running)
+    told = world.controller.syncs() + 2
+    until(lambda: world.controller.syncs() >= told)  # the broker knows of the use
     (controller,) = world.controller.children()
     controller.kill()
     world.controller.start()
