@@ -82,7 +82,7 @@ class GatewayProcess:
             await self._clock.sleep_until(self._clock.monotonic() + _POLL_S)
             if self.alive():
                 continue
-            GATEWAY_DIED.emit(pid=self.pid, log=str(self._log))
+            GATEWAY_DIED.emit(pid=self.pid, log=str(self._log), message=self._last_line())
             pause = _RESTART_FIRST_S if self._clock.monotonic() - since > _QUIET_S else min(2 * pause, _RESTART_LAST_S)
             await self._clock.sleep_until(self._clock.monotonic() + pause)
             since = self._clock.monotonic()
@@ -107,7 +107,7 @@ class GatewayProcess:
         try:
             if self._log.exists() and self._log.stat().st_size > _MAX_LOG:
                 self._log.replace(self._log.with_suffix(".log.1"))
-            with self._log.open("ab") as log:
+            with open(self._log, "ab", opener=_private) as log:
                 self._popen = subprocess.Popen(
                     [sys.executable, "-m", "broker", *self._arguments],
                     stdin=subprocess.DEVNULL,
@@ -123,9 +123,22 @@ class GatewayProcess:
         temporary.write_text(json.dumps(asdict(self._child)))
         temporary.replace(self._file)
 
+    def _last_line(self) -> str:
+        try:
+            with self._log.open("rb") as log:
+                log.seek(max(0, self._log.stat().st_size - 2000))
+                lines = log.read().decode("utf-8", "replace").split("\n")
+        except OSError:
+            return ""
+        return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
+
     def _read(self) -> _Child | None:
         try:
             data = json.loads(self._file.read_text())
             return _Child(pid=int(data["pid"]), started=int(data["started"]), fingerprint=str(data["fingerprint"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -206,9 +206,7 @@ async def test_without_the_controller_there_is_no_agent_jar(tmp_path: Path) -> N
 
 
 async def test_a_connection_that_sends_nothing_counts_as_nothing(world: World) -> None:
-    assert world.gateway is not None
-    host, port = world.gateway.address.split(":")
-    _, writer = await asyncio.open_connection(host, int(port))
+    _, writer = await asyncio.open_connection(*world.address)
     writer.close()
     await world.get("/c/main/login")
     assert world.control.counts().handshakes == {}

@@ -48,9 +48,7 @@ async def test_bytes_past_either_head_are_relayed(world: World) -> None:
 
 
 async def test_a_head_that_comes_byte_by_byte_is_understood(world: World) -> None:
-    assert world.gateway is not None
-    host, port = world.gateway.address.split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    reader, writer = await asyncio.open_connection(*world.address)
     for byte in upgrade("a1", world.mint()):
         writer.write(bytes([byte]))
         await asyncio.sleep(0)
@@ -121,9 +119,7 @@ async def test_the_broker_ends_a_session(world: World) -> None:
 async def test_an_agent_that_leaves_during_its_handshake_lets_go_of_its_name(world: World) -> None:
     minted = world.mint()
     world.controller.pauses.clear()
-    assert world.gateway is not None
-    host, port = world.gateway.address.split(":")
-    _, writer = await asyncio.open_connection(host, int(port))
+    _, writer = await asyncio.open_connection(*world.address)
     writer.write(upgrade("a1", minted))
     await until(lambda: len(world.controller.requests) == 1)
     writer.close()

@@ -235,10 +235,14 @@ class World:
             self.controller.nodes[name] = real
         return minted
 
-    async def connect(self, raw: bytes, tail: bytes = b"") -> Connection:
+    @property
+    def address(self) -> tuple[str, int]:
         assert self.gateway is not None
         host, port = self.gateway.address.rsplit(":", 1)
-        reader, writer = await asyncio.open_connection(host, int(port))
+        return host, int(port)
+
+    async def connect(self, raw: bytes, tail: bytes = b"") -> Connection:
+        reader, writer = await asyncio.open_connection(*self.address)
         writer.write(raw + tail)
         head, rest = await asyncio.wait_for(read_head(reader), 10)
         connection = Connection(reader, writer, parse_response(head), rest)

@@ -1,0 +1,160 @@
+"""The gateway as a process of its own: started, adopted, started again, ended; and the control plane killed."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from broker.clock import SystemClock
+from broker.domain.ids import AgentId
+from broker.gateway.spawn import GatewayProcess
+from tests.integration.gateway.world import Connection, World, until
+
+
+class ServedWorld(World):
+    """A world whose gateway is a process, started as `serve` starts it."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.state_dir = directory
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.config = directory / "broker.yaml"
+
+    def write_config(self) -> None:
+        self.config.write_text(
+            f"""
+version: 1
+server: {{ state_dir: {self.state_dir} }}
+controllers:
+  main: {{ url: "{self.controller.url}", token_sha256: {"ab" * 32} }}
+gateway:
+  websocket: {{ listen: "127.0.0.1:{self.port}" }}
+  control: "unix:{self.socket}"
+"""
+        )
+        self.config.chmod(0o600)
+
+    def process(self, fingerprint: str = "") -> GatewayProcess:
+        return GatewayProcess(self.state_dir, ["gateway", "--config", str(self.config)], SystemClock(), fingerprint)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.port
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[ServedWorld]:
+    world = ServedWorld(tmp_path)
+    async with world.controller.running():
+        world.write_config()
+        try:
+            yield world
+        finally:
+            for connection in world.connections:
+                connection.writer.transport.abort()
+            await world.control.close()
+            if (world.state_dir / "gateway.json").exists():  # a test that failed has left it
+                left = world.process()
+                await left.start_or_adopt()
+                await left.stop()
+
+
+async def linked(world: ServedWorld) -> None:
+    await until(world.control.known, 30)
+
+
+async def test_a_gateway_is_started_and_found_again(world: ServedWorld) -> None:
+    await world.control.start()
+    process = world.process()
+    await process.start_or_adopt()
+    await linked(world)
+    assert world.control.linked_gateways()[0].pid == process.pid
+    assert os.getsid(process.pid or 0) == process.pid
+    assert (await world.knock("a1", world.mint())).head.status == 101
+    again = world.process()
+    await again.start_or_adopt()
+    assert again.pid == process.pid
+    await again.stop()
+    assert not process.alive()
+    assert not (world.state_dir / "gateway.json").exists()
+
+
+async def test_a_gateway_that_was_started_for_other_settings_is_replaced(world: ServedWorld) -> None:
+    await world.control.start()
+    first = world.process("old")
+    await first.start_or_adopt()
+    await linked(world)
+    second = world.process("new")
+    await second.start_or_adopt()
+    assert second.pid != first.pid
+    assert not first.alive()
+    assert second.alive()
+    await second.stop()
+
+
+async def test_a_gateway_that_dies_is_started_again(world: ServedWorld) -> None:
+    await world.control.start()
+    process = world.process()
+    await process.start_or_adopt()
+    await linked(world)
+    minted = world.mint()
+    agent = await world.knock("a1", minted)
+    async with asyncio.TaskGroup() as group:
+        supervising = group.create_task(process.supervise())
+        first = process.pid
+        os.kill(first or 0, signal.SIGKILL)
+        assert await agent.ended()
+        await until(lambda: world.control.live(AgentId("id-a1")) is None)
+        await until(lambda: process.pid != first)
+        await linked(world)
+        assert (await world.knock("a1", minted, agent.cookie)).head.status == 101
+        supervising.cancel()
+    await process.stop()
+
+
+async def test_a_killed_control_plane_cuts_nobody_off(world: ServedWorld) -> None:
+    minted = world.mint()
+    arguments = [str(world.socket), str(world.state_dir), str(world.config), "a1", minted, world.controller.nodes["a1"]]
+    module = "tests.integration.gateway.control_plane"
+    plane = await asyncio.create_subprocess_exec(sys.executable, "-m", module, *arguments)
+    try:
+        agent = await _connected(world, minted)
+        pid = world.process()._read()
+        plane.kill()
+        await plane.wait()
+        assert await agent.say(b"nobody noticed") == b"NOBODY NOTICED"
+    finally:
+        if plane.returncode is None:
+            plane.kill()
+            await plane.wait()
+    await world.control.start()
+    await linked(world)
+    session = world.control.live(AgentId("id-a1"))
+    assert session is not None
+    assert session.cookie == agent.cookie
+    adopted = world.process()
+    await adopted.start_or_adopt()
+    assert pid is not None
+    assert adopted.pid == pid.pid
+    await adopted.stop()
+    assert await agent.ended()
+
+
+async def _connected(world: ServedWorld, minted: str) -> Connection:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                agent = await world.knock("a1", minted)
+            except OSError:
+                await asyncio.sleep(0.1)
+                continue
+            if agent.head.status == 101:
+                return agent
+            await asyncio.sleep(0.1)
