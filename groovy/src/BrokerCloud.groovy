@@ -3,12 +3,15 @@ import hudson.model.Label
 import hudson.slaves.Cloud
 import hudson.slaves.NodeProvisioner
 import java.util.concurrent.CompletableFuture
+import java.util.concurrent.atomic.AtomicLong
 
 /** What Jenkins sees as the cloud. It is never saved: see TransientClouds. */
 class BrokerCloud extends Cloud {
     private final Fleet fleet
     /** The waiting items to serve, while our own Strategy calls; nobody else gets nodes. */
     private final ThreadLocal<List> asked = new ThreadLocal<>()
+    /** How often anybody has called provision(). */
+    final AtomicLong provisionCalls = new AtomicLong()
 
     BrokerCloud(String name, Fleet fleet) {
         super(name)
@@ -39,6 +42,7 @@ class BrokerCloud extends Cloud {
     /** Planned nodes that are complete at once, and whose names have been handed to the link: nothing here waits. */
     @Override
     Collection<NodeProvisioner.PlannedNode> provision(Cloud.CloudState state, int excess) {
+        provisionCalls.incrementAndGet()
         List items = asked.get()
         Policy policy = items ? fleet.policyFor(state.label) : null
         if (policy == null) {

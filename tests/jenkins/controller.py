@@ -51,19 +51,19 @@ def wait_for(what: str, look: Callable[[], T], seconds: float = 60, every: float
 class Controller:
     """Started and stopped any number of times; home and port stay."""
 
-    def __init__(self, home: Path, *, java: str, war: Path, keep_war: Path | None = None) -> None:
+    def __init__(self, home: Path, *, java: str, war: Path, exploded: Path | None = None) -> None:
         self.home = home
         self.java = java
         self.war = war
-        self.exploded = keep_war or home / "war"
+        self.exploded = exploded or home / "war"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self.process: subprocess.Popen[bytes] | None = None
         self.boots = 0
-        self.init("00-prepare", PREPARE % self.url)
+        self.init("a_prepare", PREPARE % self.url)
 
     def init(self, name: str, script: str) -> None:
-        """Lays an init script of the test down."""
+        """Lays an init script of the test down; its name becomes a class name."""
         folder = self.home / "init.groovy.d"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.groovy").write_text(script)
@@ -143,7 +143,7 @@ class Controller:
 
     def script(self, groovy: str) -> str:
         """What a script prints, run in the script console."""
-        return self.post("scriptText", urllib.parse.urlencode({"script": groovy}).encode()).strip()
+        return self.post("scriptText", urllib.parse.urlencode({"script": groovy + "\nnull"}).encode()).strip()
 
     def create_job(self, name: str, label: str | None, command: str = "true") -> None:
         assigned = "<canRoam>true</canRoam>"

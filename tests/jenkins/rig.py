@@ -1,0 +1,170 @@
+"""The real broker and gateway, a pool of real agents, and a real controller with our files in its home."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from broker.demo.leftovers import LeftBehind, end, marked_processes
+from broker.demo.stack import Ports, Stack, java_pool
+from tests.jenkins.controller import Controller, wait_for
+
+LABEL = "linux"
+# Twenty JVMs at once on two cores: what they need least is an optimizing compiler.
+LIGHT = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx96m"
+COUNTERS = """
+import hudson.model.*
+import hudson.slaves.*
+hudson.ExtensionList.lookup(ComputerListener).add(new ComputerListener() {
+    void onLaunchFailure(Computer c, TaskListener l) { note('launch-failures', c.name) }
+    void onOnline(Computer c, TaskListener l) { note('online', c.name) }
+    synchronized void note(String file, String name) {
+        new File(jenkins.model.Jenkins.get().rootDir.parentFile, file) << "${name} ${System.currentTimeMillis()}\\n"
+    }
+})
+"""
+# A cloud without agents that provisions at once what nobody else did, as clouds with a strategy of their own do.
+OTHER_CLOUD = """
+import hudson.ExtensionList
+import hudson.model.*
+import hudson.slaves.*
+import java.util.concurrent.CompletableFuture
+import jenkins.model.Jenkins
+
+class OtherNode extends AbstractCloudSlave implements EphemeralNode {
+    OtherNode(String name, String label) {
+        super(name, '/tmp', new JNLPLauncher()); labelString = label; numExecutors = 1
+        retentionStrategy = new CloudRetentionStrategy(60)
+    }
+    AbstractCloudComputer createComputer() { new OtherComputer(this) }
+    protected void _terminate(TaskListener listener) {}
+    Node asNode() { this }
+    static class DescriptorImpl extends Slave.SlaveDescriptor { String getDisplayName() { 'other' } }
+}
+class OtherComputer extends AbstractCloudComputer {
+    OtherComputer(AbstractCloudSlave node) { super(node) }
+    boolean isConnecting() { offline }
+    hudson.security.ACL getACL() { Jenkins.get().authorizationStrategy.getACL(this) }
+}
+class OtherCloud extends Cloud {
+    int asked
+    OtherCloud() { super('other') }
+    boolean canProvision(Cloud.CloudState state) {
+        state.label != null && state.label.matches([new hudson.model.labels.LabelAtom('linux'),
+            new hudson.model.labels.LabelAtom('docker'), new hudson.model.labels.LabelAtom('other')])
+    }
+    synchronized Collection provision(Cloud.CloudState state, int excess) {
+        (0..<excess).collect {
+            String name = "other-${++asked}"
+            new NodeProvisioner.PlannedNode(name, CompletableFuture.completedFuture(
+                new OtherNode(name, 'linux docker other')), 1)
+        }
+    }
+    static class DescriptorImpl extends Descriptor<Cloud> { String getDisplayName() { 'other' } }
+}
+class OtherStrategy extends NodeProvisioner.Strategy {
+    NodeProvisioner.StrategyDecision apply(NodeProvisioner.StrategyState state) {
+        def snapshot = state.snapshot
+        int excess = snapshot.queueLength - snapshot.availableExecutors - snapshot.connectingExecutors -
+            state.plannedCapacitySnapshot - state.additionalPlannedCapacity
+        def cloud = Jenkins.get().clouds.find { it.class.name == 'OtherCloud' }
+        if (excess > 0 && cloud?.canProvision(new Cloud.CloudState(state.label, 0))) {
+            def planned = cloud.provision(new Cloud.CloudState(state.label, 0), excess)
+            state.recordPendingLaunches(planned)
+            return NodeProvisioner.StrategyDecision.PROVISIONING_COMPLETED
+        }
+        NodeProvisioner.StrategyDecision.CONSULT_REMAINING_STRATEGIES
+    }
+}
+class OtherFilter implements jenkins.security.CustomClassFilter {
+    Boolean permits(Class type) { type.name.startsWith('Other') ? true : null }
+    Boolean permits(String name) { name.startsWith('Other') ? true : null }
+}
+ExtensionList.lookup(jenkins.security.CustomClassFilter).add(new OtherFilter())
+ExtensionList.lookup(Descriptor).add(new OtherCloud.DescriptorImpl())
+ExtensionList.lookup(Descriptor).add(new OtherNode.DescriptorImpl())
+ExtensionList.lookup(NodeProvisioner.Strategy).add(new OtherStrategy())
+Jenkins.get().clouds.add(new OtherCloud())
+"""
+
+
+def java() -> str:
+    """The java of the controller and of its agents."""
+    return os.environ.get("AGENT_JAVA", "java")
+
+
+class Rig:
+    """Everything in one directory. Policy `linux` carries the labels linux and docker."""
+
+    def __init__(self, root: Path, overrides: Mapping[str, object] | None = None) -> None:
+        self.root = root
+        self.agent_logs = root / "agent-logs"
+        self.agent_logs.mkdir()
+        (root / "home").mkdir()
+        self.controller = Controller(
+            root / "home", java=java(), war=Path(os.environ["JENKINS_WAR"]), exploded=root.parent / "exploded-war"
+        )
+        policy = {"labels": [LABEL, "docker"], **(overrides or {})}
+        pool = java_pool(str(self._light_java()), root, root / "launches.log")
+        if jar := os.environ.get("AGENT_JAR"):
+            pool["agent_jar"] = jar
+        self.stack = Stack(
+            root=root, controller_url=self.controller.url, pools={LABEL: pool}, ports=Ports(), overrides=policy
+        )
+
+    def _light_java(self) -> Path:
+        """A java that starts fast, and keeps what an agent says for after its directory is gone."""
+        script = self.root / "light-java"
+        script.write_text(f'#!/bin/sh\nexec "{java()}" {LIGHT} "$@" >>"{self.agent_logs}/$$.log" 2>&1\n')
+        script.chmod(0o700)
+        return script
+
+    def install(self) -> None:
+        command = [sys.executable, "-m", "broker", "init", "jenkins", "--home", str(self.controller.home)]
+        command += ["--broker", f"127.0.0.1:{self.stack.ports.grpc}", "--token-file", str(self.stack.token_file)]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def start(self) -> None:
+        """Returns when Jenkins and broker know each other."""
+        self.stack.start()
+        self.install()
+        self.controller.init("b_counters", COUNTERS)
+        self.controller.start()
+        self.wait_until_connected()
+
+    def wait_until_connected(self, times: int = 1) -> None:
+        """Returns once the log of this boot tells of so many connects."""
+        wait_for("connected", lambda: self.controller.log().count("agentbroker: connected to") >= times, seconds=60)
+
+    def stop(self) -> None:
+        self.controller.stop()
+        self.stack.stop()
+        end(marked_processes(self.stack.search.marker))
+
+    def launched(self) -> list[str]:
+        return self.stack.launched()
+
+    def noted(self, what: str) -> list[str]:
+        """Names that the listener of the test has noted: launch-failures or online."""
+        file = self.root / what
+        return [line.split()[0] for line in file.read_text().splitlines()] if file.exists() else []
+
+    def left_behind(self) -> LeftBehind:
+        servers = {child.pid for child in self.stack.children}
+        return self.stack.search.look(except_pids=servers)
+
+    def wait_until_nothing_is_left(self, seconds: float = 60) -> None:
+        wait_for("nothing is left", lambda: not self.left_behind(), seconds, every=0.5)
+
+    def retries(self) -> list[str]:
+        """Lines of agents' logs that tell of a connect that had to be repeated."""
+        words = ("retry", "Failed to connect", "Handshake error", "reconnect rejected")
+        lines = (line for log in self.agent_logs.glob("*.log") for line in _until_connected(log.read_text()))
+        return [line for line in lines if any(word in line for word in words)]
+
+
+def _until_connected(text: str) -> list[str]:
+    lines = text.splitlines()
+    connected = [number for number, line in enumerate(lines) if line.endswith("INFO: Connected")]
+    return lines[: connected[0]] if connected else lines
