@@ -11,7 +11,9 @@ BUILT_BACKENDS: Final = frozenset({"process"})
 
 NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "server.auth": frozenset(),
-    "server.http.tls": frozenset(),
+    "server.public_url": frozenset(),
+    "server.http.tls.client_ca_file": frozenset(),
+    "server.grpc.tls.client_ca_file": frozenset(),
     "currencies": frozenset(),
     "controllers.*.labels": frozenset(),
     "controllers.*.rate": frozenset(),
@@ -24,6 +26,7 @@ NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "gateway.processes": frozenset({1}),
     "gateway.allow_cidrs": frozenset(),
     "gateway.drain_timeout": frozenset(),
+    "templates.*.image": frozenset(),
     "templates.*.inject": frozenset(),
     "templates.*.tags": frozenset(),
     "templates.*.task_definition": frozenset(),
