@@ -185,11 +185,16 @@ class _Report:
         known = sorted(known_keys(owner)) if owner else []
         meant = nearest(key, known)
         help_ = (Note("help", f"did you mean '{meant}'?"),) if meant else ()
-        of = (owner.noun if owner else "") or f"'{self._path[-2]}'"
+        of = (owner.noun if owner else "") or self._called(self._path[:-1])
         keys = Note("keys", f" {', '.join(known)}")
         self._diagnostics.error(
             "unknown-key", self._root.key(*self._path), f"'{key}' is not a key of {of}", *help_, keys
         )
+
+    @staticmethod
+    def _called(path: Sequence[str | int]) -> str:
+        last = next(part for part in reversed(path) if isinstance(part, str))
+        return f"an item of '{last}'" if isinstance(path[-1], int) else f"'{last}'"
 
     def _missing_key(self) -> None:
         *before, key = self._path
@@ -198,10 +203,7 @@ class _Report:
         if not before:
             name, span = "the file", START
         else:
-            last = next(part for part in reversed(before) if isinstance(part, str))
-            name = f"{noun} '{last}'" if noun else f"'{last}'"
-            if isinstance(before[-1], int):
-                name = f"an item of '{last}'"
+            name = f"{noun} {self._called(before)}" if noun else self._called(before)
             span = self._root.key(*before)
         self._diagnostics.error("missing-key", span, f"{name} has no '{key}'")
 
