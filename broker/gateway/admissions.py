@@ -9,7 +9,7 @@ from broker.domain.reason import Reason
 from broker.gateway.link import Admission, Admit, Refusal
 from broker.gateway.register import CLAIM_LASTS_S, Claim, Held, Occupied, Register
 from broker.ports import Admitted, Clock, Doorkeeper, Knock, Refused
-from broker.telemetry.events import ADMISSION_FAILED
+from broker.telemetry.events import ADMISSION_FAILED, HANDSHAKE_REFUSED
 
 _DECIDE_S: Final = 4.0
 """Less than a gateway waits (`broker.gateway.settings.Limits.admit_s`)."""
@@ -65,7 +65,10 @@ class Admissions:
             former = self._register.claim(verdict.agent_id, claim, now)
         except Occupied:
             message = f"{question.name} is already connected"
-            return Refusal(id=question.id, reason=Reason.HANDSHAKE_REJECTED, message=message)
+            refusal = Refusal(id=question.id, reason=Reason.HANDSHAKE_REJECTED, message=message)
+            told = {"why": refusal.reason, "message": message, "retry": refusal.retry}
+            HANDSHAKE_REFUSED.emit(agent=question.name, controller=question.controller, peer=question.peer, **told)
+            return refusal
         admission: Admission | None = None
         try:
             if former is None or await self._ended(former):

@@ -29,12 +29,13 @@ _PROTOCOL = "websocket"
 class TurnedAway(Exception):
     """An agent does not get in. 403 is for ever, 503 for now; an agent backs off from either."""
 
-    def __init__(self, status: int, reason: Reason, message: str) -> None:
-        """`message` is for people, in the log and in the reply."""
+    def __init__(self, status: int, reason: Reason, message: str, *, logged: bool = False) -> None:
+        """`message` is for people, in the log and in the reply; `logged` if the control plane has told it already."""
         super().__init__(message)
         self.status = status
         self.reason = reason
         self.message = message
+        self.logged = logged
 
 
 class Door:
@@ -56,14 +57,9 @@ class Door:
             await self._enter(leg, controller, request)
         except TurnedAway as away:
             self._live.refused(_PROTOCOL, away.reason)
-            HANDSHAKE_REFUSED.emit(
-                controller=controller,
-                agent=name,
-                peer=leg.peer,
-                status=away.status,
-                reason=away.reason,
-                message=away.message,
-            )
+            if not away.logged:
+                told = {"status": away.status, "why": away.reason, "message": away.message}
+                HANDSHAKE_REFUSED.emit(controller=controller, agent=name, peer=leg.peer, **told)
             await leg.reply(text_reply(away.status, away.message + "\n"), self._limits.reply_s)
 
     async def _enter(self, leg: Leg, controller: str, request: AgentRequest) -> None:
@@ -96,7 +92,7 @@ class Door:
         except LinkAway as error:
             raise TurnedAway(503, Reason.HANDSHAKE_REJECTED, f"try again: {error}") from error
         if isinstance(answer, Refusal):
-            raise TurnedAway(503 if answer.retry else 403, answer.reason, answer.message)
+            raise TurnedAway(503 if answer.retry else 403, answer.reason, answer.message, logged=True)
         return answer
 
     async def _controllers_word(
@@ -162,7 +158,12 @@ class Door:
             )
         )
         SESSION_CLOSED.emit(
-            session=session.id, agent=session.name, why=relay.why, received_bytes=received, sent_bytes=sent
+            session=session.id,
+            agent=session.name,
+            why=relay.why,
+            message=live.message,
+            received_bytes=received,
+            sent_bytes=sent,
         )
 
 

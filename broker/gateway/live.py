@@ -16,6 +16,8 @@ class LiveSession:
 
     session: LinkedSession
     relay: Relay
+    message: str = ""
+    """Why the broker ended it; empty if it did not."""
 
 
 class LiveSessions:

@@ -70,6 +70,7 @@ class Gateway:
     def _end(self, order: End) -> None:
         live = self._live.get(order.session)
         if live is not None:
+            live.message = order.message
             live.relay.end()
 
 

@@ -152,7 +152,8 @@ async def test_a_later_attempt_takes_over_without_a_cookie(world: World) -> None
 async def test_no_secret_gets_into_the_log(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     minted = world.mint()
     agent = await world.knock("a1", minted)
-    await world.knock("a1", "f" * 64, "ee" * 32)
+    await world.knock("a1", minted, "ee" * 32)
+    await world.knock("a2", "f" * 64, "ee" * 32)
     agent.writer.close()
     await until(lambda: world.controller.live == {})
     printed = capsys.readouterr()

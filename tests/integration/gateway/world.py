@@ -4,6 +4,7 @@ import asyncio
 import base64
 import os
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -50,15 +51,16 @@ class FakeController:
     """The agent to which it does not listen until `hears` is set."""
     hears: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
+    tls: ssl.SSLContext | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/jenkins/"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/jenkins/"
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["FakeController"]:
         self.pauses.set()
-        server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
+        server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, ssl=self.tls)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self

@@ -1,0 +1,75 @@
+"""TLS on both sides of the gateway."""
+
+import asyncio
+import ipaddress
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from broker.domain.ids import AgentId
+from broker.inbound.http import parse_response
+from tests.integration.gateway.world import Connection, World, read_head, until, upgrade
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    cert_file, key_file = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert_file.write_bytes(built.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return cert_file, key_file
+
+
+async def test_an_agent_talks_over_tls_to_a_controller_behind_tls(
+    tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    cert, key = certificate
+    world = World(tmp_path)
+    world.controller.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    world.controller.tls.load_cert_chain(cert, key)
+    world.controller.greeting = b"<first>"
+    async with world.running(tls_cert=cert, tls_key=key, controller_ca=cert):
+        trusting = ssl.create_default_context(cafile=str(cert))
+        reader, writer = await asyncio.open_connection(*world.address, ssl=trusting)
+        writer.write(upgrade("a1", world.mint()))
+        head, rest = await read_head(reader)
+        agent = Connection(reader, writer, parse_response(head), rest)
+        assert agent.head.status == 101
+        assert await agent.hear(7) == b"<first>"
+        data = b"0123456789abcdef" * 20_000
+        assert await agent.say(data) == data.upper()
+        world.controller.writers[-1].close()
+        assert await agent.ended()
+        await until(lambda: world.control.live(AgentId("id-a1")) is None)
+        writer.transport.abort()
+
+
+async def test_a_controller_with_an_unknown_certificate_is_not_told_the_secret(
+    tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    world = World(tmp_path)
+    world.controller.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    world.controller.tls.load_cert_chain(*certificate)
+    async with world.running():
+        agent = await world.knock("a1", world.mint())
+        assert agent.head.status == 503
+        assert "CERTIFICATE_VERIFY_FAILED" in await agent.body()
+        assert world.controller.requests == []
