@@ -13,9 +13,11 @@ from xml.sax.saxutils import escape
 from broker.demo.controllers import BuildView
 from broker.demo.http import Client
 from broker.demo.processes import Child, DemoFailed
+from broker.demo.stack import QUICK_JVM
 
 _BOOT_S: Final = 300.0
 _JVM: Final = (
+    *QUICK_JVM,
     "-Djava.awt.headless=true",
     "-Djenkins.install.runSetupWizard=false",
     "-Djenkins.model.Jenkins.slaveAgentPort=-1",  # a fresh home opens that port on all interfaces

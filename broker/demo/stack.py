@@ -22,6 +22,9 @@ RUN_MARK: Final = "AGENTBROKER_DEV_RUN"
 CONTROLLER: Final = "demo"
 SIMULATED_AGENT: Final = (sys.executable, "-m", "broker.demo.agent")
 
+QUICK_JVM: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""Options that make a short-lived JVM start sooner."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
@@ -170,7 +173,7 @@ def java_pool(java: str, directory: Path, launch_log: Path) -> dict[str, object]
         "# Appends a line to the launch log, then becomes the real java.",
         'name=; for word in "$@"; do [ "$previous" = -name ] && name=$word; previous=$word; done',
         f'[ -z "$name" ] || printf \'%s %s\\n\' "$name" "$$" >> {_quoted(launch_log)}',
-        f'exec {_quoted(java)} "$@"',
+        f'exec {_quoted(java)} {" ".join(QUICK_JVM)} "$@"',
     )
     wrapper.write_text("\n".join(lines) + "\n")
     wrapper.chmod(0o700)

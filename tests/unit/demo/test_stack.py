@@ -2,7 +2,7 @@ import stat
 import subprocess
 from pathlib import Path
 
-from broker.demo.stack import Ports, Stack, java_pool, simulated_pool
+from broker.demo.stack import QUICK_JVM, Ports, Stack, java_pool, simulated_pool
 
 PORTS = Ports(http=1, grpc=2, agents=3, controller=4)
 
@@ -20,7 +20,7 @@ def test_the_java_of_the_pool_notes_each_agent_and_becomes_the_real_java(tmp_pat
     shown = subprocess.run(
         [str(java), "-jar", "agent.jar", "-name", "linux-1"], capture_output=True, text=True, check=True
     )
-    assert shown.stdout.strip() == "-jar agent.jar -name linux-1"
+    assert shown.stdout.strip() == " ".join([*QUICK_JVM, "-jar agent.jar -name linux-1"])
     assert [line.split()[0] for line in log.read_text().splitlines()] == ["linux-1"]
 
 
