@@ -67,5 +67,7 @@ def test_one_request_goes_through_the_files_that_the_page_names_and_no_others(
     traced_world: World, traces: Path
 ) -> None:
     entered, named = entered_by_one_build(traced_world, traces), files_on_the_page(SECTION)
-    assert sorted(entered - named - files_on_the_page(CLOCKS)) == [], f"entered, but not in ARCHITECTURE.md under {SECTION!r}"
+    assert sorted(entered - named - files_on_the_page(CLOCKS)) == [], (
+        f"entered, but not in ARCHITECTURE.md under {SECTION!r}"
+    )
     assert sorted(named - entered) == [], f"in ARCHITECTURE.md under {SECTION!r}, but not entered"
