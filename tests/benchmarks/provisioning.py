@@ -19,6 +19,7 @@ import yaml
 from broker.wire.v1 import agents_pb2 as wire
 from broker.wire.v1 import agents_pb2_grpc
 from tests.benchmarks.figures import Benchmark, Figure, percentile
+from tests.benchmarks.over_provision import over_provision_step
 
 AGENTS: Final = 100
 ROUNDS: Final = 7
@@ -142,6 +143,7 @@ async def run() -> Mapping[str, Figure]:
     return {
         "request_to_call_p50_ms_100": _figure(rounds, 50, "<= 60"),
         "request_to_call_p99_ms_100": _figure(rounds, 99, "<= 150"),
+        **await over_provision_step(),
     }
 
 

@@ -53,7 +53,7 @@ class Prometheus:
         async with self._http.get(f"{self._url}/-/ready") as answer:
             return answer.status == 200
 
-    async def answers(self, expression: str, limit_s: float = 40.0) -> dict[str, float]:
+    async def answers(self, expression: str, limit_s: float = 60.0) -> dict[str, float]:
         """Asks until there is data. The first series shows 5 to 8 s after the start, whatever the scrape interval."""
         async with asyncio.timeout(limit_s):
             while True:

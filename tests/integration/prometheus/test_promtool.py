@@ -1,13 +1,8 @@
-"""A real Prometheus reads the metrics, and every panel of the board answers with data."""
+"""What promtool says of the metrics and of the scrape file."""
 
-import asyncio
-import json
 import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Final
 
 import pytest
 
@@ -17,15 +12,11 @@ from broker.domain.offer import Offer
 from broker.domain.placement import Placement, Rejection
 from broker.domain.reason import Reason
 from broker.telemetry.metrics import Metrics
-from broker.telemetry.readings import AgentCount, GatewayCounts, Readings
+from broker.telemetry.readings import GatewayCounts, Readings
 from broker.testing import factories
-from broker.web.app import Check, create_app, serving
-from tests.integration.prometheus.server import COMMITTED, config_for, prometheus_version, running
+from tests.integration.prometheus.server import COMMITTED, prometheus_version
 
 pytestmark = pytest.mark.component("prometheus")
-
-BOARD: Final[dict[str, Any]] = json.loads((COMMITTED.parents[1] / "grafana" / "agentbroker-overview.json").read_text())
-VARIABLES: Final = {"$__rate_interval": "10s", "$job": ".+", "$instance": ".+", "$controller": ".+", "$policy": ".+"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -59,56 +50,6 @@ def one_agent_starts_and_one_fails(metrics: Metrics, n: int) -> None:
     metrics.rpc_finished("", "SyncNodes", "UNAUTHENTICATED", 0.001)
     metrics.state_written(0.002)
     metrics.event_loop_was_late(0.0005)
-
-
-@asynccontextmanager
-async def busy_exporter(metrics: Metrics) -> AsyncIterator[int]:
-    """The broker's web pages while agents come and go; gives the port."""
-    since = SystemClock().now()
-
-    async def ready() -> Sequence[Check]:
-        return [Check(name="store", ok=True)]
-
-    async def read() -> Readings:
-        waiting = AgentCount(
-            controller=factories.CONTROLLER,
-            policy=factories.POLICY,
-            pool=None,
-            phase=Phase.REQUESTED,
-            agents=2,
-            waiting_since=since,
-        )
-        return Readings(agents=(waiting,), gateway=GatewayCounts(connections={"websocket": 3}))
-
-    async def work() -> None:
-        n = 0
-        while True:
-            n += 1
-            one_agent_starts_and_one_fails(metrics, n)
-            await asyncio.sleep(0.2)
-
-    async with serving(create_app(metrics, ready, read)) as port, asyncio.TaskGroup() as group:
-        working = group.create_task(work(), name="fleet")
-        try:
-            yield port
-        finally:
-            working.cancel()
-
-
-def queries() -> list[str]:
-    expressions = [target["expr"] for panel in BOARD["panels"] for target in panel["targets"]]
-    for name, value in VARIABLES.items():
-        expressions = [expression.replace(name, value) for expression in expressions]
-    return expressions
-
-
-async def test_every_query_of_the_board_answers_with_data(metrics: Metrics, tmp_path: Path) -> None:
-    async with busy_exporter(metrics) as port, running(config_for(f"127.0.0.1:{port}"), tmp_path) as prometheus:
-        answers = {expression: await prometheus.answers(expression) for expression in queries()}
-        up = await prometheus.query('up{job="agentbroker"}')
-    assert len(answers) == 7
-    assert all(answers.values())
-    assert list(up.values()) == [1.0]
 
 
 async def test_every_metric_is_as_prometheus_wants_it(metrics: Metrics) -> None:
