@@ -11,6 +11,7 @@ from broker.config.settings import Config
 from broker.errors import BrokerError, GatewayError
 from broker.gateway.process import Gateway, run_gateway
 from broker.gateway.settings import GatewaySettings
+from broker.gateway.spawn import LISTENS
 
 
 def gateway_settings(config: Config) -> GatewaySettings:
@@ -66,4 +67,4 @@ async def _until_told(settings: GatewaySettings) -> None:
 
 
 def _say(running: Gateway) -> None:
-    click.echo(f"gateway listens on {running.address}", err=True)
+    click.echo(f"{LISTENS} {running.address}", err=True)

@@ -68,7 +68,7 @@ class ControlServer:
         self._clock = clock
         self._register = Register()
         self._links: dict[str, _Link] = {}
-        self._to_end: dict[AgentId, str] = {}
+        self._to_end: dict[str, str] = {}  # session → message
         self._admissions = Admissions(doorkeeper, self._register, clock, self._send_end)
         self._tasks: set[asyncio.Task[object]] = set()
         self._server: asyncio.Server | None = None
@@ -112,7 +112,7 @@ class ControlServer:
         """Closes the agent's session. A gateway that is away is told when it is back. Never raises."""
         held = self._register.held(agent_id)
         if held is not None and not self._send_end(held, message):
-            self._to_end[agent_id] = message
+            self._to_end[held.session.id] = message
 
     def counts(self) -> GatewayCounts:
         """The sum of what all gateways have counted since this control plane started."""
@@ -176,22 +176,18 @@ class ControlServer:
         former = self._links.pop(link.hello.gateway, None)
         if former is not None:
             former.writer.transport.abort()
-        changed, surplus = self._register.hello(link.hello)
-        self._links[link.hello.gateway] = link
+        hello = link.hello
+        changed, surplus = self._register.hello(hello)
+        self._links[hello.gateway] = link
         self.last_linked_at = self._clock.monotonic()
-        GATEWAY_LINKED.emit(gateway=link.hello.gateway, pid=link.hello.pid, sessions=len(link.hello.sessions))
+        GATEWAY_LINKED.emit(gateway=hello.gateway, pid=hello.pid, sessions=len(hello.sessions))
         for linked in surplus:
             link.send(End(agent_id=linked.agent_id, session=linked.id, message="the name has another session"))
-        for agent_id in [a for a in self._to_end if self._is_of(a, link)]:
-            held = self._register.held(agent_id)
-            if held is not None:
-                self._send_end(held, self._to_end.pop(agent_id))
+        for linked in hello.sessions:
+            if (message := self._to_end.pop(linked.id, None)) is not None:
+                link.send(End(agent_id=linked.agent_id, session=linked.id, message=message))
         for agent_id in changed:
             self._nudge.agent(agent_id)
-
-    def _is_of(self, agent_id: AgentId, link: _Link) -> bool:
-        held = self._register.held(agent_id)
-        return held is not None and held.gateway == link.hello.gateway
 
     def _unlinked(self, link: _Link) -> None:
         gateway = link.hello.gateway
@@ -212,7 +208,6 @@ class ControlServer:
         if link.hello.gateway in self._links:
             return
         for agent_id in self._register.forget(link.hello.gateway):
-            self._to_end.pop(agent_id, None)
             self._nudge.agent(agent_id)
 
     def _take(self, link: _Link, message: FromGateway) -> None:

@@ -1,7 +1,9 @@
 """Lets an agent in: its request, the control plane's word, the controller's word, then the relay."""
 
 import asyncio
+from collections import OrderedDict
 from datetime import UTC, datetime
+from typing import Final
 
 from broker.domain.reason import Reason
 from broker.gateway.legs import Leg
@@ -23,7 +25,11 @@ from broker.inbound.websocket import (
 )
 from broker.telemetry.events import HANDSHAKE_REFUSED, SESSION_CLOSED, SESSION_OPENED
 
-_PROTOCOL = "websocket"
+_PROTOCOL: Final = "websocket"
+_SHORT_S: Final = 2.0
+"""A session that the controller ends sooner (with the relay's own grace in it) was no session."""
+_CALM_S: Final = 1.0
+_SHORT_KEPT: Final = 10_000
 
 
 class TurnedAway(Exception):
@@ -47,6 +53,7 @@ class Door:
         self._upstream = upstream
         self._link = link
         self._live = live
+        self._short: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     async def enter(self, leg: Leg, controller: str, head: RequestHead) -> None:
         """Returns when the agent has been refused or its session is over; closes the leg."""
@@ -54,6 +61,7 @@ class Door:
         try:
             request = _request(head)
             name = request.name
+            await self._calm(controller, name)
             await self._enter(leg, controller, request)
         except TurnedAway as away:
             self._live.refused(_PROTOCOL, away.reason)
@@ -76,6 +84,11 @@ class Door:
                 agent_id, reason, message = admission.agent_id, failed.reason, failed.message
                 self._link.tell(Failed(id=admission.id, agent_id=agent_id, reason=reason, message=message))
         await self._relay(leg, controller, request, admission, accepted)
+
+    async def _calm(self, controller: str, name: str) -> None:
+        """An agent comes back at once from a session that has ended: one that always ends at once is slowed down."""
+        until = self._short.pop((controller, name), 0.0)
+        await asyncio.sleep(max(0.0, until - asyncio.get_running_loop().time()))
 
     async def _admission(self, leg: Leg, controller: str, request: AgentRequest) -> Admission:
         question = Admit(
@@ -138,11 +151,17 @@ class Door:
         self._live.opened(live)
         self._link.tell(Opened(id=admission.id, session=session))
         SESSION_OPENED.emit(session=session.id, controller=controller, agent=session.name, peer=session.peer)
+        began = asyncio.get_running_loop().time()
         try:
             leg.writer.write(agent_reply(accepted.head, cookie))
             await live.relay.run()
         finally:
             self._over(live)
+        ended = asyncio.get_running_loop().time()
+        if ended - began < _SHORT_S and live.relay.why == accepted.leg.name:
+            self._short[controller, request.name] = ended + _CALM_S
+            if len(self._short) > _SHORT_KEPT:
+                self._short.popitem(last=False)
 
     def _over(self, live: LiveSession) -> None:
         session, relay = live.session, live.relay

@@ -15,6 +15,9 @@ from broker.gateway.sockets import process_started
 from broker.ports import Clock
 from broker.telemetry.events import GATEWAY_ADOPTED, GATEWAY_DIED
 
+LISTENS: Final = "gateway listens on"
+"""What `agentbroker gateway` says once agents can connect."""
+_LISTENS_S: Final = 15.0
 _POLL_S: Final = 0.25
 _STOP_S: Final = 8.0
 _RESTART_FIRST_S: Final = 0.5
@@ -51,6 +54,7 @@ class GatewayProcess:
         self._fingerprint = fingerprint
         self._child: _Child | None = None
         self._popen: subprocess.Popen[bytes] | None = None
+        self._log_size = 0
 
     @property
     def pid(self) -> int | None:
@@ -64,7 +68,10 @@ class GatewayProcess:
         return self._child is not None and self._child.alive()
 
     async def start_or_adopt(self) -> None:
-        """Leaves one gateway running. Safe to repeat. Raises `GatewayError` if none can be started."""
+        """Leaves one gateway running, which listens unless the machine is slow. Safe to repeat.
+
+        Raises `GatewayError` with the gateway's own words if none can be started.
+        """
         former = self._read()
         if former is not None and former.alive():
             self._child = former
@@ -73,6 +80,13 @@ class GatewayProcess:
                 return
             await self.stop()
         self._start()
+        until = self._clock.monotonic() + _LISTENS_S
+        while LISTENS not in self._since_start() and self._clock.monotonic() < until:
+            if not self.alive():
+                self._file.unlink(missing_ok=True)
+                self._child = self._popen = None
+                raise GatewayError(f"the gateway has ended at once: {self._last_line()}")
+            await self._clock.sleep_until(self._clock.monotonic() + 0.05)
 
     async def supervise(self) -> None:
         """Starts the gateway again whenever it has died, until cancelled."""
@@ -107,6 +121,7 @@ class GatewayProcess:
         try:
             if self._log.exists() and self._log.stat().st_size > _MAX_LOG:
                 self._log.replace(self._log.with_suffix(".log.1"))
+            self._log_size = self._log.stat().st_size if self._log.exists() else 0
             with open(self._log, "ab", opener=_private) as log:
                 self._popen = subprocess.Popen(
                     [sys.executable, "-m", "broker", *self._arguments],
@@ -123,14 +138,17 @@ class GatewayProcess:
         temporary.write_text(json.dumps(asdict(self._child)))
         temporary.replace(self._file)
 
-    def _last_line(self) -> str:
+    def _since_start(self) -> str:
         try:
             with self._log.open("rb") as log:
-                log.seek(max(0, self._log.stat().st_size - 2000))
-                lines = log.read().decode("utf-8", "replace").split("\n")
+                log.seek(max(self._log_size, self._log.stat().st_size - 4000))
+                return log.read().decode("utf-8", "replace")
         except OSError:
             return ""
-        return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
+
+    def _last_line(self) -> str:
+        lines = reversed(self._since_start().split("\n"))
+        return next((line.strip()[:300] for line in lines if line.strip()), f"see {self._log}")
 
     def _read(self) -> _Child | None:
         try:

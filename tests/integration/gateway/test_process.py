@@ -12,6 +12,7 @@ import pytest
 
 from broker.clock import SystemClock
 from broker.domain.ids import AgentId
+from broker.errors import GatewayError
 from broker.gateway.spawn import GatewayProcess
 from tests.integration.gateway.world import Connection, World, until
 
@@ -117,6 +118,14 @@ async def test_a_gateway_that_dies_is_started_again(world: ServedWorld) -> None:
         assert (await world.knock("a1", minted, agent.cookie)).head.status == 101
         supervising.cancel()
     await process.stop()
+
+
+async def test_a_gateway_that_cannot_listen_says_why(world: ServedWorld) -> None:
+    with socket.socket() as other:
+        other.bind(world.address)
+        other.listen()
+        with pytest.raises(GatewayError, match=f"cannot listen at 127.0.0.1:{world.port}: Address already in use"):
+            await world.process().start_or_adopt()
 
 
 async def test_a_killed_control_plane_cuts_nobody_off(world: ServedWorld) -> None:

@@ -143,3 +143,15 @@ async def test_what_passed_is_counted(world: World) -> None:
     agent.writer.close()
     await until(lambda: world.control.counts().disconnects == {("websocket", "agent"): 1})
     assert world.control.counts().connections["websocket"] == 0
+
+
+async def test_an_agent_that_the_controller_drops_at_once_does_not_come_back_in_a_hot_loop(world: World) -> None:
+    minted = world.mint()
+    agent = await world.knock("a1", minted)
+    world.controller.writers[-1].transport.abort()
+    assert await agent.ended()
+    agent.writer.transport.abort()
+    await until(lambda: world.control.live(A1) is None)
+    began = asyncio.get_running_loop().time()
+    assert (await world.knock("a1", minted, agent.cookie)).head.status == 101
+    assert asyncio.get_running_loop().time() - began > 0.5
