@@ -35,9 +35,12 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection that sees one consistent state."""
-        async with self._engine.connect() as connection:
-            yield connection
+        """A connection that sees one consistent state. `StoreUnavailable`: the file cannot be read."""
+        try:
+            async with self._engine.connect() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise StoreUnavailable(f"the database cannot be read: {error.orig}") from error
 
     async def transaction(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Runs `work` in one transaction, commits, and returns its value.
