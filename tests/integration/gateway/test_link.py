@@ -211,3 +211,19 @@ async def test_a_message_of_a_newer_version_is_passed_over(control: Setup) -> No
     gateway.writer.write(encode(Admit(id="q1", controller="main", name="a1", secret="x")))
     answer = await gateway.hear()
     assert (getattr(answer, "type", ""), getattr(answer, "id", "")) == ("refusal", "q1")
+
+
+async def test_a_hundred_agents_at_once_get_in_and_stay_through_a_new_control_plane(world: World) -> None:
+    names = [f"a{number}" for number in range(100)]
+    async with asyncio.TaskGroup() as group:
+        knocks = [group.create_task(world.knock(name, world.mint(name))) for name in names]
+    agents = [knock.result() for knock in knocks]
+    assert {agent.head.status for agent in agents} == {101}
+    await world.control.close()
+    world.control = world.new_control()
+    await world.control.start()
+    await until(world.control.known)
+    assert all(world.control.live(AgentId(f"id-{name}")) for name in names)
+    async with asyncio.TaskGroup() as group:
+        words = [group.create_task(agent.say(b"still here")) for agent in agents]
+    assert {word.result() for word in words} == {b"STILL HERE"}
