@@ -10,7 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
 from broker.domain.ids import AgentName, BootId
-from broker.domain.lifecycle import Outcome
+from broker.domain.lifecycle import Outcome, Phase
+from broker.domain.limits import is_cap_on_agents
 from broker.domain.policy import Policy
 from broker.domain.reason import Reason
 from broker.domain.template import Retention, Template
@@ -148,6 +149,7 @@ def _agent_state(kept: Kept, definitions: Definitions) -> wire.AgentState:
         remote_fs=_remote_fs(template) if template else ".",
         retention=_retention(template.retention if template else Retention()),
         requested_at=requested,
+        waits_for_room=agent.phase == Phase.REQUESTED and is_cap_on_agents(agent.why, agent.message),
     )
 
 

@@ -62,7 +62,7 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     void told(Map state) {
         takesBuilds = state.takes_builds
         why = state.why ?: "${state.phase}".toString()
-        waitsForRoom = state.phase == 'requested' && why =~ /AtLimit\b/
+        waitsForRoom = state.waits_for_room
         ((BrokerComputer) toComputer())?.explain()
     }
 

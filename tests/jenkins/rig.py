@@ -77,6 +77,12 @@ class OtherStrategy extends NodeProvisioner.Strategy {
         NodeProvisioner.StrategyDecision.CONSULT_REMAINING_STRATEGIES
     }
 }
+class OtherWatch extends hudson.model.queue.QueueListener {
+    void onEnterBuildable(Queue.BuildableItem item) {
+        jenkins.util.Timer.get().schedule({ item.assignedLabel?.nodeProvisioner?.suggestReviewNow() } as Runnable,
+            300, java.util.concurrent.TimeUnit.MILLISECONDS)
+    }
+}
 class OtherFilter implements jenkins.security.CustomClassFilter {
     Boolean permits(Class type) { type.name.startsWith('Other') ? true : null }
     Boolean permits(String name) { name.startsWith('Other') ? true : null }
@@ -85,6 +91,7 @@ ExtensionList.lookup(jenkins.security.CustomClassFilter).add(new OtherFilter())
 ExtensionList.lookup(Descriptor).add(new OtherCloud.DescriptorImpl())
 ExtensionList.lookup(Descriptor).add(new OtherNode.DescriptorImpl())
 ExtensionList.lookup(NodeProvisioner.Strategy).add(new OtherStrategy())
+ExtensionList.lookup(hudson.model.queue.QueueListener).add(new OtherWatch())
 Jenkins.get().clouds.add(new OtherCloud())
 """
 

@@ -232,7 +232,7 @@ class SyncNodesReply(_message.Message):
     def __init__(self, agents: _Optional[_Iterable[_Union[AgentState, _Mapping]]] = ..., unknown: _Optional[_Iterable[str]] = ..., remove: _Optional[_Iterable[_Union[NodeRemoval, _Mapping]]] = ..., wanted: _Optional[_Iterable[_Union[Wanted, _Mapping]]] = ..., policies_revision: _Optional[str] = ...) -> None: ...
 
 class AgentState(_message.Message):
-    __slots__ = ("name", "policy", "phase", "takes_builds", "uses", "why", "labels", "executors", "remote_fs", "retention", "requested_at")
+    __slots__ = ("name", "policy", "phase", "takes_builds", "uses", "why", "labels", "executors", "remote_fs", "retention", "requested_at", "waits_for_room")
     NAME_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -244,6 +244,7 @@ class AgentState(_message.Message):
     REMOTE_FS_FIELD_NUMBER: _ClassVar[int]
     RETENTION_FIELD_NUMBER: _ClassVar[int]
     REQUESTED_AT_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_ROOM_FIELD_NUMBER: _ClassVar[int]
     name: str
     policy: str
     phase: str
@@ -255,7 +256,8 @@ class AgentState(_message.Message):
     remote_fs: str
     retention: Retention
     requested_at: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., policy: _Optional[str] = ..., phase: _Optional[str] = ..., takes_builds: _Optional[bool] = ..., uses: _Optional[int] = ..., why: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    waits_for_room: bool
+    def __init__(self, name: _Optional[str] = ..., policy: _Optional[str] = ..., phase: _Optional[str] = ..., takes_builds: _Optional[bool] = ..., uses: _Optional[int] = ..., why: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits_for_room: _Optional[bool] = ...) -> None: ...
 
 class NodeRemoval(_message.Message):
     __slots__ = ("name", "reason", "message")

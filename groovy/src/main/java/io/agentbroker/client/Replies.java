@@ -78,7 +78,8 @@ final class Replies {
                 Map.entry("executors", (long) agent.getExecutors()),
                 Map.entry("remote_fs", agent.getRemoteFs()),
                 Map.entry("retention", retention(agent.getRetention())),
-                Map.entry("requested_at", milliseconds(agent.getRequestedAt())));
+                Map.entry("requested_at", milliseconds(agent.getRequestedAt())),
+                Map.entry("waits_for_room", agent.getWaitsForRoom()));
     }
 
     private static Map<String, Object> retention(Retention retention) {
