@@ -10,6 +10,7 @@ from broker.reconcile.watch import find_lost_instance, why_ended
 from broker.telemetry import events
 
 _LOOK_AGAIN_S = 5.0
+_FIND_AGAIN_S = 1.0
 
 
 async def boot(ctx: Context, agent: Agent) -> Again | None:
@@ -32,29 +33,36 @@ async def boot(ctx: Context, agent: Agent) -> Again | None:
 
 async def connect(ctx: Context, agent: Agent) -> Again | None:
     """Waits for the agent's first handshake, and for Jenkins to say that it is online."""
-    if agent.instance is None:
-        await find_lost_instance(ctx, agent)
-        return Again(1.0)
     node = ctx.presence.node(agent.controller, agent.id)
     if agent.goal == Goal.GONE or (agent.goal == Goal.DRAINED and not (node and node.busy)):
         await ctx.move(agent, Phase.TERMINATING, "terminating")
-    elif node is not None and node.online and ctx.sessions.live(agent.id) is not None:
+    elif agent.instance is None and await find_lost_instance(ctx, agent):
+        return Again(0.0)
+    elif _is_served(ctx, agent):
+        if agent.instance is None:
+            return Again(_FIND_AGAIN_S)
         await _come_online(ctx, agent)
     elif (ended := why_ended(ctx, agent)) is not None:
         await fail_attempt(ctx, agent, *ended, nothing_made=False)
     elif agent.deadline is not None and agent.deadline <= ctx.clock.now() and not ctx.time_stands_still(agent):
         await fail_attempt(ctx, agent, *_connect_timeout(ctx, agent), nothing_made=False)
     else:
-        return Again(_LOOK_AGAIN_S)
+        return Again(_LOOK_AGAIN_S if agent.instance else _FIND_AGAIN_S)
     return None
 
 
 async def greet_session(ctx: Context, agent: Agent) -> bool:
     """A live session brings an agent that is launching or booting to connecting at once."""
-    if ctx.sessions.live(agent.id) is None or agent.phase not in (Phase.LAUNCHING, Phase.BOOTING):
+    if ctx.session_of(agent) is None or agent.phase not in (Phase.LAUNCHING, Phase.BOOTING):
         return False
     await ctx.move(agent, Phase.CONNECTING, "connecting")
     return True
+
+
+def _is_served(ctx: Context, agent: Agent) -> bool:
+    """Whether the agent is connected and Jenkins calls it online."""
+    node = ctx.presence.node(agent.controller, agent.id)
+    return node is not None and node.online and ctx.session_of(agent) is not None
 
 
 async def _come_online(ctx: Context, agent: Agent) -> None:
@@ -70,7 +78,7 @@ def _running(ctx: Context, agent: Agent) -> bool:
 
 def _connect_timeout(ctx: Context, agent: Agent) -> tuple[Reason, str]:
     limit = ctx.definitions.timeouts_of(agent.policy).connect
-    if ctx.sessions.live(agent.id) is not None:
+    if ctx.session_of(agent) is not None:
         return Reason.CONTROLLER_UNREACHABLE, f"connected, but Jenkins did not call it online within {limit}"
     url = ctx.gateway_url(agent.controller)
     return Reason.CONNECT_TIMEOUT, f"it runs, but did not reach the gateway within {limit}: can it reach {url}?"

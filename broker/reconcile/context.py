@@ -7,14 +7,14 @@ from typing import Any
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
-from broker.domain.ids import AgentId, BackendName, ControllerName, InstanceRef
+from broker.domain.ids import AgentId, BackendName, ControllerName, InstanceRef, LaunchToken
 from broker.domain.instance import Instance
 from broker.domain.lifecycle import Goal, Outcome, Phase, later_goal
 from broker.domain.policy import OnTimeout, Timeouts
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason
 from broker.keys import Keyring
-from broker.ports import Backend, Clock, Nudge, Sessions
+from broker.ports import Backend, Clock, Nudge, Session, Sessions
 from broker.reconcile.presence import Presence
 from broker.store.agents import Agents
 from broker.store.controllers import Contacts
@@ -59,6 +59,8 @@ class Context:
     gateway_url: Callable[[ControllerName], str]
     seen: dict[AgentId, Seen] = field(default_factory=dict)
     terminate_called: dict[AgentId, float] = field(default_factory=dict)
+    uncalled: set[LaunchToken] = field(default_factory=set)
+    """Attempts placed by this process and not called for yet: only the refusal of a first call tells the whole."""
 
     def pool_of(self, agent: Agent) -> Pool | None:
         """The pool of the agent's attempt; None if there is no attempt or the pool is no longer configured."""
@@ -75,8 +77,17 @@ class Context:
         return self.backends.get(pool.backend) if pool else None
 
     def time_stands_still(self, agent: Agent) -> bool:
-        """Whether deadlines that wait for a connection do not count now: the controller or the gateway is away."""
-        return self.presence.away(agent.controller) or not self.sessions.known()
+        """Whether deadlines that wait for a connection do not count now.
+
+        So it is while the controller is away or has not told its nodes yet (its agents are told to try again), and
+        while the gateway is away.
+        """
+        return not self.presence.synced(agent.controller) or not self.sessions.known()
+
+    def session_of(self, agent: Agent) -> Session | None:
+        """The live session of the agent's present attempt; one of an attempt that is over is not meant."""
+        session = self.sessions.live(agent.id)
+        return session if session is not None and session.attempt == agent.attempt else None
 
     async def move(self, agent: Agent, phase: Phase, event: str, **changes: Any) -> Agent:
         """Brings the agent to `phase` with that phase's deadline, tells everybody, and asks for another look."""

@@ -18,8 +18,12 @@ _REPLAY_S = 2.0
 
 async def launch(ctx: Context, agent: Agent) -> Again | None:
     """Launches the attempt; a repeat of the call with the same token is the same instance."""
+    first = agent.launch_key.token in ctx.uncalled
+    ctx.uncalled.discard(agent.launch_key.token)
     if agent.goal != Goal.ONLINE:
         await ctx.move(agent, Phase.TERMINATING, "terminating")
+        return None
+    if await greet_session(ctx, agent):
         return None
     if agent.deadline is not None and agent.deadline <= ctx.clock.now():
         limit = ctx.definitions.timeouts_of(agent.policy).launch
@@ -31,7 +35,7 @@ async def launch(ctx: Context, agent: Agent) -> Again | None:
         await ctx.note(agent, answer.reason, words(answer))
         return Again(_REPLAY_S)
     if isinstance(answer, BackendError):
-        await fail_attempt(ctx, agent, answer.reason, words(answer), nothing_made=True)
+        await fail_attempt(ctx, agent, answer.reason, words(answer), nothing_made=first)
         return None
     try:
         ctx.metrics.launch_finished(agent.pool or "", "succeeded")

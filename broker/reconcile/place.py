@@ -73,6 +73,7 @@ def _tell(ctx: Context, decision: Decision, agent: Agent) -> None:
             "attempt": agent.attempt,
         }
         events.AGENT_CHANGED_PHASE.emit(agent=agent.name, controller=agent.controller, **told)
+        ctx.uncalled.add(agent.launch_key.token)
         ctx.nudge.agent(agent.id)
     elif agent.version != decision.agent.version:
         ctx.metrics.placement_decided(agent.policy, decision.rejections)
