@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,11 @@ def test_a_restart_of_the_control_plane_leaves_process_agents_alone() -> None:
 def test_neither_unit_takes_the_other_down() -> None:
     assert [set(parse(name)["Unit"]) for name in UNITS] == [{"Description", "Wants", "After"}] * 2
     assert not any("agentbroker" in value for name in UNITS for value in parse(name)["Unit"]["Wants"])
+
+
+@pytest.mark.parametrize("command", UNITS.values())
+def test_the_command_of_a_unit_has_the_options_it_uses(command: str) -> None:
+    _, name, *options = command.split()
+    asked = [sys.executable, "-m", "broker", name, "--help"]
+    text = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert [option for option in options if option.startswith("--") and option not in text] == []
