@@ -49,10 +49,12 @@ class Options:
 
 def run(options: Options) -> int:
     """Runs the demo and cleans up after it, whatever happens; returns the exit code."""
-    view = view_for(options.output)
+    view, directory = view_for(options.output), _Directory(options.state_dir)
     try:
-        with _signals_as_interrupt(), _directory(options.state_dir) as root:
-            return _run_in(root, options, view)
+        with _signals_as_interrupt(), directory as root:
+            code = _run_in(root, options, view)
+            directory.succeeded = code == 0
+            return code
     except DemoFailed as error:
         view.close()
         print(f"agentbroker dev: {error}", file=sys.stderr)
@@ -173,18 +175,33 @@ def wait_for_nothing(stack: Stack, controller: DemoController, *, seconds: float
     return left
 
 
-@contextmanager
-def _directory(given: Path | None) -> Iterator[Path]:
-    """The directory of the run: the given one stays, a temporary one goes."""
-    if given:
-        given.mkdir(parents=True, exist_ok=True)
-        yield given.absolute()
-        return
-    root = Path(tempfile.mkdtemp(prefix="agentbroker-dev-"))
-    try:
-        yield root
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+class _Directory:
+    """The directory of a run. A given one stays as it is; of a temporary one the logs stay if the run failed."""
+
+    def __init__(self, given: Path | None) -> None:
+        self._given = given
+        self.succeeded = False
+
+    def __enter__(self) -> Path:
+        if self._given:
+            self._given.mkdir(parents=True, exist_ok=True)
+            self.path = self._given.absolute()
+        else:
+            self.path = Path(tempfile.mkdtemp(prefix="agentbroker-dev-"))
+        return self.path
+
+    def __exit__(self, *error: object) -> None:
+        if self._given:
+            return
+        if self.succeeded or isinstance(error[1], KeyboardInterrupt):
+            shutil.rmtree(self.path, ignore_errors=True)
+            return
+        for path in self.path.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.suffix != ".log":
+                path.unlink(missing_ok=True)
+        print(f"agentbroker dev: the logs of this run are in {self.path}", file=sys.stderr)
 
 
 @contextmanager
