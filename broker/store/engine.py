@@ -120,7 +120,7 @@ async def _prepare_schema(engine: AsyncEngine, path: Path) -> str:
             known: dict[str, str] = {}
             if await connection.run_sync(lambda sync: inspect(sync).has_table(schema.meta.name)):
                 rows = await connection.execute(select(schema.meta.c.key, schema.meta.c.value))
-                known = dict(rows.tuples().all())
+                known = {row.key: row.value for row in rows}
             if int(known.get("schema_version", schema.SCHEMA_VERSION)) > schema.SCHEMA_VERSION:
                 raise StoreUnavailable(
                     f"{path}: made by a newer agentbroker (schema {known['schema_version']}, this one knows "

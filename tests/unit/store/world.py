@@ -1,0 +1,64 @@
+"""A database and its agents, without the rest of the broker."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from broker.domain.agent import Agent
+from broker.domain.definitions import Definitions
+from broker.domain.ids import AgentId
+from broker.domain.limits import Scope, Usage
+from broker.domain.offer import Offer
+from broker.domain.placement import Decision
+from broker.placement.engine import decide
+from broker.store import schema
+from broker.store.agents import Agents
+from broker.store.engine import Database, open_database
+from broker.store.placements import Decider
+from broker.telemetry.metrics import Metrics
+from broker.testing.clock import ManualClock
+from broker.testing.factories import make_definitions
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[tuple[Database, Agents]]:
+    database = await open_database(path, Metrics(ManualClock()))
+    try:
+        yield database, Agents(database)
+    finally:
+        await database.close()
+
+
+def decider(definitions: Definitions | None = None) -> Decider:
+    """The real engine over pools that have room without end."""
+    known = definitions or make_definitions()
+
+    def decided(agents: list[Agent], usage: Usage) -> list[Decision]:
+        offers = {pool: [Offer(pool=pool)] for pool in known.pools}
+        return decide(agents, offers, usage, known)
+
+    return decided
+
+
+async def events_of(database: Database, agent_id: AgentId) -> list[str]:
+    """The history of an agent, the oldest first."""
+    async with database.reading() as connection:
+        query = select(schema.history.c.event).where(schema.history.c.agent == agent_id)
+        return list((await connection.execute(query.order_by(schema.history.c.number))).scalars())
+
+
+async def used(database: Database) -> dict[tuple[Scope, str], int]:
+    """What the limit rows say is taken; rows of 0 left out."""
+    async with database.reading() as connection:
+        rows = await connection.execute(select(schema.limits).where(schema.limits.c.used != 0))
+        return {(Scope(row.scope), row.key): row.used for row in rows}
+
+
+async def reserved(database: Database) -> dict[tuple[Scope, str], int]:
+    """What the reservations of all agents add up to."""
+    columns = schema.reservations.c
+    async with database.reading() as connection:
+        query = select(columns.scope, columns.key, func.sum(columns.amount)).group_by(columns.scope, columns.key)
+        return {(Scope(scope), key): total for scope, key, total in await connection.execute(query)}
