@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from broker.app import running_broker
+from broker.cli.gateway import gateway_settings
 from broker.clock import SystemClock
 from broker.config.load import load
 from broker.config.settings import Config
@@ -62,7 +63,7 @@ async def _serve(config: Config, path: Path, *, with_gateway: bool) -> None:
             config.server.state_dir,
             ["gateway", "--config", str(path)],
             SystemClock(),
-            config.definitions.revision,
+            gateway_settings(config).fingerprint,
         )
         await gateway.start_or_adopt()
         try:
