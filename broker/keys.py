@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import os
+import secrets
 from pathlib import Path
 from typing import Final
 
@@ -69,7 +70,7 @@ def open_keyring(keys_dir: Path) -> Keyring:
 
 
 def _write_new_key(path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(os.urandom(_KEY_BYTES))
