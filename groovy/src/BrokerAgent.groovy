@@ -34,8 +34,9 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     volatile String endCause = 'CANCELLED'
     /** One line for people: what the broker last said of it. */
     volatile String why = ''
-    /** Whether the broker still gives it builds; until it has said anything, yes. */
-    volatile boolean takesBuilds = true
+    /** What the broker last said: its phase, and whether it may still take a build. */
+    private volatile String phase = ''
+    private volatile boolean toldToTakeBuilds = true
     /** The broker has no room for it now. */
     volatile boolean waitsForRoom
     /** A build that was interrupted by a restart waits for just this node. */
@@ -60,10 +61,16 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
 
     /** Takes over what the broker says of it. */
     void told(Map state) {
-        takesBuilds = state.takes_builds
+        phase = state.phase
+        toldToTakeBuilds = state.takes_builds
         why = state.why ?: "${state.phase}".toString()
         waitsForRoom = state.waits_for_room
         ((BrokerComputer) toComputer())?.explain()
+    }
+
+    /** Once it is connected here, only its end can forbid builds: the broker hears later than we see. */
+    boolean isTakesBuilds() {
+        everOnline ? phase != 'draining' : toldToTakeBuilds
     }
 
     boolean isUsedUp() {

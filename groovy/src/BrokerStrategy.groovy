@@ -1,11 +1,12 @@
 import hudson.model.Label
+import hudson.model.Node
 import hudson.model.Queue
 import hudson.slaves.CloudProvisioningListener
 import hudson.slaves.NodeProvisioner
 import hudson.slaves.NodeProvisioner.Strategy
 import hudson.slaves.NodeProvisioner.StrategyDecision
 import hudson.slaves.NodeProvisioner.StrategyState
-import java.util.concurrent.Callable
+import jenkins.model.Jenkins
 
 /**
  * Asks the broker for as many agents as builds would else wait for, at once and in one call.
@@ -48,7 +49,7 @@ class BrokerStrategy extends Strategy {
         } as Runnable)
         Map places = fleet.places(agents) { true }
         List<Queue.BuildableItem> ours = waiting.findAll { it.assignedLabel == label }
-        int missing = shortage(waiting, places)[key(label)] ?: 0
+        int missing = (shortage(waiting, places)[key(label)] ?: 0) - comingFromOthers(label)
         if (missing > 0 && fleet.policyFor(label).open && !blocked(label, missing)) {
             Collection planned = cloud.provisionFor(label, ours.takeRight(missing))
             state.recordPendingLaunches(planned)
@@ -58,6 +59,12 @@ class BrokerStrategy extends Strategy {
         }
         boolean covered = missing <= 0 && !reliesOnStalled(waiting, agents, label)
         covered ? StrategyDecision.PROVISIONING_COMPLETED : StrategyDecision.CONSULT_REMAINING_STRATEGIES
+    }
+
+    /** Executors of other clouds' nodes that are on their way, as every strategy counts them. */
+    private static int comingFromOthers(Label label) {
+        Collection<Node> nodes = label == null ? Jenkins.get().nodes.findAll { it.mode == Node.Mode.NORMAL } : label.nodes
+        nodes.findAll { !(it instanceof BrokerAgent) && it.toComputer()?.connecting }.sum { it.numExecutors } ?: 0
     }
 
     /** Whether builds of this label wait for agents that the broker has no room for: others may serve them. */

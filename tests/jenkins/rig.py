@@ -132,6 +132,10 @@ class Rig:
         command += ["--broker", f"127.0.0.1:{self.stack.ports.grpc}", "--token-file", str(self.stack.token_file)]
         subprocess.run(command, check=True, capture_output=True)
 
+    def uninstall(self) -> None:
+        command = [sys.executable, "-m", "broker", "init", "jenkins", "--home", str(self.controller.home), "--remove"]
+        subprocess.run(command, check=True, capture_output=True)
+
     def start(self) -> None:
         """Returns when Jenkins and broker know each other."""
         self.stack.start()
@@ -175,3 +179,12 @@ def _until_connected(text: str) -> list[str]:
     lines = text.splitlines()
     connected = [number for number, line in enumerate(lines) if line.endswith("INFO: Connected")]
     return lines[: connected[0]] if connected else lines
+
+
+def our_names_in(rig: Rig) -> list[str]:
+    """Files of the home, ours aside, that hold the name of one of our classes."""
+    home = rig.controller.home
+    classes = [file.stem.encode() for file in (home / "agentbroker/src").glob("*.groovy") if "Broker" in file.stem]
+    classes += [b"NodeSync", b"TransientClouds", b"QueueWatch"]
+    others = [path for path in home.rglob("*") if path.is_file() and "agentbroker" not in str(path.relative_to(home))]
+    return [str(path) for path in others if any(name in path.read_bytes() for name in classes)]

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.jenkins.controller import wait_for
-from tests.jenkins.rig import Rig
+from tests.jenkins.rig import Rig, our_names_in
 
 pytestmark = [pytest.mark.jenkins, pytest.mark.component("jenkins"), pytest.mark.timeout(300)]
 
@@ -59,12 +59,3 @@ def test_nothing_of_ours_is_in_the_home_outside_of_our_own_files(rig: Rig) -> No
     rig.controller.script("jenkins.model.Jenkins.get().save(); jenkins.model.Jenkins.get().queue.save()")
     assert our_names_in(rig) == []
     assert rig.controller.lines("", "SEVERE") == []
-
-
-def our_names_in(rig: Rig) -> list[str]:
-    """Files of the home, ours aside, that hold the name of one of our classes."""
-    home = rig.controller.home
-    classes = [file.stem.encode() for file in (home / "agentbroker/src").glob("*.groovy") if "Broker" in file.stem]
-    classes += [b"NodeSync", b"TransientClouds", b"QueueWatch"]
-    others = [path for path in home.rglob("*") if path.is_file() and "agentbroker" not in str(path.relative_to(home))]
-    return [str(path) for path in others if any(name in path.read_bytes() for name in classes)]
