@@ -110,18 +110,31 @@ class Stack:
 
     def start(self) -> None:
         """Starts both and returns when both answer; raises DemoFailed."""
-        self.start_broker()
-        self.start_gateway()
+        self.broker, self.gateway = self._broker(), self._gateway()
+        self._wait_for_broker(self.broker)
+        self._wait_for_gateway(self.gateway)
 
     def start_broker(self) -> None:
         """Starts the control plane alone; returns when it is ready."""
-        self.broker = self._child("broker", "serve", "--no-gateway")
-        self.broker.wait_until(lambda: status(self.http_url + "healthz") == 200, seconds=30)
+        self.broker = self._broker()
+        self._wait_for_broker(self.broker)
 
     def start_gateway(self) -> None:
         """Starts the gateway alone; returns when it answers agents."""
-        self.gateway = self._child("gateway", "gateway")
-        self.gateway.wait_until(lambda: status(self.gateway_url + "login") != 0, seconds=30)
+        self.gateway = self._gateway()
+        self._wait_for_gateway(self.gateway)
+
+    def _broker(self) -> Child:
+        return self._child("broker", "serve", "--no-gateway")
+
+    def _gateway(self) -> Child:
+        return self._child("gateway", "gateway")
+
+    def _wait_for_broker(self, child: Child) -> None:
+        child.wait_until(lambda: status(self.http_url + "healthz") == 200, seconds=30)
+
+    def _wait_for_gateway(self, child: Child) -> None:
+        child.wait_until(lambda: status(self.gateway_url + "login") != 0, seconds=30)
 
     def stop(self) -> None:
         """Ends both; agents stay."""

@@ -11,13 +11,13 @@ import pytest
 from tests.e2e.world import QUICK, World, until
 
 PAGE = Path(__file__).parents[2] / "broker" / "ARCHITECTURE.md"
-SECTION = "One request through the files"
-CLOCKS = "At any time"
+REQUEST, ANY_TIME = "One request through the files", "At any time"
 
 
-def files_on_the_page(heading: str) -> set[str]:
-    """Paths in backticks in that section, such as `rpc/service.py`: counted from broker/."""
-    _, _, section = PAGE.read_text().partition(f"## {heading}\n")
+def files_under(heading: str) -> set[str]:
+    """Paths in backticks in a section of the page, such as `rpc/service.py`: counted from broker/."""
+    _, found, section = PAGE.read_text().partition(f"## {heading}\n")
+    assert found, f"ARCHITECTURE.md has no section {heading!r}"
     section = re.split(r"^## ", section, flags=re.MULTILINE)[0]
     return {path.removeprefix("broker/") for path in re.findall(r"`([a-z0-9_/]+\.py)`", section)}
 
@@ -66,8 +66,6 @@ def entered_by_one_build(world: World, traces: Path) -> set[str]:
 def test_one_request_goes_through_the_files_that_the_page_names_and_no_others(
     traced_world: World, traces: Path
 ) -> None:
-    entered, named = entered_by_one_build(traced_world, traces), files_on_the_page(SECTION)
-    assert sorted(entered - named - files_on_the_page(CLOCKS)) == [], (
-        f"entered, but not in ARCHITECTURE.md under {SECTION!r}"
-    )
-    assert sorted(named - entered) == [], f"in ARCHITECTURE.md under {SECTION!r}, but not entered"
+    entered, named = entered_by_one_build(traced_world, traces), files_under(REQUEST)
+    assert sorted(entered - named - files_under(ANY_TIME)) == [], f"entered, but not on the page under {REQUEST!r}"
+    assert sorted(named - entered) == [], f"on the page under {REQUEST!r}, but not entered"
