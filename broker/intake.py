@@ -1,5 +1,6 @@
 """All that controllers may do: accept, release, sync. Nothing here waits for a cloud."""
 
+import asyncio
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -91,6 +92,7 @@ class Intake:
     def __init__(self, ctx: Context) -> None:
         """Works on the same context as the reconciler."""
         self._ctx = ctx
+        self._accepting = asyncio.Lock()
         self._noted: dict[ControllerName, tuple[Contact, float]] = {}
 
     async def greet(self, controller: ControllerName, boot_id: BootId) -> tuple[Policy, ...]:
@@ -101,6 +103,10 @@ class Intake:
     async def accept(self, controller: ControllerName, boot_id: BootId, asked: Sequence[Asked]) -> list[Answer]:
         """Takes requests on, all that are sound in one transaction; a name that is known already is accepted again."""
         await self._hear(controller, boot_id)
+        async with self._accepting:  # two controllers that ask for one name come one after the other
+            return await self._accept(controller, asked)
+
+    async def _accept(self, controller: ControllerName, asked: Sequence[Asked]) -> list[Answer]:
         policies = {policy.name: policy for policy in self._ctx.definitions.policies_of(controller)}
         taken = await self._ctx.agents.users_of([AgentName(a.name) for a in asked], controller)
         now = self._ctx.clock.now()
@@ -114,7 +120,7 @@ class Intake:
                 told = {"why": answer.reason, "message": answer.message}
                 events.AGENT_REFUSED.emit(agent=one.name[:_LONGEST_TEXT], controller=controller, **told)
         made = {agent.id for agent in fresh}
-        for agent in await self._ctx.agents.accept(fresh):
+        for agent in dict.fromkeys(await self._ctx.agents.accept(fresh)):
             if agent.id in made:
                 self._ctx.metrics.agent_requested(agent.controller, agent.policy)
         if fresh:
@@ -139,6 +145,8 @@ class Intake:
         ended = await self._ctx.agents.by_names(controller, strangers) if strangers else {}
         reports = {live[name].id: report for name, report in told.nodes.items() if name in live}
         news = await self._write_reports(live, told.nodes)
+        if news:  # the reply is about what Jenkins has just told, too
+            live = {agent.name: agent for agent in await self._ctx.agents.live(controller)}
         for agent_id in self._ctx.presence.told(controller, reports) | news:
             self._ctx.nudge.agent(agent_id)
         await self._hear(controller, told.boot_id, synced=True)
