@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,10 +14,8 @@ from broker.backends.metered import MeteredBackend
 from broker.backends.registry import BackendContext, open_backend
 from broker.clock import SystemClock
 from broker.config.settings import Config
-from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
 from broker.domain.ids import BackendName, ControllerName, PoolName
-from broker.domain.lifecycle import STARTING, Goal
 from broker.gateway.control import ControlServer
 from broker.intake import Intake
 from broker.keys import open_keyring
@@ -34,8 +31,9 @@ from broker.store.controllers import Contacts
 from broker.store.cooldowns import Cooldowns
 from broker.store.engine import Database, open_database
 from broker.telemetry import events
+from broker.telemetry.lag import watch_event_loop
 from broker.telemetry.metrics import Metrics
-from broker.telemetry.readings import AgentCount, PoolState, Readings
+from broker.telemetry.readings import PoolState, Readings, count_agents
 from broker.version import VERSION
 from broker.web.app import Check, create_app
 from broker.web.app import serving as serving_http
@@ -81,6 +79,8 @@ async def running_broker(config: Config, wiring: Wiring | None = None) -> AsyncI
         group = await stack.enter_async_context(asyncio.TaskGroup())
         looping = group.create_task(Loop(ctx, queue, wiring.pace).run(), name="reconcile")
         stack.callback(looping.cancel)
+        lag = group.create_task(watch_event_loop(metrics.event_loop_was_late), name="event-loop-lag")
+        stack.callback(lag.cancel)
         grpc_port = await stack.enter_async_context(_serving_rpc(config, ctx, intake))
         http_port = await stack.enter_async_context(_serving_http(config, ctx, control))
         events.BROKER_STARTED.emit(
@@ -187,25 +187,3 @@ async def _serving_http(config: Config, ctx: Context, control: ControlServer) ->
 async def _resting_pools(ctx: Context) -> list[PoolName]:
     now = ctx.clock.now()
     return [pool for pool, rest in (await ctx.cooldowns.read()).items() if rest.until is not None and rest.until > now]
-
-
-def count_agents(agents: Sequence[Agent]) -> tuple[AgentCount, ...]:
-    """Agents by controller, policy, pool and phase."""
-    groups: dict[tuple[object, ...], list[Agent]] = defaultdict(list)
-    for agent in agents:
-        groups[agent.controller, agent.policy, agent.pool, agent.phase].append(agent)
-    return tuple(_count(group) for group in groups.values())
-
-
-def _count(group: Sequence[Agent]) -> AgentCount:
-    first = group[0]
-    waiting = [a.requested_at for a in group if not a.was_online and a.goal == Goal.ONLINE and a.phase in STARTING]
-    return AgentCount(
-        controller=first.controller,
-        policy=first.policy,
-        pool=first.pool,
-        phase=first.phase,
-        agents=len(group),
-        busy=sum(agent.busy for agent in group),
-        waiting_since=min(waiting, default=None),
-    )

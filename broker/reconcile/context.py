@@ -59,6 +59,8 @@ class Context:
     gateway_url: Callable[[ControllerName], str]
     seen: dict[AgentId, Seen] = field(default_factory=dict)
     terminate_called: dict[AgentId, float] = field(default_factory=dict)
+    placed: dict[AgentId, Agent] = field(default_factory=dict)
+    """Agents as a placement has just saved them: their launch does not wait for a read."""
     uncalled: set[LaunchToken] = field(default_factory=set)
     """Attempts placed by this process and not called for yet: only the refusal of a first call tells the whole."""
 

@@ -46,7 +46,7 @@ class AgentQueue:
 class Pace:
     """How many look at once, and how often everything is looked at without a cause; in seconds."""
 
-    workers: int = 32
+    workers: int = 128
     poll_s: float = 0.5
     resync_s: float = 60.0
     orphans_s: float = 30.0
@@ -95,7 +95,7 @@ class Loop:
         if key != _PLACEMENT:
             structlog.contextvars.bind_contextvars(agent_id=key)
         try:
-            again = await (place(self.ctx) if key == _PLACEMENT else step(self.ctx, await self.ctx.agents.get(key)))
+            again = await (place(self.ctx) if key == _PLACEMENT else self._step(key))
         except Conflict:
             return Again(0.0)
         except NotFound:
@@ -106,6 +106,10 @@ class Loop:
             structlog.contextvars.unbind_contextvars("agent_id")
         self._failures.pop(key, None)
         return again
+
+    async def _step(self, key: AgentId) -> Again | None:
+        agent = self.ctx.placed.pop(key, None)
+        return await step(self.ctx, agent or await self.ctx.agents.get(key))
 
     def _note_failure(self, key: AgentId, error: Exception) -> Again:
         failures = self._failures[key] = self._failures.get(key, 0) + 1

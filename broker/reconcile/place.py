@@ -74,6 +74,7 @@ def _tell(ctx: Context, decision: Decision, agent: Agent) -> None:
         }
         events.AGENT_CHANGED_PHASE.emit(agent=agent.name, controller=agent.controller, **told)
         ctx.uncalled.add(agent.launch_key.token)
+        ctx.placed[agent.id] = agent
         ctx.nudge.agent(agent.id)
     elif agent.version != decision.agent.version:
         ctx.metrics.placement_decided(agent.policy, decision.rejections)

@@ -10,7 +10,7 @@ from broker.reconcile.context import Context
 TICK_S: Final = 1.0
 _ALIVE_EVERY_S: Final = 5.0
 _WAITING: Final = (Phase.CONNECTING, Phase.RECONNECTING, Phase.DRAINING)
-_TIMED: Final = (Phase.LAUNCHING, Phase.BOOTING, *_WAITING)
+_TIMED: Final = (Phase.REQUESTED, Phase.LAUNCHING, Phase.BOOTING, *_WAITING)
 
 
 class Standstill:

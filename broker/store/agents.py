@@ -1,11 +1,11 @@
 """Agents as rows: accept, read, compare-and-set. Every change has its history event in the same transaction."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, Row, and_, case, insert, or_, select, type_coerce, update
+from sqlalchemy import BigInteger, ColumnElement, Row, and_, bindparam, case, insert, or_, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.agent import Agent
@@ -143,18 +143,32 @@ class Agents:
 
 
 async def change_row(connection: AsyncConnection, before: Agent, after: Agent) -> Agent:
-    """The compare-and-set itself, for transactions that change more than one row."""
-    if before.phase != after.phase and not may_follow(before.phase, after.phase):
-        raise ValueError(f"agent {before.name}: {before.phase} may not become {after.phase}")
-    old, new = asdict(before), asdict(replace(after, version=before.version + 1))
-    values = {key: value for key, value in new.items() if value != old[key]}
-    await _set(connection, values, agents.c.id == before.id, agents.c.version == before.version)
+    """The compare-and-set itself; gives back what the agent had reserved as the phase demands."""
+    [changed] = await change_rows(connection, [(before, after)])
     if after.phase in (Phase.REQUESTED, Phase.GONE) and before.phase != after.phase:
         await limits.release(connection, before.id)
         await cooldowns.clear_probe(connection, before.id)
     elif after.was_online and not before.was_online:
         await limits.release(connection, before.id, PENDING_SCOPES)
-    return replace(after, version=before.version + 1)
+    return changed
+
+
+async def change_rows(connection: AsyncConnection, changes: Sequence[tuple[Agent, Agent]]) -> list[Agent]:
+    """Many compare-and-sets at once, for changes that give nothing back; `Conflict` if one row has changed since."""
+    changed = [replace(after, version=before.version + 1) for before, after in changes]
+    batches: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for (before, _), after in zip(changes, changed, strict=True):
+        if before.phase != after.phase and not may_follow(before.phase, after.phase):
+            raise ValueError(f"agent {before.name}: {before.phase} may not become {after.phase}")
+        columns = tuple(f.name for f in fields(Agent) if getattr(before, f.name) != getattr(after, f.name))
+        values = {f"new_{name}": getattr(after, name) for name in columns}
+        batches.setdefault(columns, []).append({"old_id": before.id, "old_version": before.version, **values})
+    for columns, rows in batches.items():
+        one = and_(agents.c.id == bindparam("old_id"), agents.c.version == bindparam("old_version"))
+        statement = update(agents).where(one).values({name: bindparam(f"new_{name}") for name in columns})
+        if (await connection.execute(statement, rows)).rowcount != len(rows):
+            raise Conflict("an agent has changed since it was read")
+    return changed
 
 
 def event_row(agent: Agent, event: str, at: datetime) -> dict[str, Any]:

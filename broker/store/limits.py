@@ -1,6 +1,8 @@
 """Limits as rows: reserved in the transaction that saves a placement, given back when the agent leaves (design D7)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 
 from sqlalchemy import and_, delete, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,10 +19,9 @@ async def read_used(connection: AsyncConnection) -> dict[tuple[Scope, str], int]
     return {(Scope(scope), key): used for scope, key, used in rows}
 
 
-async def reserve(connection: AsyncConnection, agent_id: AgentId, claims: Iterable[Claim]) -> None:
-    """Takes all claims for an agent; `LimitReached` (and the transaction must end) when one has no room."""
-    claims = list(claims)
-    for claim in claims:
+async def reserve(connection: AsyncConnection, claims: Mapping[AgentId, Sequence[Claim]]) -> None:
+    """Takes all claims of all agents; `LimitReached` (and the transaction must end) when one has no room."""
+    for claim in _sums(claims):
         row = and_(limits.c.scope == claim.scope, limits.c.key == claim.key)
         room = true() if claim.cap is None else limits.c.used + claim.amount <= claim.cap
         values = {"used": limits.c.used + claim.amount, "cap": claim.cap}
@@ -32,8 +33,22 @@ async def reserve(connection: AsyncConnection, agent_id: AgentId, claims: Iterab
             raise LimitReached(claim.reason, claim.refusal(used or 0))
         fresh = {"scope": claim.scope, "key": claim.key, "used": claim.amount, "cap": claim.cap}
         await connection.execute(insert(limits).values(**fresh))
-    rows = [{"agent": agent_id, "scope": c.scope, "key": c.key, "amount": c.amount} for c in claims]
-    await connection.execute(insert(reservations), rows)
+    rows = [
+        {"agent": agent_id, "scope": c.scope, "key": c.key, "amount": c.amount}
+        for agent_id, of_agent in claims.items()
+        for c in of_agent
+    ]
+    if rows:
+        await connection.execute(insert(reservations), rows)
+
+
+def _sums(claims: Mapping[AgentId, Sequence[Claim]]) -> list[Claim]:
+    """One claim for each limit, of all that the agents take of it together."""
+    sums: dict[tuple[Scope, str], Claim] = {}
+    for claim in chain.from_iterable(claims.values()):
+        known = sums.get((claim.scope, claim.key))
+        sums[claim.scope, claim.key] = replace(claim, amount=claim.amount + known.amount) if known else claim
+    return list(sums.values())
 
 
 async def release(connection: AsyncConnection, agent_id: AgentId, scopes: Iterable[Scope] | None = None) -> None:

@@ -14,7 +14,7 @@ from broker.domain.lifecycle import Goal, Phase
 from broker.domain.limits import Usage
 from broker.domain.placement import Decision, Placed, Waits
 from broker.store import cooldowns, limits
-from broker.store.agents import change_row, event_row, select_agents
+from broker.store.agents import change_rows, event_row, select_agents
 from broker.store.engine import Database
 from broker.store.schema import agents, history
 
@@ -44,43 +44,35 @@ async def place_waiting(
             agents.c.not_before <= now,
         )
         usage = Usage(now=now, used=await limits.read_used(connection), rests=await cooldowns.read_rests(connection))
-        saved: list[tuple[Decision, Agent]] = []
-        for decision in decider(waiting[:MOST_AT_ONCE], usage):
-            if isinstance(decision, Placed):
-                saved.append((decision, await _save_placed(connection, decision, now, deadline_of(decision))))
-            else:
-                saved.append((decision, await _save_waiting(connection, decision, now)))
-        return saved
+        decisions = decider(waiting[:MOST_AT_ONCE], usage)
+        placed = [d for d in decisions if isinstance(d, Placed)]
+        await limits.reserve(connection, {d.agent.id: d.claims for d in placed})
+        for pool, agent_id in {d.placement.offer.pool: d.agent.id for d in placed}.items():
+            await cooldowns.set_probe(connection, pool, agent_id)
+        changes = [(d.agent, _launching(d, now, deadline_of(d))) for d in placed]
+        waits = [d for d in decisions if isinstance(d, Waits)]
+        news = [d for d in waits if (d.agent.why, d.agent.message) != (d.reason, d.message)]
+        changes += [(d.agent, replace(d.agent, why=d.reason, message=d.message)) for d in news]
+        changed = {agent.id: agent for agent in await change_rows(connection, changes)}
+        if changed:
+            names = {Phase.LAUNCHING: "placed", Phase.REQUESTED: "waiting"}
+            await connection.execute(insert(history), [event_row(a, names[a.phase], now) for a in changed.values()])
+        return [(decision, changed.get(decision.agent.id, decision.agent)) for decision in decisions]
 
     return await database.transaction(work)
 
 
-async def _save_placed(connection: AsyncConnection, placed: Placed, now: datetime, deadline: timedelta) -> Agent:
-    before, pool = placed.agent, placed.placement.offer.pool
-    attempt = before.attempt + 1
-    after = replace(
+def _launching(placed: Placed, now: datetime, deadline: timedelta) -> Agent:
+    before, attempt = placed.agent, placed.agent.attempt + 1
+    return replace(
         before,
         phase=Phase.LAUNCHING,
         phase_since=now,
         deadline=now + deadline,
         attempt=attempt,
-        pool=pool,
+        pool=placed.placement.offer.pool,
         token=LaunchToken(f"{before.id}-{attempt}"),
         instance=None,
         why=None,
         message="; ".join(f"{r.pool}: {r.reason}: {r.message}" for r in placed.placement.rejections),
     )
-    await limits.reserve(connection, before.id, placed.claims)
-    await cooldowns.set_probe(connection, pool, before.id)
-    changed = await change_row(connection, before, after)
-    await connection.execute(insert(history).values(event_row(changed, "placed", now)))
-    return changed
-
-
-async def _save_waiting(connection: AsyncConnection, waits: Waits, now: datetime) -> Agent:
-    before = waits.agent
-    if (before.why, before.message) == (waits.reason, waits.message):
-        return before
-    changed = await change_row(connection, before, replace(before, why=waits.reason, message=waits.message))
-    await connection.execute(insert(history).values(event_row(changed, "waiting", now)))
-    return changed
