@@ -23,14 +23,17 @@ class OrphanSearch:
         self._suspects: dict[tuple[BackendName, InstanceRef], float] = {}
 
     async def search(self, name: BackendName) -> int:
-        """One round over a backend; returns how many orphans it has ended. A partial listing ends nothing."""
+        """One round over a backend; returns how many orphans it has ended.
+
+        A partial listing ends nothing, and neither does a complete one while nobody knows who is connected.
+        """
         try:
             async with asyncio.timeout(_CALL_TIMEOUT_S):
                 listing = await self._ctx.backends[name].list_owned()
         except (TimeoutError, BackendError) as error:
             events.POLL_FAILED.emit(backend=name, message=str(error) or "no answer")
             return 0
-        if not listing.complete:
+        if not listing.complete or not self._ctx.sessions.known():
             return 0
         now = self._ctx.clock.monotonic()
         orphans = [instance for instance in listing.instances if await self._belongs_to_nobody(instance)]
