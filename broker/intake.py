@@ -142,7 +142,9 @@ class Intake:
         await self._hear(controller, told.boot_id)
         live = {agent.name: agent for agent in await self._ctx.agents.live(controller)}
         strangers = [n for n in (*told.nodes, *told.pending) if n not in live]
-        ended = await self._ctx.agents.by_names(controller, strangers) if strangers else {}
+        met = await self._ctx.agents.by_names(controller, strangers) if strangers else {}
+        live |= {name: agent for name, agent in met.items() if agent.phase != Phase.GONE}  # accepted meanwhile
+        ended = [agent for agent in met.values() if agent.phase == Phase.GONE]
         reports = {live[name].id: report for name, report in told.nodes.items() if name in live}
         news = await self._write_reports(live, told.nodes)
         if news:  # the reply is about what Jenkins has just told, too
@@ -153,8 +155,8 @@ class Intake:
         doomed = [a for a in live.values() if a.goal == Goal.GONE and (a.name in told.nodes or a.name in told.pending)]
         return Truth(
             kept=tuple(self._keep(agent) for agent in live.values() if agent.goal != Goal.GONE),
-            removed=(*doomed, *ended.values()),
-            unknown=tuple(n for n in dict.fromkeys(strangers) if n not in ended),
+            removed=(*doomed, *ended),
+            unknown=tuple(n for n in dict.fromkeys(strangers) if n not in met),
             revision=self._ctx.definitions.revision,
         )
 

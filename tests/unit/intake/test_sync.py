@@ -1,20 +1,37 @@
 """The full truth both ways: which agents must have a node, which names must not, and who counts as capacity."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from broker.domain.ids import AgentName, BootId
+from broker.domain.agent import Agent
+from broker.domain.ids import AgentName, BootId, ControllerName
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.reason import Reason
 from broker.domain.template import Retention
-from broker.intake import Told
+from broker.intake import Intake, Told
+from broker.store.agents import Agents
+from broker.store.engine import Database
 from broker.testing.factories import CONTROLLER, make_definitions, make_template
 from tests.core import Core, open_core
 
 NAME = "linux-000001"
 SECOND_BOOT = BootId("boot-2")
+
+
+class AgentsWithAnEvent(Agents):
+    """Something happens right after the living agents were read."""
+
+    def __init__(self, database: Database, *, after_live: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(database)
+        self._after_live = after_live
+
+    async def live(self, controller: ControllerName | None = None) -> list[Agent]:
+        found = await super().live(controller)
+        await self._after_live()
+        return found
 
 
 async def takes_builds(core: Core) -> bool:
@@ -55,6 +72,16 @@ async def test_a_node_whose_agent_has_ended_is_to_be_removed_with_its_cause(core
     assert [(a.name, a.phase) for a in (await core.sync()).removed] == [(NAME, Phase.GONE)]
     core.nodes.clear()
     assert (await core.sync()).removed == ()
+
+
+async def test_an_agent_that_is_accepted_during_a_sync_is_not_to_be_removed(core: Core) -> None:
+    async def accept() -> None:
+        await core.ask(NAME)
+
+    intake = Intake(replace(core.ctx, agents=AgentsWithAnEvent(core.ctx.database, after_live=accept)))
+    truth = await intake.sync(CONTROLLER, Told(boot_id=core.boot, nodes={}, pending=[AgentName(NAME)]))
+    assert (truth.removed, truth.unknown) == ((), ())
+    assert [kept.agent.name for kept in truth.kept] == [NAME]
 
 
 async def test_an_agent_of_another_controller_is_unknown(core: Core) -> None:
