@@ -37,6 +37,10 @@ class InvalidMessage(BrokerError):
     """The message names field, value and what is allowed."""
 
 
+class OtherVersion(BrokerError):
+    """The caller speaks an API version that this broker does not; the message says which it does, and the fix."""
+
+
 def boot_id(text: str) -> BootId:
     """The boot id of any request: 1 to 64 characters."""
     if not 1 <= len(text) <= 64:

@@ -13,7 +13,7 @@ import grpc.aio
 from broker.domain.definitions import Definitions
 from broker.domain.ids import ControllerName
 from broker.errors import StoreUnavailable
-from broker.rpc.convert import InvalidMessage
+from broker.rpc.convert import InvalidMessage, OtherVersion
 from broker.telemetry import events
 from broker.telemetry.metrics import Metrics
 
@@ -63,6 +63,8 @@ class Guard(grpc.aio.ServerInterceptor):
                     reply = await handler(request, context)
             except InvalidMessage as error:
                 code, text = grpc.StatusCode.INVALID_ARGUMENT, str(error)
+            except OtherVersion as error:
+                code, text = grpc.StatusCode.FAILED_PRECONDITION, str(error)
             except StoreUnavailable as error:
                 code, text = grpc.StatusCode.UNAVAILABLE, str(error)
             except (asyncio.CancelledError, grpc.aio.AbortError):

@@ -32,7 +32,7 @@ class AgentsService(agents_pb2_grpc.AgentsServicer):
         """Versions, policies, intervals."""
         if request.api_version != API_VERSION:
             text = f"api_version {request.api_version} is not spoken here, this broker {VERSION} speaks {API_VERSION}"
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{text}; run: agentbroker init jenkins")
+            raise convert.OtherVersion(f"{text}; run: agentbroker init jenkins")
         controller = controller_of_call.get()
         policies = await self._intake.greet(controller, convert.boot_id(request.boot_id))
         return wire.HandshakeReply(
