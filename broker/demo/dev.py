@@ -14,7 +14,7 @@ from typing import Final
 
 from broker.demo.controllers import DemoController, SimulatedController
 from broker.demo.jenkins import JenkinsFromWar, JenkinsOverHttp
-from broker.demo.leftovers import LeftBehind, end, marked_processes
+from broker.demo.leftovers import LeftBehind, end, marked_processes, nodes_of
 from broker.demo.processes import Child, DemoFailed
 from broker.demo.report import Summary, View, view_for
 from broker.demo.stack import Ports, Stack, java_pool, simulated_pool
@@ -70,9 +70,12 @@ def _run_in(root: Path, options: Options, view: View) -> int:
     stack = _stack(root, options, ports)
     controller = _controller(root, options, stack)
     view.say(_which(options))
+    if options.jenkins_url and not options.is_simulated:
+        view.say(_how_to_join(stack))
     try:
         stack.start()
         controller.start()
+        stack.known_nodes = nodes_of(stack.controller_url)
         view.say(f"status page {stack.http_url}  controller {controller.url}  agents dial {stack.gateway_url}")
         if options.builds:
             controller.queue(options.builds, label=LABEL, seconds=options.build_seconds)
@@ -127,6 +130,14 @@ def _which(options: Options) -> str:
     if options.is_simulated:
         return "controller and agents are simulated; for a real Jenkins name its war: --jenkins-war FILE or JENKINS_WAR"
     return "controller is a real Jenkins, agents are real; for simulated ones: --controller simulated"
+
+
+def _how_to_join(stack: Stack) -> str:
+    broker = f"--broker 127.0.0.1:{stack.ports.grpc} --token-file {stack.token_file}"
+    return (
+        f"once, for that Jenkins:  agentbroker init jenkins --home JENKINS_HOME {broker}  and a restart of it\n"
+        "(--port and --state-dir keep these from one run to the next); its builds wait until then"
+    )
 
 
 def _watch_until_done(controller: DemoController, view: View, children: list[Child]) -> None:

@@ -45,7 +45,8 @@ class JenkinsOverHttp:
     kind = "jenkins"
 
     def __init__(self, url: str) -> None:
-        """`url` ends in a slash."""
+        """`url` ends in a slash. The jobs stay, named after the time, for people to look at."""
+        self._prefix = f"demo-{int(time.time())}"
         self.url = url
         self._client = Client()
         self._queued: dict[str, float] = {}
@@ -56,11 +57,10 @@ class JenkinsOverHttp:
             raise DemoFailed(f"no Jenkins answers at {self.url}login")
 
     def queue(self, count: int, *, label: str, seconds: float) -> None:
-        """Makes jobs named after the time, and starts each at once."""
+        """Makes jobs, and starts each at once."""
         headers = self._crumb()
-        prefix = f"demo-{int(time.time())}" if self.children() == [] else "demo"
         for _ in range(count):
-            name = f"{prefix}-{len(self._queued) + 1}"
+            name = f"{self._prefix}-{len(self._queued) + 1}"
             job = _JOB.format(label=escape(label), seconds=seconds).encode()
             self._client.post(
                 f"{self.url}createItem?name={quote(name)}", job, {**headers, "Content-Type": "application/xml"}
@@ -110,6 +110,7 @@ class JenkinsFromWar(JenkinsOverHttp):
     ) -> None:
         """`broker` is host:port of the API."""
         super().__init__(f"http://127.0.0.1:{port}/")
+        self._prefix = "demo"
         self._war, self._java, self._home, self._port = war, java, home, port
         self._broker, self._token_file, self._environment = broker, token_file, environment
         self._child: Child | None = None

@@ -11,7 +11,6 @@ from typing import Final
 from broker.demo.http import get_json
 
 _ESTABLISHED: Final = "01"
-_BUILT_IN: Final = "hudson.model.Hudson$MasterComputer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +29,16 @@ class LeftBehind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """Where to look. `marker` is `NAME=VALUE` of an environment variable that all processes of the run carry."""
+    """Where to look. `marker` is `NAME=VALUE` of an environment variable that all processes of the run carry.
+
+    `known_nodes` were there before: the built-in one, and those of a Jenkins that has a life of its own.
+    """
 
     marker: str
     gateway_port: int
     agents_root: Path
     controller_url: str
+    known_nodes: frozenset[str] = frozenset()
 
     def look(self, *, except_pids: Collection[int]) -> LeftBehind:
         """Counts what there is now; the servers of the run itself are excepted. The controller has to answer."""
@@ -43,7 +46,7 @@ class Search:
             agents=connections_to(self.gateway_port),
             processes=len([pid for pid in marked_processes(self.marker) if pid not in except_pids]),
             directories=directories_in(self.agents_root),
-            nodes=nodes_of(self.controller_url),
+            nodes=len(nodes_of(self.controller_url) - self.known_nodes),
         )
 
 
@@ -72,10 +75,10 @@ def directories_in(root: Path) -> int:
     return sum(1 for path in root.iterdir() if path.is_dir()) if root.exists() else 0
 
 
-def nodes_of(controller_url: str) -> int:
-    """How many nodes a controller has beside its built-in one."""
+def nodes_of(controller_url: str) -> frozenset[str]:
+    """The names of a controller's nodes, its built-in one among them; raises OSError while it does not answer."""
     computers = get_json(controller_url + "computer/api/json")["computer"]
-    return sum(1 for computer in computers if computer.get("_class") != _BUILT_IN)
+    return frozenset(computer["displayName"] for computer in computers)
 
 
 def _pids() -> list[int]:

@@ -53,12 +53,16 @@ class Stack:
     token: str = field(default_factory=lambda: secrets.token_hex(32))
     overrides: Mapping[str, object] = field(default_factory=dict)
     """Keys of every policy, such as timeouts."""
+    known_nodes: frozenset[str] = frozenset()
+    """Nodes that the controller had before the run."""
     broker: Child | None = None
     gateway: Child | None = None
 
     def __post_init__(self) -> None:
-        """Writes the config and the token; forgets the launches of a run before."""
+        """Writes the config and the token; of a run before it keeps the token and forgets the launches."""
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.token_file.exists():
+            self.token = self.token_file.read_text().strip()
         self.launch_log.unlink(missing_ok=True)
         write_private(self.token_file, self.token)
         write_private(self.config_file, yaml.safe_dump(self._config(), sort_keys=False))
@@ -101,6 +105,7 @@ class Stack:
             gateway_port=self.ports.agents,
             agents_root=self.root / "state" / "process" / "process" / "agents",
             controller_url=self.controller_url,
+            known_nodes=self.known_nodes,
         )
 
     @property

@@ -28,3 +28,16 @@ def test_a_java_that_is_no_agent_is_not_counted(tmp_path: Path) -> None:
     log = tmp_path / "log"
     subprocess.run([str(java_pool("/bin/true", tmp_path, log)["java"]), "-version"], check=True)
     assert not log.exists()
+
+
+def test_a_given_directory_keeps_its_token_from_run_to_run(tmp_path: Path) -> None:
+    def stack() -> Stack:
+        return Stack(
+            root=tmp_path, controller_url="http://127.0.0.1:4/", pools={"linux": simulated_pool()}, ports=PORTS
+        )
+
+    first = stack()
+    first.launch_log.write_text("linux-1 1 1\n")
+    second = stack()
+    assert second.token == first.token
+    assert second.launched() == []
