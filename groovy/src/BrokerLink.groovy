@@ -69,15 +69,13 @@ class BrokerLink {
         flushSoon()
     }
 
+    void forgetRequest(String name) {
+        forget(requests, [name])
+    }
+
     boolean isUnanswered(String name) {
         synchronized (requests) {
             requests.containsKey(name)
-        }
-    }
-
-    List<String> getPending() {
-        synchronized (requests) {
-            new ArrayList<>(requests.keySet())
         }
     }
 
@@ -148,6 +146,7 @@ class BrokerLink {
     }
 
     private void connect() {
+        sync.releaseSurplus()
         try {
             Map reply = handshake()
             failures = 0
@@ -169,8 +168,11 @@ class BrokerLink {
         int pause = PAUSES_S[Math.min(failures, PAUSES_S.size() - 1)]
         String text = "${settings.broker} not reachable (${failure.message}); Jenkins goes on without it, next try in ${pause} s"
         failures == 0 ? Log.warning(text) : Log.fine(text)
+        if (up) {
+            up = false
+            fleet.reviewAll() // others may serve what we have asked in vain
+        }
         failures++
-        up = false
         later(pause * 1000L) { connect() }
     }
 

@@ -1,12 +1,10 @@
 import hudson.model.Label
-import hudson.model.Node
 import hudson.model.Queue
 import hudson.slaves.CloudProvisioningListener
 import hudson.slaves.NodeProvisioner
 import hudson.slaves.NodeProvisioner.Strategy
 import hudson.slaves.NodeProvisioner.StrategyDecision
 import hudson.slaves.NodeProvisioner.StrategyState
-import jenkins.model.Jenkins
 
 /**
  * Asks the broker for as many agents as builds would else wait for, at once and in one call.
@@ -47,10 +45,9 @@ class BrokerStrategy extends Strategy {
             waiting.addAll(fleet.waitingItems())
             agents.addAll(fleet.all())
         } as Runnable)
-        Map places = fleet.places(agents) { true }
-        List<Queue.BuildableItem> ours = waiting.findAll { it.assignedLabel == label }
-        int missing = (shortage(waiting, places)[key(label)] ?: 0) - comingFromOthers(label)
+        int missing = fleet.shortage(waiting, agents)[Fleet.key(label)] ?: 0
         if (missing > 0 && fleet.policyFor(label).open && !blocked(label, missing)) {
+            List<Queue.BuildableItem> ours = waiting.findAll { it.assignedLabel == label }
             Collection planned = cloud.provisionFor(label, ours.takeRight(missing))
             state.recordPendingLaunches(planned)
             CloudProvisioningListener.all().each { it.onStarted(cloud, label, planned) }
@@ -61,34 +58,9 @@ class BrokerStrategy extends Strategy {
         covered ? StrategyDecision.PROVISIONING_COMPLETED : StrategyDecision.CONSULT_REMAINING_STRATEGIES
     }
 
-    /** Executors of other clouds' nodes that are on their way, as every strategy counts them. */
-    private static int comingFromOthers(Label label) {
-        Collection<Node> nodes = label == null ? Jenkins.get().nodes.findAll { it.mode == Node.Mode.NORMAL } : label.nodes
-        nodes.findAll { !(it instanceof BrokerAgent) && it.toComputer()?.connecting }.sum { it.numExecutors } ?: 0
-    }
-
     /** Whether builds of this label wait for agents that the broker has no room for: others may serve them. */
     private boolean reliesOnStalled(List waiting, List<BrokerAgent> agents, Label label) {
-        if (!agents.any { it.stalled }) {
-            return false
-        }
-        Map places = fleet.places(fleet.all()) { BrokerAgent agent -> !agent.stalled }
-        shortage(waiting, places).containsKey(key(label))
-    }
-
-    private Map shortage(List waiting, Map places) {
-        Map<Object, Integer> byLabel = [:]
-        Map<Object, Label> labels = [:]
-        waiting.each {
-            Object key = key(it.assignedLabel)
-            byLabel[key] = (byLabel[key] ?: 0) + 1
-            labels[key] = it.assignedLabel
-        }
-        Demand.shortage(byLabel, places) { key, kind -> Fleet.serves(kind, labels[key]) }
-    }
-
-    private static Object key(Label label) {
-        label == null ? '' : label.name
+        agents.any { it.stalled } && fleet.shortage(waiting, agents.findAll { !it.stalled }).containsKey(Fleet.key(label))
     }
 
     private boolean blocked(Label label, int missing) {

@@ -1,4 +1,5 @@
 import hudson.model.Label
+import hudson.model.Node
 import hudson.model.Queue
 import hudson.model.labels.LabelAtom
 import hudson.slaves.NodeProvisioner
@@ -54,11 +55,28 @@ class Fleet {
         Jenkins.get().queue.buildableItems.findAll { !it.pending && policyFor(it.assignedLabel) != null }.sort { it.id }
     }
 
-    /** kind → builds that agents can still take. */
-    Map<List, Integer> places(List<BrokerAgent> agents, Closure<Boolean> counted) {
+    /** label (see key()) → waiting builds that neither these agents nor other clouds' coming nodes will serve. */
+    Map<Object, Integer> shortage(List<Queue.BuildableItem> waiting, List<BrokerAgent> agents) {
+        Map<Object, Label> labels = [:]
+        Map<Object, Integer> byLabel = [:]
+        waiting.each {
+            labels[key(it.assignedLabel)] = it.assignedLabel
+            byLabel[key(it.assignedLabel)] = (byLabel[key(it.assignedLabel)] ?: 0) + 1
+        }
         Map<List, Integer> places = [:]
-        agents.findAll(counted).each { places[it.kind] = (places[it.kind] ?: 0) + it.places }
-        places
+        agents.each { places[it.kind] = (places[it.kind] ?: 0) + it.places }
+        Map<Object, Integer> missing = Demand.shortage(byLabel, places) { key, kind -> serves(kind, labels[key]) }
+        missing.collectEntries { key, count -> [key, count - comingFromOthers(labels[key])] }.findAll { it.value > 0 }
+    }
+
+    static Object key(Label label) {
+        label == null ? '' : label.name
+    }
+
+    /** Executors of nodes that are not ours and on their way, as every strategy counts them. */
+    private static int comingFromOthers(Label label) {
+        Collection<Node> nodes = label == null ? Jenkins.get().nodes.findAll { it.mode == Node.Mode.NORMAL } : label.nodes
+        nodes.findAll { !(it instanceof BrokerAgent) && it.toComputer()?.connecting }.sum { it.numExecutors } ?: 0
     }
 
     /** Names an agent for a waiting item and hands it to the link. */
@@ -98,6 +116,7 @@ class Fleet {
             ended << agent.nodeName
         }
         agents.remove(agent.nodeName)
+        link.forgetRequest(agent.nodeName)
         if (agent.endCause != null) {
             link.release(agent.nodeName, [name: agent.nodeName, cause: agent.endCause, message: agent.why ?: '',
                                           uses: agent.uses.get()])

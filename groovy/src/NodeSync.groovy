@@ -85,27 +85,31 @@ class NodeSync {
     }
 
     /**
-     * Gives back agents that wait for room while no build waits for them: another cloud served it, or it was aborted.
-     * Those that are being started may come: retention ends them when they stay idle.
+     * Gives back agents that wait for room, or for the broker, while no build waits for them: another cloud serves it, or
+     * it was aborted. Those that are being started may come: retention ends them when they stay idle.
      */
-    private void releaseSurplus() {
-        List<BrokerAgent> stalled = fleet.all().findAll { it.stalled && !it.gone && exists(it) }
+    void releaseSurplus() {
+        List<BrokerAgent> all = fleet.all()
+        List<BrokerAgent> stalled = all.findAll { it.stalled && !it.gone && exists(it) }
         if (!stalled) {
             return
         }
+        List<Queue.BuildableItem> waiting = fleet.waitingItems()
+        Map<Object, Integer> missing = fleet.shortage(waiting, all.findAll { !it.stalled })
+        stalled.groupBy { it.kind }.each { kind, agents ->
+            Collection labels = waiting*.assignedLabel.findAll { Fleet.serves(kind, it) }.unique()
+            int needed = labels.sum { missing[Fleet.key(it)] ?: 0 } ?: 0
+            agents.sort { it.serial }
+            agents.take(needed).each { it.surplusSince = 0 }
+            agents.drop(needed).each { releaseWhenOld(it) }
+        }
+    }
+
+    private static void releaseWhenOld(BrokerAgent agent) {
         long now = System.currentTimeMillis()
-        int waiting = fleet.waitingItems().size()
-        int others = fleet.all().findAll { !it.stalled }.sum { it.places } ?: 0
-        int needed = Math.max(0, waiting - others)
-        stalled.sort { -it.serial }.eachWithIndex { BrokerAgent agent, int index ->
-            if (index < stalled.size() - needed) {
-                agent.surplusSince = agent.surplusSince ?: now
-                if (now - agent.surplusSince >= SURPLUS_MS) {
-                    agent.end('CANCELLED', 'no build waits for it any more')
-                }
-            } else {
-                agent.surplusSince = 0
-            }
+        agent.surplusSince = agent.surplusSince ?: now
+        if (now - agent.surplusSince >= SURPLUS_MS) {
+            agent.end('CANCELLED', 'no build waits for it any more')
         }
     }
 

@@ -72,14 +72,16 @@ class OtherStrategy extends NodeProvisioner.Strategy {
         if (excess > 0 && cloud?.canProvision(new Cloud.CloudState(state.label, 0))) {
             def planned = cloud.provision(new Cloud.CloudState(state.label, 0), excess)
             state.recordPendingLaunches(planned)
+            OtherWatch.review(state.label) // which adds their nodes
             return NodeProvisioner.StrategyDecision.PROVISIONING_COMPLETED
         }
         NodeProvisioner.StrategyDecision.CONSULT_REMAINING_STRATEGIES
     }
 }
 class OtherWatch extends hudson.model.queue.QueueListener {
-    void onEnterBuildable(Queue.BuildableItem item) {
-        jenkins.util.Timer.get().schedule({ item.assignedLabel?.nodeProvisioner?.suggestReviewNow() } as Runnable,
+    void onEnterBuildable(Queue.BuildableItem item) { review(item.assignedLabel) }
+    static void review(Label label) {
+        jenkins.util.Timer.get().schedule({ label?.nodeProvisioner?.suggestReviewNow() } as Runnable,
             300, java.util.concurrent.TimeUnit.MILLISECONDS)
     }
 }

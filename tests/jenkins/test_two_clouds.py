@@ -32,6 +32,8 @@ OTHER = "def other = jenkins.model.Jenkins.get().clouds.find { it.class.name == 
 
 def forget_the_other(rig: Rig) -> None:
     """Removes the other cloud's nodes, which never connect, and what waits for them."""
+    planned = other_asked(rig)
+    wait_for("its nodes are there", lambda: sum(name.startswith("other") for name in rig.controller.nodes()) >= planned)
     rig.controller.script(
         "def j = jenkins.model.Jenkins.get(); j.queue.clear()\n"
         "j.nodes.findAll { it.class.name == 'OtherNode' }.each { j.removeNode(it) }\n"
