@@ -219,10 +219,13 @@ class _Directory:
 def _signals_as_interrupt() -> Iterator[None]:
     """SIGTERM ends the run as Ctrl-C does: by KeyboardInterrupt, once; the clean-up is not interrupted again."""
 
+    told = False
+
     def interrupt(number: int, frame: object) -> None:
-        for one in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(one, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        nonlocal told
+        if not told:
+            told = True
+            raise KeyboardInterrupt
 
     before = {one: signal.signal(one, interrupt) for one in (signal.SIGTERM, signal.SIGINT)}
     try:

@@ -34,5 +34,6 @@ def test_a_demo_that_is_told_to_end_takes_everything_with_it(tmp_path: Path) -> 
     run_id = yaml.safe_load((state / "broker.yaml").read_text())["templates"]["default"]["env"][RUN_MARK]
     assert len(marked_processes(f"{RUN_MARK}={run_id}")) >= 5, "broker, gateway, controller and two agents"
     dev.send_signal(signal.SIGTERM)
+    dev.send_signal(signal.SIGINT)  # somebody is impatient
     assert dev.wait(40) == 130
     assert marked_processes(f"{RUN_MARK}={run_id}") == []
