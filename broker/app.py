@@ -29,7 +29,7 @@ from broker.rpc.service import AgentsService
 from broker.store.agents import Agents
 from broker.store.controllers import Contacts
 from broker.store.cooldowns import Cooldowns
-from broker.store.engine import Database, open_database
+from broker.store.engine import Database, open_database, sole_owner
 from broker.telemetry import events
 from broker.telemetry.lag import watch_event_loop
 from broker.telemetry.metrics import Metrics
@@ -74,6 +74,7 @@ async def running_broker(config: Config, wiring: Wiring | None = None) -> AsyncI
         metrics.define(config.definitions)
         database = await open_database(config.server.state_dir / "broker.db", metrics)
         stack.push_async_callback(database.close)
+        stack.enter_context(sole_owner(config.server.state_dir))
         ctx, queue, control = await _wire(config, wiring, database, metrics, stack)
         intake = Intake(ctx)
         group = await stack.enter_async_context(asyncio.TaskGroup())

@@ -1,9 +1,10 @@
 """The database: opening it, one writer, and transactions that cancellation cannot cut in half (design D9, D10)."""
 
 import asyncio
+import fcntl
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -98,6 +99,22 @@ async def open_database(path: Path, metrics: Metrics) -> Database:
     except BaseException:
         await engine.dispose()
         raise
+
+
+@contextmanager
+def sole_owner(state_dir: Path) -> Iterator[None]:
+    """Keeps other brokers off a state directory while the block runs, however this process ends.
+
+    Raises `StoreUnavailable` when another one has it: two on one SQLite file would launch and end one another's agents.
+    """
+    path = state_dir / "broker.lock"
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            text = "another agentbroker runs on it; stop that one, or give this one a server.state_dir of its own"
+            raise StoreUnavailable(f"{state_dir}: {text}") from error
+        yield
 
 
 def _prepare_connection(connection: Any, _record: object) -> None:
