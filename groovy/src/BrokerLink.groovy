@@ -15,7 +15,7 @@ import jenkins.model.Jenkins
  */
 class BrokerLink {
     private static final long DEADLINE_MS = 5_000
-    private static final List<Integer> PAUSES_S = [1, 2, 5, 10]
+    private static final List<Integer> PAUSES_S = [1, 1, 2, 2, 2, 5, 5, 5, 10]
     private static final int BATCH = 1_000
     /** Statuses that say that this very call will never succeed. */
     private static final Set<String> NEVER = ['INVALID_ARGUMENT', 'RESOURCE_EXHAUSTED', 'NOT_FOUND'] as Set

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from broker.demo.leftovers import LeftBehind, end, marked_processes
+from broker.demo.leftovers import LeftBehind, end, marked_processes, nodes_of
 from broker.demo.stack import Ports, Stack, java_pool
 from tests.jenkins.controller import Controller, wait_for
 
@@ -106,26 +106,34 @@ def java() -> str:
 class Rig:
     """Everything in one directory. Policy `linux` carries the labels linux and docker."""
 
-    def __init__(self, root: Path, overrides: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, root: Path, policy: Mapping[str, object] | None = None, pool: Mapping[str, object] | None = None
+    ) -> None:
         self.root = root
+        self.slow = root / "slow"
+        """While this file exists, agents wait for 8 s before they connect."""
         self.agent_logs = root / "agent-logs"
         self.agent_logs.mkdir()
         (root / "home").mkdir()
         self.controller = Controller(
             root / "home", java=java(), war=Path(os.environ["JENKINS_WAR"]), exploded=root.parent / "exploded-war"
         )
-        policy = {"labels": [LABEL, "docker"], **(overrides or {})}
-        pool = java_pool(str(self._light_java()), root, root / "launches.log")
+        options = {**java_pool(str(self._light_java()), root, root / "launches.log"), **(pool or {})}
         if jar := os.environ.get("AGENT_JAR"):
-            pool["agent_jar"] = jar
+            options["agent_jar"] = jar
         self.stack = Stack(
-            root=root, controller_url=self.controller.url, pools={LABEL: pool}, ports=Ports(), overrides=policy
+            root=root,
+            controller_url=self.controller.url,
+            pools={LABEL: options},
+            ports=Ports(),
+            overrides={"labels": [LABEL, "docker"], **(policy or {})},
         )
 
     def _light_java(self) -> Path:
         """A java that starts fast, and keeps what an agent says for after its directory is gone."""
         script = self.root / "light-java"
-        script.write_text(f'#!/bin/sh\nexec "{java()}" {LIGHT} "$@" >>"{self.agent_logs}/$$.log" 2>&1\n')
+        wait = f'[ ! -e "{self.slow}" ] || sleep 8'
+        script.write_text(f'#!/bin/sh\n{wait}\nexec "{java()}" {LIGHT} "$@" >>"{self.agent_logs}/$$.log" 2>&1\n')
         script.chmod(0o700)
         return script
 
@@ -144,6 +152,7 @@ class Rig:
         self.install()
         self.controller.init("b_counters", COUNTERS)
         self.controller.start()
+        self.stack.known_nodes = nodes_of(self.controller.url)
         self.wait_until_connected()
 
     def wait_until_connected(self, times: int = 1) -> None:
@@ -168,7 +177,10 @@ class Rig:
         return self.stack.search.look(except_pids=servers)
 
     def wait_until_nothing_is_left(self, seconds: float = 60) -> None:
-        wait_for("nothing is left", lambda: not self.left_behind(), seconds, every=0.5)
+        try:
+            wait_for("nothing is left", lambda: not self.left_behind(), seconds, every=0.5)
+        except AssertionError as error:
+            raise AssertionError(f"{self.left_behind()} left, nodes: {self.controller.nodes()}") from error
 
     def retries(self) -> list[str]:
         """Lines of agents' logs that tell of a connect that had to be repeated."""
