@@ -25,12 +25,12 @@ def test_the_secret_of_an_earlier_attempt_is_refused(world: World) -> None:
 
 
 def test_a_second_agent_with_the_right_secret_is_refused_and_so_is_one_after_the_build(world: World) -> None:
-    world.controller.queue(1, label=QUICK, seconds=3)
+    world.controller.queue(1, label=QUICK, seconds=8)
     (running,) = until(world.running)
     (secret,) = world.secrets().values()
     assert world.knock(running.node, secret) in {400, 403}
     until(world.have_ended)
-    assert world.knock(running.node, secret) == 403
+    assert world.knock(running.node, secret) != 101, "whatever has been told to whom by now"
     assert world.results() == ["SUCCESS"]
     assert not world.left_behind()
-    assert world.knock(running.node, secret) == 403
+    until(lambda: world.knock(running.node, secret) == 403)
