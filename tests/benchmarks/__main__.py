@@ -9,8 +9,9 @@ from dataclasses import asdict
 
 from tests.benchmarks.figures import Benchmark, Figure
 from tests.benchmarks.provisioning import PROVISIONING
+from tests.benchmarks.startup import STARTUP
 
-BENCHMARKS = {benchmark.name: benchmark for benchmark in (PROVISIONING,)}
+BENCHMARKS = {benchmark.name: benchmark for benchmark in (PROVISIONING, STARTUP)}
 
 
 def main() -> int:
