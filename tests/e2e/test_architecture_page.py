@@ -50,6 +50,7 @@ def signal_servers(traces: Path, number: signal.Signals, *, but: set[int]) -> li
 
 
 def entered_by_one_build(world: World, traces: Path) -> set[str]:
+    until(lambda: "gateway_linked" in (world.stack.root / "gateway.log").read_text())
     controllers = {child.pid for child in world.controller.children()}
     signal_servers(traces, signal.SIGUSR1, but=controllers)
     world.controller.queue(1, label=QUICK, seconds=0.5)
