@@ -38,7 +38,7 @@ def a_claim(amount: int = 1, cap: int | None = 2) -> Claim:
 
 
 async def reserve(database: Database, n: int, *claims: Claim) -> None:
-    await database.transaction(lambda connection: limits.reserve(connection, agent_id(n), claims))
+    await database.transaction(lambda connection: limits.reserve(connection, {agent_id(n): claims}))
 
 
 async def test_a_limit_takes_as_much_as_its_cap_and_no_more(tmp_path: Path) -> None:
