@@ -3,7 +3,9 @@
 import asyncio
 import fcntl
 import secrets
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -20,6 +22,7 @@ T = TypeVar("T")
 
 _WRITER: Final = "agentbroker_writer"
 _BUSY_TIMEOUT_MS: Final = 5_000
+_THREAD_END_S: Final = 1.0
 
 
 class Database:
@@ -86,19 +89,29 @@ async def open_database(path: Path, metrics: Metrics) -> Database:
         raise StoreUnavailable(
             f"{path.parent}: {error.strerror}; server.state_dir must be a directory of ours"
         ) from error
+    before = set(threading.enumerate())
     engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000})
     event.listen(engine.sync_engine, "connect", _prepare_connection)
     event.listen(engine.sync_engine, "begin", _begin)
     try:
         return Database(engine, await _prepare_schema(engine, path), metrics)
     except DBAPIError as error:
-        await engine.dispose()
+        await _let_go(engine, before)
         raise StoreUnavailable(
             f"{path}: {error.orig}; the broker must be able to write this file and its directory",
         ) from error
     except BaseException:
-        await engine.dispose()
+        await _let_go(engine, before)
         raise
+
+
+async def _let_go(engine: AsyncEngine, before: AbstractSet[threading.Thread]) -> None:
+    """Closes an engine that is not used, and waits for its threads: the driver leaves that of a connection that failed
+    to end by itself, and it would speak to an event loop that is closed by then.
+    """
+    await engine.dispose()
+    for thread in set(threading.enumerate()) - before:
+        await asyncio.to_thread(thread.join, _THREAD_END_S)
 
 
 @contextmanager

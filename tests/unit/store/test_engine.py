@@ -4,7 +4,7 @@ import asyncio
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -129,8 +129,13 @@ async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path:
 
 
 @pytest.fixture
-def read_only_dir() -> Iterator[Path]:
-    """A directory that this process cannot write; root gives its rights away meanwhile."""
+async def read_only_dir(tmp_path: Path) -> AsyncIterator[Path]:
+    """A directory that this process cannot write; root gives its rights away meanwhile.
+
+    Everything is opened once before, since nobody may not be allowed to read what is imported late.
+    """
+    async with opened(tmp_path / "before.db"):
+        await asyncio.to_thread(int)
     with tempfile.TemporaryDirectory(prefix="agentbroker-") as name:
         directory = Path(name, "state")
         directory.mkdir()
