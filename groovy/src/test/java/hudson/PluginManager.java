@@ -1,0 +1,8 @@
+package hudson;
+
+public class PluginManager {
+    public final ClassLoader uberClassLoader = PluginManager.class.getClassLoader();
+
+    @io.agentbroker.testing.DoubleOnly
+    public PluginManager() {}
+}

@@ -1,0 +1,3 @@
+package hudson.init;
+
+public enum InitMilestone { STARTED, COMPLETED }

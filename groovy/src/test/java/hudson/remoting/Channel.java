@@ -1,0 +1,6 @@
+package hudson.remoting;
+
+public class Channel {
+    @io.agentbroker.testing.DoubleOnly
+    public Channel() {}
+}

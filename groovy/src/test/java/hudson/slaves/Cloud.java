@@ -1,0 +1,48 @@
+package hudson.slaves;
+
+import hudson.ExtensionPoint;
+import hudson.model.Describable;
+import hudson.model.Descriptor;
+import hudson.model.Label;
+import java.util.Collection;
+
+public abstract class Cloud implements ExtensionPoint, Describable<Cloud> {
+    public String name;
+
+    protected Cloud(String name) {
+        this.name = name;
+    }
+
+    public Collection<NodeProvisioner.PlannedNode> provision(Label label, int excessWorkload) {
+        throw new UnsupportedOperationException();
+    }
+
+    public Collection<NodeProvisioner.PlannedNode> provision(CloudState state, int excessWorkload) {
+        return provision(state.getLabel(), excessWorkload);
+    }
+
+    public boolean canProvision(Label label) {
+        throw new UnsupportedOperationException();
+    }
+
+    public boolean canProvision(CloudState state) {
+        return canProvision(state.getLabel());
+    }
+
+    @Override
+    public Descriptor<Cloud> getDescriptor() {
+        return null;
+    }
+
+    public static final class CloudState {
+        private final Label label;
+
+        public CloudState(Label label, int additionalPlannedCapacity) {
+            this.label = label;
+        }
+
+        public Label getLabel() {
+            return label;
+        }
+    }
+}

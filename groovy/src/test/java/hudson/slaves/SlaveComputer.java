@@ -1,0 +1,90 @@
+package hudson.slaves;
+
+import hudson.model.Computer;
+import hudson.model.Slave;
+import hudson.model.TaskListener;
+import hudson.remoting.Channel;
+import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import jenkins.util.Timer;
+
+public class SlaveComputer extends Computer {
+    private volatile Channel channel;
+    private volatile Future<?> lastConnectActivity;
+
+    public SlaveComputer(Slave slave) {
+        super(slave);
+    }
+
+    @Override
+    public Slave getNode() {
+        return (Slave) super.getNode();
+    }
+
+    @Override
+    public Channel getChannel() {
+        return channel;
+    }
+
+    public ComputerLauncher getLauncher() {
+        return getNode().getLauncher();
+    }
+
+    @Override
+    public boolean isConnecting() {
+        Future<?> last = lastConnectActivity;
+        return isOffline() && last != null && !last.isDone();
+    }
+
+    /** As core: a launch that leaves neither channel nor cause behind has failed. */
+    @Override
+    public Future<?> connect(boolean forceReconnect) {
+        if (!forceReconnect && isConnecting()) {
+            return lastConnectActivity;
+        }
+        lastConnectActivity = Timer.get().schedule(() -> {
+            offlineCause = null;
+            Slave node = getNode();
+            if (node != null) {
+                node.getLauncher().launch(this, getListener());
+            }
+            if (channel == null && offlineCause == null) {
+                ComputerListener.all().forEach(listener -> listener.onLaunchFailure(this, getListener()));
+            }
+            return null;
+        }, 0, TimeUnit.MILLISECONDS);
+        return lastConnectActivity;
+    }
+
+    public TaskListener getListener() {
+        return new TaskListener() {
+            @Override
+            public PrintStream getLogger() {
+                return System.err;
+            }
+
+            @Override
+            public PrintWriter error(String message) {
+                return new PrintWriter(System.err);
+            }
+        };
+    }
+
+    @Override
+    public hudson.security.ACL getACL() {
+        return null;
+    }
+
+    @io.agentbroker.testing.DoubleOnly
+    public void channelIs(Channel channel) {
+        this.channel = channel;
+        if (channel != null) {
+            offlineCause = null;
+            ComputerListener.all().forEach(listener -> listener.onOnline(this, getListener()));
+        } else {
+            ComputerListener.all().forEach(listener -> listener.onOffline(this, offlineCause));
+        }
+    }
+}

@@ -1,0 +1,77 @@
+package io.agentbroker.testing;
+
+import groovy.lang.GroovyShell;
+import hudson.model.Executor;
+import hudson.model.Hudson;
+import hudson.model.Label;
+import hudson.model.Node;
+import hudson.model.Queue;
+import hudson.remoting.Channel;
+import hudson.slaves.SlaveComputer;
+import java.io.BufferedReader;
+import java.io.File;
+import java.io.InputStreamReader;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import jenkins.model.Jenkins;
+import jenkins.util.Timer;
+
+/**
+ * A controller without a controller: runs the init script of a home as Jenkins does, and obeys lines on its standard
+ * input, each answered by one line: queue LABEL COUNT, cancel, online NAME, lost NAME, finish NAME, delete NAME, state.
+ */
+public final class Driver {
+    private Driver() {}
+
+    public static void main(String[] arguments) throws Exception {
+        File home = new File(arguments[0]);
+        Jenkins jenkins = new Hudson(home);
+        Timer.get().scheduleWithFixedDelay(jenkins.getQueue()::maintain, 10, 10, TimeUnit.MILLISECONDS);
+        new GroovyShell(jenkins.getPluginManager().uberClassLoader)
+                .evaluate(new File(home, "init.groovy.d/agentbroker.groovy"));
+        BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));
+        for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+            System.out.println(obey(jenkins, line.split("\t")));
+            System.out.flush();
+        }
+        System.exit(0);
+    }
+
+    private static String obey(Jenkins jenkins, String[] words) throws Exception {
+        switch (words[0]) {
+            case "queue" -> {
+                for (int i = 0; i < Integer.parseInt(words[2]); i++) {
+                    jenkins.getQueue().schedule(() -> "job", words[1].isEmpty() ? null : Label.expression(words[1]));
+                }
+            }
+            case "cancel" -> jenkins.getQueue().getBuildableItems().forEach(jenkins.getQueue()::cancel);
+            case "online" -> computer(words[1]).channelIs(new Channel());
+            case "lost" -> computer(words[1]).channelIs(null);
+            case "finish" -> computer(words[1]).getExecutors().forEach(Executor::finish);
+            case "delete" -> jenkins.removeNode(jenkins.getNode(words[1]));
+            default -> {
+                return state(jenkins);
+            }
+        }
+        return "{}";
+    }
+
+    private static SlaveComputer computer(String name) {
+        return (SlaveComputer) Jenkins.get().getNode(name).toComputer();
+    }
+
+    private static String state(Jenkins jenkins) {
+        String nodes = jenkins.getNodes().stream().map(Driver::describe).collect(Collectors.joining(", "));
+        long clouds = java.util.stream.StreamSupport.stream(jenkins.clouds.spliterator(), false).count();
+        return "{\"clouds\": %d, \"waiting\": %d, \"nodes\": {%s}}"
+                .formatted(clouds, jenkins.getQueue().getBuildableItems().size(), nodes);
+    }
+
+    private static String describe(Node node) {
+        SlaveComputer computer = (SlaveComputer) node.toComputer();
+        boolean there = computer != null;
+        return "\"%s\": {\"online\": %b, \"busy\": %b, \"connecting\": %b, \"cause\": \"%s\"}".formatted(
+                node.getNodeName(), there && computer.isOnline(), there && !computer.isIdle(),
+                there && computer.isConnecting(), there ? computer.getOfflineCauseReason().replace('"', '\'') : "");
+    }
+}

@@ -1,0 +1,3 @@
+package org.jvnet.localizer;
+
+public class Localizable {}

@@ -1,0 +1,108 @@
+"""The Groovy side asks for what is needed, once, and gives back what is not."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.groovy.double import CLASS_PATH, GROOVY, World, until
+
+pytestmark = [pytest.mark.component("groovy"), pytest.mark.timeout(180)]
+
+
+@pytest.fixture(autouse=True)
+def _groovy(record_component: object) -> None:
+    assert callable(record_component)
+    record_component("groovy", "2.4.21")
+
+
+@pytest.fixture
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    world = World(tmp_path, **getattr(request, "param", {}))
+    try:
+        yield world
+    finally:
+        world.stop()
+
+
+def test_the_shortage_is_the_least_that_any_assignment_leaves() -> None:
+    command = ["java", "-cp", f"{CLASS_PATH}:{GROOVY / 'src'}", "groovy.ui.GroovyMain"]
+    done = subprocess.run(
+        [*command, str(GROOVY / "src/test/groovy/DemandTest.groovy")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "demand: 8 passed" in done.stdout
+
+
+def test_two_expressions_at_once_get_one_agent_a_build_and_each_ends_after_it(world: World) -> None:
+    double = world.start()
+    double.tell("queue", "linux", 4)
+    double.tell("queue", "linux && docker", 4)
+    until("there are nodes", lambda: len(double.nodes()) == 8)
+    until("there are agents", lambda: world.agents() == 8)
+    for name in double.nodes():
+        assert name.startswith("linux-")
+        double.tell("online", name)
+    until("all builds run", lambda: double.tell("state")["waiting"] == 0)
+    assert len(double.nodes()) == 8
+    assert all(node["busy"] for node in double.nodes().values())
+    for name in double.nodes():
+        double.tell("finish", name)
+    until("no node is left", lambda: not double.nodes())
+    until("no agent is left", lambda: world.agents() == 0)
+
+
+def test_a_broker_that_is_away_is_asked_once_it_is_back_and_no_agent_is_started_twice(world: World) -> None:
+    double = world.start()
+    assert world.stack.broker is not None
+    world.stack.broker.kill()
+    double.tell("queue", "linux", 3)
+    until("it was noticed", lambda: "not reachable" in double.log())
+    world.stack.start_broker()
+    until("there are agents", lambda: world.agents() == 3, seconds=60)
+    assert len(double.nodes()) == 3
+    assert double.log().count("not reachable") == 1
+
+
+def test_a_controller_that_starts_again_has_its_nodes_again(world: World) -> None:
+    double = world.start()
+    double.tell("queue", "linux", 2)
+    until("there are agents", lambda: world.agents() == 2)
+    names = until("there are nodes", lambda: double.nodes().keys() if len(double.nodes()) == 2 else None)
+    double.kill()
+    again = world.start_double()
+    assert until("the nodes are back", lambda: again.nodes().keys() == names)
+    assert world.agents() == 2
+
+
+def test_a_deleted_node_ends_its_agent(world: World) -> None:
+    double = world.start()
+    double.tell("queue", "linux", 1)
+    until("there is an agent", lambda: world.agents() == 1)
+    [name] = until("there is a node", double.nodes)
+    double.tell("cancel")
+    double.tell("delete", name)
+    until("it has ended", lambda: world.agents() == 0)
+
+
+@pytest.mark.parametrize("world", [{"limits": {"agents": 2}}], indirect=True)
+def test_what_waits_for_room_counts_as_nothing_and_is_given_back_when_no_build_waits(world: World) -> None:
+    double = world.start()
+    double.tell("queue", "linux", 5)
+    until("two start", lambda: sum(node["connecting"] for node in double.nodes().values()) == 2)
+    until("the others wait", lambda: sum("AtLimit" in node["cause"] for node in double.nodes().values()) == 3)
+    assert world.agents() == 2
+    double.tell("cancel")
+    until("the others are given back", lambda: len(double.nodes()) == 2)
+    assert world.agents() == 2
+
+
+def test_a_build_that_no_policy_serves_is_left_alone(world: World) -> None:
+    double = world.start()
+    double.tell("queue", "windows", 2)
+    double.tell("queue", "linux", 1)
+    until("the other has its agent", lambda: world.agents() == 1)
+    until("and its node", double.nodes)
+    assert len(double.nodes()) == 1
+    assert double.tell("state")["waiting"] == 3
