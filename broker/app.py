@@ -18,7 +18,7 @@ from broker.domain.definitions import Definitions
 from broker.domain.ids import BackendName, ControllerName, PoolName
 from broker.gateway.control import ControlServer
 from broker.intake import Intake
-from broker.keys import open_keyring
+from broker.keys import Keyring, open_keyring
 from broker.ports import Backend, Clock
 from broker.reconcile.context import Context
 from broker.reconcile.loop import AgentQueue, Loop, Pace
@@ -96,7 +96,7 @@ async def _wire(
 ) -> tuple[Context, AgentQueue, ControlServer]:
     clock, queue = wiring.clock, AgentQueue(wiring.clock)
     agents, presence = Agents(database), Presence(clock)
-    keyring = open_keyring(config.server.keys_dir)
+    keyring = await _open_keys(config, database)
     backends = wiring.backends
     if backends is None:
         backends = _open_backends(config, database.installation, clock)
@@ -122,6 +122,14 @@ async def _wire(
         gateway_url=lambda controller: f"{config.gateway.agent_url}/c/{controller}/",
     )
     return ctx, queue, control
+
+
+async def _open_keys(config: Config, database: Database) -> Keyring:
+    known = await database.recall("broker_key")
+    keyring = open_keyring(config.server.keys_dir, known)
+    if known is None:
+        await database.remember("broker_key", keyring.fingerprint)
+    return keyring
 
 
 def control_path(config: Config) -> Path:

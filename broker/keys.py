@@ -26,6 +26,8 @@ class Keyring:
         """Takes 32 random bytes."""
         self._mint_key = _derive(broker_key, b"agentbroker mint v1")
         self._seal = AESGCM(_derive(broker_key, b"agentbroker seal v1"))
+        self.fingerprint = _derive(broker_key, b"agentbroker fingerprint v1").hex()[:16]
+        """Tells keys apart and gives nothing of them away."""
 
     def mint(self, agent_id: AgentId, attempt: int) -> str:
         """The secret of one attempt of one agent: 64 lower-case hex digits, the same at every call."""
@@ -46,15 +48,17 @@ class Keyring:
             ) from error
 
 
-def open_keyring(keys_dir: Path) -> Keyring:
-    """Reads `broker.key` of `keys_dir`, or makes it when there is none yet (only by a first, single broker).
+def open_keyring(keys_dir: Path, known: str | None = None) -> Keyring:
+    """Reads `broker.key` of `keys_dir`.
 
-    Raises `StoreUnavailable`, naming the file and the fix, when it cannot be read, is too short or others may read it.
+    `known` is the fingerprint of the key that the database was made with; None for a new database, and only then a key
+    that is missing is made. Raises `StoreUnavailable`, naming the file and the fix, when the key cannot be read, is
+    missing or another one, is too short, or others may read it.
     """
     path = keys_dir / "broker.key"
     try:
         keys_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
+        if known is None and not path.exists():
             _write_new_key(path)
         mode = path.stat().st_mode & 0o777
         key = path.read_bytes()
@@ -66,7 +70,10 @@ def open_keyring(keys_dir: Path) -> Keyring:
         raise StoreUnavailable(f"{path}: others may read it (mode {mode:04o}); run: chmod 600 {path}")
     if len(key) != _KEY_BYTES:
         raise StoreUnavailable(f"{path}: holds {len(key)} bytes, not {_KEY_BYTES}; restore it from where it was made")
-    return Keyring(key)
+    keyring = Keyring(key)
+    if known not in (None, keyring.fingerprint):
+        raise StoreUnavailable(f"{path}: not the key that the database was made with; restore the keys_dir beside it")
+    return keyring
 
 
 def _write_new_key(path: Path) -> None:

@@ -13,11 +13,16 @@ from broker.telemetry import events
 _CALL_TIMEOUT_S = 30.0
 _CALL_AGAIN_S = 2.0
 _LOOK_AGAIN_S = 0.5
+_UNKNOWN_POOL_S = 30.0
 
 
 async def terminate(ctx: Context, agent: Agent) -> Again | None:
     """Ends the agent's session and instance; then the agent is gone, or placed again if its goal still is online."""
     await ctx.sessions.end(agent.id, agent.message or "the agent is being ended")
+    if agent.pool is not None and ctx.backend_of(agent) is None:
+        message = f"pool {agent.pool} is no longer configured: put it back until its agents are gone"
+        events.AGENT_TERMINATION_FAILED.emit(agent=agent.name, message=message)
+        return Again(_UNKNOWN_POOL_S)
     if agent.instance is None:
         found = await find_lost_instance(ctx, agent)
         if found is None:

@@ -7,7 +7,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.ids import BootId, ControllerName
-from broker.store.engine import Database, read_meta, write_meta
+from broker.store.engine import Database
 from broker.store.schema import controllers
 
 
@@ -53,10 +53,9 @@ class Contacts:
 
     async def last_alive(self) -> datetime | None:
         """When the broker last noted that it runs; None for a new database."""
-        async with self._database.reading() as connection:
-            value = await read_meta(connection, "alive_at")
+        value = await self._database.recall("alive_at")
         return datetime.fromisoformat(value) if value else None
 
     async def note_alive(self, now: datetime) -> None:
         """Notes that the broker runs now."""
-        await self._database.transaction(lambda connection: write_meta(connection, "alive_at", now.isoformat()))
+        await self._database.remember("alive_at", now.isoformat())

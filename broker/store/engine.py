@@ -57,6 +57,15 @@ class Database:
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
+    async def recall(self, key: str) -> str | None:
+        """What was remembered under a key."""
+        async with self.reading() as connection:
+            return await read_meta(connection, key)
+
+    async def remember(self, key: str, value: str) -> None:
+        """Keeps one value of this database as a whole."""
+        await self.transaction(lambda connection: write_meta(connection, key, value))
+
     async def close(self) -> None:
         """Waits for running transactions, then lets go of the file."""
         if self._running:
@@ -166,8 +175,8 @@ async def _prepare_schema(engine: AsyncEngine, path: Path) -> str:
 
 async def write_meta(connection: AsyncConnection, key: str, value: str) -> None:
     """Sets one value of the `meta` table."""
-    changed = await connection.execute(update(schema.meta).where(schema.meta.c.key == key).values(value=value))
-    if not changed.rowcount:
+    same = schema.meta.c.key == key
+    if not (await connection.execute(update(schema.meta).where(same).values(value=value))).rowcount:
         await connection.execute(insert(schema.meta).values(key=key, value=value))
 
 

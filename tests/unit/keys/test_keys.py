@@ -112,3 +112,16 @@ def test_what_a_killed_broker_of_the_same_pid_has_left_is_not_in_the_way(tmp_pat
     (tmp_path / f".broker.key.{os.getpid()}").write_bytes(b"half")
     open_keyring(tmp_path)
     assert len((tmp_path / "broker.key").read_bytes()) == 32
+
+
+def test_a_database_is_opened_with_its_own_key_only(tmp_path: Path) -> None:
+    made = open_keyring(tmp_path)
+    assert open_keyring(tmp_path, made.fingerprint).mint(agent_id(1), 1) == made.mint(agent_id(1), 1)
+    with pytest.raises(StoreUnavailable, match="not the key that the database was made with"):
+        open_keyring(tmp_path, "0" * 16)
+
+
+def test_a_lost_key_is_not_replaced_by_a_new_one(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="broker\\.key"):
+        open_keyring(tmp_path, "0" * 16)
+    assert list(tmp_path.iterdir()) == []
