@@ -36,6 +36,7 @@ public class Jenkins {
     private final Queue queue = new Queue();
     private final File root;
 
+    @io.agentbroker.testing.DoubleOnly
     protected Jenkins(File root) {
         this.root = root;
         instance = this;
