@@ -1,6 +1,6 @@
 import hudson.ExtensionList
 import hudson.init.InitMilestone
-import hudson.model.Queue
+import hudson.model.Descriptor
 import hudson.model.queue.QueueListener
 import hudson.slaves.ComputerListener
 import hudson.slaves.NodeProvisioner
@@ -14,7 +14,6 @@ class AgentBroker {
     final BrokerLink link
     final NodeSync sync
     final BrokerCloud cloud
-    private boolean registered
 
     private AgentBroker(Settings settings) {
         this.settings = settings
@@ -34,6 +33,7 @@ class AgentBroker {
         }
         AgentBroker broker = new AgentBroker(Settings.read(new File(files, 'agentbroker.properties')))
         waitForBoot()
+        broker.listen()
         broker.link.start()
     }
 
@@ -44,21 +44,21 @@ class AgentBroker {
         }
     }
 
-    /** After each sync: the first time puts all into Jenkins; later only what somebody has taken out. */
+    /** All but the cloud: without a broker none of it does anything. */
+    private void listen() {
+        TransientClouds.install()
+        ExtensionList.lookup(Descriptor).add(descriptorOf('BrokerCloud'))
+        ExtensionList.lookup(Descriptor).add(descriptorOf('BrokerAgent'))
+        ExtensionList.lookup(QueueListener).add(new QueueWatch(fleet))
+        ExtensionList.lookup(ComputerListener).add(new ComputerWatch(fleet))
+        ExtensionList.lookup(NodeListener).add(new NodeWatch(fleet))
+        ExtensionList strategies = ExtensionList.lookup(NodeProvisioner.Strategy)
+        strategies.size() // a list that was never loaded ignores refresh()
+        strategies.refresh(new FirstOf(NodeProvisioner.Strategy, new BrokerStrategy(cloud, fleet), 1000d))
+    }
+
+    /** After each sync, so not before the first: puts the cloud in, and in again when somebody has taken it out. */
     private void register() {
-        if (!registered) {
-            registered = true
-            TransientClouds.install()
-            ExtensionList.lookup(hudson.model.Descriptor).add(descriptorOf('BrokerCloud'))
-            ExtensionList.lookup(hudson.model.Descriptor).add(descriptorOf('BrokerAgent'))
-            ExtensionList.lookup(QueueListener).add(new QueueWatch(fleet))
-            ExtensionList.lookup(ComputerListener).add(new ComputerWatch(fleet))
-            ExtensionList.lookup(NodeListener).add(new NodeWatch(fleet))
-            BrokerStrategy strategy = new BrokerStrategy(cloud, fleet)
-            ExtensionList strategies = ExtensionList.lookup(NodeProvisioner.Strategy)
-            strategies.size() // one that was never loaded ignores refresh()
-            strategies.refresh(new FirstOf(NodeProvisioner.Strategy, strategy, 1000d))
-        }
         if (!Jenkins.get().clouds.any { it.is(cloud) }) {
             Jenkins.get().clouds.add(cloud)
             fleet.reviewAll()

@@ -34,6 +34,7 @@ class BrokerLink {
     private final AtomicBoolean syncing = new AtomicBoolean()
     private BrokerClient client
     private int failures
+    private boolean failing
     private String revision
     private double intervalS = 5
     private long nextSync
@@ -89,8 +90,11 @@ class BrokerLink {
         }
     }
 
-    /** Ends an agent once it is idle; asks again while it is not. */
-    void retire(BrokerAgent agent, String cause, String why) {
+    /**
+     * Ends an agent if it is idle. The build that has just ended holds its executor for a moment, so it looks a few times;
+     * another build tells when it ends, and so does the check of each minute.
+     */
+    void retire(BrokerAgent agent, String cause, String why, int looks = 50) {
         later(0) {
             BrokerComputer computer = (BrokerComputer) agent.toComputer()
             boolean idle = Queue.withLock({
@@ -100,8 +104,8 @@ class BrokerLink {
             } as Callable)
             if (idle) {
                 agent.end(cause, why)
-            } else if (!agent.gone) {
-                later(100) { retire(agent, cause, why) }
+            } else if (!agent.gone && looks > 0) {
+                later(100) { retire(agent, cause, why, looks - 1) }
             }
         }
     }
@@ -140,9 +144,18 @@ class BrokerLink {
         }
         try {
             calls.call()
+            failing = false
         } catch (BrokerException failure) {
             down(failure)
+        } catch (Throwable failure) {
+            stumbled(failure)
         }
+    }
+
+    /** Something of ours or of Jenkins' went wrong: said once until it goes well again, and tried again. */
+    private void stumbled(Throwable failure) {
+        failing ? Log.fine(failure) : Log.warning('an exchange with the broker failed, and will be repeated', failure)
+        failing = true
     }
 
     private void connect() {
@@ -160,13 +173,17 @@ class BrokerLink {
             later(0) { tick() }
         } catch (BrokerException failure) {
             down(failure)
+        } catch (Throwable failure) {
+            stumbled(failure)
+            later(PAUSES_S.last() * 1000L) { connect() }
         }
     }
 
     /** One line when the connection is lost, none for the tries after it. */
     private void down(BrokerException failure) {
         int pause = PAUSES_S[Math.min(failures, PAUSES_S.size() - 1)]
-        String text = "${settings.broker} not reachable (${failure.message}); Jenkins goes on without it, next try in ${pause} s"
+        String what = failure.temporary ? 'not reachable' : 'refused us'
+        String text = "${settings.broker} ${what} (${failure.message}); Jenkins goes on without it, next try in ${pause} s"
         failures == 0 ? Log.warning(text) : Log.fine(text)
         if (up) {
             up = false

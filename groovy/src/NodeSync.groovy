@@ -50,16 +50,27 @@ class NodeSync {
     /** Makes the nodes of this controller what the reply says. */
     void apply(Map reply) {
         boolean wereStalled = fleet.all().any { it.stalled }
-        reply.agents.each { Map told ->
+        eachAlone(reply.agents) { Map told ->
             BrokerAgent agent = fleet.agent(told.name)
             agent == null ? fleet.adopt(told) : agent.told(told)
         }
-        reply.remove.each { remove(it.name, it.message ?: it.reason) }
-        reply.unknown.findAll { !link.isUnanswered(it) }.each { remove(it, 'the broker does not know it') }
+        eachAlone(reply.remove) { remove(it.name, it.message ?: it.reason) }
+        eachAlone(reply.unknown.findAll { !link.isUnanswered(it) }) { remove(it, 'the broker does not know it') }
         reply.wanted.each { Log.fine("the broker wants ${it}") }
         releaseSurplus()
         if (!wereStalled && fleet.all().any { it.stalled }) {
             fleet.reviewAll() // other clouds may serve what we have no room for
+        }
+    }
+
+    /** One that fails keeps no other from its turn; the next sync tries it again. */
+    private static void eachAlone(Collection items, Closure action) {
+        items.each {
+            try {
+                action.call(it)
+            } catch (Exception failure) {
+                Log.warning("a node could not be made what the broker says: ${it}", failure)
+            }
         }
     }
 

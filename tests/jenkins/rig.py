@@ -140,7 +140,8 @@ class Rig:
     def install(self) -> None:
         command = [sys.executable, "-m", "broker", "init", "jenkins", "--home", str(self.controller.home)]
         command += ["--broker", f"127.0.0.1:{self.stack.ports.grpc}", "--token-file", str(self.stack.token_file)]
-        subprocess.run(command, check=True, capture_output=True)
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
     def uninstall(self) -> None:
         command = [sys.executable, "-m", "broker", "init", "jenkins", "--home", str(self.controller.home), "--remove"]
