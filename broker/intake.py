@@ -149,7 +149,7 @@ class Intake:
         news = await self._write_reports(live, told.nodes)
         if news:  # the reply is about what Jenkins has just told, too
             live = {agent.name: agent for agent in await self._ctx.agents.live(controller)}
-        for agent_id in self._ctx.presence.told(controller, reports) | news:
+        for agent_id in self._ctx.presence.told(controller, told.boot_id, reports) | news:
             self._ctx.nudge.agent(agent_id)
         await self._hear(controller, told.boot_id, synced=True)
         doomed = [a for a in live.values() if a.goal == Goal.GONE and (a.name in told.nodes or a.name in told.pending)]

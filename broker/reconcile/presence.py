@@ -48,9 +48,14 @@ class Presence:
             known.heard_at = self._clock.monotonic()
         return news
 
-    def told(self, controller: ControllerName, nodes: dict[AgentId, NodeReport]) -> set[AgentId]:
-        """Notes the nodes of a sync; returns the agents whose report is another than before."""
+    def told(self, controller: ControllerName, boot_id: BootId, nodes: dict[AgentId, NodeReport]) -> set[AgentId]:
+        """Notes the nodes of a sync; returns the agents whose report is another than before.
+
+        A sync that was on its way when a newer boot was heard says nothing of that boot.
+        """
         known = self._controllers[controller]
+        if known.boot_id != boot_id:
+            return set()
         changed = {a for a in known.nodes.keys() | nodes.keys() if known.nodes.get(a) != nodes.get(a)}
         known.nodes, known.synced = nodes, True
         known.was_online |= {agent for agent, report in nodes.items() if report.online}

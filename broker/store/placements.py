@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
 
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,8 +20,6 @@ from broker.store.schema import agents, history
 Decider = Callable[[list[Agent], Usage], list[Decision]]
 """Pure: given the agents that wait and what is taken, decides each."""
 
-MOST_AT_ONCE: Final = 1_000
-
 
 async def place_waiting(
     database: Database,
@@ -33,7 +30,7 @@ async def place_waiting(
     """Places the agents that wait and are due; returns each decision with its agent as it now stands.
 
     A placed agent is `launching`, its limits reserved, its launch token saved: all before any call. For one that waits,
-    the reason is written if it is another than before. The oldest `MOST_AT_ONCE` are looked at.
+    the reason is written if it is another than before. All are looked at: a full policy must not starve another.
     """
 
     async def work(connection: AsyncConnection) -> list[tuple[Decision, Agent]]:
@@ -44,7 +41,7 @@ async def place_waiting(
             agents.c.not_before <= now,
         )
         usage = Usage(now=now, used=await limits.read_used(connection), rests=await cooldowns.read_rests(connection))
-        decisions = decider(waiting[:MOST_AT_ONCE], usage)
+        decisions = decider(waiting, usage)
         placed = [d for d in decisions if isinstance(d, Placed)]
         await limits.reserve(connection, {d.agent.id: d.claims for d in placed})
         for pool, agent_id in {d.placement.offer.pool: d.agent.id for d in placed}.items():
