@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from broker.demo.stack import RUN_MARK
 from tests.benchmarks.figures import Benchmark, Figure, percentile
 from tests.jenkins.controller import wait_for
 from tests.jenkins.rig import LIGHT, Rig, java
@@ -49,9 +50,11 @@ class OtherPlainLauncher extends JNLPLauncher {
     static final Map<String, Process> RUNNING = new java.util.concurrent.ConcurrentHashMap()
     boolean isLaunchSupported() { true }
     void launch(SlaveComputer computer, TaskListener listener) {
-        RUNNING[computer.name] = new ProcessBuilder([%(java)s, '-jar', '%(jar)s', '-url', '%(url)s', '-webSocket',
+        ProcessBuilder agent = new ProcessBuilder([%(java)s, '-jar', '%(jar)s', '-url', '%(url)s', '-webSocket',
             '-secret', computer.jnlpMac, '-name', computer.name, '-workDir', '%(root)s/' + computer.name])
-            .redirectErrorStream(true).redirectOutput(new File('/dev/null')).start()
+            .redirectErrorStream(true).redirectOutput(new File('/dev/null'))
+        agent.environment().put('%(mark)s', '%(run)s')
+        RUNNING[computer.name] = agent.start()
         for (int i = 0; i < 600 && computer.channel == null; i++) { Thread.sleep(50) }
     }
     Descriptor getDescriptor() { Jenkins.get().getDescriptorOrDie(JNLPLauncher) }
@@ -92,6 +95,7 @@ def _measure() -> Mapping[str, Figure]:
         rig = Rig(root)
         words = ", ".join(f"'{word}'" for word in (java(), *LIGHT.split()))
         script = {"root": root, "java": words, "jar": os.environ["AGENT_JAR"], "url": rig.controller.url}
+        script |= {"mark": RUN_MARK, "run": rig.stack.run_id}
         rig.controller.init("c_plain", _PLAIN_CLOUD % script)
         try:
             rig.start()
@@ -126,7 +130,7 @@ def _queue_to_online(rig: Rig, job: str, label: str, number: int) -> float:
     done = rig.controller.finished(job, number, seconds=180)[-1]
     assert done["result"] == "SUCCESS", done
     if job == "own":
-        rig.controller.script("def j = jenkins.model.Jenkins.get(); j.nodes.each { j.removeNode(it) }")
+        rig.controller.script("def j = jenkins.model.Jenkins.get(); j.nodes.each { it.terminate() }")
     wait_for("no node is left", lambda: not rig.controller.nodes(), seconds=180)
     return _online_at(rig, done["builtOn"]) / 1000 - asked
 
