@@ -69,13 +69,14 @@ class OtherStrategy extends NodeProvisioner.Strategy {
         int excess = snapshot.queueLength - snapshot.availableExecutors - snapshot.connectingExecutors -
             state.plannedCapacitySnapshot - state.additionalPlannedCapacity
         def cloud = Jenkins.get().clouds.find { it.class.name == 'OtherCloud' }
-        if (excess > 0 && cloud?.canProvision(new Cloud.CloudState(state.label, 0))) {
-            def planned = cloud.provision(new Cloud.CloudState(state.label, 0), excess)
-            state.recordPendingLaunches(planned)
-            OtherWatch.review(state.label) // which adds their nodes
-            return NodeProvisioner.StrategyDecision.PROVISIONING_COMPLETED
+        if (!cloud?.canProvision(new Cloud.CloudState(state.label, 0))) {
+            return NodeProvisioner.StrategyDecision.CONSULT_REMAINING_STRATEGIES
         }
-        NodeProvisioner.StrategyDecision.CONSULT_REMAINING_STRATEGIES
+        if (excess > 0) {
+            state.recordPendingLaunches(cloud.provision(new Cloud.CloudState(state.label, 0), excess))
+            OtherWatch.review(state.label) // which adds their nodes
+        }
+        NodeProvisioner.StrategyDecision.PROVISIONING_COMPLETED // else core asks for more, by its averages
     }
 }
 class OtherWatch extends hudson.model.queue.QueueListener {
