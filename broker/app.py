@@ -23,11 +23,11 @@ from broker.ports import Backend, Clock
 from broker.reconcile.context import Context
 from broker.reconcile.loop import AgentQueue, Loop, Pace
 from broker.reconcile.presence import Presence
+from broker.reconcile.standstill import last_alive
 from broker.rpc.server import TlsFiles
 from broker.rpc.server import serving as serving_rpc
 from broker.rpc.service import AgentsService
 from broker.store.agents import Agents
-from broker.store.controllers import Contacts
 from broker.store.cooldowns import Cooldowns
 from broker.store.engine import Database, open_database, sole_owner
 from broker.telemetry import events
@@ -110,7 +110,6 @@ async def _wire(
         database=database,
         agents=agents,
         cooldowns=Cooldowns(database),
-        contacts=Contacts(database),
         definitions=config.definitions,
         backends={name: MeteredBackend(name, backend, metrics) for name, backend in backends.items()},
         sessions=control,
@@ -169,7 +168,7 @@ async def _serving_rpc(config: Config, ctx: Context, intake: Intake) -> AsyncIte
 @asynccontextmanager
 async def _serving_http(config: Config, ctx: Context, control: ControlServer) -> AsyncIterator[int]:
     async def readiness() -> Sequence[Check]:
-        alive, gateways = await ctx.contacts.last_alive(), len(control.linked_gateways())
+        alive, gateways = await last_alive(ctx.database), len(control.linked_gateways())
         writes = alive is not None and ctx.clock.now() - alive < _STORE_SILENT
         return (
             Check(name="store", ok=writes, detail="" if writes else f"nothing was written for {_STORE_SILENT}"),

@@ -17,7 +17,6 @@ from broker.errors import Conflict
 from broker.reconcile.context import Context, queue_deadline
 from broker.reconcile.presence import NodeReport
 from broker.store.agents import Report
-from broker.store.controllers import Contact
 from broker.telemetry import events
 
 _SECRET: Final = re.compile(r"[0-9a-f]{64}")
@@ -93,27 +92,31 @@ class Intake:
         """Works on the same context as the reconciler."""
         self._ctx = ctx
         self._accepting = asyncio.Lock()
-        self._noted: dict[ControllerName, tuple[Contact, float]] = {}
 
     async def greet(self, controller: ControllerName, boot_id: BootId) -> tuple[Policy, ...]:
         """A handshake: notes the boot, returns the policies that this controller may use."""
-        await self._hear(controller, boot_id)
+        self._hear(controller, boot_id)
         return self._ctx.definitions.policies_of(controller)
 
     async def accept(self, controller: ControllerName, boot_id: BootId, asked: Sequence[Asked]) -> list[Answer]:
         """Takes requests on, all that are sound in one transaction; a name that is known already is accepted again."""
-        await self._hear(controller, boot_id)
+        self._hear(controller, boot_id)
         async with self._accepting:  # two controllers that ask for one name come one after the other
             return await self._accept(controller, asked)
 
     async def _accept(self, controller: ControllerName, asked: Sequence[Asked]) -> list[Answer]:
         policies = {policy.name: policy for policy in self._ctx.definitions.policies_of(controller)}
-        taken = await self._ctx.agents.users_of([AgentName(a.name) for a in asked], controller)
+        names = [AgentName(a.name) for a in asked]
+        taken = await self._ctx.agents.users_of(names, controller)
+        known = await self._ctx.agents.by_names(controller, names)
         now = self._ctx.clock.now()
         answers, fresh = [], list[Agent]()
         for one in asked:
-            answer = _refusal(one, policies, taken) or Answer(name=one.name)
+            repeated = one.name in known
+            answer = (None if repeated else _refusal(one, policies, taken)) or Answer(name=one.name)
             answers.append(answer)
+            if repeated:
+                continue
             if answer.reason is None:
                 fresh.append(self._new_agent(controller, one, policies[PolicyName(one.policy)], now))
             else:
@@ -129,7 +132,7 @@ class Intake:
 
     async def release(self, controller: ControllerName, boot_id: BootId, given: Sequence[Release]) -> list[AgentName]:
         """Ends agents that Jenkins gives back; returns the names that are unknown. A repeat changes nothing."""
-        await self._hear(controller, boot_id)
+        self._hear(controller, boot_id)
         known = await self._ctx.agents.by_names(controller, [AgentName(r.name) for r in given])
         for one in given:
             agent = known.get(AgentName(one.name))
@@ -139,7 +142,7 @@ class Intake:
 
     async def sync(self, controller: ControllerName, told: Told) -> Truth:
         """Takes the truth of a controller in, and gives the broker's back."""
-        await self._hear(controller, told.boot_id)
+        self._hear(controller, told.boot_id)
         live = {agent.name: agent for agent in await self._ctx.agents.live(controller)}
         strangers = [n for n in (*told.nodes, *told.pending) if n not in live]
         met = await self._ctx.agents.by_names(controller, strangers) if strangers else {}
@@ -151,7 +154,6 @@ class Intake:
             live = {agent.name: agent for agent in await self._ctx.agents.live(controller)}
         for agent_id in self._ctx.presence.told(controller, told.boot_id, reports) | news:
             self._ctx.nudge.agent(agent_id)
-        await self._hear(controller, told.boot_id, synced=True)
         doomed = [a for a in live.values() if a.goal == Goal.GONE and (a.name in told.nodes or a.name in told.pending)]
         return Truth(
             kept=tuple(self._keep(agent) for agent in live.values() if agent.goal != Goal.GONE),
@@ -217,20 +219,9 @@ class Intake:
             deadline=queue_deadline(now, policy.timeouts),
         )
 
-    async def _hear(self, controller: ControllerName, boot_id: BootId, *, synced: bool = False) -> None:
+    def _hear(self, controller: ControllerName, boot_id: BootId) -> None:
         if self._ctx.presence.heard(controller, boot_id):
             events.CONTROLLER_CONNECTED.emit(controller=controller, boot_id=boot_id)
-        clock = self._ctx.clock
-        before, noted_at = self._noted.get(controller, (None, 0.0))
-        known = before.synced_boot_id if before else BootId("")
-        contact = Contact(
-            controller=controller, boot_id=boot_id, synced_boot_id=boot_id if synced else known, at=clock.now()
-        )
-        same = before is not None and (before.boot_id, known) == (boot_id, contact.synced_boot_id)
-        if same and clock.monotonic() - noted_at < _CONTACT_EVERY_S:
-            return
-        self._noted[controller] = (contact, clock.monotonic())
-        await self._ctx.contacts.write(contact)
 
 
 def _refusal(asked: Asked, policies: Mapping[PolicyName, Policy], taken: set[AgentName]) -> Answer | None:

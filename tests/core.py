@@ -22,7 +22,6 @@ from broker.reconcile.presence import NodeReport, Presence
 from broker.reconcile.standstill import Standstill
 from broker.reconcile.watch import poll
 from broker.store.agents import Agents
-from broker.store.controllers import Contacts
 from broker.store.cooldowns import Cooldowns
 from broker.store.engine import open_database
 from broker.telemetry.metrics import Metrics
@@ -136,7 +135,6 @@ async def open_core(
         database=database,
         agents=Agents(database),
         cooldowns=Cooldowns(database),
-        contacts=Contacts(database),
         definitions=definitions,
         backends={BACKEND: backend},
         sessions=sessions,

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from broker.config.settings import Config
-from broker.errors import BrokerError, GatewayError
+from broker.errors import BrokerError, ConfigError, GatewayError
 from broker.gateway.process import Gateway, run_gateway
 from broker.gateway.settings import GatewaySettings
 from broker.gateway.spawn import LISTENS
@@ -47,9 +47,13 @@ def gateway(path: Path) -> None:
     from broker.telemetry.log import configure
 
     try:
-        config = load(path)
+        config = load(path, starting=True)
+        if config.warnings:
+            click.echo(config.warnings, err=True)
         configure(config.server.log.format, config.server.log.level)
         asyncio.run(_until_told(gateway_settings(config)))
+    except ConfigError:
+        raise
     except BrokerError as error:
         raise click.ClickException(str(error)) from error
     except (OSError, ValueError) as error:  # a certificate or a URL that cannot be used

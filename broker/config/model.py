@@ -20,7 +20,9 @@ def _sha256(value: object) -> object:
     if isinstance(value, str) and not _SHA256.fullmatch(value):
         message = "expected the SHA-256 of a token: 64 of 0-9 and a-f"
         raise problem(
-            "bad-token-hash", message, "'agentbroker token create CONTROLLER' makes a token and prints the line"
+            "bad-token-hash",
+            message,
+            "'agentbroker init jenkins --home DIR' makes a token and prints the line",
         )
     return value
 

@@ -19,7 +19,7 @@ def _reason(value: object) -> object:
         from broker.config.suggest import nearest  # noqa: PLC0415
 
         meant = nearest(value, [str(r) for r in Reason])
-        help_ = f"did you mean '{meant}'?" if meant else "'agentbroker explain reason' lists them"
+        help_ = f"did you mean '{meant}'?" if meant else f"the reasons are: {', '.join(Reason)}"
         raise problem("unknown-reason", f"'{value}' is not a reason", help_)
     return value
 

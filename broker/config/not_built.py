@@ -34,6 +34,8 @@ NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "pools.*.connect": frozenset({"gateway"}),
     "pools.*.direct": frozenset(),
     "pools.*.cost": frozenset(),
+    "pools.*.limits.hosts": frozenset(),
+    "pools.*.limits.min_hosts": frozenset(),
     "policies.*.strategy": frozenset({"ordered"}),
     "policies.*.pools.*.weight": frozenset(),
     "policies.*.pools.*.base": frozenset(),
@@ -42,6 +44,7 @@ NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "policies.*.warm": frozenset(),
     "policies.*.budget": frozenset(),
     "policies.*.overrides": frozenset(),
+    "policies.*.timeouts.drain": frozenset(),
     "policies.*.spread": frozenset(),
     "policies.*.binpack": frozenset(),
 }

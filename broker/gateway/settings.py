@@ -14,7 +14,7 @@ class Limits:
     handshakes: int = 1024
     """Connections that are not yet a session; more are told to come again."""
     dials: int = 64
-    """Requests to controllers at one time."""
+    """Requests to one controller at one time: one that does not answer must not keep the others' agents out."""
     head_s: float = 10.0
     admit_s: float = 5.0
     dial_s: float = 10.0

@@ -38,7 +38,7 @@ class Upstream:
         """Raises ValueError for a URL that is none."""
         self._bases: Mapping[str, HttpBase] = {name: parse_base(url) for name, url in settings.controllers.items()}
         self._limits: Limits = settings.limits
-        self._dials = asyncio.Semaphore(settings.limits.dials)
+        self._dials = {name: asyncio.Semaphore(settings.limits.dials) for name in settings.controllers}
         self._tls = ssl.create_default_context()
         if settings.controller_ca is not None:
             self._tls.load_verify_locations(settings.controller_ca)
@@ -54,7 +54,7 @@ class Upstream:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._limits.unknown_name_s
         while True:
-            async with self._dials:
+            async with self._dials[controller]:
                 answer = await self._ask(base, data, request.key)
             waits = isinstance(answer, Declined) and answer.answer is Answer.UNKNOWN_NAME and loop.time() < until
             if not waits:

@@ -1,6 +1,7 @@
 """Which pools of a policy can take an agent now, and why the others cannot."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from broker.domain.definitions import Definitions
 from broker.domain.ids import PoolName
@@ -11,6 +12,8 @@ from broker.domain.policy import Policy
 from broker.domain.reason import Reason
 from broker.errors import BackendError
 from broker.placement.usage import pool_claims
+
+_LONGEST_CAUSE: Final = 200
 
 Offers = Mapping[PoolName, Sequence[Offer] | BackendError]
 """What each pool offers; an error stands for the whole pool."""
@@ -45,7 +48,8 @@ def _resting(pool: PoolName, usage: Usage) -> Rejection | None:
     rest = usage.rests.get(pool)
     if rest is None or not rest.opened or rest.until is None:
         return None
-    cause = f"its launches failed: {rest.why or Reason.BACKEND_ERROR}: {rest.message}"
+    first_line = rest.message.partition("\n")[0][:_LONGEST_CAUSE]
+    cause = f"its launches failed: {rest.why or Reason.BACKEND_ERROR}: {first_line}"
     if usage.now < rest.until:
         message = f"pool {pool} rests until {rest.until:%H:%M:%S} UTC, {cause}"
     elif rest.probe is not None:

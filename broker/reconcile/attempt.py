@@ -1,6 +1,7 @@
 """The end of an attempt that did not bring its agent online: the breaker, the next attempt, or the end."""
 
 from datetime import timedelta
+from typing import Final
 
 from broker.domain.agent import Agent
 from broker.domain.lifecycle import Goal, Outcome, Phase
@@ -9,6 +10,8 @@ from broker.domain.reason import Reason
 from broker.errors import BackendError
 from broker.reconcile.context import Context
 from broker.telemetry import events
+
+_NOT_THE_POOLS_FAULT: Final = frozenset({Reason.CONTROLLER_UNREACHABLE, Reason.THROTTLED, Reason.HANDSHAKE_REJECTED})
 
 
 async def fail_attempt(ctx: Context, agent: Agent, why: Reason, message: str, *, nothing_made: bool) -> None:
@@ -47,7 +50,7 @@ def words(error: BackendError) -> str:
 
 async def _count_failure(ctx: Context, agent: Agent, why: Reason, message: str) -> None:
     pool = ctx.pool_of(agent)
-    if pool is None:
+    if pool is None or why in _NOT_THE_POOLS_FAULT:
         return
     rest = await ctx.cooldowns.failed(pool.name, pool.cooldown, why, message, ctx.clock.now())
     if rest.until is not None and rest.until > ctx.clock.now():

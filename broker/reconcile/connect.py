@@ -66,7 +66,7 @@ def _is_served(ctx: Context, agent: Agent) -> bool:
 
 
 async def _come_online(ctx: Context, agent: Agent) -> None:
-    online = await ctx.move(agent, Phase.ONLINE, "online", online_at=ctx.clock.now(), why=None, message="")
+    online = await ctx.move(agent, Phase.ONLINE, "online", online_at=ctx.clock.now())
     if online.pool and await ctx.cooldowns.succeeded(online.pool):
         events.POOL_WARMED_UP.emit(pool=online.pool)
 

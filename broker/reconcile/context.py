@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
@@ -17,11 +17,12 @@ from broker.keys import Keyring
 from broker.ports import Backend, Clock, Nudge, Session, Sessions
 from broker.reconcile.presence import Presence
 from broker.store.agents import Agents
-from broker.store.controllers import Contacts
 from broker.store.cooldowns import Cooldowns
 from broker.store.engine import Database
 from broker.telemetry import events
 from broker.telemetry.metrics import Metrics
+
+_PROGRESS: Final = frozenset({Phase.BOOTING, Phase.CONNECTING, Phase.ONLINE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,6 @@ class Context:
     database: Database
     agents: Agents
     cooldowns: Cooldowns
-    contacts: Contacts
     definitions: Definitions
     backends: Mapping[BackendName, Backend]
     sessions: Sessions
@@ -59,6 +59,8 @@ class Context:
     gateway_url: Callable[[ControllerName], str]
     seen: dict[AgentId, Seen] = field(default_factory=dict)
     terminate_called: dict[AgentId, float] = field(default_factory=dict)
+    alerted: dict[AgentId, float] = field(default_factory=dict)
+    """When, in monotonic time, it was last told that an agent's end does not come."""
     placed: dict[AgentId, Agent] = field(default_factory=dict)
     """Agents as a placement has just saved them: their launch does not wait for a read."""
     uncalled: set[LaunchToken] = field(default_factory=set)
@@ -94,6 +96,8 @@ class Context:
     async def move(self, agent: Agent, phase: Phase, event: str, **changes: Any) -> Agent:
         """Brings the agent to `phase` with that phase's deadline, tells everybody, and asks for another look."""
         now = self.clock.now()
+        if phase in _PROGRESS:  # what held it up is over
+            changes = {"why": None, "message": "", **changes}
         after = replace(agent, phase=phase, phase_since=now, deadline=self._deadline(agent, phase, now), **changes)
         changed = await self.agents.change(agent, after, event, now)
         self.metrics.agent_changed_phase(agent, changed, now)
@@ -129,7 +133,7 @@ class Context:
     def _deadline(self, agent: Agent, phase: Phase, now: datetime) -> datetime | None:
         times = self.definitions.timeouts_of(agent.policy)
         if phase == Phase.REQUESTED:
-            return queue_deadline(agent.requested_at, times)
+            return queue_deadline(now, times)
         lengths: dict[Phase, timedelta] = {
             Phase.LAUNCHING: times.launch,
             Phase.BOOTING: times.boot,
@@ -142,6 +146,6 @@ class Context:
         return now + lengths[phase] if phase in lengths else None
 
 
-def queue_deadline(requested_at: datetime, times: Timeouts) -> datetime | None:
-    """When a request that is not placed fails; None if it waits without end."""
-    return requested_at + times.queue if times.on_timeout == OnTimeout.FAIL else None
+def queue_deadline(waits_since: datetime, times: Timeouts) -> datetime | None:
+    """When an agent that waits for a place fails; None if it waits without end."""
+    return waits_since + times.queue if times.on_timeout == OnTimeout.FAIL else None

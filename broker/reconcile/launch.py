@@ -25,15 +25,9 @@ async def launch(ctx: Context, agent: Agent) -> Again | None:
         return None
     if await greet_session(ctx, agent):
         return None
-    if agent.deadline is not None and agent.deadline <= ctx.clock.now():
-        limit = ctx.definitions.timeouts_of(agent.policy).launch
-        message = agent.message or f"the backend did not answer within {limit}"
-        await fail_attempt(ctx, agent, Reason.LAUNCH_TIMEOUT, message, nothing_made=False)
-        return None
     answer = await _call(ctx, agent)
     if isinstance(answer, Throttled | OutcomeUnknown):
-        await ctx.note(agent, answer.reason, words(answer))
-        return Again(_REPLAY_S)
+        return await _wait_or_give_up(ctx, agent, answer)
     if isinstance(answer, BackendError):
         await fail_attempt(ctx, agent, answer.reason, words(answer), nothing_made=first)
         return None
@@ -44,6 +38,21 @@ async def launch(ctx: Context, agent: Agent) -> Again | None:
         return Again(0.0)  # the attempt is over: the next look ends what this call has made
     if not await greet_session(ctx, launched) and launched.phase == Phase.LAUNCHING:
         await ctx.move(launched, Phase.BOOTING, "booting")
+    return None
+
+
+async def _wait_or_give_up(ctx: Context, agent: Agent, answer: BackendError) -> Again | None:
+    """Nobody knows whether an instance was made: the same call again, until the time for it is over.
+
+    A backend that waits for the controller is given as long as the controller is away.
+    """
+    waits = answer.reason == Reason.CONTROLLER_UNREACHABLE and ctx.presence.away(agent.controller)
+    if agent.deadline is None or agent.deadline > ctx.clock.now() or waits:
+        await ctx.note(agent, answer.reason, words(answer))
+        return Again(_REPLAY_S)
+    reason = answer.reason if answer.reason == Reason.CONTROLLER_UNREACHABLE else Reason.LAUNCH_TIMEOUT
+    limit = ctx.definitions.timeouts_of(agent.policy).launch
+    await fail_attempt(ctx, agent, reason, f"not launched within {limit}: {words(answer)}", nothing_made=False)
     return None
 
 

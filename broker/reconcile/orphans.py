@@ -11,6 +11,9 @@ from broker.reconcile.context import Context
 from broker.telemetry import events
 
 GRACE_S: Final = 30.0
+_ALWAYS_ALLOWED: Final = 10
+_MOST_OF_A_LISTING: Final = 0.2
+"""More orphans than this at once are a broken or restored database rather than orphans: a person must look."""
 _CALL_TIMEOUT_S: Final = 60.0
 
 
@@ -44,6 +47,9 @@ class OrphanSearch:
                 ripe.append(orphan)
         refs = {orphan.ref for orphan in orphans}
         self._suspects = {k: v for k, v in self._suspects.items() if k[0] != name or k[1] in refs}
+        if len(ripe) > max(_ALWAYS_ALLOWED, len(listing.instances) * _MOST_OF_A_LISTING):
+            events.ORPHANS_TOO_MANY.emit(backend=name, orphans=len(ripe), instances=len(listing.instances))
+            return 0
         for orphan in ripe:
             await self._end(name, orphan)
         return len(ripe)

@@ -1,14 +1,18 @@
 """Time that does not count: deadlines that wait for a connection stand still while the controller or gateway is away,
 and all deadlines while the broker itself was."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from broker.domain.lifecycle import Phase
 from broker.reconcile.context import Context
+from broker.reconcile.presence import AWAY_AFTER_S
+from broker.store.engine import Database
+from broker.telemetry import events
 
 TICK_S: Final = 1.0
 _ALIVE_EVERY_S: Final = 5.0
+_ALIVE_AT: Final = "alive_at"
 _WAITING: Final = (Phase.CONNECTING, Phase.RECONNECTING, Phase.DRAINING)
 _TIMED: Final = (Phase.REQUESTED, Phase.LAUNCHING, Phase.BOOTING, *_WAITING)
 
@@ -21,10 +25,12 @@ class Standstill:
         self._ctx = ctx
         self._last = ctx.clock.monotonic()
         self._alive_noted = float("-inf")
+        self._away = set(ctx.definitions.controllers)
+        """At the start all are: nobody is told of a controller that was never there."""
 
     async def make_up_for_absence(self) -> None:
         """The time in which the broker did not run counts for nobody."""
-        alive, now = await self._ctx.contacts.last_alive(), self._ctx.clock.now()
+        alive, now = await last_alive(self._ctx.database), self._ctx.clock.now()
         if alive is not None and alive < now:
             ids = [agent.id for agent in await self._ctx.agents.live()]
             await self._ctx.agents.extend_deadlines(ids, _TIMED, now - alive)
@@ -40,9 +46,23 @@ class Standstill:
             if agent.phase in _WAITING and self._ctx.time_stands_still(agent)
         ]
         await self._ctx.agents.extend_deadlines(still, _WAITING, passed)
+        self._tell_who_is_away()
         if now - self._alive_noted >= _ALIVE_EVERY_S:
             await self._note_alive()
 
     async def _note_alive(self) -> None:
         self._alive_noted = self._ctx.clock.monotonic()
-        await self._ctx.contacts.note_alive(self._ctx.clock.now())
+        await self._ctx.database.remember(_ALIVE_AT, self._ctx.clock.now().isoformat())
+
+    def _tell_who_is_away(self) -> None:
+        for controller in self._ctx.definitions.controllers:
+            away = self._ctx.presence.away(controller)
+            if away and controller not in self._away:
+                events.CONTROLLER_AWAY.emit(controller=controller, after_s=AWAY_AFTER_S)
+            (self._away.add if away else self._away.discard)(controller)
+
+
+async def last_alive(database: Database) -> datetime | None:
+    """When the broker last noted that it runs; None for a new database."""
+    noted = await database.recall(_ALIVE_AT)
+    return datetime.fromisoformat(noted) if noted else None

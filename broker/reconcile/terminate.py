@@ -1,6 +1,7 @@
 """The end of an instance, believed only when the backend says "not found"."""
 
 import asyncio
+from datetime import timedelta
 
 from broker.domain.agent import Agent
 from broker.domain.lifecycle import Goal, Outcome, Phase
@@ -14,6 +15,8 @@ _CALL_TIMEOUT_S = 30.0
 _CALL_AGAIN_S = 2.0
 _LOOK_AGAIN_S = 0.5
 _UNKNOWN_POOL_S = 30.0
+_LATE = timedelta(minutes=1)
+_ALERT_EVERY_S = 300.0
 
 
 async def terminate(ctx: Context, agent: Agent) -> Again | None:
@@ -33,9 +36,22 @@ async def terminate(ctx: Context, agent: Agent) -> Again | None:
     if called is not None and seen is not None and seen.asked_at > called and seen.instance is None:
         await _finish(ctx, agent)
         return None
+    _alert_when_late(ctx, agent)
     if called is None or ctx.clock.monotonic() - called >= _CALL_AGAIN_S:
         await _call(ctx, agent)
     return Again(_LOOK_AGAIN_S)
+
+
+def _alert_when_late(ctx: Context, agent: Agent) -> None:
+    """Terminating has no deadline: it is tried without end, and told every while."""
+    now, late = ctx.clock.monotonic(), ctx.clock.now() - agent.phase_since
+    if late < _LATE or now - ctx.alerted.get(agent.id, float("-inf")) < _ALERT_EVERY_S:
+        return
+    ctx.alerted[agent.id] = now
+    seen = ctx.seen_of(agent)
+    told = seen.instance.message if seen is not None and seen.instance is not None else ""
+    message = f"{agent.instance} still exists after {late}" + (f": {told}" if told else "")
+    events.AGENT_TERMINATION_FAILED.emit(agent=agent.name, pool=agent.pool, message=message)
 
 
 async def _call(ctx: Context, agent: Agent) -> None:
@@ -56,6 +72,7 @@ async def _finish(ctx: Context, agent: Agent) -> None:
     """Nothing of the attempt is left."""
     ctx.terminate_called.pop(agent.id, None)
     ctx.seen.pop(agent.id, None)
+    ctx.alerted.pop(agent.id, None)
     now = ctx.clock.now()
     if agent.goal == Goal.ONLINE and not agent.was_online:
         wait = pause(ctx.definitions.retry_of(agent.policy), agent)

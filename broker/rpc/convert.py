@@ -23,6 +23,7 @@ from broker.wire.v1 import agents_pb2 as wire
 MOST_AGENTS_A_CALL: Final = 1_000
 MOST_NODES_A_SYNC: Final = 10_000
 LONGEST_PREFIX: Final = 24
+LONGEST_LINE: Final = 300
 
 _CAUSES: Final[Mapping[int, str]] = {wire.CAUSE_QUEUE: "queue", wire.CAUSE_WARM: "warm", wire.CAUSE_MANUAL: "manual"}
 _RELEASES: Final[Mapping[int, tuple[Outcome, Reason]]] = {
@@ -147,7 +148,7 @@ def _agent_state(kept: Kept, definitions: Definitions) -> wire.AgentState:
         phase=agent.phase,
         takes_builds=kept.takes_builds,
         uses=agent.uses,
-        why=kept.why,
+        why=one_line(kept.why),
         labels=policy.labels if policy else (),
         executors=template.executors if template else 1,
         remote_fs=_remote_fs(template) if template else ".",
@@ -159,7 +160,13 @@ def _agent_state(kept: Kept, definitions: Definitions) -> wire.AgentState:
 
 def _removal(agent: Agent) -> wire.NodeRemoval:
     why = agent.why or Reason.COMPLETED
-    return wire.NodeRemoval(name=agent.name, reason=why, message=agent.message or why)
+    return wire.NodeRemoval(name=agent.name, reason=why, message=one_line(agent.message or why))
+
+
+def one_line(text: str) -> str:
+    """The first line, cut: a sync tells of thousands of agents, and the last words of each are in the broker."""
+    first = text.partition("\n")[0]
+    return first if len(first) <= LONGEST_LINE else first[: LONGEST_LINE - 1] + "…"
 
 
 def _retention(retention: Retention) -> wire.Retention:

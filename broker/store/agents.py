@@ -143,7 +143,12 @@ class Agents:
 
 
 async def change_row(connection: AsyncConnection, before: Agent, after: Agent) -> Agent:
-    """The compare-and-set itself; gives back what the agent had reserved as the phase demands."""
+    """The compare-and-set itself; gives back what the agent had reserved as the phase demands.
+
+    An agent that is gone needs its real secret no more, and keeps none.
+    """
+    if after.phase == Phase.GONE:
+        after = replace(after, sealed_secret=b"")
     [changed] = await change_rows(connection, [(before, after)])
     if after.phase in (Phase.REQUESTED, Phase.GONE) and before.phase != after.phase:
         await limits.release(connection, before.id)

@@ -50,15 +50,6 @@ meta = Table(
     Column("value", Text, nullable=False),
 )
 
-controllers = Table(
-    "controllers",
-    metadata,
-    Column("name", String(128), primary_key=True),
-    Column("boot_id", String(64), nullable=False),
-    Column("synced_boot_id", String(64), nullable=False, server_default=""),
-    Column("last_contact", Moment, nullable=False),
-)
-
 agents = Table(
     "agents",
     metadata,

@@ -47,10 +47,10 @@ POOL_COOLED_DOWN: Final = _warning("pool_cooled_down")
 POOL_WARMED_UP: Final = _info("pool_warmed_up")
 POLL_FAILED: Final = _warning("poll_failed")
 ORPHAN_FOUND: Final = _warning("orphan_found")
+ORPHANS_TOO_MANY: Final = _error("orphans_too_many")
 ORPHAN_ENDED: Final = _info("orphan_ended")
 # controllers
 CONTROLLER_CONNECTED: Final = _info("controller_connected")
-CONTROLLER_BOOTED: Final = _info("controller_booted")
 CONTROLLER_AWAY: Final = _warning("controller_away")
 CALL_FAILED: Final = _error("call_failed")
 # gateway

@@ -83,6 +83,10 @@ class FakeBackend:
         """The next launches make nothing and fail so."""
         self._launch_errors.extend([(error, False)] * times)
 
+    def forget_errors(self) -> None:
+        """Launches go well again."""
+        self._launch_errors.clear()
+
     def next_launch_is_unknown(self, *, created: bool, times: int = 1) -> None:
         """The next launches end in `OutcomeUnknown`, after (F3) or before (F4) the instance was made."""
         self._launch_errors.extend([(OutcomeUnknown("Timeout", "no answer"), created)] * times)

@@ -198,9 +198,14 @@ class ProcessBackend:
         self._tidy()
         self._reap()
         census = _Lazy(self._census)
-        refs = {*all_refs(self._root), *(InstanceRef(ref) for ref in census().marked)}
+        refs = {*filter(self._is_ours, all_refs(self._root)), *(InstanceRef(ref) for ref in census().marked)}
         found = (self._observe(ref, census) for ref in sorted(refs))
         return Listing(instances=tuple(i for i in found if i is not None), complete=True)
+
+    def _is_ours(self, ref: InstanceRef) -> bool:
+        """Not the directory of another installation: after a loss of the database nothing of the old one is ended."""
+        state = Workplace(self._root, ref).state()
+        return state is None or state.installation == self._installation
 
     def _end(self, ref: InstanceRef) -> None:
         if parse_ref(ref) is None:

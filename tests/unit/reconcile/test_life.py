@@ -1,13 +1,17 @@
 """The life of an agent, from the request until nothing of it is left."""
 
+from collections.abc import MutableMapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+
+from structlog.testing import capture_logs
 
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.policy import AgentLimits, OnTimeout, Retry, Timeouts
 from broker.domain.pool import Cooldown, PoolLimits
 from broker.domain.reason import Reason
-from broker.errors import BackendRejected, InsufficientCapacity
+from broker.errors import BackendRejected, InsufficientCapacity, Throttled
 from broker.testing.factories import make_definitions, make_policy, make_pool
 from tests.core import Core, open_core
 
@@ -278,3 +282,61 @@ async def test_an_idle_release_of_a_drained_goal_never_moves_back(core: Core) ->
     await core.release(NAME, Reason.CANCELLED, uses=0)
     assert (await core.agent(NAME)).why == Reason.IDLE_TIMEOUT
     assert agent.goal == Goal.ONLINE
+
+
+async def test_an_end_that_does_not_come_is_told_once_and_then_every_while(core: Core) -> None:
+    await core.start(NAME)
+    core.backend.terminate_stays = True
+    await core.release(NAME)
+    with capture_logs() as logs:
+        await core.advance(50)
+        assert told_late(logs) == []
+        await core.advance(120, step_s=5)
+        assert len(told_late(logs)) == 1
+        assert "still exists after" in told_late(logs)[0]["message"]
+        await core.advance(300, step_s=5)
+        assert len(told_late(logs)) == 2
+    core.backend.let_go()
+    await core.advance(5)
+    assert (await core.agent(NAME)).phase == Phase.GONE
+
+
+def told_late(logs: list[MutableMapping[str, Any]]) -> list[MutableMapping[str, Any]]:
+    return [line for line in logs if line["event"] == "agent_termination_failed"]
+
+
+async def test_a_launch_that_waits_for_the_controller_waits_as_long_as_it_is_away(core: Core) -> None:
+    await core.sync()
+    core.backend.next_launch_raises(
+        Throttled("Away", "cannot fetch agent.jar", Reason.CONTROLLER_UNREACHABLE), times=999
+    )
+    await core.ask(NAME)
+    await core.advance(300, step_s=2)
+    waiting = await core.agent(NAME)
+    assert (waiting.phase, waiting.attempt, waiting.why) == (Phase.LAUNCHING, 1, Reason.CONTROLLER_UNREACHABLE)
+    core.backend.forget_errors()
+    await core.sync()
+    await core.advance(4)
+    assert (await core.agent(NAME)).instance is not None
+    assert not await core.ctx.cooldowns.read()
+
+
+async def test_a_retry_has_the_queue_s_whole_time_again(tmp_path: Path) -> None:
+    strict = make_policy(timeouts=Timeouts(queue=timedelta(minutes=1), on_timeout=OnTimeout.FAIL))
+    async with open_core(tmp_path / "broker.db", make_definitions(policies=[strict])) as core:
+        await core.sync()
+        await core.ask(NAME)
+        await core.settle()
+        first = await core.agent(NAME)
+        assert first.instance is not None
+        await core.advance(90)
+        core.backend.stop(first.instance, exit_code=1)
+        await core.advance(10)
+        assert (await core.agent(NAME)).attempt == 2
+
+
+async def test_an_agent_that_is_gone_keeps_no_secret(core: Core) -> None:
+    assert (await core.start(NAME)).sealed_secret
+    await core.release(NAME)
+    await core.advance(3)
+    assert (await core.agent(NAME)).sealed_secret == b""

@@ -153,3 +153,10 @@ async def test_a_restarted_broker_begins_the_grace_anew(tmp_path: Path) -> None:
     await clock.advance(3600)
     async with open_core(tmp_path / "broker.db", ledger=ledger, clock=clock) as core:
         assert await search(core, 0, GRACE_S) == [0, 1]
+
+
+async def test_more_orphans_than_a_broker_can_have_are_left_to_a_person(core: Core) -> None:
+    for n in range(100, 140):
+        stray(core, n)
+    assert await search(core, 0, GRACE_S, GRACE_S) == [0, 0, 0]
+    assert len(core.backend.ledger.instances) == 40

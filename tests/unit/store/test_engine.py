@@ -12,9 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.errors import StoreUnavailable
-from broker.store.controllers import Contacts
 from broker.store.engine import read_meta, write_meta
-from broker.testing.clock import EPOCH
 from broker.testing.factories import make_agent
 from tests.unit.store.world import opened
 
@@ -189,10 +187,10 @@ async def test_a_database_that_cannot_be_read_is_unavailable(tmp_path: Path) -> 
             await agents.live()
 
 
-async def test_the_broker_notes_that_it_lives(tmp_path: Path) -> None:
+async def test_what_is_remembered_of_a_database_outlives_it(tmp_path: Path) -> None:
     async with opened(tmp_path / "broker.db") as (database, _):
-        contacts = Contacts(database)
-        assert await contacts.last_alive() is None
-        await contacts.note_alive(EPOCH)
+        assert await database.recall("alive_at") is None
+        await database.remember("alive_at", "first")
+        await database.remember("alive_at", "then")
     async with opened(tmp_path / "broker.db") as (database, _):
-        assert await Contacts(database).last_alive() == EPOCH
+        assert await database.recall("alive_at") == "then"
