@@ -2,37 +2,35 @@
 
 import asyncio
 import os
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from tests.benchmarks.figures import Figure
+from tests.integration.groovy.double import Double, World, until
 from tests.jenkins.rig import Rig
 
 BUILDS: Final = 100
 AT_ONCE: Final = 10
 """The policy's limit: so many Java agents does a small machine bear."""
 _LONGEST_S: Final = 900.0
+_OURS: Final = "our Groovy Strategy in it, real broker"
+_COUNTED: Final = f"the policy allows {AT_ONCE} agents at once; launches counted by the agents themselves"
 
 
 async def over_provision_step() -> Mapping[str, Figure]:
-    """The ratio on the real controller; nothing where no war is named."""
-    if not os.environ.get("JENKINS_WAR"):
-        print("over_provision_step is left out: it needs JENKINS_WAR (and AGENT_JAVA)", file=sys.stderr)
-        return {}
+    """The ratio on the real controller, or on the double of Jenkins where no war is named."""
     with tempfile.TemporaryDirectory(prefix="agentbroker-bench-") as folder:
-        launched, version = await asyncio.to_thread(_step, Path(folder) / "step")
-    how = (
-        f"{BUILDS} one-shot builds queued at one moment on Jenkins {version}, our Groovy Strategy in it, real broker, "
-        f"gateway and agents; the policy allows {AT_ONCE} agents at once; launches counted by the agents themselves"
-    )
-    return {"over_provision_step": Figure(value=launched / BUILDS, unit="1", target="== 1.00", how=how)}
+        root = Path(folder) / "step"
+        root.mkdir(mode=0o700)
+        measure = _on_jenkins if os.environ.get("JENKINS_WAR") else _on_the_double
+        launched, how = await asyncio.to_thread(measure, root)
+    told = f"{BUILDS} one-shot builds queued at one moment on {how}; {_COUNTED}"
+    return {"over_provision_step": Figure(value=launched / BUILDS, unit="1", target="== 1.00", how=told)}
 
 
-def _step(root: Path) -> tuple[int, str]:
-    root.mkdir(mode=0o700)
+def _on_jenkins(root: Path) -> tuple[int, str]:
     rig = Rig(root, {"limits": {"agents": AT_ONCE}})
     try:
         rig.start()
@@ -41,6 +39,30 @@ def _step(root: Path) -> tuple[int, str]:
         builds = rig.controller.finished("step", BUILDS, seconds=_LONGEST_S)
         assert {build["result"] for build in builds} == {"SUCCESS"}
         rig.wait_until_nothing_is_left()  # an agent that nobody needed would be seen until then
-        return len(rig.launched()), rig.controller.version()
+        return len(rig.launched()), f"Jenkins {rig.controller.version()}, {_OURS}, gateway and agents"
     finally:
         rig.stop()
+
+
+def _on_the_double(root: Path) -> tuple[int, str]:
+    world = World(root, limits={"agents": AT_ONCE})
+    try:
+        double = world.start()
+        double.tell("queue", "linux", BUILDS)
+        until("all builds have run", lambda: _serve(world, double), seconds=_LONGEST_S)
+        until("nothing is left", lambda: not double.nodes() and world.agents() == 0)
+        return len(world.stack.launched()), f"a double of Jenkins, {_OURS}, agents that only sleep"
+    finally:
+        world.stop()
+
+
+def _serve(world: World, double: Double) -> bool:
+    """Brings agents that run online and ends builds; true when no build waits or runs."""
+    launched = set(world.stack.launched())
+    state = double.tell("state")
+    for name, node in state["nodes"].items():
+        if node["busy"]:
+            double.tell("finish", name)
+        elif not node["online"] and name in launched:
+            double.tell("online", name)
+    return state["waiting"] == 0 and not any(node["busy"] for node in state["nodes"].values())

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from broker.demo.agent import LAUNCH_LOG
 from broker.demo.leftovers import directories_in, end, marked_processes
 from broker.demo.stack import Ports, Stack
 
 GROOVY = Path(__file__).parents[3] / "groovy"
 CLASS_PATH = f"{GROOVY / 'target/test-classes'}:{GROOVY / 'target/test-lib'}/*"
+# Counts its launch by its name, and sleeps.
+AGENT = f'while [ "$1" != -name ]; do shift; done; echo "$2" >> "${LAUNCH_LOG}"; exec sleep 300'
 T = TypeVar("T")
 
 
@@ -64,7 +67,8 @@ class World:
 
     def __init__(self, root: Path, **policy: object) -> None:
         self.root = root
-        pool = {"command": ["/bin/sh", "-c", "exec sleep 300", "agent"], "limits": {"pending": 100, "agents": 100}}
+        command = ["/bin/sh", "-c", AGENT.replace("$", "$$"), "agent"]
+        pool = {"command": command, "limits": {"pending": 100, "agents": 100}}
         ports = Ports()
         self.stack = Stack(
             root=root,
