@@ -21,6 +21,7 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     final List kind
     /** The order in which agents were named. */
     final long serial = MADE.incrementAndGet()
+    final long namedAt = System.currentTimeMillis()
     final int maxUses
     final long idleTimeoutMs
     final Fleet fleet

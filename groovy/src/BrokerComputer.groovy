@@ -33,6 +33,10 @@ class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
         starting = true
     }
 
+    boolean isIdleTooLong() {
+        idle && System.currentTimeMillis() - idleStartMilliseconds > (node?.idleTimeoutMs ?: Long.MAX_VALUE)
+    }
+
     @Override
     Future disconnect(OfflineCause cause) {
         BrokerAgent agent = node

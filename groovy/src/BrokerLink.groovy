@@ -1,4 +1,6 @@
 import hudson.model.Queue
+import hudson.security.ACL
+import hudson.security.ACLContext
 import io.agentbroker.client.BrokerClient
 import io.agentbroker.client.BrokerException
 import java.util.concurrent.Callable
@@ -16,9 +18,6 @@ import jenkins.model.Jenkins
 class BrokerLink {
     private static final long DEADLINE_MS = 5_000
     private static final List<Integer> PAUSES_S = [1, 1, 2, 2, 2, 5, 5, 5, 10]
-    private static final int BATCH = 1_000
-    /** Statuses that say that this very call will never succeed. */
-    private static final Set<String> NEVER = ['INVALID_ARGUMENT', 'RESOURCE_EXHAUSTED', 'NOT_FOUND'] as Set
 
     final String bootId = UUID.randomUUID().toString()
     NodeSync sync
@@ -28,8 +27,7 @@ class BrokerLink {
     private final Settings settings
     private final Fleet fleet
     private final ScheduledExecutorService worker
-    private final Map<String, Map> requests = new LinkedHashMap<>()
-    private final Map<String, Map> releases = new LinkedHashMap<>()
+    private final Outbox outbox = new Outbox()
     private final AtomicBoolean flushing = new AtomicBoolean()
     private final AtomicBoolean syncing = new AtomicBoolean()
     private BrokerClient client
@@ -38,6 +36,8 @@ class BrokerLink {
     private String revision
     private double intervalS = 5
     private long nextSync
+    /** Counts the connects: a chain of ticks ends with the connection that it began with. */
+    private int connection
 
     BrokerLink(Settings settings, Fleet fleet) {
         this.settings = settings
@@ -56,28 +56,28 @@ class BrokerLink {
 
     /** Asks for an agent, from the worker thread, soon. */
     void request(String name, Map what) {
-        synchronized (requests) {
-            requests[name] = what
-        }
+        outbox.request(name, what)
         flushSoon()
     }
 
     /** Tells the end of an agent, from the worker thread, soon. */
     void release(String name, Map what) {
-        synchronized (releases) {
-            releases[name] = what
-        }
+        outbox.release(name, what)
+        flushSoon()
+    }
+
+    /** Tells the end of an agent that the broker does not know of, unless that is on its way. */
+    void releaseAgain(String name, Map what) {
+        outbox.releaseAgain(name, what)
         flushSoon()
     }
 
     void forgetRequest(String name) {
-        forget(requests, [name])
+        outbox.forgetRequest(name)
     }
 
     boolean isUnanswered(String name) {
-        synchronized (requests) {
-            requests.containsKey(name)
-        }
+        outbox.isUnanswered(name)
     }
 
     /** A sync in 50 ms; many calls are one. */
@@ -92,13 +92,15 @@ class BrokerLink {
 
     /**
      * Ends an agent if it is idle. The build that has just ended holds its executor for a moment, so it looks a few times;
-     * another build tells when it ends, and so does the check of each minute.
+     * another build tells when it ends, and so does the check of each minute. For IDLE it looks once: a build that has
+     * come meanwhile makes the cause untrue.
      */
-    void retire(BrokerAgent agent, String cause, String why, int looks = 50) {
+    void retire(BrokerAgent agent, String cause, String why, int looks = cause == 'IDLE' ? 0 : 50) {
         later(0) {
             BrokerComputer computer = (BrokerComputer) agent.toComputer()
             boolean idle = Queue.withLock({
-                boolean free = !agent.gone && (computer == null || computer.idle)
+                boolean unused = computer == null || (cause == 'IDLE' ? computer.idleTooLong : computer.idle)
+                boolean free = !agent.gone && unused
                 agent.gone = agent.gone || free
                 free
             } as Callable)
@@ -118,14 +120,17 @@ class BrokerLink {
         if (up && flushing.compareAndSet(false, true)) {
             later(0) {
                 flushing.set(false)
-                exchange { flush() }
+                exchange { outbox.empty(client, bootId, sync) }
             }
         }
     }
 
+    /** On the worker thread, which sees all of Jenkins: a bare thread has the sight of an anonymous visitor. */
     private void later(long ms, Closure work) {
         worker.schedule({
+            ACLContext system = null
             try {
+                system = ACL.as2(ACL.SYSTEM2)
                 if (Jenkins.instanceOrNull?.terminating != false) {
                     worker.shutdownNow() // the broker learns from the next boot's first sync
                 } else {
@@ -133,6 +138,8 @@ class BrokerLink {
                 }
             } catch (Throwable failure) {
                 Log.warning('failed unexpectedly', failure)
+            } finally {
+                system?.close()
             }
         } as Runnable, ms, TimeUnit.MILLISECONDS)
     }
@@ -159,18 +166,19 @@ class BrokerLink {
     }
 
     private void connect() {
-        sync.releaseSurplus()
         try {
+            alone { sync.releaseSurplus() }
             Map reply = handshake()
             failures = 0
-            flush()
+            outbox.empty(client, bootId, sync)
             synchronise()
             up = true
+            int mine = ++connection
+            later(0) { tick(mine) }
             flushSoon() // what came in between
             Log.info("connected to ${settings.broker} (broker ${reply.broker_version}, cloud \"${settings.cloud}\", " +
                     "${fleet.policies.size()} policies: ${fleet.policies*.name.join(', ')})")
-            fleet.reviewAll()
-            later(0) { tick() }
+            alone { fleet.reviewAll() }
         } catch (BrokerException failure) {
             down(failure)
         } catch (Throwable failure) {
@@ -185,22 +193,32 @@ class BrokerLink {
         String what = failure.temporary ? 'not reachable' : 'refused us'
         String text = "${settings.broker} ${what} (${failure.message}); Jenkins goes on without it, next try in ${pause} s"
         failures == 0 ? Log.warning(text) : Log.fine(text)
-        if (up) {
-            up = false
-            fleet.reviewAll() // others may serve what we have asked in vain
-        }
+        boolean lost = up
+        up = false
         failures++
         later(pause * 1000L) { connect() }
+        if (lost) {
+            alone { fleet.reviewAll() } // others may serve what we have asked in vain
+        }
     }
 
-    private void tick() {
-        if (!up) {
+    /** For what may fail without an effect on the connection. */
+    private static void alone(Closure work) {
+        try {
+            work.call()
+        } catch (Exception failure) {
+            Log.warning('something beside the exchange with the broker failed', failure)
+        }
+    }
+
+    private void tick(int mine) {
+        if (!up || mine != connection) {
             return
         }
         if (System.nanoTime() >= nextSync) {
             exchange { synchronise() }
         }
-        later(Math.max(50L, ((nextSync - System.nanoTime()) / 1_000_000) as long)) { tick() }
+        later(Math.max(50L, ((nextSync - System.nanoTime()) / 1_000_000) as long)) { tick(mine) }
     }
 
     private Map handshake() {
@@ -212,60 +230,13 @@ class BrokerLink {
     }
 
     private void synchronise() {
-        flush()
-        nextSync = System.nanoTime() + ((intervalS * 1e9) as long)
+        nextSync = System.nanoTime() + ((intervalS * 1e9) as long) // first: whatever fails is not repeated at once
+        outbox.empty(client, bootId, sync)
         Map reply = client.syncNodes(bootId, sync.nodes(), sync.queue(), sync.pending())
         if (reply.policies_revision != revision) {
             handshake()
         }
         sync.apply(reply)
         afterSync.call()
-    }
-
-    private void flush() {
-        List<Map> asked = firstOf(requests)
-        while (asked) {
-            ask(asked)
-            asked = firstOf(requests)
-        }
-        List<Map> ended = firstOf(releases)
-        while (ended) {
-            List<String> names = ended*.name
-            List<String> unknown = client.releaseAgents(bootId, ended)
-            Log.fine("released ${names}, unknown ${unknown}")
-            forget(releases, names)
-            ended = firstOf(releases)
-        }
-    }
-
-    private void ask(List<Map> asked) {
-        try {
-            asked.each { it.secret = jenkins.slaves.JnlpAgentReceiver.SLAVE_SECRET.mac(it.name) }
-            List<Map> answers = client.requestAgents(bootId, asked)
-            forget(requests, asked*.name)
-            answers.each { sync.answered(it) }
-        } catch (BrokerException failure) {
-            if (!NEVER.contains(failure.code)) {
-                throw failure
-            }
-            if (asked.size() > 1) { // one of them spoils the call
-                asked.each { ask([it]) }
-            } else {
-                forget(requests, asked*.name)
-                sync.answered([name: asked[0].name, accepted: false, reason: failure.code, message: failure.message])
-            }
-        }
-    }
-
-    private static List<Map> firstOf(Map<String, Map> box) {
-        synchronized (box) {
-            box.values().take(BATCH).collect { new LinkedHashMap(it) }
-        }
-    }
-
-    private static void forget(Map<String, Map> box, List<String> names) {
-        synchronized (box) {
-            names.each { box.remove(it) }
-        }
     }
 }

@@ -17,7 +17,7 @@ class BrokerRetention extends RetentionStrategy<AbstractCloudComputer> implement
         }
         if (agent.usedUp) {
             agent.fleet.link.retire(agent, 'COMPLETED', 'its last build is done')
-        } else if (System.currentTimeMillis() - computer.idleStartMilliseconds > agent.idleTimeoutMs) {
+        } else if (((BrokerComputer) computer).idleTooLong) {
             agent.fleet.link.retire(agent, 'IDLE', "idle for ${agent.idleTimeoutMs.intdiv(1000)} s".toString())
         }
         1

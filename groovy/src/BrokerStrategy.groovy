@@ -5,6 +5,7 @@ import hudson.slaves.NodeProvisioner
 import hudson.slaves.NodeProvisioner.Strategy
 import hudson.slaves.NodeProvisioner.StrategyDecision
 import hudson.slaves.NodeProvisioner.StrategyState
+import jenkins.model.Jenkins
 
 /**
  * Asks the broker for as many agents as builds would else wait for, at once and in one call.
@@ -39,23 +40,33 @@ class BrokerStrategy extends Strategy {
 
     private StrategyDecision provision(StrategyState state) {
         Label label = state.label
-        List<Queue.BuildableItem> waiting = []
+        List<Queue.BuildableItem> items = []
         List<BrokerAgent> agents = []
-        Queue.withLock({
-            waiting.addAll(fleet.waitingItems())
+        Queue.withLock({ // a copy and no more: all of Jenkins waits meanwhile
+            items.addAll(Jenkins.get().queue.buildableItems.findAll { !it.pending })
             agents.addAll(fleet.all())
         } as Runnable)
+        List<Queue.BuildableItem> waiting = fleet.served(items)
         int missing = fleet.shortage(waiting, agents)[Fleet.key(label)] ?: 0
         if (missing > 0 && fleet.policyFor(label).open && !blocked(label, missing)) {
             List<Queue.BuildableItem> ours = waiting.findAll { it.assignedLabel == label }
             Collection planned = cloud.provisionFor(label, ours.takeRight(missing))
             state.recordPendingLaunches(planned)
-            CloudProvisioningListener.all().each { it.onStarted(cloud, label, planned) }
+            CloudProvisioningListener.all().each { announce(it, label, planned) }
             fleet.reviewSoon(label) // the nodes of planned nodes are added by the next review
             missing -= planned.size()
         }
         boolean covered = missing <= 0 && !reliesOnStalled(waiting, agents, label)
         covered ? StrategyDecision.PROVISIONING_COMPLETED : StrategyDecision.CONSULT_REMAINING_STRATEGIES
+    }
+
+    /** A listener that fails is not ours: the nodes are planned all the same. */
+    private void announce(CloudProvisioningListener listener, Label label, Collection planned) {
+        try {
+            listener.onStarted(cloud, label, planned)
+        } catch (Throwable failure) {
+            Log.warning("${listener.class.name} failed when it was told of planned nodes", failure)
+        }
     }
 
     /** Whether builds of this label wait for agents that the broker has no room for: others may serve them. */

@@ -52,7 +52,16 @@ class Fleet {
 
     /** Waiting builds that could be served, oldest first. Items that an executor already has are no demand. */
     List<Queue.BuildableItem> waitingItems() {
-        Jenkins.get().queue.buildableItems.findAll { !it.pending && policyFor(it.assignedLabel) != null }.sort { it.id }
+        served(Jenkins.get().queue.buildableItems.findAll { !it.pending })
+    }
+
+    /** Those of the items that a policy serves, oldest first. Each label is matched once: queues are long, labels few. */
+    List<Queue.BuildableItem> served(List<Queue.BuildableItem> items) {
+        Map<Object, Boolean> known = [:]
+        items.findAll { item ->
+            Label label = item.assignedLabel
+            known.computeIfAbsent(key(label)) { policyFor(label) != null }
+        }.sort { it.id }
     }
 
     /** label (see key()) → waiting builds that neither these agents nor other clouds' coming nodes will serve. */
@@ -60,8 +69,9 @@ class Fleet {
         Map<Object, Label> labels = [:]
         Map<Object, Integer> byLabel = [:]
         waiting.each {
-            labels[key(it.assignedLabel)] = it.assignedLabel
-            byLabel[key(it.assignedLabel)] = (byLabel[key(it.assignedLabel)] ?: 0) + 1
+            Label label = it.assignedLabel
+            labels[key(label)] = label
+            byLabel[key(label)] = (byLabel[key(label)] ?: 0) + 1
         }
         Map<List, Integer> places = [:]
         agents.each { places[it.kind] = (places[it.kind] ?: 0) + it.places }
@@ -97,7 +107,11 @@ class Fleet {
 
     /** Makes the node of an agent that the broker says must have one. */
     void adopt(Map told) {
-        if (agents.containsKey(told.name) || isEnded(told.name) || Jenkins.get().getNode(told.name) != null) {
+        if (agents.containsKey(told.name) || Jenkins.get().getNode(told.name) != null) {
+            return
+        }
+        if (isEnded(told.name)) { // the broker has missed it, and would keep it for ever
+            link.releaseAgain(told.name, [name: told.name, cause: 'CANCELLED', message: 'ended in Jenkins', uses: told.uses])
             return
         }
         Policy policy = policyNamed(told.policy)
@@ -118,7 +132,7 @@ class Fleet {
         agents.remove(agent.nodeName)
         link.forgetRequest(agent.nodeName)
         if (agent.endCause != null) {
-            link.release(agent.nodeName, [name: agent.nodeName, cause: agent.endCause, message: agent.why ?: '',
+            link.release(agent.nodeName, [name: agent.nodeName, cause: agent.endCause, message: Words.line(agent.why),
                                           uses: agent.uses.get()])
         }
         link.syncSoon()

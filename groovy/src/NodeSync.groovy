@@ -4,6 +4,10 @@ import jenkins.model.Jenkins
 /** The full truth of both sides, exchanged: what Jenkins has, and what the broker says that it must have. */
 class NodeSync {
     private static final long SURPLUS_MS = 5_000
+    /** After so long the planned node of an agent is lost: Jenkins adds it within 2 s. */
+    private static final long PLANNED_MS = 10_000
+    /** Ends that need no word. */
+    private static final Set<String> ORDINARY = ['Completed', 'IdleTimeout', 'Cancelled'] as Set
 
     private final Fleet fleet
     private final BrokerLink link
@@ -23,14 +27,14 @@ class NodeSync {
 
     private static Map describe(BrokerAgent agent) {
         BrokerComputer computer = (BrokerComputer) agent.toComputer()
-        boolean online = computer != null && computer.online
+        boolean online = computer?.channel != null // a person who sets it aside does not end its connection
         [name         : agent.nodeName,
          online       : online,
-         accepting    : online && computer.acceptingTasks && agent.acceptingTasks && !agent.usedUp,
+         accepting    : online && computer.online && computer.acceptingTasks && agent.acceptingTasks && !agent.usedUp,
          busy         : agent.resumes || (computer != null && !computer.idle),
          uses         : agent.uses.get(),
          current_build: computer?.currentBuild ?: '',
-         offline_cause: online ? '' : (computer?.offlineCauseReason ?: '')]
+         offline_cause: computer?.online ? '' : Words.line(computer?.offlineCauseReason)]
     }
 
     List<Map> queue() {
@@ -52,10 +56,10 @@ class NodeSync {
         boolean wereStalled = fleet.all().any { it.stalled }
         eachAlone(reply.agents) { Map told ->
             BrokerAgent agent = fleet.agent(told.name)
-            agent == null ? fleet.adopt(told) : agent.told(told)
+            agent == null ? fleet.adopt(told) : tell(agent, told)
         }
-        eachAlone(reply.remove) { remove(it.name, it.message ?: it.reason) }
-        eachAlone(reply.unknown.findAll { !link.isUnanswered(it) }) { remove(it, 'the broker does not know it') }
+        eachAlone(reply.remove) { remove(it.name, it.reason, it.message) }
+        eachAlone(reply.unknown.findAll { !link.isUnanswered(it) }) { remove(it, '', 'the broker does not know it') }
         reply.wanted.each { Log.fine("the broker wants ${it}") }
         releaseSurplus()
         if (!wereStalled && fleet.all().any { it.stalled }) {
@@ -91,8 +95,24 @@ class NodeSync {
         }
     }
 
-    private void remove(String name, String why) {
-        fleet.agent(name)?.end(null, why)
+    private void tell(BrokerAgent agent, Map state) {
+        agent.told(state)
+        if (!agent.gone && !exists(agent) && System.currentTimeMillis() - agent.namedAt > PLANNED_MS) {
+            Jenkins.get().addNode(agent)
+        }
+    }
+
+    private void remove(String name, String reason, String message) {
+        BrokerAgent agent = fleet.agent(name)
+        if (agent == null) {
+            return
+        }
+        if (!ORDINARY.contains(reason)) {
+            String text = "${name} ended: ${[reason, Words.line(message)].findAll().unique().join(': ')}".toString()
+            Log.info(text)
+            ((BrokerComputer) agent.toComputer())?.listener?.logger?.println("[agentbroker] ${text}".toString())
+        }
+        agent.end(null, message ?: reason)
     }
 
     /**

@@ -3,7 +3,7 @@
 import datetime
 import ipaddress
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,11 +45,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
     finally:
         world.stop()
-
-
-@pytest.fixture(autouse=True)
-def _groovy(record_component: Callable[[str, str], None]) -> None:
-    record_component("groovy", "2.4.21")
 
 
 def write_certificate(folder: Path) -> None:

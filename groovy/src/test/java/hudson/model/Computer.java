@@ -10,6 +10,7 @@ import jenkins.model.Jenkins;
 
 public abstract class Computer {
     protected volatile OfflineCause offlineCause;
+    private volatile OfflineCause temporaryCause;
     private final String name;
     private final List<Executor> executors = new ArrayList<>();
 
@@ -31,7 +32,11 @@ public abstract class Computer {
     public abstract Channel getChannel();
 
     public boolean isOffline() {
-        return getChannel() == null;
+        return temporaryCause != null || getChannel() == null;
+    }
+
+    public void setTemporaryOfflineCause(OfflineCause cause) {
+        temporaryCause = cause;
     }
 
     public final boolean isOnline() {
@@ -56,7 +61,8 @@ public abstract class Computer {
     }
 
     public String getOfflineCauseReason() {
-        return offlineCause == null ? "" : offlineCause.toString();
+        OfflineCause cause = temporaryCause == null ? offlineCause : temporaryCause;
+        return cause == null ? "" : cause.toString();
     }
 
     public List<Executor> getExecutors() {

@@ -104,8 +104,9 @@ public class Queue {
         return new ArrayList<>(buildables);
     }
 
+    /** Those that the current thread may see, as core does. */
     public Item[] getItems() {
-        return buildables.toArray(new Item[0]);
+        return hudson.security.ACL.seesJobs() ? buildables.toArray(new Item[0]) : new Item[0];
     }
 
     public boolean cancel(Item item) {

@@ -84,7 +84,9 @@ public class Jenkins {
 
     @SuppressWarnings({"rawtypes", "unchecked"})
     public void addNode(Node node) throws IOException {
-        nodes.put(node.getNodeName(), node);
+        if (nodes.put(node.getNodeName(), node) == node) {
+            return;
+        }
         Computer computer = ((AbstractCloudSlave) node).createComputer();
         computers.put(node, computer);
         ((RetentionStrategy) ((Slave) node).getRetentionStrategy()).start(computer);

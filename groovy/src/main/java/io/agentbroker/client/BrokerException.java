@@ -23,8 +23,15 @@ public final class BrokerException extends RuntimeException {
     public boolean isTemporary() {
         return switch (code) {
             case "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "ABORTED", "UNKNOWN", "INTERNAL" -> true;
+            case "RESOURCE_EXHAUSTED" -> !isTooLarge(); // a server that has too much to do
             default -> false;
         };
+    }
+
+    /** Whether a message was larger than the other side takes: gRPC has no status of its own for that, only words. */
+    public boolean isTooLarge() {
+        return code.equals("RESOURCE_EXHAUSTED")
+                && (getMessage().contains("larger than max") || getMessage().contains("exceeds maximum size"));
     }
 
     static BrokerException from(StatusRuntimeException error) {
