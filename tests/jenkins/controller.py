@@ -1,5 +1,6 @@
 """A real controller in a directory of its own, on loopback, without security and setup wizard."""
 
+import base64
 import http.client
 import json
 import os
@@ -60,6 +61,8 @@ class Controller:
         self.url = f"http://127.0.0.1:{self.port}/"
         self.process: subprocess.Popen[bytes] | None = None
         self.boots = 0
+        self.user: tuple[str, str] | None = None
+        """Name and password to ask with, once the test has secured it."""
         self.init("a_prepare", PREPARE % self.url)
 
     def init(self, name: str, script: str) -> None:
@@ -122,19 +125,24 @@ class Controller:
         self.process = None
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=20) as reply:
+        with urllib.request.urlopen(self._request(path), timeout=20) as reply:
             return json.loads(reply.read())
 
+    def _request(self, path: str, body: bytes | None = None, content_type: str = "") -> urllib.request.Request:
+        request = urllib.request.Request(self.url + path, data=body, method="GET" if body is None else "POST")
+        if body is not None:
+            request.add_header("Content-Type", content_type)
+        if self.user:
+            request.add_header("Authorization", "Basic " + base64.b64encode(":".join(self.user).encode()).decode())
+        return request
+
     def version(self) -> str:
-        with urllib.request.urlopen(self.url + "api/json", timeout=20) as reply:
+        with urllib.request.urlopen(self._request("api/json"), timeout=20) as reply:
             return str(reply.headers["X-Jenkins"])
 
     def post(self, path: str, body: bytes = b"", content_type: str = "application/x-www-form-urlencoded") -> str:
-        request = urllib.request.Request(
-            self.url + path, data=body, headers={"Content-Type": content_type}, method="POST"
-        )
         try:
-            with urllib.request.urlopen(request, timeout=30) as reply:
+            with urllib.request.urlopen(self._request(path, body, content_type), timeout=30) as reply:
                 return str(reply.read().decode())
         except urllib.error.HTTPError as error:
             if error.code in {301, 302, 303}:
@@ -177,7 +185,7 @@ class Controller:
         return wait_for(f"{count} builds of {job} have ended", look, seconds, every=0.3)
 
     def console(self, job: str, number: int) -> str:
-        with urllib.request.urlopen(f"{self.url}job/{job}/{number}/consoleText", timeout=20) as reply:
+        with urllib.request.urlopen(self._request(f"job/{job}/{number}/consoleText"), timeout=20) as reply:
             return str(reply.read().decode())
 
     def nodes(self) -> dict[str, dict[str, Any]]:

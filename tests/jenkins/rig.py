@@ -11,6 +11,7 @@ from broker.demo.stack import Ports, Stack, java_pool
 from tests.jenkins.controller import Controller, wait_for
 
 LABEL = "linux"
+CONNECTED = "INFO: Connected"
 # Twenty JVMs at once on two cores: what they need least is an optimizing compiler.
 LIGHT = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx96m"
 COUNTERS = """
@@ -184,16 +185,20 @@ class Rig:
         except AssertionError as error:
             raise AssertionError(f"{self.left_behind()} left, nodes: {self.controller.nodes()}") from error
 
+    def agent_texts(self) -> list[str]:
+        """What each agent has said, one text an agent."""
+        return [log.read_text() for log in self.agent_logs.glob("*.log")]
+
     def retries(self) -> list[str]:
         """Lines of agents' logs that tell of a connect that had to be repeated."""
         words = ("retry", "Failed to connect", "Handshake error", "reconnect rejected")
-        lines = (line for log in self.agent_logs.glob("*.log") for line in _until_connected(log.read_text()))
+        lines = (line for text in self.agent_texts() for line in _until_connected(text))
         return [line for line in lines if any(word in line for word in words)]
 
 
 def _until_connected(text: str) -> list[str]:
     lines = text.splitlines()
-    connected = [number for number, line in enumerate(lines) if line.endswith("INFO: Connected")]
+    connected = [number for number, line in enumerate(lines) if line.endswith(CONNECTED)]
     return lines[: connected[0]] if connected else lines
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.jenkins.controller import wait_for
-from tests.jenkins.rig import Rig, our_names_in
+from tests.jenkins.rig import CONNECTED, Rig, our_names_in
 
 pytestmark = [pytest.mark.jenkins, pytest.mark.component("jenkins"), pytest.mark.timeout(300)]
 
@@ -28,6 +28,9 @@ def test_twenty_one_shot_builds_have_twenty_agents(rig: Rig) -> None:
     names = rig.launched()[before:]
     assert len(names) == 20, "an agent too many or too few"
     assert {build["builtOn"] for build in builds} == set(names)
+    texts = rig.agent_texts()
+    assert len(texts) == before + 20
+    assert {text.count(CONNECTED) for text in texts} == {1}
     assert rig.retries() == []
     assert rig.noted("launch-failures") == []
     rig.wait_until_nothing_is_left()

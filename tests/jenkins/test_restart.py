@@ -45,10 +45,11 @@ def a_busy_agent(rig: Rig, job: str, seconds: int) -> str:
     return str(name)
 
 
-@pytest.mark.parametrize(("restart", "seconds"), [(kill_and_start, 120), (safe_restart, 8)])
+@pytest.mark.parametrize(("restart", "seconds", "lets_in"), [(kill_and_start, 120, 2), (safe_restart, 8, 1)])
 def test_an_idle_agent_takes_the_next_build_and_a_busy_one_ends_and_none_is_started_again(
-    rig: Rig, restart: Callable[[Rig], None], seconds: int
+    rig: Rig, restart: Callable[[Rig], None], seconds: int, lets_in: int
 ) -> None:
+    """A safe restart waits for the running build, so its agent is used up before; after a kill it is let in again."""
     suffix = restart.__name__
     rig.controller.script("jenkins.model.Jenkins.get().items.each { it.delete() }")
     # The busy one first: the idle one would take its build.
@@ -61,6 +62,7 @@ def test_an_idle_agent_takes_the_next_build_and_a_busy_one_ends_and_none_is_star
     rig.controller.build(f"next-{suffix}")
     [build] = rig.controller.finished(f"next-{suffix}", 1)
     assert (build["result"], build["builtOn"]) == ("SUCCESS", idle)
+    wait_for("the busy one was let in", lambda: rig.noted("online").count(busy) == lets_in, seconds=60)
     wait_for("the busy one has ended", lambda: busy not in rig.controller.nodes(), seconds=60)
     rig.wait_until_nothing_is_left()
     assert rig.launched() == launched
