@@ -30,7 +30,8 @@ def test_twenty_one_shot_builds_have_twenty_agents(rig: Rig) -> None:
     assert {build["builtOn"] for build in builds} == set(names)
     texts = rig.agent_texts()
     assert len(texts) == before + 20
-    assert {text.count(CONNECTED) for text in texts} == {1}
+    # Until its connection ends: an agent whose node is being removed knocks once more before it is told to stop.
+    assert {text.partition("INFO: Terminated")[0].count(CONNECTED) for text in texts} == {1}
     assert rig.retries() == []
     assert rig.noted("launch-failures") == []
     rig.wait_until_nothing_is_left()
