@@ -13,9 +13,10 @@ from broker.admission import Admission
 from broker.backends.metered import MeteredBackend
 from broker.backends.registry import BackendContext, open_backend
 from broker.clock import SystemClock
-from broker.config.settings import Config
+from broker.config.settings import Config, Listener
 from broker.domain.definitions import Definitions
 from broker.domain.ids import BackendName, ControllerName, PoolName
+from broker.errors import BrokerError
 from broker.gateway.control import ControlServer
 from broker.intake import Intake
 from broker.keys import Keyring, open_keyring
@@ -39,6 +40,10 @@ from broker.web.app import Check, create_app
 from broker.web.app import serving as serving_http
 
 _STORE_SILENT: Final = timedelta(seconds=30)
+
+
+class TlsUnusable(BrokerError):
+    """The certificate or the key of a listener cannot be read, or they are none, or not a pair."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +159,7 @@ def _open_backends(config: Config, installation: str, clock: Clock) -> dict[Back
 async def _serving_rpc(config: Config, ctx: Context, intake: Intake) -> AsyncIterator[int]:
     listener = config.server.grpc
     tls = None
-    if listener.tls is not None:
+    if listener.tls is not None and tls_context(listener, "server.grpc.tls"):
         tls = TlsFiles(certificate=listener.tls.cert_file.read_bytes(), key=listener.tls.key_file.read_bytes())
     service, grace_s = AgentsService(intake, ctx), config.server.shutdown_grace.total_seconds()
 
@@ -183,13 +188,23 @@ async def _serving_http(config: Config, ctx: Context, control: ControlServer) ->
         )
 
     listener = config.server.http
-    context = None
-    if listener.tls is not None:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(listener.tls.cert_file, listener.tls.key_file)
+    context = tls_context(listener, "server.http.tls")
     app = create_app(ctx.metrics, readiness, read)
     async with serving_http(app, listener.listen.host, listener.listen.port, context) as port:
         yield port
+
+
+def tls_context(listener: Listener, key: str) -> ssl.SSLContext | None:
+    """The server's side of TLS, None for a plain listener; `TlsUnusable` names the config's key and both files."""
+    if listener.tls is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(listener.tls.cert_file, listener.tls.key_file)
+    except (OSError, ssl.SSLError) as error:
+        files = f"{listener.tls.cert_file} and {listener.tls.key_file}"
+        raise TlsUnusable(f"{key}: {files} cannot be used: {error.strerror or error}") from error
+    return context
 
 
 async def _resting_pools(ctx: Context) -> list[PoolName]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from broker.app import running_broker
+from broker.cli.config import default_file
 from broker.cli.gateway import gateway_settings
 from broker.clock import SystemClock
 from broker.config.load import load
@@ -18,16 +19,17 @@ from broker.telemetry import log
 
 
 @click.command("serve")
-@click.option("--config", "path", default="broker.yaml", envvar="AGENTBROKER_CONFIG", show_default=True)
+@click.option("--config", "path", help="Without it: AGENTBROKER_CONFIG, ./broker.yaml, /etc/agentbroker/broker.yaml.")
 @click.option("--no-gateway", is_flag=True, help="The control plane alone: run `agentbroker gateway` beside it.")
 @click.option("--check", is_flag=True, help="Check the config as a start would, and leave.")
-def serve(path: str, *, no_gateway: bool, check: bool) -> None:
+def serve(path: str | None, *, no_gateway: bool, check: bool) -> None:
     """Run the control plane, and a gateway started by it.
 
     \b
     agentbroker serve --config broker.yaml
     agentbroker serve --no-gateway --config /etc/agentbroker/broker.yaml
     """
+    path = path or default_file()
     try:
         config = load(Path(path), starting=True)
     except ConfigError as error:

@@ -33,6 +33,8 @@ from broker.telemetry.readings import GatewayCounts
 
 _RETRY_FIRST_S: Final = 0.25
 _RETRY_LAST_S: Final = 2.0
+_LASTED_S: Final = 5.0
+"""A link that ends sooner counts as a failed try: a control plane that only accepts is not asked without pause."""
 _REPORT_EVERY_S: Final = 2.0
 _SILENCE_S: Final = 15.0
 _MAX_UNSENT: Final = 8 * 1024 * 1024
@@ -87,7 +89,7 @@ class ControlLink:
 
     async def run(self) -> None:
         """Keeps the link up until cancelled; never raises for a link that fails."""
-        pause = _RETRY_FIRST_S
+        pause, loop = _RETRY_FIRST_S, asyncio.get_running_loop()
         while True:
             try:
                 with unix_address(self._path) as address:
@@ -96,8 +98,10 @@ class ControlLink:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _RETRY_LAST_S)
                 continue
-            pause = _RETRY_FIRST_S
+            linked_at = loop.time()
             why = await self._serve(reader, writer)
+            lasted = loop.time() - linked_at > _LASTED_S
+            pause = _RETRY_FIRST_S if lasted else min(2 * pause, _RETRY_LAST_S)
             GATEWAY_UNLINKED.emit(control=str(self._path), message=why)
             await asyncio.sleep(pause)
 

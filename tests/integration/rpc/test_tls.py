@@ -12,6 +12,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from broker.app import TlsUnusable, tls_context
+from broker.config.settings import Address, Listener
+from broker.config.settings import TlsFiles as TlsPaths
 from broker.rpc.server import PortInUse, TlsFiles
 from tests.integration.rpc.world import TOKEN, bearer, handshake, running_api, stub
 
@@ -87,3 +90,12 @@ async def test_files_that_are_no_certificate_are_refused_before_anybody_listens(
     with pytest.raises(PortInUse, match=r"server\.grpc\.listen 127\.0\.0\.1:0: cannot listen there"):
         async with running_api(tmp_path, tls=TlsFiles(certificate=b"no", key=b"no")):
             pass
+
+
+def test_files_of_a_listener_that_are_no_pair_are_named(tmp_path: Path) -> None:
+    files = TlsPaths(cert_file=tmp_path / "tls.crt", key_file=tmp_path / "tls.key")
+    files.cert_file.write_text("no certificate")
+    files.key_file.write_text("no key")
+    listener = Listener(listen=Address("127.0.0.1", 0), tls=files)
+    with pytest.raises(TlsUnusable, match=r"server\.grpc\.tls: .*tls\.crt and .*tls\.key cannot be used"):
+        tls_context(listener, "server.grpc.tls")
