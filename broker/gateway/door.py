@@ -26,10 +26,8 @@ from broker.inbound.websocket import (
 from broker.telemetry.events import HANDSHAKE_REFUSED, SESSION_CLOSED, SESSION_OPENED
 
 _PROTOCOL: Final = "websocket"
-_SHORT_S: Final = 2.0
-"""A session that the controller ends sooner (with the relay's own grace in it) was no session."""
 _CALM_S: Final = 1.0
-_SHORT_KEPT: Final = 10_000
+_ENDED_KEPT: Final = 10_000
 
 
 class TurnedAway(Exception):
@@ -53,7 +51,7 @@ class Door:
         self._upstream = upstream
         self._link = link
         self._live = live
-        self._short: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._ended: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     async def enter(self, leg: Leg, controller: str, head: RequestHead) -> None:
         """Returns when the agent has been refused or its session is over; closes the leg."""
@@ -86,9 +84,18 @@ class Door:
         await self._relay(leg, controller, request, admission, accepted)
 
     async def _calm(self, controller: str, name: str) -> None:
-        """An agent comes back at once from a session that has ended: one that always ends at once is slowed down."""
-        until = self._short.pop((controller, name), 0.0)
+        """An agent comes back at once from a session that the controller has ended.
+
+        If that was its last build, the word that it is over is on its way; if the controller ends all its sessions
+        at once, it would come back without end.
+        """
+        until = self._ended.pop((controller, name), 0.0)
         await asyncio.sleep(max(0.0, until - asyncio.get_running_loop().time()))
+
+    def _calm_down(self, controller: str, name: str) -> None:
+        self._ended[controller, name] = asyncio.get_running_loop().time() + _CALM_S
+        if len(self._ended) > _ENDED_KEPT:
+            self._ended.popitem(last=False)
 
     async def _admission(self, leg: Leg, controller: str, request: AgentRequest) -> Admission:
         question = Admit(
@@ -147,21 +154,20 @@ class Door:
             cookie=cookie,
             controller_cookie=controller_cookie(accepted.head, presented),
         )
-        live = LiveSession(session=session, relay=Relay(leg, accepted.leg))
+
+        def over(why: str) -> None:
+            if why == accepted.leg.name:
+                self._calm_down(controller, request.name)
+
+        live = LiveSession(session=session, relay=Relay(leg, accepted.leg, over))
         self._live.opened(live)
         self._link.tell(Opened(id=admission.id, session=session))
         SESSION_OPENED.emit(session=session.id, controller=controller, agent=session.name, peer=session.peer)
-        began = asyncio.get_running_loop().time()
         try:
             leg.writer.write(agent_reply(accepted.head, cookie))
             await live.relay.run()
         finally:
             self._over(live)
-        ended = asyncio.get_running_loop().time()
-        if ended - began < _SHORT_S and live.relay.why == accepted.leg.name:
-            self._short[controller, request.name] = ended + _CALM_S
-            if len(self._short) > _SHORT_KEPT:
-                self._short.popitem(last=False)
 
     def _over(self, live: LiveSession) -> None:
         session, relay = live.session, live.relay

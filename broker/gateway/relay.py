@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from collections.abc import Callable
 from typing import Final
 
 from broker.gateway.legs import CHUNK, GRACE_S, Leg
@@ -18,14 +19,15 @@ class Relay:
     (`agent`, `controller`), `ping_timeout`, or what `end` was given; empty while it runs.
     """
 
-    __slots__ = ("_agent", "_controller", "_cut", "_ended", "received_bytes", "sent_bytes", "why")
+    __slots__ = ("_agent", "_controller", "_cut", "_ended", "_tell", "received_bytes", "sent_bytes", "why")
 
-    def __init__(self, agent: Leg, controller: Leg) -> None:
-        """Takes both legs, with the bytes that were read past their heads."""
+    def __init__(self, agent: Leg, controller: Leg, tell: Callable[[str], None]) -> None:
+        """Takes both legs, with the bytes that were read past their heads; `tell` is called with `why` as it ends."""
         self._agent = agent
         self._controller = controller
         self._ended = asyncio.Event()
         self._cut = False
+        self._tell = tell
         self.received_bytes = 0
         self.sent_bytes = 0
         self.why = ""
@@ -54,7 +56,9 @@ class Relay:
         self._end(why)
 
     def _end(self, why: str) -> None:
-        self.why = self.why or why
+        if not self.why:
+            self.why = why
+            self._tell(why)
         self._ended.set()
 
     async def _pump(self, source: Leg, sink: Leg) -> None:

@@ -155,3 +155,19 @@ async def test_an_agent_that_the_controller_drops_at_once_does_not_come_back_in_
     began = asyncio.get_running_loop().time()
     assert (await world.knock("a1", minted, agent.cookie)).head.status == 101
     assert asyncio.get_running_loop().time() - began > 0.5
+
+
+async def test_an_agent_whose_last_build_is_done_does_not_come_in_again_before_the_broker_knows(world: World) -> None:
+    minted = world.mint()
+    agent = await world.knock("a1", minted)
+    await asyncio.sleep(2.1)  # a session of some length, not one that ends at once
+    world.controller.writers[-1].transport.abort()
+    assert await agent.ended()
+    agent.writer.transport.abort()
+    dials = len(world.controller.writers)
+    async with asyncio.TaskGroup() as group:
+        again = group.create_task(world.knock("a1", minted, agent.cookie))
+        await asyncio.sleep(0.3)
+        world.doorkeeper.agents.clear()  # the release arrives
+    assert again.result().head.status == 403
+    assert len(world.controller.writers) == dials
