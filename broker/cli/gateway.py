@@ -24,12 +24,10 @@ def gateway_settings(config: Config) -> GatewaySettings:
         controllers={str(name): controller.url for name, controller in config.definitions.controllers.items()},
         listen_host=gateway.websocket.host,
         listen_port=gateway.websocket.port,
-        advertise=gateway.advertise,
         tls_cert=gateway.tls.cert_file if gateway.tls else None,
         tls_key=gateway.tls.key_file if gateway.tls else None,
         http_host=gateway.http.host if gateway.http else "127.0.0.1",
         http_port=gateway.http.port if gateway.http else None,
-        keys_dir=config.server.keys_dir,
     )
 
 

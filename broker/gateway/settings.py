@@ -29,15 +29,13 @@ class Limits:
 class GatewaySettings:
     """Built from the config by `broker.cli.gateway`.
 
-    `controllers` maps names to base URLs; `advertise` is the URL under which agents reach this gateway (ws, wss, http
-    or https). A port of 0 takes any free one. Times are in seconds.
+    `controllers` maps names to base URLs. A port of 0 takes any free one. Times are in seconds.
     """
 
     control: Path
     controllers: Mapping[str, str]
     listen_host: str = "127.0.0.1"
     listen_port: int = 0
-    advertise: str = ""
     tls_cert: Path | None = None
     tls_key: Path | None = None
     controller_ca: Path | None = None
@@ -45,7 +43,6 @@ class GatewaySettings:
     http_host: str = "127.0.0.1"
     http_port: int | None = None
     """Where /healthz, /readyz and /metrics are; None for nowhere."""
-    keys_dir: Path | None = None
     limits: Limits = field(default_factory=Limits)
 
     @property

@@ -23,7 +23,7 @@ async def boot(ctx: Context, agent: Agent) -> Again | None:
         await fail_attempt(ctx, agent, *ended, nothing_made=False)
     elif _running(ctx, agent):
         await ctx.move(agent, Phase.CONNECTING, "connecting")
-    elif agent.deadline is not None and agent.deadline <= ctx.clock.now():
+    elif ctx.deadline_passed(agent):
         message = f"the instance did not run within {ctx.definitions.timeouts_of(agent.policy).boot}"
         await fail_attempt(ctx, agent, Reason.BOOT_TIMEOUT, message, nothing_made=False)
     else:
@@ -44,7 +44,7 @@ async def connect(ctx: Context, agent: Agent) -> Again | None:
         await _come_online(ctx, agent)
     elif (ended := why_ended(ctx, agent)) is not None:
         await fail_attempt(ctx, agent, *ended, nothing_made=False)
-    elif agent.deadline is not None and agent.deadline <= ctx.clock.now() and not ctx.time_stands_still(agent):
+    elif ctx.waited_enough(agent):
         await fail_attempt(ctx, agent, *_connect_timeout(ctx, agent), nothing_made=False)
     else:
         return Again(_LOOK_AGAIN_S if agent.instance else _FIND_AGAIN_S)

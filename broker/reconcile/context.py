@@ -93,6 +93,14 @@ class Context:
         session = self.sessions.live(agent.id)
         return session if session is not None and session.attempt == agent.attempt else None
 
+    def deadline_passed(self, agent: Agent) -> bool:
+        """Whether the time of the agent's phase is over."""
+        return agent.deadline is not None and agent.deadline <= self.clock.now()
+
+    def waited_enough(self, agent: Agent) -> bool:
+        """Whether the time is over for a connection that could have come."""
+        return self.deadline_passed(agent) and not self.time_stands_still(agent)
+
     async def move(self, agent: Agent, phase: Phase, event: str, **changes: Any) -> Agent:
         """Brings the agent to `phase` with that phase's deadline, tells everybody, and asks for another look."""
         now = self.clock.now()

@@ -36,7 +36,7 @@ async def reconnect(ctx: Context, agent: Agent) -> Again | None:
         await ctx.move(agent, phase, phase.value)
     elif await _is_over(ctx, agent):
         return None
-    elif agent.deadline is not None and agent.deadline <= ctx.clock.now() and not ctx.time_stands_still(agent):
+    elif ctx.waited_enough(agent):
         limit = ctx.definitions.timeouts_of(agent.policy).reconnect
         message = f"it lost its connection and did not come back within {limit}"
         await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, Reason.RECONNECT_TIMEOUT, message)
@@ -54,7 +54,7 @@ async def drain(ctx: Context, agent: Agent) -> Again | None:
         return None
     elif ctx.sessions.known() and session is None:
         await ctx.move(agent, Phase.RECONNECTING, "reconnecting")
-    elif agent.deadline is not None and agent.deadline <= ctx.clock.now() and not ctx.time_stands_still(agent):
+    elif ctx.waited_enough(agent):
         message = f"its build did not end within {ctx.definitions.timeouts_of(agent.policy).drain}"
         await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, Reason.DRAIN_TIMEOUT, message)
     else:
