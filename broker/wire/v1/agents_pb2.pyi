@@ -280,3 +280,61 @@ class Wanted(_message.Message):
     cause: Cause
     launch_id: str
     def __init__(self, policy: _Optional[str] = ..., count: _Optional[int] = ..., cause: _Optional[_Union[Cause, str]] = ..., launch_id: _Optional[str] = ...) -> None: ...
+
+class WatchAgentsRequest(_message.Message):
+    __slots__ = ("boot_id", "after")
+    BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    boot_id: str
+    after: int
+    def __init__(self, boot_id: _Optional[str] = ..., after: _Optional[int] = ...) -> None: ...
+
+class WatchAgentsReply(_message.Message):
+    __slots__ = ("event", "resync", "heartbeat")
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    RESYNC_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    event: AgentEvent
+    resync: Resync
+    heartbeat: Heartbeat
+    def __init__(self, event: _Optional[_Union[AgentEvent, _Mapping]] = ..., resync: _Optional[_Union[Resync, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+
+class AgentEvent(_message.Message):
+    __slots__ = ("number", "agent", "at", "event", "phase", "attempt", "pool", "reason", "message", "hint", "outcome")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    POOL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    agent: str
+    at: _timestamp_pb2.Timestamp
+    event: str
+    phase: str
+    attempt: int
+    pool: str
+    reason: str
+    message: str
+    hint: str
+    outcome: str
+    def __init__(self, number: _Optional[int] = ..., agent: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., event: _Optional[str] = ..., phase: _Optional[str] = ..., attempt: _Optional[int] = ..., pool: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ..., outcome: _Optional[str] = ...) -> None: ...
+
+class Resync(_message.Message):
+    __slots__ = ("newest",)
+    NEWEST_FIELD_NUMBER: _ClassVar[int]
+    newest: int
+    def __init__(self, newest: _Optional[int] = ...) -> None: ...
+
+class Heartbeat(_message.Message):
+    __slots__ = ("number", "interval")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    interval: _duration_pb2.Duration
+    def __init__(self, number: _Optional[int] = ..., interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...

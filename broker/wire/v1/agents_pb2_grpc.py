@@ -54,6 +54,11 @@ class AgentsStub:
                 request_serializer=broker_dot_wire_dot_v1_dot_agents__pb2.SyncNodesRequest.SerializeToString,
                 response_deserializer=broker_dot_wire_dot_v1_dot_agents__pb2.SyncNodesReply.FromString,
                 _registered_method=True)
+        self.WatchAgents = channel.unary_stream(
+                '/agentbroker.v1.Agents/WatchAgents',
+                request_serializer=broker_dot_wire_dot_v1_dot_agents__pb2.WatchAgentsRequest.SerializeToString,
+                response_deserializer=broker_dot_wire_dot_v1_dot_agents__pb2.WatchAgentsReply.FromString,
+                _registered_method=True)
 
 
 class AgentsServicer:
@@ -87,6 +92,19 @@ class AgentsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchAgents(self, request, context):
+        """What happens to the agents of this controller, from any number on, for as long as both sides live. Nothing depends
+        on it but what people read: whoever has no stream still has SyncNodes.
+
+        A client resumes with the number of the last heartbeat that it has seen. Some events come twice then, never one too
+        few: number and time together name an event. A stream that was silent for three times the heartbeat's interval is
+        dead. A slow reader is waited for; nothing is kept for it. Ends: UNAVAILABLE the broker stops; RESOURCE_EXHAUSTED a
+        newer stream took its place (a controller has at most four, a boot_id one), or nothing was read for 30 s.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AgentsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -109,6 +127,11 @@ def add_AgentsServicer_to_server(servicer, server):
                     servicer.SyncNodes,
                     request_deserializer=broker_dot_wire_dot_v1_dot_agents__pb2.SyncNodesRequest.FromString,
                     response_serializer=broker_dot_wire_dot_v1_dot_agents__pb2.SyncNodesReply.SerializeToString,
+            ),
+            'WatchAgents': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchAgents,
+                    request_deserializer=broker_dot_wire_dot_v1_dot_agents__pb2.WatchAgentsRequest.FromString,
+                    response_serializer=broker_dot_wire_dot_v1_dot_agents__pb2.WatchAgentsReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -219,6 +242,33 @@ class Agents:
             '/agentbroker.v1.Agents/SyncNodes',
             broker_dot_wire_dot_v1_dot_agents__pb2.SyncNodesRequest.SerializeToString,
             broker_dot_wire_dot_v1_dot_agents__pb2.SyncNodesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchAgents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/agentbroker.v1.Agents/WatchAgents',
+            broker_dot_wire_dot_v1_dot_agents__pb2.WatchAgentsRequest.SerializeToString,
+            broker_dot_wire_dot_v1_dot_agents__pb2.WatchAgentsReply.FromString,
             options,
             channel_credentials,
             insecure,
