@@ -31,6 +31,7 @@ from broker.rpc.service import AgentsService
 from broker.store.agents import Agents
 from broker.store.cooldowns import Cooldowns
 from broker.store.engine import Database, open_database, sole_owner
+from broker.store.history import History
 from broker.telemetry import events
 from broker.telemetry.lag import watch_event_loop
 from broker.telemetry.metrics import Metrics
@@ -115,6 +116,7 @@ async def _wire(
         database=database,
         agents=agents,
         cooldowns=Cooldowns(database),
+        history=History(database, clock),
         definitions=config.definitions,
         backends={name: MeteredBackend(name, backend, metrics) for name, backend in backends.items()},
         sessions=control,

@@ -24,6 +24,7 @@ from broker.reconcile.watch import poll
 from broker.store.agents import Agents
 from broker.store.cooldowns import Cooldowns
 from broker.store.engine import open_database
+from broker.store.history import History
 from broker.telemetry.metrics import Metrics
 from broker.testing.backend import FakeBackend, Ledger
 from broker.testing.clock import ManualClock
@@ -135,6 +136,7 @@ async def open_core(
         database=database,
         agents=Agents(database),
         cooldowns=Cooldowns(database),
+        history=History(database, clock),
         definitions=definitions,
         backends={BACKEND: backend},
         sessions=sessions,

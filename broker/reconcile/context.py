@@ -19,6 +19,7 @@ from broker.reconcile.presence import Presence
 from broker.store.agents import Agents
 from broker.store.cooldowns import Cooldowns
 from broker.store.engine import Database
+from broker.store.history import History
 from broker.telemetry import events
 from broker.telemetry.metrics import Metrics
 
@@ -48,6 +49,7 @@ class Context:
     database: Database
     agents: Agents
     cooldowns: Cooldowns
+    history: History
     definitions: Definitions
     backends: Mapping[BackendName, Backend]
     sessions: Sessions
@@ -122,14 +124,19 @@ class Context:
             self.nudge.placement()
         return changed
 
-    async def aim(self, agent: Agent, goal: Goal, outcome: Outcome, why: Reason, message: str) -> Agent:
-        """Moves the goal forward, with the reason that people read; a goal that stands already keeps its reason."""
+    async def aim(
+        self, agent: Agent, goal: Goal, outcome: Outcome, why: Reason, message: str, actor: str = ""
+    ) -> Agent:
+        """Moves the goal forward, with the reason that people read; a goal that stands already keeps its reason.
+
+        `actor` is the operator who asked for it, empty for everybody else.
+        """
         if later_goal(agent.goal, goal) == agent.goal:
             return agent
         after = replace(agent, goal=goal, why=why, message=message)
         if goal == Goal.GONE:
             after = replace(after, outcome=outcome)
-        changed = await self.agents.change(agent, after, "goal", self.clock.now())
+        changed = await self.agents.change(agent, after, "goal", self.clock.now(), actor)
         self.nudge.agent(agent.id)
         return changed
 

@@ -84,16 +84,17 @@ class Agents:
             clauses.append(agents.c.controller == controller)
         return await self._select(*clauses)
 
-    async def change(self, before: Agent, after: Agent, event: str, at: datetime) -> Agent:
+    async def change(self, before: Agent, after: Agent, event: str, at: datetime, actor: str = "") -> Agent:
         """Replaces `before` by `after` if nobody was faster, with a history event; returns it with its new version.
 
-        `Conflict`: the row has changed since `before` was read. `ValueError`: the change of phase is not allowed. What
-        the agent had reserved is given back as the phase demands.
+        `actor` is the person or program that asked for it, empty for the broker itself. `Conflict`: the row has changed
+        since `before` was read. `ValueError`: the change of phase is not allowed. What the agent had reserved is given
+        back as the phase demands.
         """
 
         async def work(connection: AsyncConnection) -> Agent:
             changed = await change_row(connection, before, after)
-            await connection.execute(insert(history), [event_row(changed, event, at)])
+            await connection.execute(insert(history), [event_row(changed, event, at, actor)])
             return changed
 
         return await self._database.transaction(work)
@@ -176,17 +177,21 @@ async def change_rows(connection: AsyncConnection, changes: Sequence[tuple[Agent
     return changed
 
 
-def event_row(agent: Agent, event: str, at: datetime) -> dict[str, Any]:
+def event_row(agent: Agent, event: str, at: datetime, actor: str = "") -> dict[str, Any]:
     """The history event of what an agent now is."""
     return {
-        "agent": agent.id,
         "at": at,
+        "controller": agent.controller,
+        "agent": agent.id,
+        "name": agent.name,
+        "policy": agent.policy,
         "event": event,
         "phase": agent.phase,
         "attempt": agent.attempt,
         "pool": agent.pool,
         "why": agent.why,
         "message": agent.message,
+        "actor": actor,
     }
 
 

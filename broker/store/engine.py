@@ -34,6 +34,7 @@ class Database:
         self._writing = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
         self._metrics = metrics
+        self._committed = asyncio.Event()
         self.installation = installation
         """Random id of this database, made with it: part of the ownership of everything the broker makes."""
 
@@ -66,6 +67,10 @@ class Database:
         """Keeps one value of this database as a whole."""
         await self.transaction(lambda connection: write_meta(connection, key, value))
 
+    def next_commit(self) -> asyncio.Event:
+        """Set when the next transaction of this process has committed. Taken before a read, it misses nothing."""
+        return self._committed
+
     async def close(self) -> None:
         """Waits for running transactions, then lets go of the file."""
         if self._running:
@@ -83,6 +88,8 @@ class Database:
             except DBAPIError as error:
                 raise StoreUnavailable(f"the database cannot be written: {error.orig}") from error
             self._metrics.state_written(asyncio.get_running_loop().time() - started)
+            self._committed.set()
+            self._committed = asyncio.Event()
             return result
 
 

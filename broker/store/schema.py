@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -82,23 +82,31 @@ agents = Table(
     Column("uses", Integer, nullable=False),
     UniqueConstraint("controller", "name", name="agents_by_name"),
     Index("agents_live", "phase", sqlite_where=text("phase <> 'gone'"), postgresql_where=text("phase <> 'gone'")),
+    Index("agents_gone", "gone_at", sqlite_where=text("phase = 'gone'"), postgresql_where=text("phase = 'gone'")),
+    Index("agents_of_name", "name"),
 )
 
 history = Table(
     "history",
     metadata,
-    Column("number", Integer, primary_key=True, autoincrement=True),
-    Column("agent", String(32), nullable=False),
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("at", Moment, nullable=False),
+    Column("controller", String(128), nullable=False, server_default=""),
+    Column("agent", String(32)),
+    Column("name", String(63), nullable=False, server_default=""),
+    Column("policy", String(128), nullable=False, server_default=""),
     Column("event", String(32), nullable=False),
-    Column("phase", String(16), nullable=False),
+    Column("phase", String(16)),
     Column("attempt", Integer, nullable=False),
     Column("pool", String(128)),
     Column("why", String(32)),
     Column("message", Text, nullable=False),
+    Column("actor", String(128), nullable=False, server_default=""),
     Index("history_of_agent", "agent", "number"),
     sqlite_autoincrement=True,
 )
+"""`agent` is the id, absent in what is told of the broker as a whole. Numbers are never used twice, and rise in the
+order in which transactions commit: there is one writer."""
 
 limits = Table(
     "limits",

@@ -130,7 +130,7 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     with Server(path) as server:
         code, said = server.refused()
     assert code == 1
-    assert "made by a newer agentbroker (schema 99, this one knows 1)" in said
+    assert "made by a newer agentbroker (schema 99, this one knows 2)" in said
     assert "Traceback" not in said
 
 

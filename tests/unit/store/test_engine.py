@@ -103,12 +103,12 @@ async def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(tmp_pa
     path = tmp_path / "broker.db"
     async with opened(path) as (database, agents):
         await agents.accept([make_agent()])
-        await database.transaction(lambda connection: write_meta(connection, "schema_version", "2"))
+        await database.transaction(lambda connection: write_meta(connection, "schema_version", "99"))
     with pytest.raises(StoreUnavailable) as raised:
         async with opened(path):
             pass
     assert str(raised.value) == (
-        f"{path}: made by a newer agentbroker (schema 2, this one knows 1); start that version, or give "
+        f"{path}: made by a newer agentbroker (schema 99, this one knows 2); start that version, or give "
         "server.state_dir another directory"
     )
     with sqlite3.connect(path) as connection:
