@@ -5,9 +5,9 @@ NAME ?=
 CLIENT_JAR := groovy/target/agentbroker-client.jar
 CLIENT_SOURCES := $(shell find groovy proto -path groovy/target -prune -o \( -name '*.java' -o -name '*.proto' -o -name pom.xml \) -print 2>/dev/null)
 
-.PHONY: help demo test test-jenkins check bench jar lock proto fmt setup setup-demo
+.PHONY: help demo test test-jenkins check bench jar lock proto docs fmt setup setup-demo
 help:
-	@echo "demo  test  test-jenkins  check  bench [NAME=…]  jar  proto  fmt  lock        (ARGS='…' passes arguments on)"
+	@echo "demo  test  test-jenkins  check  bench [NAME=…]  jar  proto  docs  fmt  lock        (ARGS='…' passes arguments on)"
 
 demo: setup-demo
 	@$(BIN)/agentbroker dev --builds 12 --exit $(ARGS)
@@ -24,6 +24,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	.ci/proto --check
+	.ci/docs --check
 
 bench: setup
 	@$(BIN)/python -m tests.benchmarks $(NAME) $(ARGS)
@@ -34,6 +35,9 @@ fmt: setup
 
 proto: setup
 	.ci/proto
+
+docs: setup
+	.ci/docs
 
 # The client jar, and with it everything that `agentbroker init jenkins` installs, copied to where the wheel takes it from.
 jar: $(if $(wildcard groovy/pom.xml),$(CLIENT_JAR))

@@ -106,8 +106,8 @@ REASONS: Final[Mapping[Reason, About]] = MappingProxyType(
         ),
         Reason.NAME_TAKEN: About(
             meaning="Another agent has had this name; names are never used twice.",
-            fix_by=_ADMIN,
-            hint="Nothing to do if it is rare: Jenkins asks again under a new name.",
+            fix_by=_WAIT,
+            hint="Wait: Jenkins asks again under a new name.",
         ),
         Reason.POOL_AT_LIMIT: About(
             meaning="The pool has as many agents, starting agents, vCPU or memory as its limits allow.",

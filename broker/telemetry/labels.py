@@ -7,6 +7,8 @@ first failure; any other reason gets its series when it first occurs.
 from typing import Final
 
 from broker.domain.definitions import Definitions
+from broker.domain.lifecycle import Outcome
+from broker.domain.reason import REASONS as ABOUT_REASONS
 from broker.domain.reason import Reason
 
 OTHER: Final = "other"
@@ -30,7 +32,8 @@ BACKEND_CODES: Final = frozenset(
 PROTOCOLS: Final = frozenset({"websocket", "jnlp4"})
 HANDSHAKE_OUTCOMES: Final = frozenset({"succeeded", "failed"})
 DISCONNECT_REASONS: Final = frozenset({"agent", "controller", "ping_timeout", "shutdown", "error"})
-REASONS: Final = frozenset(Reason)
+REASONS: Final[frozenset[str]] = frozenset(ABOUT_REASONS)
+"""Every code that the docs, the API and the logs know, and no other."""
 
 REJECTIONS: Final = (
     Reason.POOL_AT_LIMIT,
@@ -61,6 +64,7 @@ START_FAILURES: Final = (
     Reason.HANDSHAKE_REJECTED,
     Reason.CONTROLLER_UNREACHABLE,
 )
+UNFAILED_ANSWERS: Final = ((Outcome.SUCCEEDED, Reason.ONLINE), (Outcome.CANCELLED, Reason.CANCELLED))
 ENDS: Final = (
     Reason.COMPLETED,
     Reason.IDLE_TIMEOUT,

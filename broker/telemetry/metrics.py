@@ -189,8 +189,8 @@ class Metrics:
 
     def _define_requests(self, controller: str, policy: str, pools: Sequence[str]) -> None:
         self._agents.requested.labels(controller, policy)
-        self._agents.finished.labels(controller, policy, Outcome.SUCCEEDED, Reason.ONLINE)
-        self._agents.finished.labels(controller, policy, Outcome.CANCELLED, Reason.CANCELLED)
+        for outcome, reason in labels.UNFAILED_ANSWERS:
+            self._agents.finished.labels(controller, policy, outcome, reason)
         for reason in labels.START_FAILURES:
             self._agents.finished.labels(controller, policy, Outcome.FAILED, reason)
         self._zero_agents.add((controller, policy, "", Phase.REQUESTED))
@@ -213,7 +213,7 @@ class Metrics:
             seconds = (after.online_at - after.requested_at).total_seconds()
             self._agents.startup.labels(*who, pool).observe(seconds, exemplar={"agent": after.name})
         if after.phase is Phase.GONE and before.phase is not Phase.GONE:
-            reason = after.why or labels.OTHER
+            reason = one_of(labels.REASONS, after.why or labels.OTHER)
             if after.was_online:
                 self._agents.terminated.labels(pool, reason).inc()
             else:
@@ -229,12 +229,14 @@ class Metrics:
         else:
             rejections = decision
         for one in rejections:
-            self._capacity.placements.labels(policy, self._known.pool(one.pool), "rejected", one.reason).inc()
+            self._capacity.placements.labels(
+                policy, self._known.pool(one.pool), "rejected", one_of(labels.REASONS, one.reason)
+            ).inc()
 
     def launch_finished(self, pool: str, outcome: str, reason: Reason | None = None) -> None:
         """An attempt to launch is over: `succeeded` when the instance is known, else `failed`."""
         outcome = one_of(labels.LAUNCH_OUTCOMES, outcome)
-        self._capacity.launches.labels(self._known.pool(pool), outcome, reason or "").inc()
+        self._capacity.launches.labels(self._known.pool(pool), outcome, one_of(labels.REASONS, reason or "")).inc()
 
     def backend_called(self, backend: str, operation: str, code: str, seconds: float) -> None:
         """A call of a backend ended; `operation` and `code` are of the closed lists in `labels`."""
