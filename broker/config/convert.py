@@ -26,6 +26,7 @@ from broker.config.settings import (
 )
 from broker.domain.definitions import Controller, Definitions
 from broker.domain.ids import BackendName, ControllerName, PolicyName, PoolName, TemplateName
+from broker.domain.operators import Operator, Role
 from broker.domain.policy import AgentLimits, OnTimeout, Policy, PoolChoice, Retry, Strategy, Timeouts
 from broker.domain.pool import BackendDefinition, Cooldown, Pool, PoolLimits
 from broker.domain.resources import Resources
@@ -105,6 +106,10 @@ def to_definitions(file: BrokerFile, pool_types: Mapping[str, str], base: Path) 
         pools={PoolName(name): _pool(name, p, pool_types[name], base) for name, p in pools.items()},
         policies={PolicyName(name): _policy(name, p) for name, p in file.policies.items()},
         limits=_limits(file.server.limits),
+        operators=tuple(
+            Operator(name=name, role=Role(token.role), token_sha256=token.token_sha256)
+            for name, token in file.server.auth.tokens.items()
+        ),
     )
 
 

@@ -10,7 +10,6 @@ from broker.config.nodes import Node, Path, Scalar
 BUILT_BACKENDS: Final = frozenset({"process"})
 
 NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
-    "server.auth": frozenset(),
     "server.public_url": frozenset(),
     "server.http.tls.client_ca_file": frozenset(),
     "server.grpc.tls.client_ca_file": frozenset(),

@@ -1,13 +1,24 @@
 """What the config defines, as the core sees it: one immutable value, replaced whole by a reload."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from fnmatch import fnmatchcase
 
 from broker.domain.agent import Agent
 from broker.domain.ids import BackendName, ControllerName, PolicyName, PoolName, TemplateName
+from broker.domain.operators import Operator
 from broker.domain.policy import AgentLimits, Policy, Retry, Timeouts
 from broker.domain.pool import BackendDefinition, Pool
 from broker.domain.template import Retention, Template
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """So many in a time, such as 20 a second."""
+
+    count: float
+    per: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +29,33 @@ class Controller:
     url: str
     token_sha256: tuple[str, ...]
     limits: AgentLimits = field(default_factory=AgentLimits)
+    labels: tuple[str, ...] | None = None
+    """Patterns (`*`, `?`) of the labels that it may use; None is without bound."""
+    rate: Rate | None = None
+    """How many agents it may ask for; None is without bound."""
+    path: str = ""
+    """The path prefix of its agents at the gateway; empty is the default one."""
+
+    @property
+    def gateway_path(self) -> str:
+        """What its agents' URLs begin with at the gateway: begins and ends with a slash."""
+        return self.path or default_path(self.name)
+
+    def labels_of(self, policy: Policy) -> tuple[str, ...]:
+        """The labels of a policy that this controller may use."""
+        if self.labels is None:
+            return policy.labels
+        return tuple(label for label in policy.labels if any(fnmatchcase(label, known) for known in self.labels))
+
+    def may_use(self, policy: Policy) -> bool:
+        """Whether it may use a policy: one for all or for it by name, and with a label that it may use."""
+        named = not policy.controllers or self.name in policy.controllers
+        return named and (self.labels is None or bool(self.labels_of(policy)))
+
+
+def default_path(controller: str) -> str:
+    """The path prefix at the gateway of a controller that the config gives none."""
+    return f"/c/{controller}/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +69,8 @@ class Definitions:
     pools: Mapping[PoolName, Pool]
     policies: Mapping[PolicyName, Policy]
     limits: AgentLimits = field(default_factory=AgentLimits)
+    operators: tuple[Operator, ...] = ()
+    """Without any, the operators' API answers this machine alone."""
 
     def timeouts_of(self, policy: PolicyName) -> Timeouts:
         """The timeouts of a policy; the defaults if it is no longer configured."""
@@ -52,6 +92,22 @@ class Definitions:
         return 0 < self.retention_of(agent.policy).max_uses <= agent.uses
 
     def policies_of(self, controller: ControllerName) -> tuple[Policy, ...]:
-        """The policies that a controller may use, the highest priority first, else in the order of the file."""
-        allowed = (p for p in self.policies.values() if not p.controllers or controller in p.controllers)
+        """The policies that a controller may use, the highest priority first, else in the order of the file.
+
+        Each carries only the labels that this controller may use: no build of it can be matched by another one.
+        """
+        who = self.controllers.get(controller)
+        if who is None:
+            return ()
+        allowed = (replace(p, labels=who.labels_of(p)) for p in self.policies.values() if who.may_use(p))
         return tuple(sorted(allowed, key=lambda p: -p.priority))
+
+    def labels_of(self, controller: ControllerName, policy: PolicyName) -> tuple[str, ...]:
+        """The labels that an agent of a policy has at a controller; none if the policy is no longer configured."""
+        found, who = self.policies.get(policy), self.controllers.get(controller)
+        return () if found is None else who.labels_of(found) if who else found.labels
+
+    def gateway_path(self, controller: ControllerName) -> str:
+        """What the URLs of a controller's agents begin with at the gateway, also of one no longer configured."""
+        found = self.controllers.get(controller)
+        return found.gateway_path if found else default_path(controller)

@@ -8,6 +8,7 @@ import pytest
 from broker.config.load import check_text, load, parse
 from broker.config.settings import Address, Config
 from broker.domain.ids import BackendName, ControllerName, PolicyName, PoolName, TemplateName
+from broker.domain.operators import Operator, Role
 from broker.domain.policy import OnTimeout, Strategy
 from broker.errors import ConfigError
 
@@ -201,13 +202,22 @@ def test_the_count_names_errors_and_warnings() -> None:
         ("'limits.per_job' of policy 'p'", "policies: { p: { labels: [l], pools: [it], limits: { per_job: 2 } } }"),
         ("'gateway.tcp'", "gateway: { tcp: { listen: '127.0.0.1:7072' } }"),
         ("'gateway.control: tls://b:1'", "gateway: { control: 'tls://b:1' }"),
-        ("'server.auth'", "server: { auth: {} }"),
     ],
 )
 def test_a_key_without_behaviour_stops_a_start_and_is_a_warning_in_a_check(key: str, text: str) -> None:
     text = f"pools: {{ it: {{ backend: process }} }}\n{text}\n"
     assert f"error[not-built]: {key} is not built yet" in refused(text, starting=True)
     assert f"warning[not-built]: {key} is not built yet" in of(text).warnings
+
+
+def test_operators_tokens_become_operators_with_their_roles() -> None:
+    tokens = f"tokens: {{ ana: {{ role: operator, token_sha256: {'a' * 64} }}, tv: {{ token_sha256: {'b' * 64} }} }}"
+    config = of(f"server: {{ auth: {{ {tokens} }} }}\n")
+    assert config.definitions.operators == (
+        Operator(name="ana", role=Role.OPERATOR, token_sha256="a" * 64),
+        Operator(name="tv", role=Role.VIEWER, token_sha256="b" * 64),
+    )
+    assert config.warnings == ""
 
 
 def test_values_that_ask_for_what_happens_anyway_are_fine() -> None:
