@@ -1,6 +1,7 @@
 """What Jenkins told last, and whether it is there to be believed. In memory: a restarted broker waits for a sync."""
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final
 
 from broker.domain.ids import AgentId, BootId, ControllerName
@@ -21,10 +22,22 @@ class NodeReport:
     uses: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """When a controller was heard: `connected_since` begins anew with each boot and after each time away."""
+
+    boot_id: BootId
+    connected_since: datetime
+    last_heard_at: datetime
+    away: bool
+    synced: bool
+
+
 @dataclass(slots=True)
 class _Controller:
     boot_id: BootId
     heard_at: float
+    connected_at: float
     synced: bool = False
     nodes: dict[AgentId, NodeReport] = field(default_factory=dict)
     was_online: set[AgentId] = field(default_factory=set)
@@ -43,10 +56,26 @@ class Presence:
         known = self._controllers.get(controller)
         news = known is None or known.boot_id != boot_id or self.away(controller)
         if known is None or known.boot_id != boot_id:
-            self._controllers[controller] = _Controller(boot_id, self._clock.monotonic())
+            now = self._clock.monotonic()
+            self._controllers[controller] = _Controller(boot_id, now, now)
         else:
             known.heard_at = self._clock.monotonic()
+            known.connected_at = known.heard_at if news else known.connected_at
         return news
+
+    def heard_of(self, controller: ControllerName) -> Heard | None:
+        """When the controller was heard, for people; None if never since our start."""
+        known = self._controllers.get(controller)
+        if known is None:
+            return None
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        return Heard(
+            boot_id=known.boot_id,
+            connected_since=now - timedelta(seconds=monotonic - known.connected_at),
+            last_heard_at=now - timedelta(seconds=monotonic - known.heard_at),
+            away=self.away(controller),
+            synced=self.synced(controller),
+        )
 
     def told(self, controller: ControllerName, boot_id: BootId, nodes: dict[AgentId, NodeReport]) -> set[AgentId]:
         """Notes the nodes of a sync; returns the agents whose report is another than before.

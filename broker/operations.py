@@ -1,0 +1,63 @@
+"""All that operators may change: each change is one transaction with its event, which says who did it, from where."""
+
+from dataclasses import dataclass
+
+from broker.domain.agent import Agent
+from broker.domain.lifecycle import Goal, Outcome, Phase
+from broker.domain.reason import Reason
+from broker.errors import BrokerError, Conflict, NotFound
+from broker.reconcile.context import Context
+from broker.store.search import Search
+
+LONGEST_REASON = 500
+"""Characters of the reason that an operator gives."""
+
+
+class AgentBusy(BrokerError):
+    """The agent runs a build, and nobody said that it may be cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: the owner of the token, or this machine's user where no tokens are configured."""
+
+    name: str
+    peer: str
+
+    def __str__(self) -> str:
+        """As the history keeps it, such as `ana@10.0.0.7`."""
+        return f"{self.name}@{self.peer}"[:128]
+
+
+class Operations:
+    """What the operators' API does to the broker."""
+
+    def __init__(self, ctx: Context) -> None:
+        """Works on the same context as the reconciler."""
+        self._ctx = ctx
+
+    async def terminate(self, name: str, actor: Actor, reason: str, *, force: bool) -> Agent:
+        """Ends an agent, also one that still waits; returns it as it then is. A repeat changes nothing.
+
+        Raises `NotFound`, and `AgentBusy` for one that runs a build unless `force`d: that build is cut.
+        """
+        while True:
+            agent = await Search(self._ctx.database).named(name)
+            if agent is None:
+                raise NotFound(f"no agent is called {name}")
+            if agent.phase is Phase.GONE or agent.goal is Goal.GONE:
+                return agent
+            if agent.busy and not force:
+                raise AgentBusy(f"agent {name} runs a build")
+            outcome = Outcome.SUCCEEDED if agent.was_online else Outcome.CANCELLED
+            try:
+                message = _told(agent, actor, reason)
+                return await self._ctx.aim(agent, Goal.GONE, outcome, Reason.CANCELLED, message, str(actor))
+            except Conflict:
+                continue  # it has changed meanwhile: it may be busy now
+
+
+def _told(agent: Agent, actor: Actor, reason: str) -> str:
+    why = f": {reason[:LONGEST_REASON]}" if reason else ""
+    before = f"{agent.phase}{', busy' if agent.busy else ''}"
+    return f"ended by {actor.name}{why} (goal {agent.goal} -> {Goal.GONE}; it was {before})"

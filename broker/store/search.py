@@ -1,0 +1,92 @@
+"""Questions that people ask: agents by what is known of them, and what is taken of limits. Nothing here writes."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, and_, or_, select
+
+from broker.domain.agent import Agent
+from broker.domain.ids import AgentName
+from broker.domain.lifecycle import Phase
+from broker.domain.limits import Scope
+from broker.store.agents import select_agents
+from broker.store.engine import Database
+from broker.store.limits import read_used
+from broker.store.schema import agents, history
+
+_MOST_STARTS: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which agents are meant; what is None does not matter. Without `gone`, those that are gone are left out."""
+
+    controller: str | None = None
+    policy: str | None = None
+    pool: str | None = None
+    phase: Phase | None = None
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the list of agents: behind this one, by request time and then by id."""
+
+    requested_at: datetime
+    agent_id: str
+
+
+class Search:
+    """Reads of one database."""
+
+    def __init__(self, database: Database) -> None:
+        """Keeps nothing in memory."""
+        self._database = database
+
+    async def agents(self, wanted: Wanted, *, limit: int, behind: Place | None = None) -> list[Agent]:
+        """The oldest requests first, at most `limit`."""
+        by_name = {"controller": wanted.controller, "policy": wanted.policy, "pool": wanted.pool, "phase": wanted.phase}
+        clauses = [agents.c[name] == value for name, value in by_name.items() if value is not None]
+        if not wanted.gone and wanted.phase is None:
+            clauses.append(agents.c.phase != Phase.GONE)
+        if behind is not None:
+            same = and_(agents.c.requested_at == behind.requested_at, agents.c.id > behind.agent_id)
+            clauses.append(or_(agents.c.requested_at > behind.requested_at, same))
+        ids = select(agents.c.id).where(*clauses).order_by(agents.c.requested_at, agents.c.id).limit(limit)
+        found = await self._agents(agents.c.id.in_(ids.scalar_subquery()))
+        return sorted(found, key=lambda a: (a.requested_at, a.id))
+
+    async def named(self, name: str) -> Agent | None:
+        """The agent of this name, alive or gone, whichever controller asked for it; names are used once."""
+        found = await self._agents(agents.c.name == AgentName(name))
+        return found[-1] if found else None
+
+    async def of_build(self, url: str) -> list[Agent]:
+        """The agents that were asked for for the build of this URL, with or without a slash at its end."""
+        bare = url.rstrip("/")
+        return await self._agents(agents.c.build_url.in_([bare, f"{bare}/"]))
+
+    async def start_times(self, since: datetime) -> list[timedelta]:
+        """From request to online, of the agents that came online since then."""
+        query = select(agents.c.online_at, agents.c.requested_at).where(agents.c.online_at >= since)
+        async with self._database.reading() as connection:
+            rows = await connection.execute(query.limit(_MOST_STARTS))
+            return [online - requested for online, requested in rows]
+
+    async def used(self) -> dict[tuple[Scope, str], int]:
+        """What is taken of every limit."""
+        async with self._database.reading() as connection:
+            return await read_used(connection)
+
+    async def number_before(self, moment: datetime) -> int:
+        """The number behind which the events since `moment` begin."""
+        since = select(history.c.number).where(history.c.at >= moment).order_by(history.c.number).limit(1)
+        last = select(history.c.number).order_by(history.c.number.desc()).limit(1)
+        async with self._database.reading() as connection:
+            found = (await connection.execute(since)).scalar()
+            return int(found) - 1 if found is not None else int((await connection.execute(last)).scalar() or 0)
+
+    async def _agents(self, *clauses: ColumnElement[bool]) -> list[Agent]:
+        async with self._database.reading() as connection:
+            return await select_agents(connection, *clauses)

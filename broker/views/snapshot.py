@@ -1,0 +1,108 @@
+"""What the broker knows at one moment, read once: everything that is shown of the fleet is derived from it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from broker.domain.agent import Agent
+from broker.domain.definitions import Definitions
+from broker.domain.ids import ControllerName, PolicyName, PoolName
+from broker.domain.lifecycle import Goal, Phase
+from broker.domain.limits import Rest, Scope, Usage
+from broker.domain.offer import Offer
+from broker.domain.placement import Rejection
+from broker.domain.policy import Policy
+from broker.placement.feasible import sieve
+from broker.placement.usage import shared_claims
+from broker.reconcile.context import Context
+from broker.reconcile.presence import Heard
+from broker.store.search import Search
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many agents there are, by phase, and how many of them run a build."""
+
+    by_phase: Mapping[Phase, int]
+    busy: int
+    oldest_waiting: datetime | None
+    """When the oldest was asked for that has never been online and still should be."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.by_phase.values())
+
+
+def count(agents: Iterable[Agent]) -> Counts:
+    """Counts agents."""
+    by_phase: dict[Phase, int] = {}
+    busy, waiting = 0, list[datetime]()
+    for agent in agents:
+        by_phase[agent.phase] = by_phase.get(agent.phase, 0) + 1
+        busy += agent.busy
+        if not agent.was_online and agent.goal is Goal.ONLINE:
+            waiting.append(agent.requested_at)
+    return Counts(by_phase=by_phase, busy=busy, oldest_waiting=min(waiting, default=None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """`agents` are those that are not gone, the oldest request first."""
+
+    now: datetime
+    definitions: Definitions
+    agents: tuple[Agent, ...] = ()
+    used: Mapping[tuple[Scope, str], int] = field(default_factory=dict)
+    rests: Mapping[PoolName, Rest] = field(default_factory=dict)
+    heard: Mapping[ControllerName, Heard] = field(default_factory=dict)
+
+    def usage(self) -> Usage:
+        """What placement would decide against."""
+        return Usage(now=self.now, used=dict(self.used), rests=dict(self.rests))
+
+    def resting(self, pool: PoolName) -> Rest | None:
+        """The pool's breaker while it keeps agents away, or lets one try."""
+        rest = self.rests.get(pool)
+        if rest is None or not rest.opened or rest.until is None:
+            return None
+        return rest if self.now < rest.until or rest.probe is not None else None
+
+    def waiting(self, policy: PolicyName) -> list[Agent]:
+        """The agents of a policy that wait for a place, in the order in which they get one."""
+        return [a for a in self.agents if a.policy == policy and a.phase is Phase.REQUESTED and a.goal is Goal.ONLINE]
+
+    def position(self, agent: Agent) -> int | None:
+        """The agent's place in the line of its policy, from 1; None if it does not wait."""
+        ids = [a.id for a in self.waiting(agent.policy)]
+        return ids.index(agent.id) + 1 if agent.id in ids else None
+
+    def refusals(self, policy: Policy) -> list[Rejection]:
+        """Why pools of a policy cannot take an agent now, as far as that is known without asking a backend."""
+        offers = {choice.pool: [Offer(pool=choice.pool)] for choice in policy.pools}
+        return sieve(policy, offers, self.usage(), self.definitions)[1]
+
+    def refusals_of(self, agent: Agent) -> list[Rejection]:
+        """Why a waiting agent gets no place: a limit that counts in every pool, else pool by pool."""
+        policy = self.definitions.policies.get(agent.policy)
+        if policy is None:
+            return []
+        usage = self.usage()
+        full = usage.first_full(shared_claims(agent, policy, self.definitions))
+        if full is None:
+            return self.refusals(policy)
+        message = full.refusal(usage.taken(full))
+        return [Rejection(pool=choice.pool, reason=full.reason, message=message) for choice in policy.pools]
+
+
+async def take(ctx: Context) -> Snapshot:
+    """Reads all that is shown of the fleet; raises `StoreUnavailable`."""
+    definitions = ctx.definitions
+    return Snapshot(
+        now=ctx.clock.now(),
+        definitions=definitions,
+        agents=tuple(await ctx.agents.live()),
+        used=await Search(ctx.database).used(),
+        rests=await ctx.cooldowns.read(),
+        heard={name: heard for name in definitions.controllers if (heard := ctx.presence.heard_of(name)) is not None},
+    )
