@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 from broker.admission import Admission
 from broker.domain.agent import Agent
@@ -14,7 +15,7 @@ from broker.domain.lifecycle import Outcome, Phase
 from broker.domain.reason import Reason
 from broker.intake import Answer, Asked, Intake, Release, Told, Truth
 from broker.keys import Keyring
-from broker.ports import Admitted, Knock, Refused
+from broker.ports import Admitted, Backend, Knock, Refused
 from broker.reconcile.context import Context
 from broker.reconcile.loop import AgentQueue, Loop
 from broker.reconcile.orphans import OrphanSearch
@@ -23,7 +24,7 @@ from broker.reconcile.standstill import Standstill
 from broker.reconcile.watch import poll
 from broker.store.agents import Agents
 from broker.store.cooldowns import Cooldowns
-from broker.store.engine import open_database
+from broker.store.engine import Database, open_database
 from broker.store.history import History
 from broker.telemetry.metrics import Metrics
 from broker.testing.backend import FakeBackend, Ledger
@@ -34,6 +35,14 @@ from broker.testing.sessions import FakeSessions
 POLL_S = 0.5
 MOST_LOOKS = 20_000
 BOOT = BootId("boot-1")
+
+
+class Seams(Protocol):
+    """What stands between the core and what it writes to and calls."""
+
+    def database(self, inner: Database) -> Database: ...
+
+    def backend(self, inner: Backend) -> Backend: ...
 
 
 class Core:
@@ -122,23 +131,32 @@ def real_secret(name: str) -> str:
 
 @asynccontextmanager
 async def open_core(
-    path: Path, definitions: Definitions | None = None, ledger: Ledger | None = None, clock: ManualClock | None = None
+    path: Path,
+    definitions: Definitions | None = None,
+    ledger: Ledger | None = None,
+    clock: ManualClock | None = None,
+    backend: FakeBackend | None = None,
+    seams: Seams | None = None,
 ) -> AsyncIterator[Core]:
-    """A core over the database file `path`; the ledger is the cloud, which outlives it."""
+    """A core over the database file `path`; the ledger is the cloud, which outlives it.
+
+    `backend` stands for the fake one over the ledger; `seams` get between the core and its database and backend.
+    """
     clock = clock or ManualClock()
     metrics = Metrics(clock)
     definitions = definitions or make_definitions()
     metrics.define(definitions)
-    database = await open_database(path, metrics)
+    opened = await open_database(path, metrics)
+    database = seams.database(opened) if seams else opened
     queue = AgentQueue(clock)
-    backend, sessions = FakeBackend(ledger, clock), FakeSessions(queue)
+    backend, sessions = backend or FakeBackend(ledger, clock), FakeSessions(queue)
     ctx = Context(
         database=database,
         agents=Agents(database),
         cooldowns=Cooldowns(database),
         history=History(database, clock),
         definitions=definitions,
-        backends={BACKEND: backend},
+        backends={BACKEND: seams.backend(backend) if seams else backend},
         sessions=sessions,
         presence=Presence(clock),
         clock=clock,

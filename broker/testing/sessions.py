@@ -50,6 +50,15 @@ class FakeSessions:
         self._tell(agent.id)
         return session
 
+    def resume(self, session: Session) -> None:
+        """A gateway that has lived on tells of a session again."""
+        self._live[session.agent_id] = session
+        self._tell(session.agent_id)
+
+    def all(self) -> tuple[Session, ...]:
+        """Who is connected now."""
+        return tuple(self._live.values())
+
     def disconnect(self, agent_id: AgentId) -> None:
         """The session is lost."""
         self._live.pop(agent_id, None)
