@@ -13,10 +13,12 @@ from broker.domain.ids import AgentName, BootId
 from broker.domain.lifecycle import Outcome, Phase
 from broker.domain.limits import is_cap_on_agents
 from broker.domain.policy import Policy
-from broker.domain.reason import Reason
+from broker.domain.reason import Reason, hint
 from broker.domain.template import Retention, Template
 from broker.errors import BrokerError
 from broker.intake import Answer, Asked, Kept, Release, Told, Truth
+from broker.news import CaughtUp, Item, Resync
+from broker.news import Told as ToldEvent
 from broker.reconcile.presence import NodeReport
 from broker.wire.v1 import agents_pb2 as wire
 
@@ -24,6 +26,7 @@ MOST_AGENTS_A_CALL: Final = 1_000
 MOST_NODES_A_SYNC: Final = 10_000
 LONGEST_PREFIX: Final = 24
 LONGEST_LINE: Final = 300
+LONGEST_MESSAGE: Final = 16_000
 
 _CAUSES: Final[Mapping[int, str]] = {wire.CAUSE_QUEUE: "queue", wire.CAUSE_WARM: "warm", wire.CAUSE_MANUAL: "manual"}
 _RELEASES: Final[Mapping[int, tuple[Outcome, Reason]]] = {
@@ -109,6 +112,25 @@ def truth(found: Truth, definitions: Definitions) -> wire.SyncNodesReply:
     )
 
 
+def watch_after(request: wire.WatchAgentsRequest) -> int:
+    """Where a stream goes on."""
+    if request.after < 0:
+        raise InvalidMessage(f"after is {request.after}; it must be the number of a heartbeat, or 0")
+    return request.after
+
+
+def news(item: Item, beat_s: float) -> wire.WatchAgentsReply:
+    """One message of a stream."""
+    match item:
+        case Resync():
+            return wire.WatchAgentsReply(resync=wire.Resync(newest=item.newest))
+        case CaughtUp():
+            interval = duration(timedelta(seconds=beat_s))
+            return wire.WatchAgentsReply(heartbeat=wire.Heartbeat(number=item.number, interval=interval))
+        case ToldEvent():
+            return wire.WatchAgentsReply(event=_event(item))
+
+
 def policy_set(policies: Sequence[Policy], definitions: Definitions) -> wire.PolicySet:
     """The policies that a controller may use."""
     return wire.PolicySet(
@@ -155,6 +177,24 @@ def _agent_state(kept: Kept, definitions: Definitions) -> wire.AgentState:
         retention=_retention(template.retention if template else Retention()),
         requested_at=requested,
         waits_for_room=agent.phase == Phase.REQUESTED and is_cap_on_agents(agent.why, agent.message),
+    )
+
+
+def _event(told: ToldEvent) -> wire.AgentEvent:
+    event, at = told.event, Timestamp()
+    at.FromDatetime(event.at)
+    return wire.AgentEvent(
+        number=event.number,
+        agent=event.agent,
+        at=at,
+        event=event.event,
+        phase=event.phase or "",
+        attempt=event.attempt,
+        pool=event.pool or "",
+        reason=event.why or "",
+        message=event.message[:LONGEST_MESSAGE],
+        hint=hint(event.why) if event.why else "",
+        outcome=told.outcome or "",
     )
 
 

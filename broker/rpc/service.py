@@ -1,5 +1,7 @@
 """The API of controllers, on top of intake."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 
@@ -7,10 +9,12 @@ import grpc
 import grpc.aio
 
 from broker.intake import Intake
+from broker.news import News
 from broker.reconcile.context import Context
 from broker.reconcile.presence import SYNC_INTERVAL_S
 from broker.rpc import convert
 from broker.rpc.interceptors import controller_of_call
+from broker.rpc.streams import Streams
 from broker.version import VERSION
 from broker.wire.v1 import agents_pb2 as wire
 from broker.wire.v1 import agents_pb2_grpc
@@ -23,10 +27,12 @@ _Call = grpc.aio.ServicerContext[Any, Any]
 class AgentsService(agents_pb2_grpc.AgentsServicer):
     """Thin: converts, calls intake, converts back. Its reference is `agents.proto`."""
 
-    def __init__(self, intake: Intake, ctx: Context) -> None:
+    def __init__(self, intake: Intake, ctx: Context, streams: Streams | None = None) -> None:
         """Reads the definitions of the context; changes only through intake."""
         self._intake = intake
         self._ctx = ctx
+        self._news = News(ctx)
+        self.streams = streams or Streams()
 
     async def Handshake(self, request: wire.HandshakeRequest, context: _Call) -> wire.HandshakeReply:
         """Versions, policies, intervals."""
@@ -60,3 +66,13 @@ class AgentsService(agents_pb2_grpc.AgentsServicer):
         """The full truth both ways."""
         found = await self._intake.sync(controller_of_call.get(), convert.told(request))
         return convert.truth(found, self._ctx.definitions)
+
+    async def WatchAgents(
+        self, request: wire.WatchAgentsRequest, context: _Call
+    ) -> AsyncGenerator[wire.WatchAgentsReply, None]:
+        """What happens to the controller's agents, until one side ends it."""
+        controller, after = controller_of_call.get(), convert.watch_after(request)
+        with self.streams.joining(controller, convert.boot_id(request.boot_id)) as stream:
+            async with aclosing(self._news.follow(controller, after, stream.pause)) as items:
+                async for item in items:
+                    yield convert.news(item, self.streams.beat_s)

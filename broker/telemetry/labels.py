@@ -13,7 +13,9 @@ from broker.domain.reason import Reason
 
 OTHER: Final = "other"
 
-METHODS: Final = frozenset({"Handshake", "RequestAgents", "ReleaseAgents", "SyncNodes", "Check", "Watch"})
+METHODS: Final = frozenset(
+    {"Handshake", "RequestAgents", "ReleaseAgents", "SyncNodes", "WatchAgents", "Check", "Watch"}
+)
 """Of `agents.proto`, and of gRPC's health service."""
 CODES: Final = frozenset(
     {

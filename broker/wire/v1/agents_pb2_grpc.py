@@ -98,8 +98,8 @@ class AgentsServicer:
 
         A client resumes with the number of the last heartbeat that it has seen. Some events come twice then, never one too
         few: number and time together name an event. A stream that was silent for three times the heartbeat's interval is
-        dead. A slow reader is waited for; nothing is kept for it. Ends: UNAVAILABLE the broker stops; RESOURCE_EXHAUSTED a
-        newer stream took its place (a controller has at most four, a boot_id one), or nothing was read for 30 s.
+        dead. A slow reader is waited for, and nothing is kept for it. Ends: UNAVAILABLE the broker stops; RESOURCE_EXHAUSTED
+        a newer stream has taken its place (a controller has at most four, a boot_id one).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
