@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 
 from broker.domain.ids import TemplateName
 from broker.domain.resources import Resources
@@ -17,6 +18,25 @@ class Retention:
     max_lifetime: timedelta = timedelta(hours=6)
 
 
+class Inject(StrEnum):
+    """How an image is told the agent's name, secret and URL; `backends/bootstrap.py` says what each looks like."""
+
+    ENV = "env"
+    ARGS = "args"
+    LEGACY = "legacy"
+    SCRIPT = "script"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A path of the machine, or a named volume, inside of the agent's container."""
+
+    source: str
+    """An absolute path; anything else is the name of a volume."""
+    target: str
+    read_only: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
     """Image, size and retention of the agents of one kind."""
@@ -29,3 +49,9 @@ class Template:
     """Directory on the agent that Jenkins works in; empty leaves the choice to the backend."""
     retention: Retention = Retention()
     env: Mapping[str, str] = field(default_factory=dict)
+    inject: Inject = Inject.ENV
+    user: str = ""
+    """Who the agent is inside of its container; empty leaves it to the image."""
+    read_only: bool = False
+    """Whether the image's files cannot be changed; the agent's directory and /tmp still can."""
+    mounts: tuple[Mount, ...] = ()
