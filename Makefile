@@ -5,9 +5,18 @@ NAME ?=
 CLIENT_JAR := groovy/target/agentbroker-client.jar
 CLIENT_SOURCES := $(shell find groovy proto -path groovy/target -prune -o \( -name '*.java' -o -name '*.proto' -o -name pom.xml \) -print 2>/dev/null)
 
-.PHONY: help demo test test-jenkins check bench jar lock proto docs fmt setup setup-demo
+.PHONY: help demo test test-jenkins check bench jar wheel lock proto docs fmt setup setup-demo
 help:
-	@echo "demo  test  test-jenkins  check  bench [NAME=…]  jar  proto  docs  fmt  lock        (ARGS='…' passes arguments on)"
+	@echo "demo              runs a broker, a gateway, agents and a controller here, and twelve builds (JENKINS_WAR=… for a real one)"
+	@echo "test              what CI runs: check, then all tests (ARGS='-k name' chooses)"
+	@echo "test-jenkins      the tests on a real controller; needs JENKINS_WAR"
+	@echo "check             style, types, imports, generated files"
+	@echo "bench [NAME=…]    measures; without a name: lists what can be measured"
+	@echo "jar               the client jar, and the files for Jenkins in broker/jenkins/"
+	@echo "wheel             dist/*.whl, with the files for Jenkins in it"
+	@echo "proto  docs       the stubs of proto/; the pages of docs/reference/ that are made from code"
+	@echo "fmt  lock         formats the source; renews requirements/ (ARGS=--upgrade: to newer versions)"
+	@echo "ARGS='…' passes arguments on. Each target first sets up what it needs."
 
 demo: setup-demo
 	@$(BIN)/agentbroker dev --builds 12 --exit $(ARGS)
@@ -39,13 +48,16 @@ proto: setup
 docs: setup
 	.ci/docs
 
-# The client jar, and with it everything that `agentbroker init jenkins` installs, copied to where the wheel takes it from.
+# The client jar, and all files for Jenkins with its SHA-256 in broker/jenkins/, where the wheel takes them from.
 jar: $(if $(wildcard groovy/pom.xml),$(CLIENT_JAR))
-	@.ci/jenkins-home
+	@.ci/jenkins-files
 
 $(CLIENT_JAR): $(CLIENT_SOURCES)
 	@cd groovy && mvn -q -B -Dstyle.color=never -DskipTests package
 	@touch $@
+
+wheel: setup
+	.ci/wheel
 
 # The requirement files: every version with its hashes, no registry host, no path. ARGS=--upgrade takes newer versions.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(ARGS)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from broker.cli.jenkins_files import TOKEN, Wrote, install, remove
+from broker.cli.jenkins_home import TOKEN, Wrote, install, remove
 
 
 @click.group("init")

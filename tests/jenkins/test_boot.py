@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.cli.jenkins_files import JAR
+from broker.jenkins_files import JAR
 from tests.jenkins.conftest import new_rig
 from tests.jenkins.controller import Controller, wait_for
 from tests.jenkins.rig import Rig, java, our_names_in

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from broker.cli import jenkins_files
+from broker import jenkins_files
 from broker.cli.init import init
-from broker.cli.jenkins_files import PROPERTIES, TOKEN, read_properties
+from broker.cli.jenkins_home import PROPERTIES, TOKEN, read_properties
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from broker.telemetry.metrics import Metrics
 from broker.telemetry.readings import AgentCount, GatewayCounts, PoolState, Readings, count_agents, total
 from broker.testing import factories
 from broker.testing.clock import EPOCH, ManualClock
+from broker.version import REVISION
 
 WHO = {"controller": "main", "policy": "linux"}
 SERIES_FOR_20_POLICIES_OF_2_POOLS = 6000
@@ -32,7 +33,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def metrics(clock: ManualClock) -> Metrics:
-    metrics = Metrics(clock, revision="abc")
+    metrics = Metrics(clock)
     metrics.define(factories.make_definitions(pools=[factories.make_pool(limits=PoolLimits(agents=7))]))
     return metrics
 
@@ -216,7 +217,7 @@ def test_the_exposition_is_text_or_openmetrics_with_the_agent_as_exemplar(metric
 
 def test_what_runs_is_told(metrics: Metrics) -> None:
     names = {dict(labels).get("revision") for name, labels in series(metrics) if name == "agentbroker_build_info"}
-    assert names == {"abc"}
+    assert names == {REVISION}
 
 
 def test_10_000_random_names_make_one_other_of_each_label(metrics: Metrics) -> None:

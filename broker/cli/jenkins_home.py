@@ -1,22 +1,18 @@
-"""What agentbroker keeps in a JENKINS_HOME: where it comes from, how it is put there and taken away again."""
+"""What agentbroker keeps in a JENKINS_HOME: how it is put there and taken away again."""
 
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from broker.errors import BrokerError
+from broker.jenkins_files import FOLDER, FOLDERS, JAR, SCRIPT, jenkins_files
 
-SCRIPT: Final = Path("init.groovy.d/agentbroker.groovy")
-FOLDER: Final = Path("agentbroker")
-JAR: Final = FOLDER / "lib/agentbroker-client.jar"
 PROPERTIES: Final = FOLDER / "agentbroker.properties"
 TOKEN: Final = Path("secrets/agentbroker.token")
-_FOLDERS: Final = ("src", "views")
-_PACKAGE: Final = Path(__file__).parents[1]
 _KEYS: Final = ("broker", "cloud", "tls", "ca", "token_file")
 
 
@@ -32,47 +28,21 @@ class Wrote:
     note: str = ""
 
 
-def jenkins_files() -> dict[Path, Path]:
-    """Where in a home each file goes → where it comes from: `groovy/` of a clone, else the package's own copy.
-
-    Raises `InstallError` where the client jar has not been built.
-    """
-    clone = _PACKAGE.parent / "groovy"
-    if (clone / SCRIPT).is_file():
-        root, jar = clone, clone / "target/agentbroker-client.jar"
-    else:
-        root = _PACKAGE / "jenkins_home"
-        jar = root / "agentbroker-client.jar"
-    if not jar.is_file():
-        raise InstallError(f"the client jar is not there ({jar}): `make jar` builds it")
-    files = {SCRIPT: root / SCRIPT, JAR: jar}
-    for folder in _FOLDERS:
-        files |= {FOLDER / path.relative_to(root): path for path in _sources(root / folder)}
-    return files
-
-
-def _sources(root: Path) -> Iterator[Path]:
-    for path in sorted(root.rglob("*")):
-        java = path.relative_to(root).parts[0] in {"main", "test"}
-        if path.is_file() and not java:
-            yield path
-
-
 def install(home: Path, given: Mapping[str, str], token: str | None) -> list[Wrote]:
     """Puts everything into `home`. Safe to repeat: values of an existing properties file stay unless given.
 
-    Without a `token`, an existing one stays and a missing one is made. Raises `InstallError`.
+    Without a `token`, an existing one stays and a missing one is made. Raises `InstallError` or `FilesMissing`.
     """
     if not home.is_dir():
         raise InstallError(f"{home} is not a directory; --home names the JENKINS_HOME")
     try:
         values = _values(home, given)
         files = jenkins_files()
-        for folder in _FOLDERS:  # a file that is no more must not stay behind
+        for folder in FOLDERS:  # a file that is no more must not stay behind
             shutil.rmtree(home / FOLDER / folder, ignore_errors=True)
         for target, source in files.items():
             _copy(home, target, source)
-        counts = {f: sum(path.is_relative_to(FOLDER / f) for path in files) for f in _FOLDERS}
+        counts = {f: sum(path.is_relative_to(FOLDER / f) for path in files) for f in FOLDERS}
         folders = [Wrote(path=home / FOLDER / f, note=f"{n} files") for f, n in counts.items() if n]
         wrote = [Wrote(path=home / SCRIPT), *folders, Wrote(path=home / JAR)]
         wrote += [_properties(home, values), _token(home, token)]
