@@ -56,10 +56,7 @@ class _Link:
 
 
 class ControlServer:
-    """Listens for gateways; implements `broker.ports.Sessions`.
-
-    `last_linked_at` is the monotonic time when a gateway last was linked; None before the first one.
-    """
+    """Listens for gateways; implements `broker.ports.Sessions`."""
 
     def __init__(self, path: Path, doorkeeper: Doorkeeper, nudge: Nudge, clock: Clock) -> None:
         """Does nothing yet. `path` is the socket's; its directory is made with 0700."""
@@ -68,16 +65,13 @@ class ControlServer:
         self._clock = clock
         self._register = Register()
         self._links: dict[str, _Link] = {}
-        self._to_end: dict[str, str] = {}  # session → message
+        self._to_end: dict[str, dict[str, str]] = {}  # gateway that is away → session → message
         self._admissions = Admissions(doorkeeper, self._register, clock, self._send_end)
         self._tasks: set[asyncio.Task[object]] = set()
         self._server: asyncio.Server | None = None
-        self._started_at = 0.0
-        self.last_linked_at: float | None = None
 
     async def start(self) -> None:
         """Listens, in place of a socket that a killed process left. Raises `GatewayError` if another one listens."""
-        self._started_at = self._clock.monotonic()
         sock = listen_unix(self._path)
         self._server = await asyncio.start_unix_server(self._connected, sock=sock, limit=MAX_LINE)
 
@@ -97,12 +91,6 @@ class ControlServer:
         """Whether a gateway has told its live sessions since the link was last up."""
         return bool(self._links)
 
-    def unlinked_since(self) -> float | None:
-        """Since when, in monotonic time, no gateway is linked; None while one is."""
-        if self._links:
-            return None
-        return self._started_at if self.last_linked_at is None else self.last_linked_at
-
     def live(self, agent_id: AgentId) -> Session | None:
         """The live session of an agent."""
         held = self._register.held(agent_id)
@@ -112,7 +100,7 @@ class ControlServer:
         """Closes the agent's session. A gateway that is away is told when it is back. Never raises."""
         held = self._register.held(agent_id)
         if held is not None and not self._send_end(held, message):
-            self._to_end[held.session.id] = message
+            self._to_end.setdefault(held.gateway, {})[held.session.id] = message
 
     def counts(self) -> GatewayCounts:
         """The sum of what all gateways have counted since this control plane started."""
@@ -179,12 +167,12 @@ class ControlServer:
         hello = link.hello
         changed, surplus = self._register.hello(hello)
         self._links[hello.gateway] = link
-        self.last_linked_at = self._clock.monotonic()
         GATEWAY_LINKED.emit(gateway=hello.gateway, pid=hello.pid, sessions=len(hello.sessions))
         for linked in surplus:
             link.send(End(agent_id=linked.agent_id, session=linked.id, message="the name has another session"))
+        to_end = self._to_end.pop(hello.gateway, {})
         for linked in hello.sessions:
-            if (message := self._to_end.pop(linked.id, None)) is not None:
+            if (message := to_end.get(linked.id)) is not None:
                 link.send(End(agent_id=linked.agent_id, session=linked.id, message=message))
         for agent_id in changed:
             self._nudge.agent(agent_id)
@@ -194,7 +182,6 @@ class ControlServer:
         if self._links.get(gateway) is not link:
             return  # it has linked anew already
         del self._links[gateway]
-        self.last_linked_at = self._clock.monotonic()
         self._register.unlinked(gateway)
         GATEWAY_UNLINKED.emit(gateway=gateway, pid=link.hello.pid)
 
@@ -207,6 +194,7 @@ class ControlServer:
             await self._clock.sleep_until(self._clock.monotonic() + 0.1)
         if link.hello.gateway in self._links:
             return
+        self._to_end.pop(link.hello.gateway, None)
         for agent_id in self._register.forget(link.hello.gateway):
             self._nudge.agent(agent_id)
 

@@ -52,6 +52,6 @@ async def _count_failure(ctx: Context, agent: Agent, why: Reason, message: str) 
     pool = ctx.pool_of(agent)
     if pool is None or why in _NOT_THE_POOLS_FAULT:
         return
-    rest = await ctx.cooldowns.failed(pool.name, pool.cooldown, why, message, ctx.clock.now())
+    rest = await ctx.cooldowns.failed(agent, pool, why, message, ctx.clock.now())
     if rest.until is not None and rest.until > ctx.clock.now():
         events.POOL_COOLED_DOWN.emit(pool=pool.name, until=rest.until.isoformat(), why=why, message=message)

@@ -6,9 +6,10 @@ from typing import Final
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broker.domain.agent import Agent
 from broker.domain.ids import AgentId, PoolName
 from broker.domain.limits import Rest
-from broker.domain.pool import Cooldown
+from broker.domain.pool import Pool
 from broker.domain.reason import Reason
 from broker.store.engine import Database
 from broker.store.schema import cooldowns
@@ -29,27 +30,30 @@ class Cooldowns:
         async with self._database.reading() as connection:
             return await read_rests(connection)
 
-    async def failed(self, pool: PoolName, rule: Cooldown, why: Reason, message: str, now: datetime) -> Rest:
-        """Counts a failed launch; returns the breaker, which this failure may have opened."""
+    async def failed(self, agent: Agent, pool: Pool, why: Reason, message: str, now: datetime) -> Rest:
+        """Counts the failed launch of an agent; returns the breaker, which this failure may have opened.
+
+        Of an open breaker only the agent that tries the pool says anything: another's launch is from before.
+        """
 
         async def work(connection: AsyncConnection) -> Rest:
-            row = (await connection.execute(select(cooldowns).where(cooldowns.c.pool == pool))).one_or_none()
-            failures, opened, start, until = 1, 0, now, None
+            rule, this = pool.cooldown, cooldowns.c.pool == pool.name
+            row = (await connection.execute(select(cooldowns).where(this))).one_or_none()
+            failures, opened, start, until, probe = 1, 0, now, None, None
             if row is not None:
-                opened, until = row.opened, row.until
+                opened, until, probe = row.opened, row.until, row.probe
                 if now - row.window_start <= rule.within:
                     failures, start = row.failures + 1, row.window_start
-            tried_again = opened > 0 and (until is None or now >= until)
-            if tried_again or (not opened and failures >= rule.after_failures):
+            if (opened and probe == agent.id) or (not opened and failures >= rule.after_failures):
                 until = now + rule.rest * 2 ** min(opened, _LONGEST_DOUBLING)
-                opened, failures = opened + 1, 0
+                opened, failures, probe = opened + 1, 0, None
             values = {"window_start": start, "failures": failures, "opened": opened, "until": until}
-            values |= {"probe": None, "why": why, "message": message}
+            values |= {"probe": probe, "why": why, "message": message}
             if row is None:
-                await connection.execute(insert(cooldowns).values(pool=pool, **values))
+                await connection.execute(insert(cooldowns).values(pool=pool.name, **values))
             else:
-                await connection.execute(update(cooldowns).where(cooldowns.c.pool == pool).values(**values))
-            return Rest(opened=opened, until=until, probe=None, why=why, message=message)
+                await connection.execute(update(cooldowns).where(this).values(**values))
+            return Rest(opened=opened, until=until, probe=probe, why=why, message=message)
 
         return await self._database.transaction(work)
 

@@ -126,25 +126,22 @@ async def ended_well(core: Core) -> None:
 BEFORE_ONLINE = [accepted, placed, called_and_made, called_and_not_made, reply_unknown, booting, connecting]
 
 
-@pytest.mark.parametrize("point", BEFORE_ONLINE, ids=lambda p: p.__name__)
-async def test_an_agent_on_its_way_comes_online_as_one_instance(tmp_path: Path, point: Point) -> None:
-    machine = Machine(tmp_path)
-    await machine.die_at(point)
-    async with machine.broker() as core:
-        await core.sync()
-        await come_online(core)
-        await build_and_end(core)
-        await ended_well(core)
-
-
-@pytest.mark.parametrize("point", BEFORE_ONLINE, ids=lambda p: p.__name__)
-async def test_a_broker_that_dies_twice_at_the_same_point_leaves_no_more(tmp_path: Path, point: Point) -> None:
-    machine = Machine(tmp_path)
-    await machine.die_at(point)
-    async with machine.broker() as core, asyncio.TaskGroup() as group:
-        looking = group.create_task(core.settle(), name="look")
+async def looking(core: Core) -> None:
+    """Killed a moment after it has begun to recover."""
+    async with asyncio.TaskGroup() as group:
+        look = group.create_task(core.settle(), name="look")
         await asyncio.sleep(0.01)
-        looking.cancel()
+        look.cancel()
+
+
+@pytest.mark.parametrize("again", [(), (looking,)], ids=["once", "and again while it recovers"])
+@pytest.mark.parametrize("point", BEFORE_ONLINE, ids=lambda p: p.__name__)
+async def test_an_agent_on_its_way_comes_online_as_one_instance(
+    tmp_path: Path, point: Point, again: tuple[Point, ...]
+) -> None:
+    machine = Machine(tmp_path)
+    for death in (point, *again):
+        await machine.die_at(death)
     async with machine.broker() as core:
         await core.sync()
         await come_online(core)

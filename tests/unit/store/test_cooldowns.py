@@ -12,7 +12,7 @@ from broker.domain.reason import Reason
 from broker.store.cooldowns import Cooldowns, clear_probe, set_probe
 from broker.store.engine import Database
 from broker.testing.clock import EPOCH
-from broker.testing.factories import POOL, agent_id
+from broker.testing.factories import POOL, agent_id, make_agent, make_pool
 from tests.unit.store.world import opened
 
 RULE = Cooldown(after_failures=3, within=timedelta(minutes=2), rest=timedelta(minutes=5))
@@ -30,8 +30,13 @@ def cooldowns(database: Database) -> Cooldowns:
     return Cooldowns(database)
 
 
-async def fail(cooldowns: Cooldowns, after: timedelta = timedelta()) -> Rest:
-    return await cooldowns.failed(POOL, RULE, Reason.ACCESS_DENIED, "no", EPOCH + after)
+async def fail(cooldowns: Cooldowns, after: timedelta = timedelta(), agent: int = 9) -> Rest:
+    pool = make_pool(cooldown=RULE)
+    return await cooldowns.failed(make_agent(agent), pool, Reason.ACCESS_DENIED, "no", EPOCH + after)
+
+
+async def try_with(cooldowns: Cooldowns, database: Database, agent: int) -> None:
+    await database.transaction(lambda connection: set_probe(connection, POOL, agent_id(agent)))
 
 
 async def open_breaker(cooldowns: Cooldowns) -> Rest:
@@ -57,12 +62,24 @@ async def test_a_failure_of_an_earlier_launch_does_not_make_the_rest_longer(cool
         assert (await fail(cooldowns, n * SECOND)).until == rest.until
 
 
-async def test_a_failed_trial_doubles_the_rest_up_to_a_bound(cooldowns: Cooldowns) -> None:
+async def test_a_late_failure_of_another_agent_is_no_failed_trial(cooldowns: Cooldowns, database: Database) -> None:
+    rest = await open_breaker(cooldowns)
+    late = await fail(cooldowns, RULE.rest + SECOND)
+    assert (late.opened, late.until) == (1, rest.until)
+    await try_with(cooldowns, database, 1)
+    late = await fail(cooldowns, RULE.rest + 2 * SECOND)
+    assert (late.opened, late.until, late.probe) == (1, rest.until, agent_id(1))
+    tried = await fail(cooldowns, RULE.rest + 3 * SECOND, agent=1)
+    assert (tried.opened, tried.probe) == (2, None)
+
+
+async def test_a_failed_trial_doubles_the_rest_up_to_a_bound(cooldowns: Cooldowns, database: Database) -> None:
     rest, rests = await open_breaker(cooldowns), list[timedelta]()
     for _ in range(6):
         assert rest.until is not None
         now = rest.until
-        rest = await cooldowns.failed(POOL, RULE, Reason.ACCESS_DENIED, "no", now)
+        await try_with(cooldowns, database, 1)
+        rest = await fail(cooldowns, now - EPOCH, agent=1)
         assert rest.until is not None
         rests.append(rest.until - now)
     assert rests == [RULE.rest * factor for factor in (2, 4, 8, 16, 16, 16)]
