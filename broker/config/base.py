@@ -65,6 +65,8 @@ AgentUrl = Annotated[str, _scheme_in("ws", "wss", "http", "https")]
 Label = Annotated[str, BeforeValidator(_label)]
 Count = Annotated[int, Field(ge=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]
+Cap = Annotated[int, Field(ge=1, le=1_000_000)]
+"""Of nothing at all there is no cap: what is to run nothing is left out."""
 Money = Annotated[float, Field(ge=0)]
 Cpu = Annotated[float, Field(gt=0, le=4096)]
 """In vCPU."""

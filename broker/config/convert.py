@@ -16,6 +16,7 @@ from broker.config.model import (
 )
 from broker.config.model_policies import PolicyModel
 from broker.config.model_pools import POOL_KEYS, PoolModel, TemplateModel
+from broker.config.mounts import to_mount
 from broker.config.settings import (
     Address,
     GatewaySettings,
@@ -30,7 +31,7 @@ from broker.domain.operators import Operator, Role
 from broker.domain.policy import AgentLimits, OnTimeout, Policy, PoolChoice, Retry, Strategy, Timeouts
 from broker.domain.pool import BackendDefinition, Cooldown, Pool, PoolLimits
 from broker.domain.resources import Resources
-from broker.domain.template import Retention, Template
+from broker.domain.template import Inject, Retention, Template
 
 DEFAULT_TEMPLATE = "default"
 """What a policy without `template` uses: the file's template of that name, else one of defaults alone."""
@@ -159,6 +160,10 @@ def _template(name: str, template: TemplateModel) -> Template:
             max_lifetime=template.retention.max_lifetime,
         ),
         env=dict(template.env),
+        inject=Inject(template.inject),
+        user=template.user or "",
+        read_only=template.read_only,
+        mounts=tuple(to_mount(text) for text in template.mounts),
     )
 
 

@@ -1,4 +1,4 @@
-"""Errors and warnings of one file, in the form of compilers: `file:line:column: severity[code]: message`."""
+"""Errors and warnings of a config, in the form of compilers: `file:line:column: severity[code]: message`."""
 
 import json
 from collections.abc import Iterable
@@ -15,19 +15,26 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """A stretch of a file: 1-based, in characters; the end is exclusive."""
+    """A stretch of a file: 1-based, in characters; the end is exclusive.
+
+    `file` is empty where the config is one file; else each span names its own, as `$NAME` does an environment variable.
+    """
 
     line: int
     column: int
     end_line: int
     end_column: int
+    file: str = ""
 
     def __str__(self) -> str:
-        """`line:column` of its beginning."""
-        return f"{self.line}:{self.column}"
+        """`line:column` of its beginning, behind the file where there are several."""
+        place = f"{self.line}:{self.column}"
+        return f"{self.file}:{place}" if self.file else place
 
 
 START = Span(1, 1, 1, 1)
+LONGEST_LINE = 2_000
+"""Characters; a longer line is not shown, nor searched for secrets to mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +57,18 @@ class Diagnostic:
 
 
 class Diagnostics:
-    """Collects what is wrong with one file. The same thing at the same place is kept once."""
+    """Collects what is wrong with one config. The same thing at the same place is kept once."""
 
     def __init__(self, file: str, text: str = "") -> None:
-        """`file` is the name as the person gave it."""
+        """`file` is the name of the (main) file as the person gave it."""
         self.file = file
-        self._lines = text.split("\n")
+        self._sources = {"": text.split("\n"), file: text.split("\n")}
         self._found: dict[tuple[Span, str, str], Diagnostic] = {}
         self._masked: list[Span] = []
+
+    def add_source(self, file: str, text: str) -> None:
+        """The text of a further file, or the value of a variable, that spans may name."""
+        self._sources.setdefault(file, text.split("\n"))
 
     def error(self, code: str, span: Span, message: str, *notes: Note) -> None:
         """Adds an error."""
@@ -76,13 +87,15 @@ class Diagnostics:
         return any(d.span == span and d.severity is Severity.ERROR for d in self._found.values())
 
     def _add(self, severity: Severity, code: str, span: Span, message: str, notes: Iterable[Note]) -> None:
-        found = Diagnostic(severity=severity, code=code, message=message, span=span, notes=tuple(notes))
+        message, notes = _clipped(message), tuple(Note(note.label, _clipped(note.text)) for note in notes)
+        found = Diagnostic(severity=severity, code=code, message=message, span=span, notes=notes)
         self._found.setdefault((span, code, message), found)
 
     @property
     def items(self) -> list[Diagnostic]:
-        """Everything, in file order."""
-        return sorted(self._found.values(), key=lambda d: (d.span.line, d.span.column))
+        """Everything, in the order of the files and of their lines."""
+        order = {file: n for n, file in enumerate(self._sources)}
+        return sorted(self._found.values(), key=lambda d: (max(1, order[d.span.file]), d.span.line, d.span.column))
 
     @property
     def errors(self) -> int:
@@ -106,24 +119,27 @@ class Diagnostics:
         return "\n\n".join([*(self._block(d) for d in self.items), self.summary()])
 
     def _block(self, found: Diagnostic) -> str:
-        head = f"{self.file}:{found.span}: {found.severity}[{found.code}]: {found.message}"
-        source = self._source(found.span.line)
-        gutter = " " * (len(str(found.span.line)) + 3)
+        span = found.span
+        where = f"{span.file or self.file}:{span.line}:{span.column}"
+        head = f"{where}: {found.severity}[{found.code}]: {found.message}"
+        source = self._source(span)
+        gutter = " " * (len(str(span.line)) + 3)
         notes = [f"{gutter}= {note.label}: {note.text}" for note in found.notes]
         if not source:
             return "\n".join([head, *notes])
-        end = found.span.end_column if found.span.end_line == found.span.line else len(source.rstrip()) + 1
-        caret = " " * (found.span.column - 1) + "^" * max(1, end - found.span.column)
-        shown = [f"{gutter}|", f"  {found.span.line} | {source}".rstrip(), f"{gutter}| {caret}"]
+        end = span.end_column if span.end_line == span.line else len(source.rstrip()) + 1
+        caret = " " * (span.column - 1) + "^" * max(1, end - span.column)
+        shown = [f"{gutter}|", f"  {span.line} | {source}".rstrip(), f"{gutter}| {caret}"]
         return "\n".join([head, *shown, *notes])
 
-    def _source(self, line: int) -> str:
-        """A line of the file with secrets starred out and each tab as one space, so that carets stand right."""
-        if line > len(self._lines):
+    def _source(self, place: Span) -> str:
+        """A line of a file with secrets starred out and each tab as one space, so that carets stand right."""
+        lines, line = self._sources[place.file], place.line
+        if line > len(lines) or len(lines[line - 1]) > LONGEST_LINE:
             return ""
-        text = "".join(c if c.isprintable() else " " for c in self._lines[line - 1].rstrip("\r"))
+        text = "".join(c if c.isprintable() else " " for c in lines[line - 1].rstrip("\r"))
         for span in self._masked:
-            if span.line <= line <= span.end_line:
+            if span.file == place.file and span.line <= line <= span.end_line:
                 start = span.column - 1 if line == span.line else 0
                 end = span.end_column - 1 if line == span.end_line else len(text)
                 text = text[:start] + "*" * (min(end, len(text)) - start) + text[end:]
@@ -133,7 +149,7 @@ class Diagnostics:
         """The same for machines."""
         return [
             {
-                "file": self.file,
+                "file": d.span.file or self.file,
                 "line": d.span.line,
                 "column": d.span.column,
                 "end_line": d.span.end_line,
@@ -154,7 +170,8 @@ class Diagnostics:
         lines = []
         for d in self.items:
             text = "\n".join([d.message, *(f"{n.label}: {n.text.strip()}" for n in d.notes)])
-            where = f"file={_property(self.file)},line={d.span.line},col={d.span.column},title={_property(d.code)}"
+            file = _property(d.span.file or self.file)
+            where = f"file={file},line={d.span.line},col={d.span.column},title={_property(d.code)}"
             lines.append(f"::{d.severity} {where}::{_escape(text)}")
         return "\n".join(lines)
 
@@ -165,6 +182,10 @@ def as_json(files: Iterable[Diagnostics]) -> str:
     items = [item for diagnostics in files for item in diagnostics.as_objects()]
     counts = {"errors": sum(d.errors for d in files), "warnings": sum(d.warnings for d in files)}
     return json.dumps({"items": items, **counts}, indent=2)
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]}..."
 
 
 def _escape(text: str) -> str:

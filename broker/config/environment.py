@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from broker.config.diagnostics import Diagnostics, Note, Span
@@ -62,4 +63,6 @@ class Environment:
         if span.line != span.end_line:
             return span
         start = self._lines[span.line - 1].find(reference, span.column - 1, span.end_column - 1)
-        return Span(span.line, start + 1, span.line, start + 1 + len(reference)) if start >= 0 else span
+        if start < 0:
+            return span
+        return replace(span, column=start + 1, end_column=start + 1 + len(reference))

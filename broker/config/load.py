@@ -2,25 +2,25 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from broker.config import files, inherit, listeners, not_built
+from broker.config import conflicts, files, inherit, listeners, not_built, overrides
 from broker.config.convert import to_definitions, to_gateway, to_server
 from broker.config.diagnostics import START, Diagnostics, Note
 from broker.config.environment import Environment
 from broker.config.model import BrokerFile
-from broker.config.nodes import Node, read
+from broker.config.nodes import Expand, Node
 from broker.config.nodes import Path as NodePath
-from broker.config.references import References, timeouts
+from broker.config.references import References
 from broker.config.secrets import SECRET_FILE_KEYS, mask_lines
 from broker.config.settings import Config
+from broker.config.sources import Source, gather, read_all, unread_parts
 from broker.config.validate import validate
 from broker.errors import ConfigError
 
-MAX_BYTES: Final = 4 * 1024 * 1024
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _LOOSE_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _NAMED: Final = {
@@ -34,10 +34,14 @@ _NAMED: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """A file after all checks: `file` is None if it cannot be used."""
+    """A file after all checks: `file` is None if it cannot be used.
+
+    `root` is the tree with overrides and inheritance in it, whose nodes know where they come from.
+    """
 
     diagnostics: Diagnostics
     file: BrokerFile | None
+    root: Node | None
     pool_types: Mapping[str, str]
     base: Path
 
@@ -71,42 +75,46 @@ def to_config(checked: Checked) -> Config:
 
 
 def check_file(path: Path | str, *, env: Mapping[str, str] | None = None, starting: bool = False) -> Checked:
-    """Reads and checks a file; never raises for what stands in it, nor for a file that cannot be read."""
-    file = Path(path)
+    """Reads and checks a file and its `conf.d`; never raises for what stands there, nor for what cannot be read."""
     diagnostics = Diagnostics(str(path))
-    try:
-        if file.stat().st_size > MAX_BYTES:
-            diagnostics.error("no-file", START, f"the file is larger than {MAX_BYTES // 1024**2} MiB")
-        text = file.read_bytes()[:MAX_BYTES].decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        diagnostics.error("yaml-syntax", START, f"the file is not UTF-8: {error.reason} at byte {error.start}")
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        help_ = Note("help", "name the file with --config, or write one: 'agentbroker config check FILE' checks it")
-        diagnostics.error("no-file", START, f"cannot read the config file: {why}", help_)
-    else:
-        if not diagnostics.errors:
-            return check_text(text, str(path), file.absolute().parent, env=env, starting=starting)
-    return Checked(diagnostics=diagnostics, file=None, pool_types={}, base=Path())
+    sources = gather(path, diagnostics)
+    if diagnostics.errors:
+        return Checked(diagnostics=diagnostics, file=None, root=None, pool_types={}, base=Path())
+    checked = check_sources(sources, Path(path).absolute().parent, env=env, starting=starting)
+    for other in unread_parts(path):
+        message = f"{other} is not read: only *.yaml is"
+        checked.diagnostics.warning("not-read", START, message, Note("help", f"call it {other.stem}.yaml"))
+    return checked
 
 
 def check_text(text: str, name: str, base: Path, *, env: Mapping[str, str] | None, starting: bool) -> Checked:
     """Checks a text; `name` is what the diagnostics call it, relative file names start at `base`."""
-    diagnostics = Diagnostics(name, text)
-    mask_lines(text, diagnostics)
-    environment = Environment(os.environ if env is None else env, diagnostics, _may_be_a_file, text)
+    return check_sources([Source(name, text)], base, env=env, starting=starting)
+
+
+def check_sources(sources: Sequence[Source], base: Path, *, env: Mapping[str, str] | None, starting: bool) -> Checked:
+    """Checks texts that are one config, the main one first."""
+    env = os.environ if env is None else env
+    diagnostics = Diagnostics(sources[0].name, sources[0].text)
+    expanding: list[tuple[Source, Expand]] = []
+    for source in sources:
+        diagnostics.add_source(source.name, source.text)
+        mask_lines(source.text, diagnostics, "" if len(sources) == 1 else source.name)
+        expand = Environment(env, diagnostics, _may_be_a_file, source.text).expand
+        expanding.append((source, expand))
+    file: BrokerFile | None = None
+    root: Node | None = None
+    pool_types: dict[str, str] = {}
     try:
-        root = read(text, diagnostics, environment.expand)
-        if root is None:
-            return Checked(diagnostics=diagnostics, file=None, pool_types={}, base=base)
-        if not isinstance(root.data, dict):
-            diagnostics.error("wrong-type", root.span, "expected a map with 'version', 'pools', 'policies' ...")
-            return Checked(diagnostics=diagnostics, file=None, pool_types={}, base=base)
-        file, pool_types = _Check(root, base, diagnostics, starting=starting).run()
+        tree = read_all(expanding, diagnostics)
+        if tree is not None:
+            tree = overrides.apply(tree, overrides.from_environment(env, tree, diagnostics))
+            checking = _Check(tree, base, diagnostics, starting=starting)
+            file, pool_types = checking.run()
+            root = checking.root
     except RecursionError:
         diagnostics.error("yaml-syntax", START, "the file is nested too deeply")
-        file, pool_types = None, {}
-    return Checked(diagnostics=diagnostics, file=file, pool_types=pool_types, base=base)
+    return Checked(diagnostics=diagnostics, file=file, root=root, pool_types=pool_types, base=base)
 
 
 def _may_be_a_file(key: str) -> bool:
@@ -122,7 +130,7 @@ class _Check:
         self._starting = starting
         self._report: Callable[..., None] = diagnostics.error if starting else diagnostics.warning
         self._incomplete: set[NodePath] = set()
-        self._root = self._inherited(root)
+        self.root = self._inherited(root)
 
     def _inherited(self, root: Node) -> Node:
         """The tree with templates and pools as they are after inheritance."""
@@ -138,25 +146,26 @@ class _Check:
     def run(self) -> tuple[BrokerFile | None, dict[str, str]]:
         """The file, if it is usable at all, and the backend type of each pool."""
         self._names()
-        files.Files(self._base, self._diagnostics, starting=self._starting).check(self._root)
-        file = validate(BrokerFile, self._root, self._diagnostics, self._incomplete)
+        files.Files(self._base, self._diagnostics, starting=self._starting).check(self.root)
+        file = validate(BrokerFile, self.root, self._diagnostics, self._incomplete)
         if file is None:
             return None, {}
-        references = References(self._root, self._diagnostics)
+        references = References(self.root, self._diagnostics)
         references.backends(file.backends)
         pool_types = references.pools(file.pools, file.backends)
         references.policies(file.policies, file.templates, file.pools)
         references.labels(file.policies)
         references.tokens(file.controllers)
-        timeouts(self._root, file.policies, self._diagnostics)
-        listeners.check(self._root, file.server, file.gateway, self._diagnostics)
-        not_built.check(self._root, pool_types, self._report)
+        conflicts.check(self.root, file, pool_types, self._diagnostics)
+        listeners.check(self.root, file.server, file.gateway, self._diagnostics)
+        if self._starting or not self._diagnostics.errors:  # first what is wrong, then what is not there yet
+            not_built.check(self.root, pool_types, self._report)
         self._empty(file)
         return file, pool_types
 
     def _names(self) -> None:
         for noun, pattern in _NAMED.items():
-            things = self._root.map.get(noun)
+            things = self.root.map.get(noun)
             for name, span in (things.keys if things else {}).items():
                 if not pattern.fullmatch(name):
                     also = "and '-'" if pattern is _NAME else "'-' and '_'"
@@ -165,6 +174,6 @@ class _Check:
 
     def _empty(self, file: BrokerFile) -> None:
         """A broker that nobody may talk to, or that runs nothing, starts all the same."""
-        if self._starting and not file.controllers and not self._root.has("controllers"):
+        if self._starting and not file.controllers and not self.root.has("controllers"):
             help_ = Note("help", "add one under 'controllers'; 'agentbroker init jenkins' prints the lines")
             self._diagnostics.warning("no-controllers", START, "no controller may talk to this broker", help_)

@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from broker.config.base import AgentUrl, AtLeastOne, Count, Label, Model, Text, Url, one_or_more
+from broker.config.base import AgentUrl, AtLeastOne, Cap, Label, Model, Text, Url, one_or_more
 from broker.config.model_policies import PolicyModel
 from broker.config.model_pools import BackendModel, PoolModel, TemplateModel
 from broker.config.settings import Address, LogFormat, LogLevel
-from broker.config.units import Duration, ListenAddress, Rate, describe, problem
+from broker.config.units import Duration, ListenAddress, Rate, SomeTime, describe, problem
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -57,8 +57,8 @@ Cidr = Annotated[str, BeforeValidator(_cidr)]
 class CountLimits(Model):
     """Caps on agents."""
 
-    agents: Count | None = Field(default=None, description="Most agents at once, in whatever phase.")
-    pending: Count | None = Field(default=None, description="Most agents at once that are launched and not yet online.")
+    agents: Cap | None = Field(default=None, description="Most agents at once, in whatever phase.")
+    pending: Cap | None = Field(default=None, description="Most agents at once that are launched and not yet online.")
 
 
 class ServerTls(Model):
@@ -177,8 +177,8 @@ class GatewayHttp(Model):
 class Ping(Model):
     """How a dead connection is noticed."""
 
-    interval: Duration = Field(default=timedelta(seconds=20), description="Time between two pings.")
-    timeout: Duration = Field(default=timedelta(seconds=60), description="Silence after which a session is lost.")
+    interval: SomeTime = Field(default=timedelta(seconds=20), description="Time between two pings.")
+    timeout: SomeTime = Field(default=timedelta(seconds=60), description="Silence after which a session is lost.")
 
 
 class GatewayModel(Model):
@@ -198,7 +198,7 @@ class GatewayModel(Model):
     allow_cidrs: list[Cidr] | None = Field(
         default=None, description="Networks that agents may come from; default: all."
     )
-    drain_timeout: Duration = Field(
+    drain_timeout: SomeTime = Field(
         default=timedelta(hours=6), description="How long an old gateway keeps its sessions."
     )
     ping: Ping = Field(default=Ping(), description="How a dead connection is noticed.")

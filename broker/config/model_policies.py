@@ -5,8 +5,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from broker.config.base import AtLeastOne, Count, Cpu, Label, Model, Money, Text
-from broker.config.units import Backoff, Duration, Size, problem
+from broker.config.base import AtLeastOne, Cap, Count, Cpu, Label, Model, Money, Text
+from broker.config.units import Backoff, Duration, Size, SomeTime, problem
 from broker.domain.reason import Reason
 
 
@@ -55,20 +55,20 @@ class Fallback(Model):
 class PolicyLimits(Model):
     """Caps of a policy."""
 
-    agents: Count | None = Field(default=None, description="Most agents at once, in whatever phase.")
-    pending: Count | None = Field(default=None, description="Most agents at once that are launched and not yet online.")
-    per_job: Count | None = Field(default=None, description="Most agents at once for one job.")
+    agents: Cap | None = Field(default=None, description="Most agents at once, in whatever phase.")
+    pending: Cap | None = Field(default=None, description="Most agents at once that are launched and not yet online.")
+    per_job: Cap | None = Field(default=None, description="Most agents at once for one job.")
 
 
 class TimeoutsModel(Model):
     """One deadline a phase."""
 
-    queue: Duration = Field(default=timedelta(minutes=15), description="From the request to a place; see on_timeout.")
-    launch: Duration = Field(default=timedelta(minutes=2), description="The launch call.")
-    boot: Duration = Field(default=timedelta(minutes=6), description="Until the instance runs.")
-    connect: Duration = Field(default=timedelta(minutes=3), description="Until Jenkins says that the agent is online.")
-    reconnect: Duration = Field(default=timedelta(minutes=5), description="After a lost session.")
-    drain: Duration = Field(default=timedelta(hours=2), description="For the end of a running build.")
+    queue: SomeTime = Field(default=timedelta(minutes=15), description="From the request to a place; see on_timeout.")
+    launch: SomeTime = Field(default=timedelta(minutes=2), description="The launch call.")
+    boot: SomeTime = Field(default=timedelta(minutes=6), description="Until the instance runs.")
+    connect: SomeTime = Field(default=timedelta(minutes=3), description="Until Jenkins says that the agent is online.")
+    reconnect: SomeTime = Field(default=timedelta(minutes=5), description="After a lost session.")
+    drain: SomeTime = Field(default=timedelta(hours=2), description="For the end of a running build.")
     on_timeout: Literal["wait", "fail"] = Field(default="wait", description="What the end of queue does.")
 
 

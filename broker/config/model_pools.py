@@ -9,8 +9,9 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from broker.config.base import AtLeastOne, Count, Cpu, Model, Money, Text, Url
-from broker.config.units import Duration, Rate, Size
+from broker.config.base import AtLeastOne, Cap, Count, Cpu, Model, Money, Text, Url
+from broker.config.mounts import MountText, Network
+from broker.config.units import Duration, Rate, Size, SomeTime
 
 BackendType = Literal["aws-ecs", "alibaba-ecs", "process", "container", "ssh-hosts"]
 
@@ -20,7 +21,7 @@ COMMON_POOL_KEYS: Final = frozenset(
 _HOST_KEYS: Final = frozenset({"agents_per_host", "ssh", "init", "host"})
 POOL_KEYS: Final[Mapping[str, frozenset[str]]] = {
     "process": frozenset({"java", "agent_jar", "command"}),
-    "container": frozenset(),
+    "container": frozenset({"command", "network", "pids", "pull", "init_process", "cap_add"}),
     "aws-ecs": frozenset({"capacity_provider", "subnets", "security_groups", "execution_role_arn", "secret_delivery"}),
     "alibaba-ecs": _HOST_KEYS
     | {"image_id", "instance_types", "vswitches", "security_groups", "charge", "system_disk", "start_by"},
@@ -28,7 +29,7 @@ POOL_KEYS: Final[Mapping[str, frozenset[str]]] = {
 }
 BACKEND_KEYS: Final[Mapping[str, frozenset[str]]] = {
     "process": frozenset(),
-    "container": frozenset(),
+    "container": frozenset({"socket"}),
     "aws-ecs": frozenset({"region", "assume_role_arn", "cluster", "api_rate", "family_prefix"}),
     "alibaba-ecs": frozenset(
         {
@@ -51,6 +52,9 @@ class BackendModel(Model):
 
     noun: ClassVar[str] = "a backend"
     type: BackendType = Field(description="What makes and unmakes the instances.")
+    socket: Annotated[str, Field(pattern=r"^(unix:///.|tcp://.)")] | None = Field(
+        default=None, description="unix:///PATH or tcp://HOST:PORT of the engine; default: DOCKER_HOST; container."
+    )
     region: Text | None = Field(default=None, description="Region of the cloud.")
     api_rate: Rate | None = Field(default=None, description="Most calls to the cloud.")
     assume_role_arn: Text | None = Field(default=None, description="Role to take; aws-ecs.")
@@ -69,7 +73,7 @@ class RetentionModel(Model):
 
     max_uses: Count = Field(default=1, description="Builds that an agent may run; 0 is without limit.")
     idle_timeout: Duration = Field(default=timedelta(minutes=2), description="Idle time after which it ends.")
-    max_lifetime: Duration = Field(default=timedelta(hours=6), description="Age at which it ends, busy or not.")
+    max_lifetime: SomeTime = Field(default=timedelta(hours=6), description="Age at which it ends, busy or not.")
 
 
 class TemplateModel(Model):
@@ -81,10 +85,15 @@ class TemplateModel(Model):
     image: Text | None = Field(default=None, description="Container image; none runs on the host itself.")
     cpu: Cpu | None = Field(default=None, description="vCPU; on ECS 1 = 1024 units.")
     memory: Size | None = Field(default=None, description="Memory.")
-    executors: AtLeastOne = Field(default=1, description="Builds at once.")
+    executors: Annotated[int, Field(ge=1, le=1000)] = Field(default=1, description="Builds at once.")
     remote_fs: Text | None = Field(default=None, description="Directory on the agent; default: the backend's choice.")
     retention: RetentionModel = Field(default=RetentionModel(), description="How long an agent is kept.")
-    inject: Literal["env", "args", "legacy"] = Field(default="env", description="How name and secret are passed.")
+    user: Text | None = Field(default=None, description="Who the agent is in its container; default: the image's.")
+    read_only: bool = Field(default=False, description="Whether the image's files cannot be changed.")
+    mounts: list[MountText] = Field(default=[], description="SOURCE:TARGET or SOURCE:TARGET:ro; container.")
+    inject: Literal["env", "args", "legacy", "script"] = Field(
+        default="env", description="How name and secret are passed; script is for images without an agent."
+    )
     env: dict[str, str] = Field(default={}, description="Environment variables of the agent.")
     tags: dict[str, str] = Field(default={}, description="Tags on what the cloud bills.")
     task_definition: Text | None = Field(default=None, description="An existing task definition to run; aws-ecs.")
@@ -94,11 +103,11 @@ class TemplateModel(Model):
 class PoolLimitsModel(Model):
     """Caps of a pool."""
 
-    agents: Count | None = Field(default=None, description="Most agents at once, in whatever phase.")
-    pending: Count | None = Field(default=None, description="Most agents at once that are launched and not yet online.")
+    agents: Cap | None = Field(default=None, description="Most agents at once, in whatever phase.")
+    pending: Cap | None = Field(default=None, description="Most agents at once that are launched and not yet online.")
     cpu: Cpu | None = Field(default=None, description="Most vCPU of all agents together.")
     memory: Size | None = Field(default=None, description="Most memory of all agents together.")
-    hosts: Count | None = Field(default=None, description="Most hosts.")
+    hosts: Cap | None = Field(default=None, description="Most hosts.")
     min_hosts: Count | None = Field(default=None, description="Hosts that are kept even if nothing runs.")
 
 
@@ -115,8 +124,8 @@ class CooldownModel(Model):
     """The breaker: a pool that keeps failing is left alone for a time."""
 
     after_failures: AtLeastOne = Field(default=5, description="So many failures ...")
-    within: Duration = Field(default=timedelta(minutes=2), description="... within this time ...")
-    rest: Duration = Field(default=timedelta(minutes=5), alias="for", description="... rest the pool for this long.")
+    within: SomeTime = Field(default=timedelta(minutes=2), description="... within this time ...")
+    rest: SomeTime = Field(default=timedelta(minutes=5), alias="for", description="... rest the pool for this long.")
 
 
 class Direct(Model):
@@ -160,7 +169,7 @@ class Init(Model):
     """What is run once on a new host."""
 
     script_file: Text = Field(description="Script to run.")
-    timeout: Duration = Field(default=timedelta(minutes=10), description="How long it may take.")
+    timeout: SomeTime = Field(default=timedelta(minutes=10), description="How long it may take.")
     sudo: bool = Field(default=False, description="Whether it runs as root.")
     legacy_marker: Text | None = Field(default=None, description="File that says that a host has been prepared.")
 
@@ -188,8 +197,15 @@ class PoolModel(Model):
     java: Text | None = Field(default=None, description="The java program; default: the one on the PATH; process.")
     agent_jar: Text | None = Field(default=None, description="The agent's jar; default: the controller's own; process.")
     command: Annotated[list[Text], Field(min_length=1)] | None = Field(
-        default=None, description="Program and first arguments in place of java -jar agent.jar; process."
+        default=None, description="Program and first arguments in place of java -jar agent.jar; process, container."
     )
+    network: Network | None = Field(
+        default=None, description="host, bridge or a network's name; default: the engine's; container."
+    )
+    pids: AtLeastOne = Field(default=4096, description="Most processes and threads of an agent; container.")
+    pull: Literal["if-missing", "always", "never"] = Field(default="if-missing", description="Image; container.")
+    init_process: bool = Field(default=True, description="Whether a small init reaps zombies; container.")
+    cap_add: list[Text] = Field(default=[], description="Capabilities to keep; all others are dropped; container.")
     capacity_provider: Text | None = Field(default=None, description="FARGATE, FARGATE_SPOT or a name; aws-ecs.")
     subnets: list[Text] | None = Field(default=None, description="Subnets; aws-ecs.")
     security_groups: list[Text] | None = Field(default=None, description="Security groups.")

@@ -5,7 +5,7 @@ PyYAML parses; scalars are read by the YAML 1.2 core schema, and what YAML 1.1 t
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import yaml
@@ -17,7 +17,7 @@ from broker.config.diagnostics import START, Diagnostics, Note, Span
 Scalar = None | bool | int | float | str
 Path = tuple[str | int, ...]
 
-_MAX_NODES: Final = 100_000
+MAX_NODES: Final = 100_000
 _BOOLEANS: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEAN_KEY: Final = re.compile(r"(?i:on|off|yes|no|true|false)")
@@ -99,31 +99,39 @@ Expand = Callable[[str, Span, Path], tuple[str, bool]]
 """Replaces `${VAR}` in a text that stands at a place; says whether it did."""
 
 
-def read(text: str, diagnostics: Diagnostics, expand: Expand) -> Node | None:
-    """The tree of a text; None after a syntax error, which ends up in `diagnostics` like everything else."""
+def read(text: str, diagnostics: Diagnostics, expand: Expand, file: str = "") -> Node | None:
+    """The tree of a text; None after a syntax error, which ends up in `diagnostics` like everything else.
+
+    `file` is what its spans name. A text whose anchors expand to more than `MAX_NODES` is refused.
+    """
     try:
         root = yaml.compose(text, Loader=yaml.BaseLoader)
     except MarkedYAMLError as error:
-        _syntax_error(error, diagnostics)
+        _syntax_error(error, diagnostics, file)
         return None
     except ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         message = f"the character U+{ord(text[error.position]):04X} is not allowed"
-        diagnostics.error("yaml-syntax", Span(line, column, line, column + 1), message)
+        diagnostics.error("yaml-syntax", Span(line, column, line, column + 1, file), message)
         return None
     except (RecursionError, ValueError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        diagnostics.error("yaml-syntax", START, f"the file cannot be read as YAML: {what}")
+        diagnostics.error("yaml-syntax", start_of(file), f"the file cannot be read as YAML: {what}")
         return None
     if root is None:
-        return Node(START, {})
-    return _Builder(diagnostics, expand).build(root, ())
+        return Node(start_of(file), {})
+    return _Builder(diagnostics, expand, file).build(root, ())
 
 
-def _syntax_error(error: MarkedYAMLError, diagnostics: Diagnostics) -> None:
+def start_of(file: str) -> Span:
+    """The first character of a file."""
+    return replace(START, file=file)
+
+
+def _syntax_error(error: MarkedYAMLError, diagnostics: Diagnostics, file: str) -> None:
     mark = error.problem_mark or error.context_mark
-    span = Span(mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2) if mark else START
+    span = Span(mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2, file) if mark else start_of(file)
     problem = error.problem or "not YAML"
     if "'\\t'" in problem:
         message = "a tab stands where YAML allows only spaces"
@@ -140,23 +148,23 @@ def _syntax_error(error: MarkedYAMLError, diagnostics: Diagnostics) -> None:
     diagnostics.error("yaml-syntax", span, problem.strip().replace("\n", " "), *notes)
 
 
-def _span(start: Mark, end: Mark) -> Span:
-    return Span(start.line + 1, start.column + 1, end.line + 1, end.column + 1)
-
-
 class _Builder:
     """Turns PyYAML's nodes into ours."""
 
-    def __init__(self, diagnostics: Diagnostics, expand: Expand) -> None:
+    def __init__(self, diagnostics: Diagnostics, expand: Expand, file: str) -> None:
         self._diagnostics = diagnostics
         self._expand = expand
+        self._file = file
         self._open: set[int] = set()
         self._count = 0
 
+    def _span(self, start: Mark, end: Mark) -> Span:
+        return Span(start.line + 1, start.column + 1, end.line + 1, end.column + 1, self._file)
+
     def build(self, node: yaml.Node, path: Path) -> Node:
-        span = _span(node.start_mark, node.end_mark)
+        span = self._span(node.start_mark, node.end_mark)
         self._count += 1
-        if id(node) in self._open or self._count > _MAX_NODES:
+        if id(node) in self._open or self._count > MAX_NODES:
             self._diagnostics.error("yaml-alias", span, "this anchor contains itself, or expands to too much")
             return Node(span, None)
         if node.tag not in _PLAIN_TAG:
@@ -176,7 +184,7 @@ class _Builder:
         data: dict[str, Node] = {}
         keys: dict[str, Span] = {}
         for key_node, value_node in node.value:
-            at = _span(key_node.start_mark, key_node.end_mark)
+            at = self._span(key_node.start_mark, key_node.end_mark)
             if not isinstance(key_node, yaml.ScalarNode):
                 self._diagnostics.error("yaml-key", at, "a key must be a text")
                 continue
@@ -200,7 +208,7 @@ class _Builder:
                 "did you mean 'when'?" if path[-2:-1] == ("fallback",) else f"quote it to use it as a name: '{key}'"
             )
             message = f"'{key}' is read as the boolean {boolean} by YAML 1.1 tools, and is not a key here"
-            wide = Span(at.line, at.column, at.end_line, at.end_column + 1)
+            wide = replace(at, end_column=at.end_column + 1)
             self._diagnostics.error("yaml-boolean-key", wide, message, Note("help", instead))
             return False
         if key == "<<":

@@ -7,7 +7,7 @@ from typing import Final
 from broker.config.diagnostics import Note, Span
 from broker.config.nodes import Node, Path, Scalar
 
-BUILT_BACKENDS: Final = frozenset({"process"})
+BUILT_BACKENDS: Final = frozenset({"process", "container"})
 
 NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "server.public_url": frozenset(),
@@ -25,8 +25,6 @@ NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "gateway.processes": frozenset({1}),
     "gateway.allow_cidrs": frozenset(),
     "gateway.drain_timeout": frozenset(),
-    "templates.*.image": frozenset(),
-    "templates.*.inject": frozenset(),
     "templates.*.tags": frozenset(),
     "templates.*.task_definition": frozenset(),
     "templates.*.agent_container": frozenset(),

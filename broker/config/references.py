@@ -130,14 +130,3 @@ class References:
 
 def _disjoint(one: PolicyModel, other: PolicyModel) -> bool:
     return bool(one.controllers and other.controllers and not set(one.controllers) & set(other.controllers))
-
-
-def timeouts(root: Node, policies: Mapping[str, PolicyModel], diagnostics: Diagnostics) -> None:
-    """A launch that may take longer than the whole wait."""
-    for name, policy in policies.items():
-        limits = policy.timeouts
-        if limits.on_timeout == "fail" and limits.launch > limits.queue:
-            path = ("policies", name, "timeouts")
-            message = f"policy '{name}' lets a launch take longer than a request may wait"
-            note = Note("note", f"'queue' is at {root.key(*path, 'queue')}")
-            diagnostics.error("launch-over-queue", root.at(*path, "launch").span, message, note)

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from broker.config.diagnostics import Diagnostics, Span
+from broker.config.diagnostics import LONGEST_LINE, Diagnostics, Span
 
 SECRET_FILE_KEYS: Final = frozenset({"key_file", "private_key_file", "access_key_id_file", "access_key_secret_file"})
 SECRET_KEYS: Final = frozenset({"private_key", "access_key_id", "access_key_secret"})
@@ -35,14 +35,14 @@ def _tells(key: str) -> bool:
     return _TELLING_NAME.fullmatch(key) is not None and not _HARMLESS.fullmatch(key)
 
 
-def mask_lines(text: str, diagnostics: Diagnostics) -> None:
+def mask_lines(text: str, diagnostics: Diagnostics, file: str = "") -> None:
     """Masks what stands behind a telling key, also in a text that is no YAML or where the key is refused."""
     for number, line in enumerate(text.split("\n"), start=1):
-        for match in _TELLING_LINE.finditer(line):
+        for match in _TELLING_LINE.finditer(line) if len(line) <= LONGEST_LINE else ():
             value = match["value"]
             if _HARMLESS.fullmatch(match["key"]) or _NOT_SECRET.match(value):
                 continue
             in_flow = "{" in line[: match.start()]
             length = len(found[0].rstrip()) if in_flow and (found := _IN_FLOW.match(value)) else len(value.rstrip())
             start = match.start("value") + 1
-            diagnostics.mask(Span(number, start, number, start + length))
+            diagnostics.mask(Span(number, start, number, start + length, file))

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from broker.config.settings import Address
@@ -70,6 +70,12 @@ def format_duration(value: timedelta) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
+
+
+def _some_time(value: timedelta) -> timedelta:
+    if not value:
+        raise problem("out-of-range", "must be longer than 0s")
+    return value
 
 
 def parse_size(value: object) -> int:
@@ -143,6 +149,8 @@ Duration = Annotated[
     PlainSerializer(format_duration, return_type=str),
     _schema(_DURATION.pattern, "90s"),
 ]
+SomeTime = Annotated[Duration, AfterValidator(_some_time)]
+"""A duration that is not 0."""
 Size = Annotated[
     int, BeforeValidator(parse_size), PlainSerializer(format_size, return_type=str), _schema(_SIZE.pattern, "2Gi")
 ]

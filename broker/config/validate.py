@@ -1,16 +1,15 @@
 """Checks a tree against a model: pydantic's errors become diagnostics at the right places."""
 
 import re
-import typing
 from collections.abc import Mapping, Sequence, Set
-from types import NoneType
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from broker.config.base import Model, known_keys
 from broker.config.diagnostics import START, Diagnostics, Note, Span
+from broker.config.fields import model_at
 from broker.config.nodes import Node, Path, resolve
 from broker.config.secrets import may_be_secret
 from broker.config.suggest import nearest
@@ -214,34 +213,3 @@ class _Report:
         notes.append(Note("note", f"one of: {', '.join(choices)}"))
         message = f"{self._found()} is not a value of '{self._key()}'"
         self._diagnostics.error("unknown-value", span, message, *notes)
-
-
-def model_at(model: type[Model], loc: Sequence[str | int]) -> type[Model] | None:
-    """The model of the map that stands at `loc` below `model`."""
-    kind: Any = model
-    for part in loc:
-        kind = _below(kind, part)
-    kind = _bare(kind)
-    return kind if isinstance(kind, type) and issubclass(kind, Model) else None
-
-
-def _bare(kind: Any) -> Any:
-    """An annotation without `Annotated` and `| None`."""
-    while True:
-        if hasattr(kind, "__metadata__"):
-            kind = kind.__origin__
-            continue
-        members = [arg for arg in typing.get_args(kind) if arg is not NoneType]
-        if NoneType in typing.get_args(kind) and len(members) == 1:
-            kind = members[0]
-            continue
-        return kind
-
-
-def _below(kind: Any, part: str | int) -> Any:
-    kind = _bare(kind)
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        name = known_keys(kind).get(str(part), "")
-        return kind.model_fields[name].annotation if name else None
-    arguments = typing.get_args(kind)
-    return arguments[-1] if arguments else None

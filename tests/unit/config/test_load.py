@@ -104,7 +104,7 @@ def test_variables_defaults_and_dollars_are_replaced() -> None:
     config = of(
         """
 server: { state_dir: "${HOME_DIR}/state", public_url: "${URL:-https://broker.example.com}" }
-templates: { default: { executors: "${N}", env: { PRICE: "5$$", EMPTY: "${NOTHING:-}" } } }
+templates: { default: { executors: "${N}", retention: { max_uses: 0 }, env: { PRICE: "5$$", EMPTY: "${NOTHING:-}" } } }
 """,
         HOME_DIR="/srv",
         N="3",
@@ -117,7 +117,7 @@ templates: { default: { executors: "${N}", env: { PRICE: "5$$", EMPTY: "${NOTHIN
 
 
 def test_a_variable_becomes_a_number_only_where_one_belongs() -> None:
-    text = "templates:\n  default:\n    env:\n      BUILD: ${N}\n    executors: ${N}\n"
+    text = "templates:\n  default:\n    env:\n      BUILD: ${N}\n    executors: ${N}\n    retention: { max_uses: 0 }\n"
     template = of(text, N="7").definitions.templates[TemplateName("default")]
     assert template.env["BUILD"] == "7"
     assert template.executors == 7
@@ -190,7 +190,9 @@ def test_all_errors_are_reported_at_once_with_a_count() -> None:
 
 
 def test_the_count_names_errors_and_warnings() -> None:
-    diagnostics = check_text("version: 2\ncurrencies: { base: USD }\n", "b", Path(), env={}, starting=False).diagnostics
+    diagnostics = check_text(
+        "version: 2\ntemplates: { a: { env: { MY_TOKEN: x } } }\n", "b", Path(), env={}, starting=False
+    ).diagnostics
     assert diagnostics.summary() == "1 error, 1 warning"
 
 

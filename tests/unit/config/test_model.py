@@ -7,12 +7,12 @@ import pytest
 from pydantic import BaseModel
 
 from broker.config.base import known_keys
+from broker.config.fields import model_at
 from broker.config.load import parse
 from broker.config.model import BrokerFile
 from broker.config.model_policies import PolicyModel
 from broker.config.model_pools import BACKEND_KEYS, COMMON_POOL_KEYS, POOL_KEYS, BackendModel, PoolModel
 from broker.config.not_built import BUILT_BACKENDS, NOT_BUILT
-from broker.config.validate import model_at
 
 NOT_IN_THE_EXAMPLE = """
 version: 1

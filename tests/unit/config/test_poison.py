@@ -1,0 +1,88 @@
+"""A config that is meant to hurt is refused in words, in bounded time."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from broker.config.load import check_file, check_text
+
+LONGEST_S = 20.0
+
+
+def refused(text: str) -> str:
+    """What is printed about a text that must not pass; it must not take long, nor print much."""
+    started = time.monotonic()
+    checked = check_text(f"version: 1\n{text}", "broker.yaml", Path(), env={}, starting=False)
+    printed = checked.diagnostics.render()
+    assert time.monotonic() - started < LONGEST_S
+    assert checked.diagnostics.errors
+    return printed
+
+
+def test_anchors_that_expand_without_end_are_refused() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    text = refused("\n".join(lines))
+    assert "error[yaml-alias]: this anchor contains itself, or expands to too much" in text
+    assert len(text) < 100_000
+
+
+def test_an_anchor_that_contains_itself_is_refused() -> None:
+    assert "error[yaml-alias]" in refused("pools: &a { x: *a }")
+
+
+@pytest.mark.parametrize("text", ["pools: " + "[" * 50_000, "pools: " + "{a: " * 2_000 + "1" + "}" * 2_000])
+def test_a_deep_nest_is_refused(text: str) -> None:
+    assert "nested too deeply" in refused(text)
+
+
+def test_a_huge_file_is_refused_before_it_is_read_as_yaml(tmp_path: Path) -> None:
+    file = tmp_path / "broker.yaml"
+    file.write_bytes(b"x: y\n" * 1_000_000)
+    started = time.monotonic()
+    assert "the file is larger than 1 MiB" in check_file(file, env={}).diagnostics.render()
+    assert time.monotonic() - started < 1
+
+
+def test_many_parts_that_are_huge_together_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "broker.yaml").write_text("version: 1\n")
+    (tmp_path / "conf.d").mkdir()
+    for n in range(3):
+        (tmp_path / "conf.d" / f"{n}.yaml").write_text("# " + "x" * 500_000)
+    assert "are larger than 1 MiB together" in check_file(tmp_path / "broker.yaml", env={}).diagnostics.render()
+
+
+@pytest.mark.parametrize("letter", ["a", "token", "a-", "9", "$", "${", "(a+)+"])
+def test_a_line_of_a_megabyte_is_searched_in_bounded_time_and_not_printed(letter: str) -> None:
+    long = letter * (1_000_000 // len(letter))
+    for key in ("policies: { p: { labels: [", "policies: { p: { pools: [x], name_prefix: ["):
+        text = refused(f'{key}"{long}"] }} }}')
+        assert len(text) < 20_000
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1e400", "99999999999999999999", "1" * 50])
+@pytest.mark.parametrize("cap", ["agents", "pending"])
+def test_a_cap_that_is_none_is_refused(cap: str, value: str) -> None:
+    text = refused(f"pools: {{ p: {{ backend: process, limits: {{ {cap}: {value} }} }} }}")
+    assert "broker.yaml:2:" in text
+    assert cap in text or "whole number" in text
+
+
+@pytest.mark.parametrize("value", ["0s", "-5s", "0m0s", "999999999999d"])
+def test_a_time_that_is_none_is_refused(value: str) -> None:
+    assert "error[" in refused(f"policies: {{ p: {{ pools: [x], timeouts: {{ boot: {value} }} }} }}")
+
+
+def test_more_executors_than_builds_that_an_agent_may_run_are_refused() -> None:
+    text = refused("templates:\n  t:\n    executors: 4\n    retention: { max_uses: 2 }\n")
+    assert text.startswith(
+        "broker.yaml:4:16: error[executors-over-uses]: template 't' has 4 executors, but its agents end after 2 builds"
+    )
+    assert "= note: 'retention.max_uses' is 2 at 5:18" in text
+    assert "is 1 by default" in refused("templates: { t: { executors: 2 } }")
+
+
+def test_a_circle_of_five_hundred_is_refused() -> None:
+    chain = "".join(f"  t{n}: {{ inherit_from: t{(n + 1) % 500} }}\n" for n in range(500))
+    assert "error[" in refused(f"templates:\n{chain}")
