@@ -1,0 +1,125 @@
+"""From what a person types behind `explain` to the answer."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Final
+
+from broker.domain.ids import ControllerName, PolicyName, PoolName
+from broker.domain.labels import LabelSyntaxError, parse
+from broker.domain.lifecycle import Phase
+from broker.domain.policy import Policy
+from broker.domain.reason import Reason
+from broker.errors import BrokerError
+from broker.reconcile.context import Context
+from broker.store.search import Search
+from broker.views import explain
+from broker.views.explain import Explanation
+from broker.views.snapshot import Snapshot, take
+from broker.views.words import Words
+
+NOUNS: Final = ("agent", "policy", "pool", "label", "reason")
+
+
+class NoSuchThing(BrokerError):
+    """Nothing has this name; `hint` says what has one like it, or where to look."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        """Says what is missing, and what to do."""
+        super().__init__(message)
+        self.hint = hint
+
+
+class BadQuestion(BrokerError):
+    """The question cannot be read; `hint` says how to put it."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        """Says what cannot be read, and how to put it."""
+        super().__init__(message)
+        self.hint = hint
+
+
+async def ask(ctx: Context, what: str, words: Words, controller: ControllerName | None = None) -> Explanation:
+    """Answers; raises `NoSuchThing` and `BadQuestion`.
+
+    `what` is the name of an agent, a build's URL, or a noun of `NOUNS` and a name (for `label` an expression, which is
+    that of a job without a label if empty). `controller` bounds the policies that a label is tried on.
+    """
+    what = what.strip()
+    noun, _, rest = what.partition(" ")
+    rest = rest.strip()
+    snapshot = await take(ctx)
+    definitions = snapshot.definitions
+    match noun:
+        case "policy":
+            policy = definitions.policies.get(PolicyName(rest))
+            if policy is None:
+                raise no_such("policy", rest, definitions.policies)
+            return explain.of_policy(policy, snapshot, words)
+        case "pool":
+            if rest not in definitions.pools:
+                raise no_such("pool", rest, definitions.pools)
+            return explain.of_pool(PoolName(rest), snapshot, words)
+        case "label":
+            return _of_label(rest, snapshot, controller)
+        case "reason":
+            if rest not in set(Reason):
+                raise no_such("reason", rest, Reason)
+            return explain.of_reason(Reason(rest), snapshot)
+        case _:
+            return await _of_agent(ctx, rest if noun == "agent" else what, snapshot, words)
+
+
+def no_such(noun: str, name: str, known: Iterable[str]) -> NoSuchThing:
+    """The error for a name that nothing has."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names[:40]) or 'none'}"
+    return NoSuchThing(f"no {noun} is called {name!r}" if name else f"which {noun}?", hint)
+
+
+def _of_label(text: str, snapshot: Snapshot, controller: ControllerName | None) -> Explanation:
+    definitions = snapshot.definitions
+    if controller is not None and controller not in definitions.controllers:
+        raise no_such("controller", controller, definitions.controllers)
+    policies = definitions.policies_of(controller) if controller else _by_priority(snapshot)
+    try:
+        expression = parse(text) if text else None
+    except LabelSyntaxError as error:
+        raise BadQuestion(
+            f"the label expression cannot be read: {error}", "such as: linux && (docker || !arm)"
+        ) from None
+    return explain.of_label(text, expression, policies)
+
+
+def _by_priority(snapshot: Snapshot) -> list[Policy]:
+    return sorted(snapshot.definitions.policies.values(), key=lambda p: -p.priority)
+
+
+async def _of_agent(ctx: Context, what: str, snapshot: Snapshot, words: Words) -> Explanation:
+    search = Search(ctx.database)
+    if what.startswith(("http://", "https://")):
+        found = await search.of_build(what)
+        if not found:
+            hint = "its label may have no policy, or its agent was asked for by another broker; try explain label EXPR"
+            raise NoSuchThing(f"no agent was asked for for the build {what}", hint)
+        found.sort(key=lambda a: (a.phase is not Phase.GONE, a.requested_at))
+        return explain.of_agent(found[-1], snapshot, words)
+    agent = await search.named(what)
+    if agent is None:
+        raise _no_agent(what, snapshot)
+    return explain.of_agent(agent, snapshot, words)
+
+
+def _no_agent(what: str, snapshot: Snapshot) -> NoSuchThing:
+    definitions = snapshot.definitions
+    nouns: dict[str, list[str]] = {
+        "policy": list(definitions.policies),
+        "pool": list(definitions.pools),
+        "reason": list(Reason),
+    }
+    for noun, names in nouns.items():
+        if what in names:
+            return NoSuchThing(f"no agent is called {what!r}", f"did you mean: explain {noun} {what}")
+    near = difflib.get_close_matches(what, [a.name for a in snapshot.agents], n=1)
+    hint = f"did you mean {near[0]}?" if near else f"explain takes an agent, a build's URL, or {', '.join(NOUNS[1:])}"
+    return NoSuchThing(f"no agent is called {what[:200]!r}", hint)

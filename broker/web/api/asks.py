@@ -1,0 +1,65 @@
+"""What a call may say: in its URL, and in its body. Keys that are not known are refused."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from broker.domain.lifecycle import Phase
+from broker.domain.reason import Reason
+
+
+class Query(BaseModel):
+    """What a call says in its URL."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoQuery(Query):
+    """Nothing."""
+
+
+Name = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class AgentsQuery(Query):
+    """Which agents."""
+
+    phase: Phase | None = Field(default=None, description="Only those in this phase.")
+    policy: Name | None = Field(default=None, description="Only those of this policy.")
+    pool: Name | None = Field(default=None, description="Only those placed in this pool.")
+    controller: Name | None = Field(default=None, description="Only those of this controller.")
+    all: bool = Field(default=False, description="Those that are gone, too.")
+    limit: int = Field(default=500, ge=1, le=1000, description="Most agents in the answer.")
+    after: str | None = Field(default=None, max_length=80, description="The `next` of the answer before.")
+
+
+class EventsQuery(Query):
+    """Which events. Without `after` and `since`: a list begins with the last ones, a stream with the next one."""
+
+    after: int | None = Field(default=None, ge=0, description="Only those behind this number.")
+    since: str | None = Field(default=None, max_length=40, description="Only those of this last time: 90s, 15m, 1h.")
+    agent: Name | None = Field(default=None, description="Only those of the agent of this name.")
+    pool: Name | None = Field(default=None, description="Only those in this pool.")
+    controller: Name | None = Field(default=None, description="Only those of this controller.")
+    reason: Reason | None = Field(default=None, description="Only those with this reason.")
+    audit: bool = Field(default=False, description="Only what operators did; for operators.")
+    limit: int = Field(default=256, ge=1, le=1000, description="Most events in a list.")
+
+
+class ExplainQuery(Query):
+    """The question."""
+
+    what: str = Field(
+        min_length=1,
+        max_length=2100,
+        description="An agent's name, a build's URL, or: policy NAME, pool NAME, label EXPRESSION, reason CODE.",
+    )
+    controller: Name | None = Field(default=None, description="For a label: the controller whose build it is of.")
+
+
+class Termination(BaseModel):
+    """How an agent is to be ended."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    force: bool = Field(default=False, description="Also if it runs a build, which is cut.")
+    reason: str = Field(default="", max_length=500, description="Why; it is kept in the history.")

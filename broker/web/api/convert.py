@@ -1,0 +1,219 @@
+"""From what the views say to what the API says."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from broker.domain.agent import Agent
+from broker.domain.ids import ControllerName, PoolName
+from broker.domain.lifecycle import PENDING, Phase
+from broker.domain.limits import Scope
+from broker.domain.placement import Rejection
+from broker.domain.policy import AgentLimits, Policy
+from broker.domain.reason import Reason
+from broker.store.history import Event
+from broker.views import life
+from broker.views.explain import Explanation
+from broker.views.snapshot import Snapshot, count
+from broker.views.words import Words
+from broker.web.api import models as api
+
+
+def to_agent(agent: Agent, snapshot: Snapshot, words: Words) -> api.Agent:
+    """One row of the list."""
+    return api.Agent(**_agent_fields(agent, snapshot, words))  # type: ignore[arg-type] # the model checks its fields
+
+
+def to_detail(agent: Agent, events: Sequence[Event], snapshot: Snapshot, words: Words) -> api.AgentDetail:
+    """An agent with its life."""
+    refusals = snapshot.refusals_of(agent) if snapshot.position(agent) else life.not_chosen(agent, events)
+    attempts = [
+        api.Attempt(
+            number=a.number,
+            pool=a.pool,
+            started_at=a.started_at,
+            online_at=a.online_at,
+            ended_at=a.ended_at,
+            reason=a.reason,
+            message=words.message(a.reason, a.message),
+        )
+        for a in life.attempts(events)
+    ]
+    timeline = [
+        api.TimelineStep(**_event_fields(s.event, words), lasted_s=s.lasted.total_seconds() if s.lasted else None)  # type: ignore[arg-type] # as above
+        for s in life.steps(events, snapshot.now)
+    ]
+    return api.AgentDetail(
+        **_agent_fields(agent, snapshot, words),  # type: ignore[arg-type] # as above
+        attempts=tuple(attempts),
+        not_chosen=tuple(_not_chosen(r, words) for r in refusals),
+        timeline=tuple(timeline),
+    )
+
+
+def _agent_fields(agent: Agent, snapshot: Snapshot, words: Words) -> dict[str, object]:
+    age = (agent.gone_at or snapshot.now) - agent.requested_at
+    return {
+        "id": agent.name,
+        "uid": agent.id,
+        "controller": agent.controller,
+        "labels": agent.label_expression,
+        "policy": agent.policy,
+        "job": agent.job,
+        "build_url": agent.build_url,
+        "cause": agent.cause,
+        "phase": agent.phase,
+        "goal": agent.goal,
+        "pool": agent.pool if agent.phase is not Phase.REQUESTED else None,
+        "attempt": agent.attempt,
+        "attempts_allowed": snapshot.definitions.retry_of(agent.policy).attempts,
+        "reason": agent.why,
+        "message": words.message(agent.why, agent.message),
+        "hint": words.hint(agent.why, agent.message),
+        "position": snapshot.position(agent),
+        "busy": agent.busy,
+        "uses": agent.uses,
+        "outcome": agent.outcome,
+        "created_at": agent.requested_at,
+        "phase_since": agent.phase_since,
+        "deadline": agent.deadline,
+        "online_at": agent.online_at,
+        "gone_at": agent.gone_at,
+        "age_s": max(0.0, age.total_seconds()),
+    }
+
+
+def _not_chosen(rejection: Rejection, words: Words) -> api.NotChosen:
+    told = words.rejection(rejection)
+    return api.NotChosen(pool=told.pool, reason=told.reason, message=told.message)
+
+
+def to_event(event: Event, words: Words) -> api.Event:
+    """An event; who is not an operator sees the names of operators without the addresses they came from."""
+    return api.Event(**_event_fields(event, words))  # type: ignore[arg-type] # the model checks its fields
+
+
+def _event_fields(event: Event, words: Words) -> dict[str, object]:
+    return {
+        "number": event.number,
+        "at": event.at,
+        "event": event.event,
+        "controller": event.controller,
+        "agent": event.agent,
+        "policy": event.policy,
+        "phase": event.phase,
+        "attempt": event.attempt,
+        "pool": event.pool,
+        "reason": event.why,
+        "message": words.message(event.why, event.message),
+        "actor": event.actor if words.raw else event.actor.partition("@")[0],
+    }
+
+
+def to_counts(agents: Iterable[Agent]) -> api.Counts:
+    """How many of them there are."""
+    counts = count(agents)
+    phases = counts.by_phase
+    return api.Counts(
+        total=counts.total,
+        busy=counts.busy,
+        waiting=phases.get(Phase.REQUESTED, 0),
+        starting=sum(phases.get(phase, 0) for phase in PENDING),
+        online=phases.get(Phase.ONLINE, 0),
+        ending=phases.get(Phase.DRAINING, 0) + phases.get(Phase.TERMINATING, 0),
+        reconnecting=phases.get(Phase.RECONNECTING, 0),
+        oldest_waiting_at=counts.oldest_waiting,
+    )
+
+
+def to_pool(name: PoolName, snapshot: Snapshot, words: Words) -> api.Pool:
+    """A pool as it stands."""
+    definitions = snapshot.definitions
+    pool, rest = definitions.pools[name], snapshot.resting(name)
+    caps = {
+        Scope.POOL_AGENTS: pool.limits.agents,
+        Scope.POOL_PENDING: pool.limits.pending,
+        Scope.POOL_CPU_MILLI: pool.limits.cpu_milli,
+        Scope.POOL_MEMORY_MIB: pool.limits.memory_mib,
+    }
+    return api.Pool(
+        id=name,
+        backend=pool.backend,
+        type=definitions.backends[pool.backend].type,
+        state="cooldown" if rest else "ready",
+        reason=(rest.why or Reason.BACKEND_ERROR) if rest else None,
+        message=words.message(rest.why, rest.message) if rest else "",
+        until=rest.until if rest else None,
+        limits=_limits(caps, name, snapshot),
+        agents=to_counts(_in_pool(name, snapshot)),
+        policies=tuple(p.name for p in definitions.policies.values() if name in {c.pool for c in p.pools}),
+    )
+
+
+def _in_pool(name: PoolName, snapshot: Snapshot) -> Iterable[Agent]:
+    return (a for a in snapshot.agents if a.pool == name and a.phase is not Phase.REQUESTED)
+
+
+def _limits(caps: Mapping[Scope, int | None], key: str, snapshot: Snapshot) -> tuple[api.Limit, ...]:
+    return tuple(
+        api.Limit(name=scope.partition("_")[2], used=snapshot.used.get((scope, key), 0), cap=cap)  # type: ignore[arg-type] # scopes end so
+        for scope, cap in caps.items()
+    )
+
+
+def to_policy(policy: Policy, snapshot: Snapshot, words: Words) -> api.Policy:
+    """A policy, and how each of its pools stands."""
+    refused = {r.pool: words.rejection(r) for r in snapshot.refusals(policy)}
+    pools = []
+    for choice in policy.pools:
+        refusal = refused.get(choice.pool)
+        message = refusal.message if refusal else ""
+        pools.append(api.PolicyPool(pool=choice.pool, reason=refusal.reason if refusal else None, message=message))
+    caps = {Scope.POLICY_AGENTS: policy.limits.agents, Scope.POLICY_PENDING: policy.limits.pending}
+    return api.Policy(
+        id=policy.name,
+        labels=policy.labels,
+        accept_unlabelled=policy.accept_unlabelled,
+        priority=policy.priority,
+        controllers=policy.controllers,
+        template=policy.template,
+        strategy=policy.strategy,
+        pools=tuple(pools),
+        limits=_limits(caps, policy.name, snapshot),
+        agents=to_counts(a for a in snapshot.agents if a.policy == policy.name),
+    )
+
+
+def to_controller(name: ControllerName, snapshot: Snapshot) -> api.Controller:
+    """A controller and its link."""
+    controller, heard = snapshot.definitions.controllers[name], snapshot.heard.get(name)
+    limits = controller.limits
+    caps = {Scope.CONTROLLER_AGENTS: limits.agents, Scope.CONTROLLER_PENDING: limits.pending}
+    return api.Controller(
+        id=name,
+        url=controller.url,
+        link="never" if heard is None else "away" if heard.away else "connected" if heard.synced else "syncing",
+        connected_since=heard.connected_since if heard and not heard.away else None,
+        last_heard_at=heard.last_heard_at if heard else None,
+        policies=tuple(p.name for p in snapshot.definitions.policies_of(name)),
+        limits=_limits(caps, name, snapshot),
+        agents=to_counts(a for a in snapshot.agents if a.controller == name),
+    )
+
+
+def broker_limits(snapshot: Snapshot) -> tuple[api.Limit, ...]:
+    """The limits of the whole broker."""
+    limits: AgentLimits = snapshot.definitions.limits
+    return _limits({Scope.BROKER_AGENTS: limits.agents, Scope.BROKER_PENDING: limits.pending}, "", snapshot)
+
+
+def to_explanation(found: Explanation, detail: api.AgentDetail | None) -> api.Explanation:
+    """An answer; `detail` is the agent's, if it is about one."""
+    return api.Explanation(
+        about=found.about,  # type: ignore[arg-type] # one of the nouns
+        id=found.name,
+        summary=found.summary,
+        reason=found.reason,
+        hint=found.hint,
+        lines=tuple(api.ExplanationLine(name=line.name, state=line.state, text=line.text) for line in found.lines),
+        commands=found.commands,
+        agent=detail,
+    )

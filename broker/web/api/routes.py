@@ -1,0 +1,85 @@
+"""The table of routes: what the app serves and what openapi.json says are both made from it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from broker.domain.operators import Role
+from broker.web.api import models as api
+from broker.web.api.asks import AgentsQuery, EventsQuery, ExplainQuery, NoQuery, Query, Termination
+from broker.web.api.handlers import Call, Handlers
+
+PREFIX: Final = "/api/v1"
+Handler = Callable[[Handlers, Call], Awaitable[api.Model | web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One route. `answer` None is a JSON object without a model; `name` is the pattern of the name in the path."""
+
+    method: str
+    path: str
+    handler: Handler
+    answer: type[api.Model] | None
+    query: type[Query] = NoQuery
+    body: type[BaseModel] | None = None
+    role: Role = Role.VIEWER
+    statuses: tuple[int, ...] = ()
+    streams: bool = False
+    """Whether it can answer with a stream of events, too."""
+
+    @property
+    def operation(self) -> str:
+        """The name of the operation: that of its handler."""
+        return self.handler.__name__
+
+    @property
+    def summary(self) -> str:
+        """What it does, in a line."""
+        return (self.handler.__doc__ or "").strip()
+
+    @property
+    def pattern(self) -> str:
+        """The path as aiohttp takes it."""
+        return self.path.replace("{name}", "{name:[A-Za-z0-9_.-]+}")
+
+
+ROUTES: Final = (
+    Route(method="GET", path="/status", handler=Handlers.get_status, answer=api.Status),
+    Route(method="GET", path="/agents", handler=Handlers.list_agents, answer=api.Agents, query=AgentsQuery),
+    Route(method="GET", path="/agents/{name}", handler=Handlers.get_agent, answer=api.AgentDetail, statuses=(404,)),
+    Route(
+        method="POST",
+        path="/agents/{name}:terminate",
+        handler=Handlers.terminate_agent,
+        answer=api.AgentDetail,
+        body=Termination,
+        role=Role.OPERATOR,
+        statuses=(404, 409, 413),
+    ),
+    Route(method="GET", path="/pools", handler=Handlers.list_pools, answer=api.Pools),
+    Route(method="GET", path="/pools/{name}", handler=Handlers.get_pool, answer=api.Pool, statuses=(404,)),
+    Route(method="GET", path="/policies", handler=Handlers.list_policies, answer=api.Policies),
+    Route(method="GET", path="/policies/{name}", handler=Handlers.get_policy, answer=api.Policy, statuses=(404,)),
+    Route(method="GET", path="/controllers", handler=Handlers.list_controllers, answer=api.Controllers),
+    Route(
+        method="GET",
+        path="/events",
+        handler=Handlers.list_events,
+        answer=api.Events,
+        query=EventsQuery,
+        streams=True,
+    ),
+    Route(
+        method="GET",
+        path="/explain",
+        handler=Handlers.explain,
+        answer=api.Explanation,
+        query=ExplainQuery,
+        statuses=(404,),
+    ),
+    Route(method="GET", path="/openapi.json", handler=Handlers.get_openapi, answer=None),
+)
