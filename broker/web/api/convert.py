@@ -15,6 +15,7 @@ from broker.views.explain import Explanation
 from broker.views.snapshot import Snapshot, count
 from broker.views.words import Words
 from broker.web.api import models as api
+from broker.web.api import models_fleet as fleet
 
 
 def to_agent(agent: Agent, snapshot: Snapshot, words: Words) -> api.Agent:
@@ -108,11 +109,11 @@ def _event_fields(event: Event, words: Words) -> dict[str, object]:
     }
 
 
-def to_counts(agents: Iterable[Agent]) -> api.Counts:
+def to_counts(agents: Iterable[Agent]) -> fleet.Counts:
     """How many of them there are."""
     counts = count(agents)
     phases = counts.by_phase
-    return api.Counts(
+    return fleet.Counts(
         total=counts.total,
         busy=counts.busy,
         waiting=phases.get(Phase.REQUESTED, 0),
@@ -124,7 +125,7 @@ def to_counts(agents: Iterable[Agent]) -> api.Counts:
     )
 
 
-def to_pool(name: PoolName, snapshot: Snapshot, words: Words) -> api.Pool:
+def to_pool(name: PoolName, snapshot: Snapshot, words: Words) -> fleet.Pool:
     """A pool as it stands."""
     definitions = snapshot.definitions
     pool, rest = definitions.pools[name], snapshot.resting(name)
@@ -134,7 +135,7 @@ def to_pool(name: PoolName, snapshot: Snapshot, words: Words) -> api.Pool:
         Scope.POOL_CPU_MILLI: pool.limits.cpu_milli,
         Scope.POOL_MEMORY_MIB: pool.limits.memory_mib,
     }
-    return api.Pool(
+    return fleet.Pool(
         id=name,
         backend=pool.backend,
         type=definitions.backends[pool.backend].type,
@@ -152,23 +153,23 @@ def _in_pool(name: PoolName, snapshot: Snapshot) -> Iterable[Agent]:
     return (a for a in snapshot.agents if a.pool == name and a.phase is not Phase.REQUESTED)
 
 
-def _limits(caps: Mapping[Scope, int | None], key: str, snapshot: Snapshot) -> tuple[api.Limit, ...]:
+def _limits(caps: Mapping[Scope, int | None], key: str, snapshot: Snapshot) -> tuple[fleet.Limit, ...]:
     return tuple(
-        api.Limit(name=scope.partition("_")[2], used=snapshot.used.get((scope, key), 0), cap=cap)  # type: ignore[arg-type] # scopes end so
+        fleet.Limit(name=scope.partition("_")[2], used=snapshot.used.get((scope, key), 0), cap=cap)  # type: ignore[arg-type] # scopes end so
         for scope, cap in caps.items()
     )
 
 
-def to_policy(policy: Policy, snapshot: Snapshot, words: Words) -> api.Policy:
+def to_policy(policy: Policy, snapshot: Snapshot, words: Words) -> fleet.Policy:
     """A policy, and how each of its pools stands."""
     refused = {r.pool: words.rejection(r) for r in snapshot.refusals(policy)}
     pools = []
     for choice in policy.pools:
         refusal = refused.get(choice.pool)
         message = refusal.message if refusal else ""
-        pools.append(api.PolicyPool(pool=choice.pool, reason=refusal.reason if refusal else None, message=message))
+        pools.append(fleet.PolicyPool(pool=choice.pool, reason=refusal.reason if refusal else None, message=message))
     caps = {Scope.POLICY_AGENTS: policy.limits.agents, Scope.POLICY_PENDING: policy.limits.pending}
-    return api.Policy(
+    return fleet.Policy(
         id=policy.name,
         labels=policy.labels,
         accept_unlabelled=policy.accept_unlabelled,
@@ -182,12 +183,12 @@ def to_policy(policy: Policy, snapshot: Snapshot, words: Words) -> api.Policy:
     )
 
 
-def to_controller(name: ControllerName, snapshot: Snapshot) -> api.Controller:
+def to_controller(name: ControllerName, snapshot: Snapshot) -> fleet.Controller:
     """A controller and its link."""
     controller, heard = snapshot.definitions.controllers[name], snapshot.heard.get(name)
     limits = controller.limits
     caps = {Scope.CONTROLLER_AGENTS: limits.agents, Scope.CONTROLLER_PENDING: limits.pending}
-    return api.Controller(
+    return fleet.Controller(
         id=name,
         url=controller.url,
         link="never" if heard is None else "away" if heard.away else "connected" if heard.synced else "syncing",
@@ -199,7 +200,7 @@ def to_controller(name: ControllerName, snapshot: Snapshot) -> api.Controller:
     )
 
 
-def broker_limits(snapshot: Snapshot) -> tuple[api.Limit, ...]:
+def broker_limits(snapshot: Snapshot) -> tuple[fleet.Limit, ...]:
     """The limits of the whole broker."""
     limits: AgentLimits = snapshot.definitions.limits
     return _limits({Scope.BROKER_AGENTS: limits.agents, Scope.BROKER_PENDING: limits.pending}, "", snapshot)

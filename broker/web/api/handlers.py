@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from aiohttp import hdrs, web
 
@@ -25,6 +25,7 @@ from broker.views.ask import ask
 from broker.views.snapshot import Snapshot, take
 from broker.web.api import convert
 from broker.web.api import models as api
+from broker.web.api import models_fleet as fleet
 from broker.web.api.asks import AgentsQuery, EventsQuery, ExplainQuery, Query, Termination
 from broker.web.api.auth import Caller, must_be
 from broker.web.api.errors import ApiError, unknown_name
@@ -36,6 +37,19 @@ _START_WINDOW: Final = timedelta(minutes=15)
 _SINCE: Final = re.compile(r"(\d{1,6})(s|m|h|d)")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _STREAM: Final = "text/event-stream"
+
+
+class Linked(Protocol):
+    """A gateway whose link is up."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def pid(self) -> int: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def listen(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +70,7 @@ class Call:
 class Handlers:
     """The operations of the API."""
 
-    def __init__(self, ctx: Context, readiness: Readiness, gateways: Callable[[], Sequence[api.Gateway]]) -> None:
+    def __init__(self, ctx: Context, readiness: Readiness, gateways: Callable[[], Sequence[Linked]]) -> None:
         """Begins the broker's uptime."""
         self._ctx = ctx
         self._readiness = readiness
@@ -67,21 +81,23 @@ class Handlers:
         self._openapi = (files("broker.web.api") / OPENAPI_FILE).read_bytes()
         self.feed = Feed(ctx.history, ctx.clock)
 
-    async def get_status(self, call: Call) -> api.Status:
+    async def get_status(self, call: Call) -> fleet.Status:
         """The broker in a page."""
         snapshot, words = await take(self._ctx), call.caller.words
-        parts = [api.Part(name=c.name, ok=c.ok, detail=c.detail) for c in await self._readiness()]
+        parts = [fleet.Part(name=c.name, ok=c.ok, detail=c.detail) for c in await self._readiness()]
         starts = sorted(await self._search.start_times(snapshot.now - _START_WINDOW))
         pools = tuple(convert.to_pool(name, snapshot, words) for name in snapshot.definitions.pools)
         controllers = tuple(convert.to_controller(name, snapshot) for name in snapshot.definitions.controllers)
-        return api.Status(
+        return fleet.Status(
             version=VERSION,
             revision=snapshot.definitions.revision,
             started_at=self._started_at,
             up_s=max(0.0, (snapshot.now - self._started_at).total_seconds()),
             ready=all(part.ok for part in parts),
             parts=tuple(parts),
-            gateways=tuple(self._gateways()),
+            gateways=tuple(
+                fleet.Gateway(id=g.id, pid=g.pid, version=g.version, listen=g.listen) for g in self._gateways()
+            ),
             controllers=controllers,
             pools=pools,
             limits=convert.broker_limits(snapshot),
@@ -116,25 +132,25 @@ class Handlers:
         agent = await self._operations.terminate(call.name, call.caller.actor, asked.reason, force=asked.force)
         return await self._detail(agent.name, await take(self._ctx), call)
 
-    async def list_pools(self, call: Call) -> api.Pools:
+    async def list_pools(self, call: Call) -> fleet.Pools:
         """All pools as they stand."""
         snapshot, words = await take(self._ctx), call.caller.words
-        return api.Pools(items=tuple(convert.to_pool(name, snapshot, words) for name in snapshot.definitions.pools))
+        return fleet.Pools(items=tuple(convert.to_pool(name, snapshot, words) for name in snapshot.definitions.pools))
 
-    async def get_pool(self, call: Call) -> api.Pool:
+    async def get_pool(self, call: Call) -> fleet.Pool:
         """One pool as it stands."""
         snapshot, name = await take(self._ctx), PoolName(call.name)
         if name not in snapshot.definitions.pools:
             raise unknown_name("pool", name, list(snapshot.definitions.pools))
         return convert.to_pool(name, snapshot, call.caller.words)
 
-    async def list_policies(self, call: Call) -> api.Policies:
+    async def list_policies(self, call: Call) -> fleet.Policies:
         """All policies, and how their pools stand."""
         snapshot, words = await take(self._ctx), call.caller.words
         policies = snapshot.definitions.policies.values()
-        return api.Policies(items=tuple(convert.to_policy(policy, snapshot, words) for policy in policies))
+        return fleet.Policies(items=tuple(convert.to_policy(policy, snapshot, words) for policy in policies))
 
-    async def get_policy(self, call: Call) -> api.Policy:
+    async def get_policy(self, call: Call) -> fleet.Policy:
         """One policy, and how its pools stand."""
         snapshot = await take(self._ctx)
         policy = snapshot.definitions.policies.get(PolicyName(call.name))
@@ -142,11 +158,11 @@ class Handlers:
             raise unknown_name("policy", call.name, list(snapshot.definitions.policies))
         return convert.to_policy(policy, snapshot, call.caller.words)
 
-    async def list_controllers(self, _call: Call) -> api.Controllers:
+    async def list_controllers(self, _call: Call) -> fleet.Controllers:
         """All controllers and their links."""
         snapshot = await take(self._ctx)
         names = snapshot.definitions.controllers
-        return api.Controllers(items=tuple(convert.to_controller(name, snapshot) for name in names))
+        return fleet.Controllers(items=tuple(convert.to_controller(name, snapshot) for name in names))
 
     async def explain(self, call: Call) -> api.Explanation:
         """Why it is so, and what to type next."""
@@ -198,23 +214,27 @@ class Handlers:
         return convert.to_detail(agent, events, snapshot, call.caller.words)
 
 
+def _to_gateway(linked: Linked) -> fleet.Gateway:
+    return fleet.Gateway(id=linked.id, pid=linked.pid, version=linked.version, listen=linked.listen)
+
+
 def _warnings(
-    pools: Sequence[api.Pool], controllers: Sequence[api.Controller], snapshot: Snapshot
-) -> list[api.Warning]:
+    pools: Sequence[fleet.Pool], controllers: Sequence[fleet.Controller], snapshot: Snapshot
+) -> list[fleet.Warning]:
     found = [
-        api.Warning(message=f"pool {p.id} is in {p.state}: {p.reason}", command=f"agentbroker explain pool {p.id}")
+        fleet.Warning(message=f"pool {p.id} is in {p.state}: {p.reason}", command=f"agentbroker explain pool {p.id}")
         for p in pools
         if p.state != "ready"
     ]
     found += [
-        api.Warning(message=f"controller {c.id} is {c.link}", command="agentbroker get controllers")
+        fleet.Warning(message=f"controller {c.id} is {c.link}", command="agentbroker get controllers")
         for c in controllers
         if c.link in {"away", "never"}
     ]
     held = {a.policy: a for a in reversed(snapshot.agents) if a.phase is Phase.REQUESTED and a.why is not None}
     for policy, agent in held.items():
         message = f"policy {policy}: agents wait for {explain.short(snapshot.now - agent.requested_at)}: {agent.why}"
-        found.append(api.Warning(message=message, command=f"agentbroker explain policy {policy}"))
+        found.append(fleet.Warning(message=message, command=f"agentbroker explain policy {policy}"))
     return found
 
 

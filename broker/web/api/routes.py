@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from broker.domain.operators import Role
 from broker.web.api import models as api
+from broker.web.api import models_fleet as fleet
 from broker.web.api.asks import AgentsQuery, EventsQuery, ExplainQuery, NoQuery, Query, Termination
 from broker.web.api.handlers import Call, Handlers
 
@@ -48,7 +49,7 @@ class Route:
 
 
 ROUTES: Final = (
-    Route(method="GET", path="/status", handler=Handlers.get_status, answer=api.Status),
+    Route(method="GET", path="/status", handler=Handlers.get_status, answer=fleet.Status),
     Route(method="GET", path="/agents", handler=Handlers.list_agents, answer=api.Agents, query=AgentsQuery),
     Route(method="GET", path="/agents/{name}", handler=Handlers.get_agent, answer=api.AgentDetail, statuses=(404,)),
     Route(
@@ -60,11 +61,11 @@ ROUTES: Final = (
         role=Role.OPERATOR,
         statuses=(404, 409, 413),
     ),
-    Route(method="GET", path="/pools", handler=Handlers.list_pools, answer=api.Pools),
-    Route(method="GET", path="/pools/{name}", handler=Handlers.get_pool, answer=api.Pool, statuses=(404,)),
-    Route(method="GET", path="/policies", handler=Handlers.list_policies, answer=api.Policies),
-    Route(method="GET", path="/policies/{name}", handler=Handlers.get_policy, answer=api.Policy, statuses=(404,)),
-    Route(method="GET", path="/controllers", handler=Handlers.list_controllers, answer=api.Controllers),
+    Route(method="GET", path="/pools", handler=Handlers.list_pools, answer=fleet.Pools),
+    Route(method="GET", path="/pools/{name}", handler=Handlers.get_pool, answer=fleet.Pool, statuses=(404,)),
+    Route(method="GET", path="/policies", handler=Handlers.list_policies, answer=fleet.Policies),
+    Route(method="GET", path="/policies/{name}", handler=Handlers.get_policy, answer=fleet.Policy, statuses=(404,)),
+    Route(method="GET", path="/controllers", handler=Handlers.list_controllers, answer=fleet.Controllers),
     Route(
         method="GET",
         path="/events",

@@ -1,0 +1,147 @@
+"""What the API says of the broker and of what it is configured with: pools, policies, controllers."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from broker.domain.reason import Reason
+from broker.web.api.models import Model, Moment, Resource, Seconds
+
+
+class Limit(Model):
+    """A limit: what is taken of it now, and its cap, null if there is none."""
+
+    name: Literal["agents", "pending", "cpu_milli", "memory_mib"]
+    used: int
+    cap: int | None
+
+
+class Counts(Model):
+    """Agents that are not gone."""
+
+    total: int
+    busy: int
+    waiting: int = Field(description="Asked for, and without a place.")
+    starting: int = Field(description="Launching, booting or connecting.")
+    online: int
+    ending: int = Field(description="Draining or terminating.")
+    reconnecting: int
+    oldest_waiting_at: Moment | None = Field(description="When the oldest was asked for that never was online.")
+
+
+class Pool(Resource):
+    """Where agents may run."""
+
+    kind: Literal["Pool"] = "Pool"
+    id: str
+    backend: str
+    type: str = Field(description="The backend's type, such as process.")
+    state: Literal["ready", "paused", "cooldown", "draining"]
+    reason: Reason | None = Field(description="Why it is not ready; of a cooldown: what the launches failed of.")
+    message: str
+    until: Moment | None = Field(description="When the state ends by itself.")
+    limits: tuple[Limit, ...]
+    agents: Counts
+    policies: tuple[str, ...]
+
+
+class Pools(Resource):
+    """All pools."""
+
+    items: tuple[Pool, ...]
+
+
+class PolicyPool(Model):
+    """A pool as a policy sees it now; without a reason it can take an agent, as far as is known."""
+
+    pool: str
+    reason: Reason | None
+    message: str
+
+
+class Policy(Resource):
+    """Which labels run where, and how."""
+
+    kind: Literal["Policy"] = "Policy"
+    id: str
+    labels: tuple[str, ...]
+    accept_unlabelled: bool
+    priority: int
+    controllers: tuple[str, ...] = Field(description="Who may use it; empty means all.")
+    template: str
+    strategy: str
+    pools: tuple[PolicyPool, ...]
+    limits: tuple[Limit, ...]
+    agents: Counts
+
+
+class Policies(Resource):
+    """All policies."""
+
+    items: tuple[Policy, ...]
+
+
+class Controller(Resource):
+    """A Jenkins that talks to this broker."""
+
+    kind: Literal["Controller"] = "Controller"
+    id: str
+    url: str
+    link: Literal["connected", "syncing", "away", "never"] = Field(
+        description="syncing: heard, but has not told its nodes since it booted; never: not since the broker's start."
+    )
+    connected_since: Moment | None
+    last_heard_at: Moment | None
+    policies: tuple[str, ...]
+    limits: tuple[Limit, ...]
+    agents: Counts
+
+
+class Controllers(Resource):
+    """All controllers."""
+
+    items: tuple[Controller, ...]
+
+
+class Part(Model):
+    """A part of the broker and whether it works."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Gateway(Model):
+    """A gateway whose link is up."""
+
+    id: str
+    pid: int
+    version: str
+    listen: str
+
+
+class Warning(Model):  # noqa: A001 - the word of the API
+    """Something that is worth a look, and the command that tells more."""
+
+    message: str
+    command: str
+
+
+class Status(Resource):
+    """The broker in a page."""
+
+    kind: Literal["Status"] = "Status"
+    version: str
+    revision: str = Field(description="Of the config in force.")
+    started_at: Moment
+    up_s: Seconds
+    ready: bool
+    parts: tuple[Part, ...]
+    gateways: tuple[Gateway, ...]
+    controllers: tuple[Controller, ...]
+    pools: tuple[Pool, ...]
+    limits: tuple[Limit, ...]
+    agents: Counts
+    start_p95_s: Seconds | None = Field(description="From request to online, of the last 15 minutes; null without any.")
+    last_event: int
+    warnings: tuple[Warning, ...]
