@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
-from broker.domain.ids import AgentId, BackendName, ControllerName, InstanceRef, LaunchToken
+from broker.domain.ids import AgentId, BackendName, ControllerName, InstanceRef, LaunchToken, PoolName
 from broker.domain.instance import Instance
 from broker.domain.lifecycle import Goal, Outcome, Phase, later_goal
 from broker.domain.policy import OnTimeout, Timeouts
@@ -59,6 +59,8 @@ class Context:
     metrics: Metrics
     nudge: Nudge
     gateway_url: Callable[[ControllerName], str]
+    retired: dict[PoolName, Pool] = field(default_factory=dict)
+    """Pools that a reload has removed, for as long as agents of theirs live."""
     seen: dict[AgentId, Seen] = field(default_factory=dict)
     terminate_called: dict[AgentId, float] = field(default_factory=dict)
     alerted: dict[AgentId, float] = field(default_factory=dict)
@@ -69,8 +71,27 @@ class Context:
     """Attempts placed by this process and not called for yet: only the refusal of a first call tells the whole."""
 
     def pool_of(self, agent: Agent) -> Pool | None:
-        """The pool of the agent's attempt; None if there is no attempt or the pool is no longer configured."""
-        return self.definitions.pools.get(agent.pool) if agent.pool else None
+        """The pool of the agent's attempt, also one that a reload has removed; None without an attempt or pool."""
+        if agent.pool is None:
+            return None
+        return self.definitions.pools.get(agent.pool) or self.retired.get(agent.pool)
+
+    def unserved(self, agent: Agent) -> str:
+        """Why the config gives this agent no place any more, in words; empty if it does."""
+        if agent.controller not in self.definitions.controllers:
+            return f"controller {agent.controller} is no longer configured"
+        policy = self.definitions.policies.get(agent.policy)
+        if policy is None:
+            return f"policy {agent.policy} is no longer configured"
+        if policy.controllers and agent.controller not in policy.controllers:
+            return f"policy {agent.policy} is no longer for controller {agent.controller}"
+        return ""
+
+    def superseded(self, agent: Agent) -> str:
+        """Why a reload wants this agent to end after its build, in words; empty if it does not."""
+        if agent.pool is not None and agent.pool not in self.definitions.pools:
+            return f"pool {agent.pool} is no longer configured"
+        return self.unserved(agent)
 
     def seen_of(self, agent: Agent) -> Seen | None:
         """What the poller saw last of the agent's present instance; None if it has not looked yet."""
@@ -86,8 +107,10 @@ class Context:
         """Whether deadlines that wait for a connection do not count now.
 
         So it is while the controller is away or has not told its nodes yet (its agents are told to try again), and
-        while the gateway is away.
+        while the gateway is away. A controller that is no longer configured is not waited for.
         """
+        if agent.controller not in self.definitions.controllers:
+            return not self.sessions.known()
         return not self.presence.synced(agent.controller) or not self.sessions.known()
 
     def session_of(self, agent: Agent) -> Session | None:

@@ -9,6 +9,8 @@ from broker.reconcile.context import Again, Context
 from broker.reconcile.watch import why_ended
 
 _LOOK_AGAIN_S = 10.0
+_JENKINS_KNOWS_S = 10.0
+"""Some syncs: what Jenkins was told of an agent, it has taken in."""
 
 
 async def stay_online(ctx: Context, agent: Agent) -> Again | None:
@@ -17,6 +19,8 @@ async def stay_online(ctx: Context, agent: Agent) -> Again | None:
         await ctx.move(agent, Phase.TERMINATING, "terminating")
     elif agent.goal == Goal.DRAINED:
         await ctx.move(agent, Phase.DRAINING, "draining")
+    elif message := ctx.superseded(agent):
+        await ctx.aim(agent, Goal.DRAINED, Outcome.SUCCEEDED, Reason.SUPERSEDED, message)
     elif await _is_over(ctx, agent):
         return None
     elif ctx.sessions.known() and ctx.sessions.live(agent.id) is None:
@@ -29,7 +33,7 @@ async def stay_online(ctx: Context, agent: Agent) -> Again | None:
 async def reconnect(ctx: Context, agent: Agent) -> Again | None:
     """An agent that lost its session: comes back, or is given up when its time is over."""
     node = ctx.presence.node(agent.controller, agent.id)
-    if agent.goal == Goal.GONE or (agent.goal == Goal.DRAINED and not agent.busy):
+    if agent.goal == Goal.GONE or (agent.goal == Goal.DRAINED and not agent.busy and _can_tell(ctx, agent)):
         await ctx.move(agent, Phase.TERMINATING, "terminating")
     elif ctx.sessions.live(agent.id) is not None and node is not None and node.online:
         phase = Phase.ONLINE if agent.goal == Goal.ONLINE else Phase.DRAINING
@@ -46,15 +50,18 @@ async def reconnect(ctx: Context, agent: Agent) -> Again | None:
 
 
 async def drain(ctx: Context, agent: Agent) -> Again | None:
-    """An agent that takes no new build: ends when its running build has."""
+    """An agent that takes no new build: ends when its running build has, and Jenkins knows that it takes none.
+
+    One that a reload has superseded is given all the time that its build takes.
+    """
     session = ctx.sessions.live(agent.id)
-    if agent.goal == Goal.GONE or not agent.busy:
+    if agent.goal == Goal.GONE or (not agent.busy and _gets_no_build(ctx, agent)):
         await ctx.move(agent, Phase.TERMINATING, "terminating", **_ending(agent))
     elif await _is_over(ctx, agent):
         return None
     elif ctx.sessions.known() and session is None:
         await ctx.move(agent, Phase.RECONNECTING, "reconnecting")
-    elif ctx.waited_enough(agent):
+    elif ctx.waited_enough(agent) and not ctx.superseded(agent):
         message = f"its build did not end within {ctx.definitions.timeouts_of(agent.policy).drain}"
         await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, Reason.DRAIN_TIMEOUT, message)
     else:
@@ -76,6 +83,20 @@ async def _is_over(ctx: Context, agent: Agent) -> bool:
         return False
     await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, *over)
     return True
+
+
+def _gets_no_build(ctx: Context, agent: Agent) -> bool:
+    """Whether Jenkins would give it none any more: it has said so, or was told to long ago."""
+    node = ctx.presence.node(agent.controller, agent.id)
+    if not _can_tell(ctx, agent):
+        return False
+    told_long_ago = (ctx.clock.now() - agent.phase_since).total_seconds() >= _JENKINS_KNOWS_S
+    return node is None or not node.accepting or (told_long_ago and ctx.presence.synced(agent.controller))
+
+
+def _can_tell(ctx: Context, agent: Agent) -> bool:
+    """Whether its controller may still say that it is busy; of one that a reload has removed nobody knows."""
+    return agent.controller in ctx.definitions.controllers
 
 
 def _ending(agent: Agent) -> dict[str, object]:

@@ -58,7 +58,8 @@ async def _wait_or_give_up(ctx: Context, agent: Agent, answer: BackendError) -> 
 
 async def _call(ctx: Context, agent: Agent) -> InstanceRef | BackendError:
     pool, policy = ctx.pool_of(agent), ctx.definitions.policies.get(agent.policy)
-    if pool is None or policy is None:
+    backend = ctx.backends.get(pool.backend) if pool else None
+    if pool is None or policy is None or backend is None:
         return BackendError("", f"pool {agent.pool} or policy {agent.policy} is no longer configured")
     spec = LaunchSpec(
         key=agent.launch_key,
@@ -71,7 +72,7 @@ async def _call(ctx: Context, agent: Agent) -> InstanceRef | BackendError:
     )
     try:
         async with asyncio.timeout(_CALL_TIMEOUT_S):
-            return await ctx.backends[pool.backend].launch(spec)
+            return await backend.launch(spec)
     except TimeoutError:
         return OutcomeUnknown("timeout", f"no answer within {_CALL_TIMEOUT_S} s")
     except BackendError as error:

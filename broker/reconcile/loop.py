@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from broker.domain.ids import AgentId
+from broker.domain.ids import AgentId, BackendName
 from broker.errors import BrokerError, Conflict, NotFound
 from broker.ports import Clock
 from broker.reconcile.context import Again, Context
@@ -71,11 +71,7 @@ class Loop:
                 group.create_task(self._work(), name=f"reconcile:worker-{number}")
             group.create_task(self._every(TICK_S, standstill.tick), name="reconcile:standstill")
             group.create_task(self._every(self.pace.resync_s, self._look_at_all), name="reconcile:resync")
-            for name in self.ctx.backends:
-                group.create_task(self._every(self.pace.poll_s, partial(poll, self.ctx, name)), name=f"poll:{name}")
-                group.create_task(
-                    self._every(self.pace.orphans_s, partial(search.search, name)), name=f"orphans:{name}"
-                )
+            group.create_task(self._follow_backends(group, search), name="reconcile:backends")
 
     async def look_once(self) -> None:
         """Takes one key, waiting for it, looks, and puts it back for later as the look says."""
@@ -121,6 +117,21 @@ class Loop:
         for agent in await self.ctx.agents.live():
             self.queue.agent(agent.id)
         self.queue.placement()
+
+    async def _follow_backends(self, group: asyncio.TaskGroup, search: OrphanSearch) -> None:
+        """Polls each backend that is there: a reload brings new ones, and lets others go."""
+        polled: dict[BackendName, tuple[asyncio.Task[None], ...]] = {}
+        while True:
+            for name in polled.keys() - self.ctx.backends.keys():
+                for task in polled.pop(name):
+                    task.cancel()
+            for name in self.ctx.backends.keys() - polled.keys():
+                watch, hunt = partial(poll, self.ctx, name), partial(search.search, name)
+                polled[name] = (
+                    group.create_task(self._every(self.pace.poll_s, watch), name=f"poll:{name}"),
+                    group.create_task(self._every(self.pace.orphans_s, hunt), name=f"orphans:{name}"),
+                )
+            await self.ctx.clock.sleep_until(self.ctx.clock.monotonic() + self.pace.poll_s)
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         clock = self.ctx.clock

@@ -7,6 +7,7 @@ from broker.domain.ids import AgentId, BackendName, InstanceRef
 from broker.domain.instance import Instance
 from broker.domain.lifecycle import Phase
 from broker.errors import BackendError, NotFound
+from broker.ports import Backend
 from broker.reconcile.context import Context
 from broker.telemetry import events
 
@@ -30,9 +31,12 @@ class OrphanSearch:
 
         A partial listing ends nothing, and neither does a complete one while nobody knows who is connected.
         """
+        backend = self._ctx.backends.get(name)
+        if backend is None:  # a reload has let it go
+            return 0
         try:
             async with asyncio.timeout(_CALL_TIMEOUT_S):
-                listing = await self._ctx.backends[name].list_owned()
+                listing = await backend.list_owned()
         except (TimeoutError, BackendError) as error:
             events.POLL_FAILED.emit(backend=name, message=str(error) or "no answer")
             return 0
@@ -51,7 +55,7 @@ class OrphanSearch:
             events.ORPHANS_TOO_MANY.emit(backend=name, orphans=len(ripe), instances=len(listing.instances))
             return 0
         for orphan in ripe:
-            await self._end(name, orphan)
+            await self._end(name, backend, orphan)
         return len(ripe)
 
     async def _belongs_to_nobody(self, instance: Instance) -> bool:
@@ -63,11 +67,11 @@ class OrphanSearch:
         over = agent.phase == Phase.GONE or instance.attempt < agent.attempt
         return over and self._ctx.sessions.live(agent_id) is None
 
-    async def _end(self, name: BackendName, orphan: Instance) -> None:
+    async def _end(self, name: BackendName, backend: Backend, orphan: Instance) -> None:
         events.ORPHAN_FOUND.emit(backend=name, instance=orphan.ref, agent_id=orphan.agent_id)
         try:
             async with asyncio.timeout(_CALL_TIMEOUT_S):
-                await self._ctx.backends[name].terminate(orphan.ref)
+                await backend.terminate(orphan.ref)
         except (TimeoutError, BackendError) as error:
             events.POLL_FAILED.emit(backend=name, instance=orphan.ref, message=str(error) or "no answer")
             return

@@ -4,11 +4,15 @@ import asyncio
 from datetime import timedelta
 
 from broker.domain.agent import Agent
+from broker.domain.definitions import Definitions
 from broker.domain.ids import PoolName
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.offer import Offer
 from broker.domain.placement import Decision, Placed
+from broker.domain.policy import Policy
+from broker.domain.pool import Pool
 from broker.domain.reason import Reason
+from broker.domain.template import Template
 from broker.errors import BackendError, OutcomeUnknown
 from broker.placement.engine import decide
 from broker.placement.feasible import Offers
@@ -26,13 +30,13 @@ async def place(ctx: Context) -> Again | None:
     if not waiting:
         return None
     now = ctx.clock.now()
-    due = [a for a in waiting if a.not_before <= now]
+    due = [a for a in waiting if a.not_before <= now and not ctx.unserved(a)]
     for agent in waiting:
-        if agent.goal != Goal.ONLINE or (agent.deadline is not None and agent.deadline <= now):
+        if agent.goal != Goal.ONLINE or ctx.unserved(agent) or (agent.deadline is not None and agent.deadline <= now):
             ctx.nudge.agent(agent.id)
     if due:
-        offers = await _gather_offers(ctx, due)
-        definitions = ctx.definitions
+        definitions = ctx.definitions  # a reload may replace them meanwhile
+        offers = await _gather_offers(ctx, due, definitions)
         decided = await place_waiting(
             ctx.database,
             lambda agents, usage: decide(agents, offers, usage, definitions),
@@ -50,6 +54,9 @@ async def wait_for_place(ctx: Context, agent: Agent) -> Again | None:
     if agent.goal != Goal.ONLINE:
         outcome = agent.outcome or Outcome.CANCELLED
         await ctx.move(agent, Phase.GONE, "gone", goal=Goal.GONE, outcome=outcome, gone_at=ctx.clock.now())
+        return None
+    if message := ctx.unserved(agent):
+        await ctx.aim(agent, Goal.GONE, Outcome.FAILED, Reason.NO_MATCHING_POLICY, message)
         return None
     if agent.deadline is None:
         return None
@@ -82,24 +89,27 @@ def _tell(ctx: Context, decision: Decision, agent: Agent) -> None:
         events.AGENT_WAITS.emit(agent=agent.name, controller=agent.controller, **waits)
 
 
-async def _gather_offers(ctx: Context, agents: list[Agent]) -> Offers:
-    wanted: dict[PoolName, Agent] = {}
+async def _gather_offers(ctx: Context, agents: list[Agent], definitions: Definitions) -> Offers:
+    wanted: dict[PoolName, Policy] = {}
     for agent in agents:
-        policy = ctx.definitions.policies.get(agent.policy)
+        policy = definitions.policies.get(agent.policy)
         for choice in policy.pools if policy else ():
-            wanted.setdefault(choice.pool, agent)
+            wanted.setdefault(choice.pool, definitions.policies[agent.policy])
     async with asyncio.TaskGroup() as group:
-        tasks = {pool: group.create_task(_offers(ctx, pool, a), name=f"offers:{pool}") for pool, a in wanted.items()}
+        tasks = {
+            name: group.create_task(
+                _offers(ctx, definitions.pools[name], definitions.templates[policy.template]), name=f"offers:{name}"
+            )
+            for name, policy in wanted.items()
+        }
     return {pool: task.result() for pool, task in tasks.items()}
 
 
-async def _offers(ctx: Context, name: PoolName, agent: Agent) -> list[Offer] | BackendError:
-    pool = ctx.definitions.pools[name]
-    template = ctx.definitions.templates[ctx.definitions.policies[agent.policy].template]
+async def _offers(ctx: Context, pool: Pool, template: Template) -> list[Offer] | BackendError:
     try:
         async with asyncio.timeout(_OFFER_TIMEOUT_S):
             return list(await ctx.backends[pool.backend].offers(pool, template))
     except TimeoutError:
-        return OutcomeUnknown("timeout", f"no offers of pool {name} within {_OFFER_TIMEOUT_S} s")
+        return OutcomeUnknown("timeout", f"no offers of pool {pool.name} within {_OFFER_TIMEOUT_S} s")
     except BackendError as error:
         return error

@@ -28,10 +28,12 @@ async def poll(ctx: Context, name: BackendName) -> None:
 
 
 async def _poll_some(ctx: Context, name: BackendName, agents: list[Agent]) -> None:
-    asked_at = ctx.clock.monotonic()
+    asked_at, backend = ctx.clock.monotonic(), ctx.backends.get(name)
+    if backend is None:  # a reload has let it go
+        return
     try:
         async with asyncio.timeout(_CALL_TIMEOUT_S):
-            found = await ctx.backends[name].describe([a.instance for a in agents if a.instance])
+            found = await backend.describe([a.instance for a in agents if a.instance])
     except TimeoutError:
         events.POLL_FAILED.emit(backend=name, message=f"no answer within {_CALL_TIMEOUT_S} s")
         return

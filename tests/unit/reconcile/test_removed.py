@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from broker.domain.lifecycle import Outcome, Phase
+from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.reason import Reason
 from broker.testing.backend import Ledger
 from broker.testing.clock import ManualClock
@@ -13,25 +13,27 @@ from tests.core import Core, open_core
 NAME = "linux-000001"
 
 
-async def test_a_request_whose_policy_was_removed_waits_and_says_so(core: Core) -> None:
+async def test_a_request_whose_policy_was_removed_ends_and_says_so(core: Core) -> None:
     await core.ask(NAME)
     core.ctx.definitions = make_definitions(policies=[make_policy(name="other")])
     await core.advance(6)
     agent = await core.agent(NAME)
-    assert (agent.phase, agent.why) == (Phase.REQUESTED, Reason.NO_MATCHING_POLICY)
-    await core.release(NAME, Reason.CANCELLED, uses=0)
-    await core.settle()
-    assert (await core.agent(NAME)).phase == Phase.GONE
+    assert (agent.phase, agent.outcome, agent.why) == (Phase.GONE, Outcome.FAILED, Reason.NO_MATCHING_POLICY)
+    assert agent.message == "policy linux is no longer configured"
 
 
-async def test_an_online_agent_whose_policy_was_removed_serves_on(core: Core) -> None:
+async def test_an_online_agent_whose_policy_was_removed_ends_with_its_build(core: Core) -> None:
     await core.start(NAME)
     core.ctx.definitions = make_definitions(policies=[make_policy(name="other")])
     core.says(NAME, busy=True, uses=1)
     await core.sync()
-    await core.advance(5)
-    assert (await core.agent(NAME)).phase == Phase.ONLINE
-    await core.release(NAME)
+    for _ in range(900):  # three hours, more than any drain may take
+        await core.sync()
+        await core.advance(12, step_s=6)
+    agent = await core.agent(NAME)
+    assert (agent.phase, agent.goal, agent.why) == (Phase.DRAINING, Goal.DRAINED, Reason.SUPERSEDED)
+    core.says(NAME, busy=False, uses=1)
+    await core.sync()
     await core.advance(3)
     assert (await core.agent(NAME)).phase == Phase.GONE
     assert core.backend.ledger.instances == {}
