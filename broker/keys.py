@@ -25,6 +25,7 @@ class Keyring:
     def __init__(self, broker_key: bytes) -> None:
         """Takes 32 random bytes."""
         self._mint_key = _derive(broker_key, b"agentbroker mint v1")
+        self._sign_key = _derive(broker_key, b"agentbroker ownership v1")
         self._seal = AESGCM(_derive(broker_key, b"agentbroker seal v1"))
         self.fingerprint = _derive(broker_key, b"agentbroker fingerprint v1").hex()[:16]
         """Tells keys apart and gives nothing of them away."""
@@ -32,6 +33,10 @@ class Keyring:
     def mint(self, agent_id: AgentId, attempt: int) -> str:
         """The secret of one attempt of one agent: 64 lower-case hex digits, the same at every call."""
         return hmac.new(self._mint_key, f"{agent_id}:{attempt}".encode(), hashlib.sha256).hexdigest()
+
+    def sign(self, text: str) -> str:
+        """A signature by which the broker knows its own mark on what it has made: 64 lower-case hex digits."""
+        return hmac.new(self._sign_key, text.encode(), hashlib.sha256).hexdigest()
 
     def seal(self, secret: str) -> bytes:
         """Encrypts a real secret for the store."""

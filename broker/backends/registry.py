@@ -15,12 +15,13 @@ from broker.ports import Backend, Clock
 class BackendContext:
     """What every backend may use of the broker.
 
-    `installation` is the id that marks what is ours; `controller_url` answers a controller's root URL as the config
-    stands now, ending in a slash, None for an unknown one.
+    `installation` is the id that marks what is ours, `sign` the signature under such a mark; `controller_url` answers
+    a controller's root URL as the config stands now, ending in a slash, None for an unknown one.
     """
 
     state_dir: Path
     installation: str
+    sign: Callable[[str], str]
     clock: Clock
     controller_url: Callable[[ControllerName], str | None]
 
@@ -48,6 +49,22 @@ def _process(definition: BackendDefinition, context: BackendContext) -> Backend:
     )
 
 
-_MAKERS: Final[dict[str, Callable[[BackendDefinition, BackendContext], Backend]]] = {"process": _process}
+def _container(definition: BackendDefinition, context: BackendContext) -> Backend:
+    from broker.backends.container.backend import ContainerBackend  # noqa: PLC0415 -- see the module's first line
+    from broker.backends.container.engine import Engine  # noqa: PLC0415
+    from broker.backends.container.ownership import Ownership  # noqa: PLC0415
+
+    socket = definition.options.get("socket")
+    return ContainerBackend(
+        Engine(definition.name, str(socket) if socket else None),
+        Ownership(context.installation, context.sign),
+        context.clock,
+    )
+
+
+_MAKERS: Final[dict[str, Callable[[BackendDefinition, BackendContext], Backend]]] = {
+    "process": _process,
+    "container": _container,
+}
 BUILT: Final = frozenset(_MAKERS)
 """The types that can be opened."""

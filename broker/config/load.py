@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from broker.config import conflicts, files, inherit, listeners, not_built, overrides
+from broker.config import conflicts, files, images, inherit, listeners, not_built, overrides
 from broker.config.convert import to_definitions, to_gateway, to_server
 from broker.config.diagnostics import START, Diagnostics, Note
 from broker.config.environment import Environment
@@ -157,6 +157,7 @@ class _Check:
         references.labels(file.policies)
         references.tokens(file.controllers)
         conflicts.check(self.root, file, pool_types, self._diagnostics)
+        images.check(self.root, file, pool_types, self._diagnostics)
         listeners.check(self.root, file.server, file.gateway, self._diagnostics)
         if self._starting or not self._diagnostics.errors:  # first what is wrong, then what is not there yet
             not_built.check(self.root, pool_types, self._report)

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from broker.backends.bootstrap import NO_RECONNECT_AFTER
 from broker.backends.process.procfs import AGENT_MARK, INSTALLATION_MARK
 from broker.backends.process.workplace import Workplace
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason
 from broker.errors import BackendRejected
 from broker.ports import LaunchSpec
-
-NO_RECONNECT_AFTER: Final = "10m"
-"""Long enough for a controller or gateway to come back, short enough that an agent nobody knows ends by itself."""
 
 _INHERITED: Final = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "JAVA_HOME", "LD_LIBRARY_PATH"},

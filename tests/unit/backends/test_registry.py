@@ -15,7 +15,11 @@ from broker.testing.clock import ManualClock
 
 def context(state_dir: Path) -> BackendContext:
     return BackendContext(
-        state_dir=state_dir, installation="test", clock=ManualClock(), controller_url=lambda _: "http://127.0.0.1:9/"
+        state_dir=state_dir,
+        installation="test",
+        sign=lambda text: text,
+        clock=ManualClock(),
+        controller_url=lambda _: "http://127.0.0.1:9/",
     )
 
 
@@ -27,7 +31,7 @@ async def test_every_built_type_opens_without_touching_anything(kind: str, tmp_p
 
 
 async def test_a_type_that_is_not_built_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"backend it: type 'aws-ecs' is not built \(built: process\)"):
+    with pytest.raises(ConfigError, match=r"backend it: type 'aws-ecs' is not built \(built: container, process\)"):
         open_backend(BackendDefinition(name=BackendName("it"), type="aws-ecs"), context(tmp_path))
 
 

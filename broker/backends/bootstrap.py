@@ -1,0 +1,112 @@
+"""How an inbound agent is told who it is and whom to dial: for every backend that starts one away from the broker.
+
+The words are those of the `jenkins-agent` script of docker-agent and of agent.jar (hudson.remoting.Launcher):
+
+| inject | what the image is given | where the secret can be read |
+|---|---|---|
+| `env` | `JENKINS_*` variables for the image's own entrypoint | the environment, and what that makes of it |
+| `args` | the options of agent.jar as arguments of its entrypoint | the arguments |
+| `legacy` | `-url URL SECRET NAME`, and `SLAVE_NODE_NAME` and `SLAVE_NODE_SECRET` | the arguments |
+| `script` | the variables of `env` and `SCRIPT`, which starts agent.jar or a command | a file of the agent's alone |
+
+With `script` the variable is gone before the agent starts, so that neither it nor a build inherits it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Final
+
+from broker.domain.template import Inject, Template
+from broker.ports import LaunchSpec
+
+NO_RECONNECT_AFTER: Final = "10m"
+"""Long enough for a controller or gateway to come back, short enough that an agent nobody knows ends by itself."""
+
+HOME: Final = "/home/jenkins/agent"
+"""Where an agent works whose template says nothing: the directory that docker-agent's images have for it."""
+
+SCRIPT: Final = """\
+kept=${TMPDIR:-/tmp}/agentbroker-$$
+(umask 077 && mkdir "$kept" && printf '%s\\n' "$JENKINS_SECRET" >"$kept/secret") || exit 70
+unset JENKINS_SECRET
+mkdir -p "$JENKINS_AGENT_WORKDIR" && cd "$JENKINS_AGENT_WORKDIR" || exit 70
+fetch() {
+  if command -v curl >/dev/null 2>&1; then curl -fsS --connect-timeout 10 --max-time 120 -o "$2" "$1"
+  elif command -v wget >/dev/null 2>&1; then wget -q -T 30 -O "$2" "$1"
+  else tries=0; echo "the image has neither curl nor wget" >&2; return 1; fi
+}
+if [ $# -eq 0 ]; then
+  jar=${JENKINS_AGENT_FILE:-/usr/share/jenkins/agent.jar}
+  if [ ! -r "$jar" ]; then
+    jar=$kept/agent.jar tries=60
+    until fetch "${JENKINS_URL}jnlpJars/agent.jar" "$jar"; do
+      tries=$((tries - 1))
+      if [ $tries -le 0 ]; then echo "cannot fetch ${JENKINS_URL}jnlpJars/agent.jar" >&2; exit 69; fi
+      sleep 5
+    done
+  fi
+  java=${JENKINS_JAVA_BIN:-${JAVA_HOME:+$JAVA_HOME/bin/java}}
+  set -- "${java:-java}" ${JENKINS_JAVA_OPTS:-} -jar "$jar"
+fi
+if [ "${JENKINS_WEB_SOCKET:-}" = true ]; then set -- "$@" -webSocket; fi
+exec "$@" -url "$JENKINS_URL" -secret "@$kept/secret" -name "$JENKINS_AGENT_NAME" \\
+  -workDir "$JENKINS_AGENT_WORKDIR" ${REMOTING_OPTS:-}
+"""
+"""POSIX sh. Its arguments stand for `java -jar agent.jar` and get that jar's options. Without any, the image's own
+agent.jar is started; if it has none, the controller's is fetched through the gateway, tried for five minutes.
+Exit codes are those of sysexits.h: 69 nothing to fetch, 70 no place to work in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """How to start an image: `entrypoint` None is the image's own; the secret may be in the other two."""
+
+    entrypoint: tuple[str, ...] | None = None
+    arguments: tuple[str, ...] = field(default=(), repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def start_of(spec: LaunchSpec, command: tuple[str, ...] = ()) -> Start:
+    """What `spec`'s template asks for; a `command` takes the place of `java -jar agent.jar` in the script."""
+    environment = dict(spec.template.env)
+    if command or spec.template.inject is Inject.SCRIPT:
+        entrypoint = ("/bin/sh", "-c", SCRIPT, "agentbroker")
+        return Start(entrypoint=entrypoint, arguments=command, environment=environment | agent_variables(spec))
+    match spec.template.inject:
+        case Inject.ENV:
+            return Start(environment=environment | agent_variables(spec))
+        case Inject.ARGS:
+            named = ("-url", spec.url, "-secret", spec.secret, "-name", spec.name)
+            return Start(arguments=(*named, *_further(spec)), environment=environment)
+        case _:
+            old = {"SLAVE_NODE_NAME": spec.name, "SLAVE_NODE_SECRET": spec.secret}
+            arguments = ("-url", spec.url, *_further(spec), spec.secret, spec.name)
+            return Start(arguments=arguments, environment=environment | old)
+
+
+def agent_variables(spec: LaunchSpec) -> dict[str, str]:
+    """What the `jenkins-agent` script reads. It expands most of them unquoted: only the last may have a space."""
+    return {
+        "JENKINS_URL": spec.url,
+        "JENKINS_AGENT_NAME": spec.name,
+        "JENKINS_SECRET": spec.secret,
+        "JENKINS_AGENT_WORKDIR": work_dir(spec.template),
+        **({"JENKINS_WEB_SOCKET": "true"} if spec.websocket else {}),
+        "REMOTING_OPTS": f"-noReconnectAfter {NO_RECONNECT_AFTER}",
+    }
+
+
+def work_dir(template: Template) -> str:
+    """The agent's directory: `remote_fs`, a relative one below the directory in which the agent is started."""
+    return str(PurePosixPath(start_dir(template)) / template.remote_fs)
+
+
+def start_dir(template: Template) -> str:
+    """Where the agent is started: Jenkins counts a relative remote root from there (SlaveComputer.setChannel)."""
+    return template.remote_fs if template.remote_fs.startswith("/") else HOME
+
+
+def _further(spec: LaunchSpec) -> tuple[str, ...]:
+    websocket = ("-webSocket",) if spec.websocket else ()
+    return (*websocket, "-workDir", work_dir(spec.template), "-noReconnectAfter", NO_RECONNECT_AFTER)

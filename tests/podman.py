@@ -1,0 +1,162 @@
+"""A real container engine for the tests: podman's service in a directory of its own, or one that is given.
+
+`AGENTBROKER_TEST_DOCKER_HOST` names a socket to use instead, and `AGENTBROKER_TEST_DOCKER_ROOT` where that engine finds
+this file system: in a chroot the engine of the machine outside can be used by giving it the chroot's directory.
+"""
+
+import asyncio
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiodocker import Docker, DockerError
+
+from broker.domain.template import Mount
+
+IMAGE = "localhost/agentbroker-tiny:1"
+CONTAINERS_CONF = """\
+[containers]
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+[network]
+network_backend = "netavark"
+"""
+"""podman's defaults ask for limits that need CAP_SYS_RESOURCE, and for systemd."""
+_START_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestEngine:
+    """An engine that runs, with the tiny image in it: the machine's own /usr is mounted over nothing."""
+
+    __test__ = False
+    address: str
+    root: str = ""
+    """What the engine has to put before a path of ours."""
+
+    def path(self, path: Path | str) -> str:
+        """A path of ours as the engine finds it."""
+        return f"{self.root}{path}"
+
+    def mounts(self, *others: Path) -> tuple[Mount, ...]:
+        """What makes the tiny image a machine, read-only, and other directories at their own places, writable."""
+        system = [path for path in ("/usr", "/etc/alternatives", "/etc/ssl", *_java_etc()) if Path(path).exists()]
+        return (
+            *(Mount(source=self.path(path), target=path, read_only=True) for path in system),
+            *(Mount(source=self.path(path), target=str(path)) for path in others),
+        )
+
+    def containers(self, label: str) -> list[dict[str, Any]]:
+        """What the engine lists with this label, ended ones too; asked without the backend."""
+        return asyncio.run(self._containers(label))
+
+    async def _containers(self, label: str) -> list[dict[str, Any]]:
+        async with Docker(url=self.address) as docker:
+            found = await docker.containers.list(all="true", filters=f'{{"label": ["{label}"]}}')
+            return [await container.show() for container in found]
+
+
+def _java_etc() -> list[str]:
+    return [str(path) for path in Path("/etc").glob("java-*-openjdk")]
+
+
+def tiny_image() -> bytes:
+    """A tar of some 20 kB: empty directories, the links of a merged /usr, two users."""
+    files = {
+        "etc/passwd": "root:x:0:0:root:/root:/bin/sh\njenkins:x:1000:1000::/home/jenkins:/bin/sh\n",
+        "etc/group": "root:x:0:\njenkins:x:1000:\n",
+    }
+    folders = ("usr", "etc", "tmp", "proc", "sys", "dev", "run", "var", "root", "home", "home/jenkins")
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for folder in folders:
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
+            tar.addfile(entry)
+        for link in ("bin", "sbin", "lib", "lib64"):
+            entry = tarfile.TarInfo(link)
+            entry.type, entry.linkname = tarfile.SYMTYPE, f"usr/{link}"
+            tar.addfile(entry)
+        for name, text in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(text), 0o644
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    return content.getvalue()
+
+
+@contextmanager
+def own_podman() -> Iterator[str]:
+    """podman's service over a store of its own; gives its address and leaves nothing behind."""
+    podman = shutil.which("podman")
+    if podman is None:
+        pytest.skip("podman is not installed")
+    root = Path(tempfile.mkdtemp(prefix="agentbroker-podman-"))  # a short path: a socket's may have 107 bytes
+    (root / "containers.conf").write_text(CONTAINERS_CONF)
+    environment = {**os.environ, "CONTAINERS_CONF": str(root / "containers.conf")}
+    command = [podman, "--root", f"{root}/store", "--runroot", f"{root}/run", "--tmpdir", f"{root}/tmp"]
+    socket = root / "podman.sock"
+    with (root / "log").open("wb") as log:
+        service = subprocess.Popen(
+            [*command, "system", "service", "--time=0", f"unix://{socket}"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+        )
+    try:
+        deadline = time.monotonic() + _START_S
+        while not socket.is_socket():
+            assert service.poll() is None, (root / "log").read_text()
+            assert time.monotonic() < deadline, (root / "log").read_text()
+            time.sleep(0.05)
+        yield f"unix://{socket}"
+    finally:
+        service.terminate()
+        service.wait(10)
+        reset = [*command, "system", "reset", "--force"]
+        subprocess.run(reset, check=False, env=environment, capture_output=True, timeout=60)
+        shutil.rmtree(root)
+
+
+async def _load(address: str) -> str:
+    """Puts the tiny image into the engine; answers the engine's version."""
+    async with Docker(url=address) as docker:
+        parameters = {"fromSrc": "-", "repo": IMAGE}
+        headers = {"Content-Type": "application/x-tar"}
+        create = docker._query("images/create", "POST", params=parameters, data=tiny_image(), headers=headers)
+        async with create as reply:
+            await reply.read()
+        await docker.images.inspect(IMAGE)
+        told = await docker.version()
+        return str(told["Version"])
+
+
+async def _unload(address: str) -> None:
+    async with Docker(url=address) as docker:
+        with suppress(DockerError):  # another run's containers use it, or have removed it
+            await docker.images.delete(IMAGE)
+
+
+@pytest.fixture(scope="session")
+def container_engine(record_component: Callable[[str, str], None]) -> Iterator[TestEngine]:
+    """A real engine; one for the whole run."""
+    given = os.environ.get("AGENTBROKER_TEST_DOCKER_HOST")
+    root = os.environ.get("AGENTBROKER_TEST_DOCKER_ROOT", "").rstrip("/")
+    with nullcontext(given) if given else own_podman() as address:
+        record_component("podman", asyncio.run(_load(address)))
+        yield TestEngine(address=address, root=root if given else "")
+        if given:
+            asyncio.run(_unload(given))
