@@ -105,7 +105,7 @@ async def _wire(
     keyring = await _open_keys(config, database)
     backends = wiring.backends
     if backends is None:
-        backends = _open_backends(config, database.installation, clock)
+        backends = _open_backends(config, database.installation, keyring, clock)
     for backend in backends.values():
         stack.push_async_callback(backend.close)
     admission = Admission(agents, presence, keyring, lambda: ctx.definitions)
@@ -143,7 +143,7 @@ def control_path(config: Config) -> Path:
     return Path(config.gateway.control.removeprefix("unix:"))
 
 
-def _open_backends(config: Config, installation: str, clock: Clock) -> dict[BackendName, Backend]:
+def _open_backends(config: Config, installation: str, keyring: Keyring, clock: Clock) -> dict[BackendName, Backend]:
     definitions = config.definitions
 
     def controller_url(name: ControllerName) -> str | None:
@@ -151,7 +151,11 @@ def _open_backends(config: Config, installation: str, clock: Clock) -> dict[Back
         return found.url if found else None
 
     context = BackendContext(
-        state_dir=config.server.state_dir, installation=installation, clock=clock, controller_url=controller_url
+        state_dir=config.server.state_dir,
+        installation=installation,
+        sign=keyring.sign,
+        clock=clock,
+        controller_url=controller_url,
     )
     used = {pool.backend for pool in definitions.pools.values()}
     return {name: open_backend(b, context) for name, b in definitions.backends.items() if name in used}
