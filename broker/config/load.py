@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from broker.config.nodes import Path as NodePath
 from broker.config.references import References
 from broker.config.secrets import SECRET_FILE_KEYS, mask_lines
 from broker.config.settings import Config
+from broker.config.show import content
 from broker.config.sources import Source, gather, read_all, unread_parts
 from broker.config.validate import validate
 from broker.errors import ConfigError
@@ -44,6 +45,7 @@ class Checked:
     root: Node | None
     pool_types: Mapping[str, str]
     base: Path
+    source: Path | None = None
 
 
 def load(path: Path | str, *, env: Mapping[str, str] | None = None, starting: bool = False) -> Config:
@@ -71,6 +73,8 @@ def to_config(checked: Checked) -> Config:
         gateway=to_gateway(checked.file.gateway, server, checked.base),
         definitions=to_definitions(checked.file, checked.pool_types, checked.base),
         warnings=checked.diagnostics.render(),
+        source=checked.source,
+        content=content(checked.file),
     )
 
 
@@ -84,7 +88,7 @@ def check_file(path: Path | str, *, env: Mapping[str, str] | None = None, starti
     for other in unread_parts(path):
         message = f"{other} is not read: only *.yaml is"
         checked.diagnostics.warning("not-read", START, message, Note("help", f"call it {other.stem}.yaml"))
-    return checked
+    return replace(checked, source=Path(path).absolute())
 
 
 def check_text(text: str, name: str, base: Path, *, env: Mapping[str, str] | None, starting: bool) -> Checked:

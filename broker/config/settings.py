@@ -1,7 +1,8 @@
 """What the loader hands to the rest of the broker: one immutable value, all defaults filled in."""
 
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -70,6 +71,14 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSettings:
+    """A PostgreSQL database: `postgresql://user@host:port/name`, as libpq takes it, with the password in a file."""
+
+    url: str
+    password_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """The control plane: what people, Jenkins and Prometheus talk to, and where it keeps its state."""
 
@@ -81,6 +90,10 @@ class ServerSettings:
     keys_dir: Path
     shutdown_grace: timedelta
     log: LogSettings
+    database: DatabaseSettings | None = None
+    """None for SQLite in the state directory."""
+    keep_history: timedelta = timedelta(days=14)
+    """How long an agent that is gone, and what happened to it, can be looked up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +125,13 @@ class GatewaySettings:
 class Config:
     """A config that may be used.
 
-    `warnings` is the printed text of everything that is worth a look, empty if there is nothing.
+    `warnings` is the printed text of everything that is worth a look, empty if there is nothing. `source` is the file
+    that it was read from, None of a text; `content` is all that it says, defaults included, with its secrets.
     """
 
     server: ServerSettings
     gateway: GatewaySettings
     definitions: Definitions
     warnings: str = ""
+    source: Path | None = None
+    content: Mapping[str, object] = field(default_factory=dict, repr=False)

@@ -1,6 +1,6 @@
 """What is in force, for people to read: units as in the file, secrets masked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from broker.config.model import BrokerFile
@@ -10,9 +10,21 @@ from broker.config.suggest import nearest
 MASKED: Final = "********"
 
 
+def content(file: BrokerFile, *, defaults: bool = True) -> dict[str, object]:
+    """The content with inheritance resolved; `defaults` adds what the file leaves unsaid. Holds its secrets."""
+    found: dict[str, object] = file.model_dump(
+        mode="json", by_alias=True, exclude_unset=not defaults, exclude_none=True
+    )
+    return found
+
+
 def effective(file: BrokerFile, *, defaults: bool) -> dict[str, object]:
-    """The content with inheritance resolved; `defaults` adds what the file leaves unsaid."""
-    content = file.model_dump(mode="json", by_alias=True, exclude_unset=not defaults, exclude_none=True)
+    """The content with secrets masked."""
+    return masked(content(file, defaults=defaults))
+
+
+def masked(content: Mapping[str, object]) -> dict[str, object]:
+    """A content that may be shown."""
     return {key: _masked(value, (key,)) for key, value in content.items()}
 
 
