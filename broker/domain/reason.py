@@ -325,7 +325,7 @@ REASONS: Final[Mapping[Reason, About]] = MappingProxyType(
             hint="Nothing to do.",
         ),
         Reason.SUPERSEDED: About(
-            meaning="Something before it was enough: another pool took the agent, or another agent took its place.",
+            meaning="Something took its place: a pool before this one, or a newer config that no longer has its policy or pool.",
             hint="Nothing to do.",
         ),
     }
