@@ -325,7 +325,7 @@ REASONS: Final[Mapping[Reason, About]] = MappingProxyType(
             hint="Nothing to do.",
         ),
         Reason.SUPERSEDED: About(
-            meaning="Something took its place: a pool before this one, or a newer config that no longer has its policy or pool.",
+            meaning="Something took its place: a pool before this one, or a config that no longer has its policy.",
             hint="Nothing to do.",
         ),
     }
