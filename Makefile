@@ -5,13 +5,14 @@ NAME ?=
 CLIENT_JAR := groovy/target/agentbroker-client.jar
 CLIENT_SOURCES := $(shell find groovy proto -path groovy/target -prune -o \( -name '*.java' -o -name '*.proto' -o -name pom.xml \) -print 2>/dev/null)
 
-.PHONY: help demo test test-jenkins check bench jar wheel lock proto docs fmt setup setup-demo
+.PHONY: help demo test test-jenkins check bench mutants jar wheel lock proto docs fmt setup setup-demo
 help:
 	@echo "demo              runs a broker, a gateway, agents and a controller here, and twelve builds (JENKINS_WAR=… for a real one)"
 	@echo "test              what CI runs: check, then all tests (ARGS='-k name' chooses)"
 	@echo "test-jenkins      the tests on a real controller; needs JENKINS_WAR"
 	@echo "check             style, types, imports, generated files"
 	@echo "bench [NAME=…]    measures; without a name: lists what can be measured"
+	@echo "mutants           removes one guard at a time and sees a test fail (ARGS=word: guards with that word)"
 	@echo "jar               the client jar, and the files for Jenkins in broker/jenkins/"
 	@echo "wheel             dist/*.whl, with the files for Jenkins in it"
 	@echo "proto  docs       the stubs of proto/; the pages of docs/reference/ that are made from code"
@@ -37,6 +38,9 @@ check: setup
 
 bench: setup
 	@$(BIN)/python -m tests.benchmarks $(NAME) $(ARGS)
+
+mutants: setup
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 fmt: setup
 	$(BIN)/ruff check --fix-only --quiet .

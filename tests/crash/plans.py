@@ -41,7 +41,7 @@ WAITS: Final = Plan(
 )
 UNANSWERED: Final = Plan(
     name="given back while its launch has no answer",
-    errors=("not made, no answer",) * 50,
+    errors=("made, no answer",) * 50,
     cancelled=frozenset({Phase.LAUNCHING}),
     outcome=Outcome.CANCELLED,
 )
@@ -92,7 +92,21 @@ class Cell:
     plan: Plan
 
     def __str__(self) -> str:
-        return f"{self.write}, {self.column}"
+        return f"{self.write}:{self.column}".replace(" ", "-")
 
 
 MATRIX: Final = tuple(Cell(write, column, plan) for write, plan in (_WALKED | _WRITTEN).items() for column in Column)
+
+_PLACED, _NO_MORE = edge(Phase.REQUESTED, Phase.LAUNCHING), edge(Phase.ONLINE, Phase.TERMINATING)
+REAL: Final = (
+    *(Cell(_PLACED, column, PLAIN) for column in Column),
+    Cell(NOTED, Column.BEFORE_COMMIT, PLAIN),
+    Cell(NOTED, Column.AFTER_COMMIT, PLAIN),
+    Cell(edge(Phase.LAUNCHING, Phase.BOOTING), Column.AFTER_COMMIT, PLAIN),
+    Cell(edge(Phase.CONNECTING, Phase.ONLINE), Column.AFTER_COMMIT, PLAIN),
+    *(Cell(_NO_MORE, column, PLAIN) for column in Column),
+    Cell(edge(Phase.TERMINATING, Phase.GONE), Column.BEFORE_COMMIT, PLAIN),
+    Cell(edge(Phase.TERMINATING, Phase.GONE), Column.AFTER_COMMIT, PLAIN),
+    Cell(edge(Phase.TERMINATING, Phase.REQUESTED), Column.CALL_LEFT, DIES_CONNECTING),
+)
+"""The cells that are died for real, in processes and containers: around every call that makes or ends an instance."""

@@ -61,12 +61,12 @@ _NEXT_CALL: Final[Mapping[str, frozenset[str]]] = {
 
 def edge(before: Phase, after: Phase) -> str:
     """The name of a change of phase."""
-    return f"{before} → {after}"
+    return f"{before}->{after}"
 
 
 def next_call(write: str) -> frozenset[str]:
     """The calls that count as the one after a write."""
-    return _NEXT_CALL[write.rpartition(" → ")[2]]
+    return _NEXT_CALL[write.rpartition("->")[2]]
 
 
 @dataclass(frozen=True, slots=True)
