@@ -1,8 +1,7 @@
 """The composition root: opens, wires, runs and closes the control plane; it alone names concrete classes."""
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,19 +12,21 @@ from broker.admission import Admission
 from broker.backends.metered import MeteredBackend
 from broker.backends.registry import BackendContext, open_backend
 from broker.clock import SystemClock
-from broker.config.settings import Config, Listener
+from broker.config.settings import Config
 from broker.domain.definitions import Definitions
 from broker.domain.ids import BackendName, ControllerName, PoolName
-from broker.errors import BrokerError
 from broker.gateway.control import ControlServer
 from broker.intake import Intake
+from broker.jenkins_files import JenkinsFiles
 from broker.keys import Keyring, open_keyring
 from broker.ports import Backend, Clock
 from broker.reconcile.context import Context
 from broker.reconcile.loop import AgentQueue, Loop, Pace
 from broker.reconcile.presence import Presence
 from broker.reconcile.standstill import last_alive
-from broker.rpc.server import TlsFiles
+from broker.rpc.fairness import Fairness
+from broker.rpc.interceptors import Guard
+from broker.rpc.probe import what_is_wrong
 from broker.rpc.server import serving as serving_rpc
 from broker.rpc.service import AgentsService
 from broker.store.agents import Agents
@@ -36,15 +37,15 @@ from broker.telemetry import events
 from broker.telemetry.lag import watch_event_loop
 from broker.telemetry.metrics import Metrics
 from broker.telemetry.readings import PoolState, Readings, count_agents
+from broker.tls import Certificates, PemFiles
 from broker.version import VERSION
+from broker.web.api.app import mount as mount_api
+from broker.web.api.handlers import Handlers
 from broker.web.app import Check, create_app
 from broker.web.app import serving as serving_http
+from broker.web.jenkins import jenkins_routes
 
 _STORE_SILENT: Final = timedelta(seconds=30)
-
-
-class TlsUnusable(BrokerError):
-    """The certificate or the key of a listener cannot be read, or they are none, or not a pair."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,8 @@ class Wiring:
     clock: Clock = field(default_factory=SystemClock)
     backends: Mapping[BackendName, Backend] | None = None
     pace: Pace = field(default_factory=Pace)
+    around_database: Callable[[Database], Database] = lambda database: database
+    around_backend: Callable[[Backend], Backend] = lambda backend: backend
 
 
 @asynccontextmanager
@@ -78,7 +81,8 @@ async def running_broker(config: Config, wiring: Wiring | None = None) -> AsyncI
     async with AsyncExitStack() as stack:
         metrics = Metrics(wiring.clock)
         metrics.define(config.definitions)
-        database = await open_database(config.server.state_dir / "broker.db", metrics)
+        certificates = open_certificates(config)
+        database = wiring.around_database(await open_database(config.server.state_dir / "broker.db", metrics))
         stack.push_async_callback(database.close)
         stack.enter_context(sole_owner(config.server.state_dir))
         ctx, queue, control = await _wire(config, wiring, database, metrics, stack)
@@ -88,8 +92,8 @@ async def running_broker(config: Config, wiring: Wiring | None = None) -> AsyncI
         stack.callback(looping.cancel)
         lag = group.create_task(watch_event_loop(metrics.event_loop_was_late), name="event-loop-lag")
         stack.callback(lag.cancel)
-        grpc_port = await stack.enter_async_context(_serving_rpc(config, ctx, intake))
-        http_port = await stack.enter_async_context(_serving_http(config, ctx, control))
+        grpc_port = await stack.enter_async_context(_serving_rpc(config, ctx, intake, certificates))
+        http_port = await stack.enter_async_context(_serving_http(config, ctx, control, certificates, grpc_port))
         events.BROKER_STARTED.emit(
             version=VERSION, grpc=f"{config.server.grpc.listen.host}:{grpc_port}", revision=ctx.definitions.revision
         )
@@ -118,14 +122,14 @@ async def _wire(
         cooldowns=Cooldowns(database),
         history=History(database, clock),
         definitions=config.definitions,
-        backends={name: MeteredBackend(name, backend, metrics) for name, backend in backends.items()},
+        backends={n: MeteredBackend(n, wiring.around_backend(b), metrics) for n, b in backends.items()},
         sessions=control,
         presence=presence,
         clock=clock,
         keyring=keyring,
         metrics=metrics,
         nudge=queue,
-        gateway_url=lambda controller: f"{config.gateway.agent_url}/c/{controller}/",
+        gateway_url=lambda controller: config.gateway.agent_url + ctx.definitions.gateway_path(controller),
     )
     return ctx, queue, control
 
@@ -162,28 +166,32 @@ def _open_backends(config: Config, installation: str, keyring: Keyring, clock: C
 
 
 @asynccontextmanager
-async def _serving_rpc(config: Config, ctx: Context, intake: Intake) -> AsyncIterator[int]:
-    listener = config.server.grpc
-    tls = None
-    if listener.tls is not None and tls_context(listener, "server.grpc.tls"):
-        tls = TlsFiles(certificate=listener.tls.cert_file.read_bytes(), key=listener.tls.key_file.read_bytes())
-    service, grace_s = AgentsService(intake, ctx), config.server.shutdown_grace.total_seconds()
-
+async def _serving_rpc(
+    config: Config, ctx: Context, intake: Intake, certificates: Mapping[str, Certificates]
+) -> AsyncIterator[int]:
     def definitions() -> Definitions:
         return ctx.definitions
 
-    async with serving_rpc(str(listener.listen), service, definitions, ctx.metrics, tls, grace_s) as port:
+    guard = Guard(definitions, ctx.metrics, Fairness(definitions, ctx.clock))
+    service, grace_s = AgentsService(intake, ctx), config.server.shutdown_grace.total_seconds()
+    listen, tls = str(config.server.grpc.listen), certificates.get("server.grpc.tls")
+    async with serving_rpc(listen, service, guard, tls, grace_s) as port:
         yield port
 
 
 @asynccontextmanager
-async def _serving_http(config: Config, ctx: Context, control: ControlServer) -> AsyncIterator[int]:
+async def _serving_http(
+    config: Config, ctx: Context, control: ControlServer, certificates: Mapping[str, Certificates], grpc_port: int
+) -> AsyncIterator[int]:
     async def readiness() -> Sequence[Check]:
         alive, gateways = await last_alive(ctx.database), len(control.linked_gateways())
+        wrong = await what_is_wrong(config.server.grpc.listen.host, grpc_port)
         writes = alive is not None and ctx.clock.now() - alive < _STORE_SILENT
         return (
             Check(name="store", ok=writes, detail="" if writes else f"nothing was written for {_STORE_SILENT}"),
+            Check(name="rpc", ok=not wrong, detail=wrong),
             Check(name="gateway", ok=gateways > 0, detail=f"{gateways} linked" if gateways else "no gateway is linked"),
+            *(_certificate_check(key, one, ctx.clock) for key, one in certificates.items()),
         )
 
     async def read() -> Readings:
@@ -191,26 +199,33 @@ async def _serving_http(config: Config, ctx: Context, control: ControlServer) ->
             agents=count_agents(await ctx.agents.live()),
             pools=dict.fromkeys(await _resting_pools(ctx), PoolState.COOLDOWN),
             gateway=control.counts(),
+            certificates={key: one.current().expires for key, one in certificates.items()},
         )
 
-    listener = config.server.http
-    context = tls_context(listener, "server.http.tls")
+    listen, tls = config.server.http.listen, certificates.get("server.http.tls")
     app = create_app(ctx.metrics, readiness, read)
-    async with serving_http(app, listener.listen.host, listener.listen.port, context) as port:
+    app.add_routes(jenkins_routes(JenkinsFiles()))
+    mount_api(app, Handlers(ctx, readiness, control.linked_gateways), ctx, loopback=listen.is_loopback)
+    async with serving_http(app, listen.host, listen.port, tls.context if tls else None) as port:
         yield port
 
 
-def tls_context(listener: Listener, key: str) -> ssl.SSLContext | None:
-    """The server's side of TLS, None for a plain listener; `TlsUnusable` names the config's key and both files."""
-    if listener.tls is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(listener.tls.cert_file, listener.tls.key_file)
-    except (OSError, ssl.SSLError) as error:
-        files = f"{listener.tls.cert_file} and {listener.tls.key_file}"
-        raise TlsUnusable(f"{key}: {files} cannot be used: {error.strerror or error}") from error
-    return context
+def open_certificates(config: Config) -> dict[str, Certificates]:
+    """The certificates of the listeners that speak TLS, by their key in the config. Raises `TlsUnusable`."""
+    listeners = {"server.grpc.tls": config.server.grpc, "server.http.tls": config.server.http}
+    files = {key: listener.tls for key, listener in listeners.items() if listener.tls is not None}
+    return {
+        key: Certificates(PemFiles(certificate=f.cert_file, key=f.key_file, client_ca=f.client_ca_file), key)
+        for key, f in files.items()
+    }
+
+
+def _certificate_check(key: str, certificates: Certificates, clock: Clock) -> Check:
+    expires = certificates.current().expires
+    ok = expires > clock.now()
+    return Check(
+        name=key, ok=ok, detail=f"the certificate {'expires' if ok else 'has expired'} at {expires:%F %H:%M} UTC"
+    )
 
 
 async def _resting_pools(ctx: Context) -> list[PoolName]:

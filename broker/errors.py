@@ -56,6 +56,10 @@ class StoreUnavailable(StoreError):
     """The store cannot be opened or written: its message names the place and the fix."""
 
 
+class StoreLost(StoreUnavailable):
+    """What this process has opened is the store no more, and never will be again: it must end, and start anew."""
+
+
 class LimitReached(StoreError):
     """A cap is full; `reason` tells which kind of cap."""
 
@@ -63,6 +67,15 @@ class LimitReached(StoreError):
         """Says which cap, with its numbers."""
         super().__init__(message)
         self.reason = reason
+
+
+class Busy(BrokerError):
+    """Nothing has happened: too much is asked at once. Try again after `retry_after_s`."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        """Says what is too much, and which key allows more."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class GatewayError(BrokerError):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from broker.demo.files import write_private
 from broker.demo.http import get_json, post_json, status
 from broker.demo.processes import Child
-from broker.demo.stack import write_private
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Final
 import yaml
 
 from broker.demo.agent import LAUNCH_LOG
+from broker.demo.files import write_private
 from broker.demo.http import status
 from broker.demo.leftovers import Search
 from broker.demo.ports import free_port
@@ -200,11 +201,3 @@ def java_pool(java: str, directory: Path, launch_log: Path) -> dict[str, object]
 
 def _quoted(word: object) -> str:
     return "'" + str(word).replace("'", "'\\''") + "'"
-
-
-def write_private(path: Path, content: str | bytes) -> None:
-    """Writes a file that only its owner may read."""
-    data = content.encode() if isinstance(content, str) else content
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    path.write_bytes(data)

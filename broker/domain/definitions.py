@@ -96,18 +96,19 @@ class Definitions:
 
         Each carries only the labels that this controller may use: no build of it can be matched by another one.
         """
-        who = self.controllers.get(controller)
-        if who is None:
-            return ()
+        who = self._controller(controller)
         allowed = (replace(p, labels=who.labels_of(p)) for p in self.policies.values() if who.may_use(p))
         return tuple(sorted(allowed, key=lambda p: -p.priority))
 
     def labels_of(self, controller: ControllerName, policy: PolicyName) -> tuple[str, ...]:
         """The labels that an agent of a policy has at a controller; none if the policy is no longer configured."""
-        found, who = self.policies.get(policy), self.controllers.get(controller)
-        return () if found is None else who.labels_of(found) if who else found.labels
+        found = self.policies.get(policy)
+        return self._controller(controller).labels_of(found) if found else ()
 
     def gateway_path(self, controller: ControllerName) -> str:
         """What the URLs of a controller's agents begin with at the gateway, also of one no longer configured."""
-        found = self.controllers.get(controller)
-        return found.gateway_path if found else default_path(controller)
+        return self._controller(controller).gateway_path
+
+    def _controller(self, name: ControllerName) -> Controller:
+        """A controller; one that is no longer configured has the defaults."""
+        return self.controllers.get(name) or Controller(name=name, url="", token_sha256=())

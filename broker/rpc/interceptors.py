@@ -1,9 +1,8 @@
-"""At the door of every call: the token, the time it took, and errors as gRPC statuses."""
+"""At the door of every call: who calls, how much of it, the time it took, and errors as gRPC statuses."""
 
 import asyncio
-import hashlib
-import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -12,85 +11,119 @@ import grpc.aio
 
 from broker.domain.definitions import Definitions
 from broker.domain.ids import ControllerName
-from broker.errors import StoreUnavailable
+from broker.errors import BrokerError, Busy, StoreUnavailable
 from broker.rpc.convert import InvalidMessage, OtherVersion
+from broker.rpc.fairness import Fairness
+from broker.rpc.identity import NotThisController, caller
+from broker.rpc.streams import BrokerStops
 from broker.telemetry import events
 from broker.telemetry.metrics import Metrics
+from broker.wire.v1 import agents_pb2 as wire
 
 controller_of_call: ContextVar[ControllerName] = ContextVar("controller_of_call")
 """The controller whose token came with the call that is being answered."""
+RETRY_AFTER: Final = "grpc-retry-pushback-ms"
+"""Trailing metadata of a call that was too much: the milliseconds to wait (gRPC proposal A6, "pushback")."""
 
 _OPEN_SERVICES: Final = ("/grpc.health.v1.Health/",)
 _HINT: Final = "send 'authorization: Bearer TOKEN' with the token whose SHA-256 stands at controllers.NAME.token_sha256"
+_STATUSES: Final[Mapping[type[BrokerError], grpc.StatusCode]] = {
+    InvalidMessage: grpc.StatusCode.INVALID_ARGUMENT,
+    OtherVersion: grpc.StatusCode.FAILED_PRECONDITION,
+    NotThisController: grpc.StatusCode.PERMISSION_DENIED,
+    Busy: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    StoreUnavailable: grpc.StatusCode.UNAVAILABLE,
+    BrokerStops: grpc.StatusCode.UNAVAILABLE,
+}
 
-Handler = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
+Call = grpc.aio.ServicerContext[Any, Any]
+Handler = Callable[[Any, Call], Awaitable[Any]]
+_Trailer = tuple[tuple[str, str], ...]
+Stream = Callable[[Any, Call], AsyncGenerator[Any, None]]
 
 
 class Guard(grpc.aio.ServerInterceptor):
     """Lets in calls with a controller's token, counts them, and turns what goes wrong into a status."""
 
-    def __init__(self, definitions: Callable[[], Definitions], metrics: Metrics) -> None:
+    def __init__(self, definitions: Callable[[], Definitions], metrics: Metrics, fairness: Fairness) -> None:
         """Asks for the definitions at each call: a reload changes the tokens."""
         self._definitions = definitions
         self._metrics = metrics
+        self._fairness = fairness
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Wraps the handler of a call; the health service is open to all."""
+        """Wraps the handler of a call; the health service is open to all, a kind of call that is not known to none."""
         handler = await continuation(handler_call_details)
         method = str(handler_call_details.method)
-        if handler is None or method.startswith(_OPEN_SERVICES) or handler.unary_unary is None:
+        if handler is None or method.startswith(_OPEN_SERVICES):
             return handler
-        guarded = self._guarded(handler.unary_unary, method.rpartition("/")[2])
-        return grpc.unary_unary_rpc_method_handler(
-            guarded,
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+        name = method.rpartition("/")[2]
+        codec = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(self._call(handler.unary_unary, name), **codec)
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(self._stream(handler.unary_stream, name), **codec)
+        return None
 
-    def _guarded(self, handler: Handler, method: str) -> Handler:
-        async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            started = asyncio.get_running_loop().time()
-            controller, code, text, reply = self._controller(context), grpc.StatusCode.OK, "", None
-            try:
-                if controller is None:
-                    code, text = grpc.StatusCode.UNAUTHENTICATED, f"no token of a controller of this broker; {_HINT}"
-                else:
-                    controller_of_call.set(controller)
-                    reply = await handler(request, context)
-            except InvalidMessage as error:
-                code, text = grpc.StatusCode.INVALID_ARGUMENT, str(error)
-            except OtherVersion as error:
-                code, text = grpc.StatusCode.FAILED_PRECONDITION, str(error)
-            except StoreUnavailable as error:
-                code, text = grpc.StatusCode.UNAVAILABLE, str(error)
-            except (asyncio.CancelledError, grpc.aio.AbortError):
-                code = grpc.StatusCode.CANCELLED
-                raise
-            except Exception as error:
-                events.CALL_FAILED.emit(method=method, error=repr(error), exc_info=error)
-                code, text = grpc.StatusCode.INTERNAL, "a bug of the broker: its log has the details; repeat later"
-            finally:
-                seconds = asyncio.get_running_loop().time() - started
-                self._metrics.rpc_finished(controller or "", method, code.name, seconds)
-            if code is not grpc.StatusCode.OK:
-                await context.abort(code, text)
-            return reply
+    def _call(self, handler: Handler, method: str) -> Handler:
+        async def call(request: Any, context: Call) -> Any:
+            async with self._admitted(context, method, request, stream=False):
+                return await handler(request, context)
 
         return call
 
-    def _controller(self, context: grpc.aio.ServicerContext[Any, Any]) -> ControllerName | None:
-        """Whose token it is; looks at all of them, so that the time tells nothing."""
-        given = next((v for k, v in context.invocation_metadata() or () if k == "authorization"), "")
-        text = given if isinstance(given, str) else given.decode("latin-1")
-        kind, _, token = text.partition(" ")
-        digest = hashlib.sha256(token.encode()).hexdigest() if kind.lower() == "bearer" and token else ""
-        found = None
-        for controller in self._definitions().controllers.values():
-            for known in controller.token_sha256:
-                if hmac.compare_digest(known, digest):
-                    found = controller.name
-        return found
+    def _stream(self, handler: Stream, method: str) -> Stream:
+        async def stream(request: Any, context: Call) -> AsyncGenerator[Any, None]:
+            admitted = self._admitted(context, method, request, stream=True)
+            async with admitted, aclosing(handler(request, context)) as replies:
+                async for reply in replies:
+                    yield reply
+
+        return stream
+
+    @asynccontextmanager
+    async def _admitted(self, context: Call, method: str, request: Any, *, stream: bool) -> AsyncIterator[None]:
+        """Runs a call as its controller, and ends it with the status of what went wrong."""
+        started = asyncio.get_running_loop().time()
+        controller: ControllerName | None = None
+        code, text, trailer = grpc.StatusCode.OK, "", _Trailer()
+        try:
+            controller = caller(context, self._definitions())
+            if controller is None:
+                code, text = grpc.StatusCode.UNAUTHENTICATED, f"no token of a controller of this broker; {_HINT}"
+            else:
+                controller_of_call.set(controller)
+                with nullcontext() if stream else self._fairness.call(controller):
+                    if isinstance(request, wire.RequestAgentsRequest):
+                        self._fairness.spend(controller, len(request.agents))
+                    yield
+        except (asyncio.CancelledError, GeneratorExit, grpc.aio.AbortError):
+            code = grpc.StatusCode.CANCELLED
+            raise
+        except Exception as error:
+            code, text = _status(error, method)
+            trailer = _trailer(error)
+        finally:
+            seconds = None if stream else asyncio.get_running_loop().time() - started
+            self._metrics.rpc_finished(controller or "", method, code.name, seconds)
+        if code is not grpc.StatusCode.OK:
+            await context.abort(code, text, trailer)
+
+
+def _status(error: Exception, method: str) -> tuple[grpc.StatusCode, str]:
+    for kind, code in _STATUSES.items():
+        if isinstance(error, kind):
+            return code, str(error)
+    events.CALL_FAILED.emit(method=method, error=repr(error), exc_info=error)
+    return grpc.StatusCode.INTERNAL, "a bug of the broker: its log has the details; repeat later"
+
+
+def _trailer(error: Exception) -> _Trailer:
+    return ((RETRY_AFTER, str(max(1, round(error.retry_after_s * 1000)))),) if isinstance(error, Busy) else ()

@@ -82,6 +82,10 @@ class Streams:
         finally:
             self._open.remove(stream)
 
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
     def close(self) -> None:
         """Ends all; no more are taken. Their readers are told that the broker stops."""
         self._stops = True

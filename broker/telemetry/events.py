@@ -36,6 +36,8 @@ def _error(name: str) -> Event:
 # broker
 BROKER_STARTED: Final = _info("broker_started")
 BROKER_STOPPED: Final = _info("broker_stopped")
+CERTIFICATE_CHANGED: Final = _info("certificate_changed")
+CERTIFICATE_UNUSABLE: Final = _error("certificate_unusable")
 # agents
 AGENT_CHANGED_PHASE: Final = _info("agent_changed_phase")
 AGENT_REFUSED: Final = _warning("agent_refused")
@@ -52,6 +54,7 @@ ORPHAN_ENDED: Final = _info("orphan_ended")
 # controllers
 CONTROLLER_CONNECTED: Final = _info("controller_connected")
 CONTROLLER_AWAY: Final = _warning("controller_away")
+CONTROLLER_HELD_BACK: Final = _warning("controller_held_back")
 CALL_FAILED: Final = _error("call_failed")
 # gateway
 GATEWAY_LINKED: Final = _info("gateway_linked")

@@ -1,4 +1,5 @@
-"""Every metric of the broker: name, help, labels and buckets here, and the facts that change them.
+"""Every metric of the broker: name, help, labels and buckets here, and the facts that change them. What gateways count
+is shown by `broker.telemetry.gateway_counts`.
 
 Methods are named after facts; none of them fails or blocks. No label ever holds the name of an agent, a job or a build
 (an exemplar does). Names, units and buckets are promises to those who wrote alerts: they only grow.
@@ -6,15 +7,13 @@ Methods are named after facts; none of them fails or blocks. No label ever holds
 
 import platform
 from collections import Counter as Counts
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics import disable_created_metrics
-from prometheus_client.registry import Collector
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
@@ -23,9 +22,10 @@ from broker.domain.placement import Placement, Rejection
 from broker.domain.reason import Reason
 from broker.ports import Clock
 from broker.telemetry import labels
+from broker.telemetry.gateway_counts import GatewayCollector
 from broker.telemetry.labels import ConfiguredNames, one_of
-from broker.telemetry.readings import AgentCount, GatewayCounts, PoolState, Readings
-from broker.version import VERSION
+from broker.telemetry.readings import AgentCount, PoolState, Readings
+from broker.version import REVISION, VERSION
 
 CONTACT_LASTS: Final = timedelta(seconds=60)
 """How long after its last good call a controller counts as up."""
@@ -61,10 +61,16 @@ class _Process:
         self.lag = time("event_loop_lag_seconds", "How late a timer of the event loop fired.", _LAG_S)
         self.write = time("state_write_duration_seconds", "Time to commit a change of state to disk.", _WRITE_S)
         self.up = gauge("controller_up", "1 if the controller called with success in the last 60 s.", "controller")
+        text = "When the certificate in use expires, by the key of its listener."
+        self.certificate = gauge("certificate_expiry_timestamp_seconds", text, "listener")
         text = "Time of the last successful RPC from the controller; 0 before the first."
         self.contact = gauge("controller_last_contact_timestamp_seconds", text, "controller")
         self.rpcs = count("rpc_requests_total", "gRPC calls, by status code.", "controller", "method", "code")
         self.rpc_time = time("rpc_request_duration_seconds", "Time to answer a gRPC call.", _RPC_S, "method")
+        what = ("endpoint", "method")
+        self.calls = count("http_requests_total", "Calls of the operators' API, by status code.", *what, "code")
+        text = "Time to answer a call of the operators' API; streams of events are left out."
+        self.call_time = time("http_request_duration_seconds", text, _RPC_S, *what)
 
 
 class _Agents:
@@ -105,57 +111,22 @@ class _Capacity:
         self.call_time = time("backend_request_duration_seconds", "Time of a call of a backend.", _BACKEND_S, *what)
 
 
-class _GatewayCollector(Collector):
-    """Shows what the gateways counted; nothing until they were heard, the last known while they are not."""
-
-    def __init__(self) -> None:
-        self.counts: GatewayCounts | None = None
-
-    def collect(self) -> Iterator[Metric]:
-        if (now := self.counts) is None:
-            return
-        end, why = (labels.HANDSHAKE_OUTCOMES, labels.REASONS), labels.DISCONNECT_REASONS
-        text = "Agent connections now open: websocket or jnlp4."
-        yield _shown(GaugeMetricFamily("agentbroker_gateway_connections", text, labels=["protocol"]), now.connections)
-        text, names = "Handshakes with agents.", ["protocol", "outcome", "reason"]
-        yield _shown(CounterMetricFamily("agentbroker_gateway_handshakes", text, labels=names), now.handshakes, *end)
-        text, names = "Connections that ended, by who or what ended them.", ["protocol", "reason"]
-        yield _shown(CounterMetricFamily("agentbroker_gateway_disconnects", text, labels=names), now.disconnects, why)
-        name, text = "agentbroker_gateway_received_bytes", "Bytes from agents."
-        yield _shown(CounterMetricFamily(name, text, labels=["protocol"]), now.received_bytes)
-        name, text = "agentbroker_gateway_sent_bytes", "Bytes to agents."
-        yield _shown(CounterMetricFamily(name, text, labels=["protocol"]), now.sent_bytes)
-
-
-def _shown(
-    family: GaugeMetricFamily | CounterMetricFamily, numbers: Mapping[Any, int], *closed: frozenset[str]
-) -> Metric:
-    """The numbers as samples. A key is a protocol, or begins with one; `closed` bounds what follows it."""
-    sums: Counts[tuple[str, ...]] = Counts()
-    for key, number in numbers.items():
-        values = (key,) if isinstance(key, str) else key
-        sums[tuple(map(one_of, (labels.PROTOCOLS, *closed), values))] += number
-    for bounded, number in sums.items():
-        family.add_metric(bounded, number)
-    return family
-
-
 class Metrics:
     """All counts and times of one broker, in a registry of its own."""
 
-    def __init__(self, clock: Clock, *, revision: str = "") -> None:
-        """Begins at nothing; `define` makes the series. `revision` is the commit that runs, where it is known."""
+    def __init__(self, clock: Clock) -> None:
+        """Begins at nothing; `define` makes the series."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each counter, which nobody asks for
         self.registry = CollectorRegistry()
         self._clock = clock
         self._known = ConfiguredNames()
         declare = _Declare(self.registry)
         self._process, self._agents, self._capacity = _Process(declare), _Agents(declare), _Capacity(declare)
-        self._gateway = _GatewayCollector()
+        self._gateway = GatewayCollector()
         self.registry.register(self._gateway)
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._process.build.labels(VERSION, revision, platform.python_version()).set(1)
+        self._process.build.labels(VERSION, REVISION, platform.python_version()).set(1)
         self._zero_agents: set[tuple[str, str, str, str]] = set()
         self._contacts: dict[str, datetime] = {}
 
@@ -244,13 +215,24 @@ class Metrics:
         self._capacity.calls.labels(backend, operation, one_of(labels.BACKEND_CODES, code)).inc()
         self._capacity.call_time.labels(backend, operation).observe(seconds)
 
-    def rpc_finished(self, controller: str, method: str, code: str, seconds: float) -> None:
-        """A call of a controller was answered. `controller` is empty where the token named none."""
+    def rpc_finished(self, controller: str, method: str, code: str, seconds: float | None) -> None:
+        """A call of a controller was answered. `controller` is empty where the token named none.
+
+        `seconds` is None for a stream: how long it lasted says nothing.
+        """
         method, code = one_of(labels.METHODS, method), one_of(labels.CODES, code)
         self._process.rpcs.labels(self._known.controller(controller), method, code).inc()
-        self._process.rpc_time.labels(method).observe(seconds)
+        if seconds is not None:
+            self._process.rpc_time.labels(method).observe(seconds)
         if code == "OK" and self._known.controller(controller) == controller:
             self._contacts[controller] = self._clock.now()
+
+    def http_finished(self, endpoint: str, method: str, status: int, seconds: float | None) -> None:
+        """A call of the operators' API was answered; no seconds for a stream, which lasts as its client likes."""
+        what = (one_of(labels.ENDPOINTS, endpoint) or labels.OTHER, one_of(labels.HTTP_METHODS, method))
+        self._process.calls.labels(*what, str(status)).inc()
+        if seconds is not None:
+            self._process.call_time.labels(*what).observe(seconds)
 
     def state_written(self, seconds: float) -> None:
         """A transaction was committed."""
@@ -264,6 +246,8 @@ class Metrics:
         """Takes over what the running broker counts now; called before each exposition."""
         self._gateway.counts = readings.gateway or self._gateway.counts
         self.set_agents(readings.agents)
+        for key, expires in readings.certificates.items():
+            self._process.certificate.labels(key).set(expires.timestamp())
         for pool, now in readings.pools.items():
             for state in PoolState:
                 self._capacity.state.labels(self._known.pool(pool), state).set(state is now)

@@ -80,10 +80,13 @@ class GatewayCounts:
     """protocol → bytes"""
     sent_bytes: Mapping[str, int] = field(default_factory=dict)
     """protocol → bytes"""
+    certificate_expires: datetime | None = None
+    """When the certificate that agents see expires; of several gateways, the first. None where no TLS is spoken."""
 
 
 def total(counts: Iterable[GatewayCounts]) -> GatewayCounts:
     """The sum over several gateways; of none, no counts at all."""
+    counts = tuple(counts)
     connections: Counter[str] = Counter()
     handshakes: Counter[tuple[str, str, str]] = Counter()
     disconnects: Counter[tuple[str, str]] = Counter()
@@ -95,12 +98,14 @@ def total(counts: Iterable[GatewayCounts]) -> GatewayCounts:
         disconnects.update(one.disconnects)
         received.update(one.received_bytes)
         sent.update(one.sent_bytes)
+    expiries = [one.certificate_expires for one in counts if one.certificate_expires is not None]
     return GatewayCounts(
         connections=connections,
         handshakes=handshakes,
         disconnects=disconnects,
         received_bytes=received,
         sent_bytes=sent,
+        certificate_expires=min(expiries, default=None),
     )
 
 
@@ -111,3 +116,5 @@ class Readings:
     agents: tuple[AgentCount, ...] = ()
     pools: Mapping[PoolName, PoolState] = field(default_factory=dict)
     gateway: GatewayCounts | None = None
+    certificates: Mapping[str, datetime] = field(default_factory=dict)
+    """When the certificate of a listener expires, by its key in the config, such as `server.grpc.tls`."""

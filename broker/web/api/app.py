@@ -21,7 +21,7 @@ from broker.web.api.models import Model
 from broker.web.api.routes import PREFIX, ROUTES, Route
 
 MOST_BODY: Final = 16 * 1024
-_ENDPOINT: Final = "agentbroker_endpoint"
+_ENDPOINT: Final = web.RequestKey("agentbroker_endpoint", str)
 
 
 def mount(app: web.Application, handlers: Handlers, ctx: Context, *, loopback: bool) -> None:

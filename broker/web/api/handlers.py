@@ -257,15 +257,15 @@ def _length(text: str) -> timedelta:
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-def _cursor(requested_at: datetime, uid: str) -> str:
-    return base64.urlsafe_b64encode(f"{requested_at.isoformat()} {uid}".encode()).decode().rstrip("=")
+def _cursor(requested_at: datetime, name: str) -> str:
+    return base64.urlsafe_b64encode(f"{requested_at.isoformat()} {name}".encode()).decode().rstrip("=")
 
 
 def _place(cursor: str) -> Place:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        moment, _, uid = text.partition(" ")
-        return Place(datetime.fromisoformat(moment).astimezone(UTC), uid)
+        moment, _, name = text.partition(" ")
+        return Place(datetime.fromisoformat(moment).astimezone(UTC), name)
     except (binascii.Error, ValueError):
         hint = "take it from `next` of the answer before, or leave it out"
         raise ApiError(400, "bad_parameter", "query parameter 'after': not a place in the list", hint) from None

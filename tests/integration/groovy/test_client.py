@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from broker.demo.stack import write_private
+from broker.demo.files import write_private
 from tests.integration.groovy.double import GROOVY, World
 
 pytestmark = [pytest.mark.component("groovy"), pytest.mark.timeout(120)]

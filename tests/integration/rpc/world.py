@@ -11,9 +11,13 @@ import grpc.aio
 
 from broker.domain.definitions import Definitions
 from broker.domain.ids import ControllerName
-from broker.rpc.server import TlsFiles, serving
+from broker.rpc.fairness import Fairness
+from broker.rpc.interceptors import Guard
+from broker.rpc.server import serving
 from broker.rpc.service import AgentsService
+from broker.rpc.streams import BEAT_S, Streams
 from broker.testing.factories import make_controller, make_definitions, make_policy
+from broker.tls import Certificates
 from broker.wire.v1 import agents_pb2 as wire
 from broker.wire.v1.agents_pb2_grpc import AgentsStub
 from tests.core import Core, open_core, real_secret
@@ -43,6 +47,7 @@ class Api:
 
     core: Core
     port: int
+    service: AgentsService
 
     @asynccontextmanager
     async def channel(self, credentials: grpc.ChannelCredentials | None = None) -> AsyncIterator[grpc.aio.Channel]:
@@ -54,12 +59,17 @@ class Api:
 
 @asynccontextmanager
 async def running_api(
-    path: Path, definitions: Definitions | None = None, address: str = "127.0.0.1:0", tls: TlsFiles | None = None
+    path: Path,
+    definitions: Definitions | None = None,
+    address: str = "127.0.0.1:0",
+    tls: Certificates | None = None,
+    beat_s: float = BEAT_S,
 ) -> AsyncIterator[Api]:
     async with open_core(path / "broker.db", definitions or two_controllers()) as core:
-        service, ctx = AgentsService(core.intake, core.ctx), core.ctx
-        async with serving(address, service, lambda: ctx.definitions, ctx.metrics, tls, 1.0) as port:
-            yield Api(core=core, port=port)
+        service, ctx = AgentsService(core.intake, core.ctx, Streams(beat_s)), core.ctx
+        guard = Guard(lambda: ctx.definitions, ctx.metrics, Fairness(lambda: ctx.definitions, ctx.clock))
+        async with serving(address, service, guard, tls, 1.0) as port:
+            yield Api(core=core, port=port, service=service)
 
 
 def bearer(token: str) -> Sequence[tuple[str, str]]:

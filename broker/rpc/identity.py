@@ -1,0 +1,59 @@
+"""Who calls: the controller of the token, which a client certificate may not contradict."""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import grpc.aio
+
+from broker.domain.definitions import Controller, Definitions
+from broker.domain.ids import ControllerName
+from broker.errors import BrokerError
+
+_NAMES = ("x509_common_name", "x509_subject_alternative_name")
+"""What gRPC tells of a verified client certificate (grpc/grpc_security_constants.h)."""
+
+
+class NotThisController(BrokerError):
+    """The client certificate is another controller's than the token."""
+
+
+def caller(context: grpc.aio.ServicerContext[Any, Any], definitions: Definitions) -> ControllerName | None:
+    """The controller that calls; None without a token of one.
+
+    Where clients show certificates, one that names configured controllers speaks for these only, so that a token that
+    was taken from one controller is of no use to another. Raises `NotThisController`.
+    """
+    found = _owner_of(_token(context), definitions.controllers.values())
+    named = _named(context.auth_context(), definitions.controllers)
+    if found is not None and named and found not in named:
+        who = " and ".join(sorted(named))
+        raise NotThisController(
+            f"the client certificate is of {who}, the token of {found}: use those of one controller"
+        )
+    return found
+
+
+def _token(context: grpc.aio.ServicerContext[Any, Any]) -> str:
+    given = next((v for k, v in context.invocation_metadata() or () if k == "authorization"), "")
+    text = given if isinstance(given, str) else given.decode("latin-1")
+    kind, _, token = text.partition(" ")
+    return token if kind.lower() == "bearer" else ""
+
+
+def _owner_of(token: str, controllers: Iterable[Controller]) -> ControllerName | None:
+    """Whose token it is; looks at all of them, so that the time tells nothing."""
+    digest = hashlib.sha256(token.encode()).hexdigest() if token else ""
+    found = None
+    for controller in controllers:
+        for known in controller.token_sha256:
+            if hmac.compare_digest(known, digest):
+                found = controller.name
+    return found
+
+
+def _named(shown: Mapping[str, Iterable[bytes]], controllers: Iterable[ControllerName]) -> set[ControllerName]:
+    """The controllers that a certificate names, by its common name or an alternative name."""
+    names = {name.decode("utf-8", "replace") for key in _NAMES for name in shown.get(key, ())}
+    return {controller for controller in controllers if controller in names}
