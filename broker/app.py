@@ -15,6 +15,7 @@ from broker.clock import SystemClock
 from broker.config.settings import Config
 from broker.domain.definitions import Definitions
 from broker.domain.ids import BackendName, ControllerName, PoolName
+from broker.domain.pool import BackendDefinition
 from broker.gateway.control import ControlServer
 from broker.intake import Intake
 from broker.jenkins_files import JenkinsFiles
@@ -24,6 +25,7 @@ from broker.reconcile.context import Context
 from broker.reconcile.loop import AgentQueue, Loop, Pace
 from broker.reconcile.presence import Presence
 from broker.reconcile.standstill import last_alive
+from broker.reload import Reloader
 from broker.rpc.fairness import Fairness
 from broker.rpc.interceptors import Guard
 from broker.rpc.probe import what_is_wrong
@@ -55,6 +57,7 @@ class Broker:
     ctx: Context
     intake: Intake
     control: ControlServer
+    reloader: Reloader
     grpc_port: int
     http_port: int
 
@@ -81,13 +84,16 @@ async def running_broker(config: Config, wiring: Wiring | None = None) -> AsyncI
     async with AsyncExitStack() as stack:
         metrics = Metrics(wiring.clock)
         metrics.define(config.definitions)
+        metrics.config_reloaded(ok=True)
         certificates = open_certificates(config)
         database = wiring.around_database(await open_database(config.server.state_dir / "broker.db", metrics))
         stack.push_async_callback(database.close)
         stack.enter_context(sole_owner(config.server.state_dir))
-        ctx, queue, control = await _wire(config, wiring, database, metrics, stack)
+        ctx, queue, control, reloader = await _wire(config, wiring, database, metrics, stack)
         intake = Intake(ctx)
         group = await stack.enter_async_context(asyncio.TaskGroup())
+        tidying = group.create_task(reloader.run(), name="reload:tidy")
+        stack.callback(tidying.cancel)
         looping = group.create_task(Loop(ctx, queue, wiring.pace).run(), name="reconcile")
         stack.callback(looping.cancel)
         lag = group.create_task(watch_event_loop(metrics.event_loop_was_late), name="event-loop-lag")
@@ -97,21 +103,18 @@ async def running_broker(config: Config, wiring: Wiring | None = None) -> AsyncI
         events.BROKER_STARTED.emit(
             version=VERSION, grpc=f"{config.server.grpc.listen.host}:{grpc_port}", revision=ctx.definitions.revision
         )
-        yield Broker(ctx=ctx, intake=intake, control=control, grpc_port=grpc_port, http_port=http_port)
+        yield Broker(
+            ctx=ctx, intake=intake, control=control, reloader=reloader, grpc_port=grpc_port, http_port=http_port
+        )
         events.BROKER_STOPPED.emit()
 
 
 async def _wire(
     config: Config, wiring: Wiring, database: Database, metrics: Metrics, stack: AsyncExitStack
-) -> tuple[Context, AgentQueue, ControlServer]:
+) -> tuple[Context, AgentQueue, ControlServer, Reloader]:
     clock, queue = wiring.clock, AgentQueue(wiring.clock)
     agents, presence = Agents(database), Presence(clock)
     keyring = await _open_keys(config, database)
-    backends = wiring.backends
-    if backends is None:
-        backends = _open_backends(config, database.installation, keyring, clock)
-    for backend in backends.values():
-        stack.push_async_callback(backend.close)
     admission = Admission(agents, presence, keyring, lambda: ctx.definitions)
     control = ControlServer(control_path(config), admission, queue, clock)
     await control.start()
@@ -122,16 +125,21 @@ async def _wire(
         cooldowns=Cooldowns(database),
         history=History(database, clock),
         definitions=config.definitions,
-        backends={n: MeteredBackend(n, wiring.around_backend(b), metrics) for n, b in backends.items()},
+        backends={},
         sessions=control,
         presence=presence,
         clock=clock,
         keyring=keyring,
         metrics=metrics,
         nudge=queue,
-        gateway_url=lambda controller: config.gateway.agent_url + ctx.definitions.gateway_path(controller),
+        gateway_url=lambda controller: reloader.config.gateway.agent_url + ctx.definitions.gateway_path(controller),
     )
-    return ctx, queue, control
+    opening = _opener(wiring, ctx, config.server.state_dir)
+    reloader = Reloader(config, ctx, opening)
+    stack.push_async_callback(reloader.close)
+    used = {pool.backend for pool in config.definitions.pools.values()}
+    ctx.backends = {name: opening(b) for name, b in config.definitions.backends.items() if name in used}
+    return ctx, queue, control, reloader
 
 
 async def _open_keys(config: Config, database: Database) -> Keyring:
@@ -147,22 +155,27 @@ def control_path(config: Config) -> Path:
     return Path(config.gateway.control.removeprefix("unix:"))
 
 
-def _open_backends(config: Config, installation: str, keyring: Keyring, clock: Clock) -> dict[BackendName, Backend]:
-    definitions = config.definitions
+def _opener(wiring: Wiring, ctx: Context, state_dir: Path) -> Callable[[BackendDefinition], Backend]:
+    """What opens a backend, at the start or for a reload."""
 
     def controller_url(name: ControllerName) -> str | None:
-        found = definitions.controllers.get(name)
+        found = ctx.definitions.controllers.get(name)
         return found.url if found else None
 
     context = BackendContext(
-        state_dir=config.server.state_dir,
-        installation=installation,
-        sign=keyring.sign,
-        clock=clock,
+        state_dir=state_dir,
+        installation=ctx.database.installation,
+        sign=ctx.keyring.sign,
+        clock=ctx.clock,
         controller_url=controller_url,
     )
-    used = {pool.backend for pool in definitions.pools.values()}
-    return {name: open_backend(b, context) for name, b in definitions.backends.items() if name in used}
+
+    def opening(definition: BackendDefinition) -> Backend:
+        given = wiring.backends.get(definition.name) if wiring.backends is not None else None
+        backend = given or open_backend(definition, context)
+        return MeteredBackend(definition.name, wiring.around_backend(backend), ctx.metrics)
+
+    return opening
 
 
 @asynccontextmanager

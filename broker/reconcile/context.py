@@ -83,7 +83,7 @@ class Context:
         policy = self.definitions.policies.get(agent.policy)
         if policy is None:
             return f"policy {agent.policy} is no longer configured"
-        if policy.controllers and agent.controller not in policy.controllers:
+        if not self.definitions.controllers[agent.controller].may_use(policy):
             return f"policy {agent.policy} is no longer for controller {agent.controller}"
         return ""
 

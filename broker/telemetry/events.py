@@ -36,6 +36,9 @@ def _error(name: str) -> Event:
 # broker
 BROKER_STARTED: Final = _info("broker_started")
 BROKER_STOPPED: Final = _info("broker_stopped")
+CONFIG_RELOADED: Final = _info("config_reloaded")
+CONFIG_RELOAD_FAILED: Final = _error("config_reload_failed")
+BACKENDS_CLOSED: Final = _info("backends_closed")
 CERTIFICATE_CHANGED: Final = _info("certificate_changed")
 CERTIFICATE_UNUSABLE: Final = _error("certificate_unusable")
 # agents

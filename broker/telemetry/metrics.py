@@ -67,6 +67,9 @@ class _Process:
         self.contact = gauge("controller_last_contact_timestamp_seconds", text, "controller")
         self.rpcs = count("rpc_requests_total", "gRPC calls, by status code.", "controller", "method", "code")
         self.rpc_time = time("rpc_request_duration_seconds", "Time to answer a gRPC call.", _RPC_S, "method")
+        self.reloaded = gauge("config_last_reload_successful", "1 if the last configuration reload was accepted.")
+        text = "When the configuration in force was loaded."
+        self.loaded = gauge("config_last_reload_success_timestamp_seconds", text)
         what = ("endpoint", "method")
         self.calls = count("http_requests_total", "Calls of the operators' API, by status code.", *what, "code")
         text = "Time to answer a call of the operators' API; streams of events are left out."
@@ -168,6 +171,12 @@ class Metrics:
         for pool in pools:
             self._agents.startup.labels(controller, policy, pool)
             self._zero_agents |= {(controller, policy, pool, phase) for phase in LIVE - {Phase.REQUESTED}}
+
+    def config_reloaded(self, *, ok: bool) -> None:
+        """The config was read anew, or at the start; it is in force, or the former one still is."""
+        self._process.reloaded.set(ok)
+        if ok:
+            self._process.loaded.set(self._clock.now().timestamp())
 
     def agent_requested(self, controller: str, policy: str) -> None:
         """Jenkins asked for an agent of a new name; a repeat of the call is none."""

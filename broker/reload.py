@@ -1,0 +1,245 @@
+"""A new config for a running broker: all of it or nothing. What runs goes on; what is no longer there ends by itself.
+
+The reconciler sees the new definitions at its next look. A pool that is gone stays known for as long as agents of it
+live, and so does its backend; `Reloader.tidy` lets go of both.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from broker.config.diff import Change, Touched, changes, touched
+from broker.config.load import load
+from broker.config.settings import Config
+from broker.domain.ids import BackendName
+from broker.domain.lifecycle import Phase
+from broker.domain.pool import BackendDefinition
+from broker.errors import BrokerError, ConfigError
+from broker.ports import Backend
+from broker.reconcile.context import Context
+from broker.telemetry import events
+
+RESTART: Final = (
+    "server.http.listen",
+    "server.http.tls",
+    "server.grpc.listen",
+    "server.grpc.tls",
+    "server.state_dir",
+    "server.keys_dir",
+    "server.database",
+    "server.keep_history",
+    "server.public_url",
+    "server.shutdown_grace",
+    "gateway.websocket.listen",
+    "gateway.tcp",
+    "gateway.tls",
+    "gateway.control",
+    "gateway.http",
+    "gateway.processes",
+    "gateway.drain_timeout",
+    "gateway.allow_cidrs",
+    "gateway.ping",
+)
+"""Keys, with all below them, that are read at the start only."""
+
+_TIDY_EVERY_S: Final = 10.0
+"""A transaction that began with the former definitions is over by then."""
+
+Open = Callable[[BackendDefinition], Backend]
+Apply = Callable[[Config], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadResult:
+    """What a reload has changed, as lines; and which of those lines wait for a restart, until there is one."""
+
+    changed: tuple[str, ...]
+    needs_restart: tuple[str, ...]
+    revision: str
+    policies: tuple[str, ...] = ()
+    """The policies that are touched."""
+    agents: int = 0
+    """Living agents that are touched; `ending` of them end after their builds."""
+    ending: int = 0
+
+
+@dataclass(slots=True)
+class Reloader:
+    """Holds the config in force, and the one with which the broker was started."""
+
+    config: Config
+    ctx: Context
+    open_backend: Open
+    applies: Sequence[Apply] = ()
+    """Told the new config once it is in force; must not raise."""
+    _started: Mapping[str, object] = field(init=False)
+    _closing: list[Backend] = field(default_factory=list)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        """Remembers what was read at the start."""
+        self._started = self.config.content
+
+    async def reload(self, actor: str = "") -> ReloadResult:
+        """Reads the config anew and puts it in force. `actor` is who asked, empty for a signal.
+
+        Raises `ConfigError` with the printed diagnostics; then nothing has changed.
+        """
+        async with self._lock:
+            try:
+                config, opened = await self._prepare()
+            except ConfigError as error:
+                self.ctx.metrics.config_reloaded(ok=False)
+                first = str(error).partition("\n")[0]
+                events.CONFIG_RELOAD_FAILED.emit(message=first)
+                await self._note("config_reload_failed", actor, first)
+                raise
+            result = await self._result(config)
+            self._swap(config, opened)
+            events.CONFIG_RELOADED.emit(revision=result.revision, changes=len(result.changed))
+            await self._note("config_reloaded", actor, "; ".join(result.changed) or "nothing has changed")
+            for agent in await self.ctx.agents.live():
+                self.ctx.nudge.agent(agent.id)
+            self.ctx.nudge.placement()
+            return result
+
+    async def preview(self) -> ReloadResult:
+        """What a reload would do now. Raises as `reload`."""
+        config = await self._read()
+        await self._refuse_moves(config)
+        return await self._result(config)
+
+    async def run(self) -> None:
+        """Lets go of what nothing uses any more, every while, until cancelled."""
+        clock = self.ctx.clock
+        while True:
+            await clock.sleep_until(clock.monotonic() + _TIDY_EVERY_S)
+            try:
+                await self.tidy()
+            except BrokerError as error:
+                events.POLL_FAILED.emit(message=str(error))
+
+    async def tidy(self) -> None:
+        """Forgets removed pools without agents. A backend that nothing uses is dropped, and closed one round later."""
+        while self._closing:
+            await self._closing.pop().close()
+        live = {agent.pool for agent in await self.ctx.agents.live()}
+        for name in self.ctx.retired.keys() - live:
+            del self.ctx.retired[name]
+        pools = (*self.ctx.definitions.pools.values(), *self.ctx.retired.values())
+        unused = self.ctx.backends.keys() - {pool.backend for pool in pools}
+        if unused:
+            self._closing += [self.ctx.backends[name] for name in unused]
+            self.ctx.backends = {name: b for name, b in self.ctx.backends.items() if name not in unused}
+            events.BACKENDS_CLOSED.emit(backends=sorted(unused))
+
+    async def close(self) -> None:
+        """Closes all backends. Safe to repeat."""
+        backends, self._closing = [*self._closing, *self.ctx.backends.values()], []
+        self.ctx.backends = {}
+        for backend in backends:
+            await backend.close()
+
+    async def _read(self) -> Config:
+        if self.config.source is None:
+            raise ConfigError("this broker was started without a config file, so there is nothing to read anew")
+        return await asyncio.to_thread(load, self.config.source, starting=True)
+
+    async def _prepare(self) -> tuple[Config, dict[BackendName, Backend]]:
+        """The new config and the backends that it adds, opened; nothing is in force yet."""
+        config = await self._read()
+        await self._refuse_moves(config)
+        opened: dict[BackendName, Backend] = {}
+        try:
+            for name in filter(self._is_new(config), _used(config)):
+                opened[name] = self.open_backend(config.definitions.backends[name])
+        except BrokerError as error:
+            for backend in opened.values():
+                await backend.close()
+            raise ConfigError(f"{config.source}:1:1: error[backend]: {error}") from error
+        return config, opened
+
+    def _is_new(self, config: Config) -> Callable[[BackendName], bool]:
+        def is_new(name: BackendName) -> bool:
+            before = self.ctx.definitions.backends.get(name)
+            changed = before is not None and before != config.definitions.backends[name]
+            return name not in self.ctx.backends or changed
+
+        return is_new
+
+    async def _refuse_moves(self, config: Config) -> None:
+        """An agent is found by its pool's backend: that one cannot become another while the agent lives."""
+        live = [agent for agent in await self.ctx.agents.live() if agent.phase != Phase.REQUESTED]
+        now, new = self.ctx.definitions, config.definitions
+        for pool in sorted({agent.pool for agent in live if agent.pool is not None}):
+            number = sum(agent.pool == pool for agent in live)
+            before = now.pools.get(pool) or self.ctx.retired.get(pool)
+            after = new.pools.get(pool)
+            if before is None or after is None:
+                continue
+            if before.backend != after.backend:
+                what = f"pool '{pool}' moves from backend '{before.backend}' to '{after.backend}'"
+            elif now.backends.get(before.backend) not in (None, new.backends.get(after.backend)):
+                what = f"backend '{after.backend}' of pool '{pool}' changes"
+            else:
+                continue
+            message = f"{what} while {number} of its agents live; give the new one another name"
+            raise ConfigError(f"{config.source}:1:1: error[in-use]: {message}")
+
+    async def _result(self, config: Config) -> ReloadResult:
+        before = self.config.content
+        found = changes(before, config.content)
+        about = touched(found, before, config.content)
+        agents, ending = await self._agents(about)
+        return ReloadResult(
+            changed=tuple(str(change) for change in found),
+            needs_restart=tuple(str(change) for change in self._waiting(config)),
+            revision=config.definitions.revision,
+            policies=tuple(sorted(about.policies)),
+            agents=agents,
+            ending=ending,
+        )
+
+    async def _agents(self, about: Touched) -> tuple[int, int]:
+        live = await self.ctx.agents.live()
+        reached = sum(about.reaches(controller=a.controller, policy=a.policy, pool=a.pool) for a in live)
+        return reached, sum(about.ends(controller=a.controller, policy=a.policy, pool=a.pool) for a in live)
+
+    def _waiting(self, config: Config) -> Iterable[Change]:
+        return (change for change in changes(self._started, config.content) if _needs_restart(change))
+
+    def _swap(self, config: Config, opened: Mapping[BackendName, Backend]) -> None:
+        """Without an await: nobody sees half of it."""
+        ctx, before = self.ctx, self.ctx.definitions
+        for name, pool in before.pools.items():
+            if name not in config.definitions.pools:
+                ctx.retired[name] = pool
+        for name in config.definitions.pools:
+            ctx.retired.pop(name, None)
+        self._closing += [ctx.backends[name] for name in opened if name in ctx.backends]
+        ctx.backends = {**ctx.backends, **opened}
+        ctx.definitions = config.definitions
+        self.config = config
+        ctx.metrics.define(config.definitions)
+        ctx.metrics.config_reloaded(ok=True)
+        for apply in self.applies:
+            apply(config)
+
+    async def _note(self, event: str, actor: str, message: str) -> None:
+        try:
+            await self.ctx.history.note(event, actor=actor, message=message[:_LONGEST_NOTE])
+        except BrokerError as error:  # the reload itself has its result
+            events.POLL_FAILED.emit(message=f"{event} could not be written down: {error}")
+
+
+_LONGEST_NOTE: Final = 2_000
+
+
+def _used(config: Config) -> set[BackendName]:
+    return {pool.backend for pool in config.definitions.pools.values()}
+
+
+def _needs_restart(change: Change) -> bool:
+    place = ".".join(str(part) for part in change.path)
+    return any(place == key or place.startswith(f"{key}.") for key in RESTART)
