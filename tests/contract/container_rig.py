@@ -46,8 +46,9 @@ class ContainerRig:
         self.docker = Docker(url=engine.address)
         self.backend = self.open()
 
-    def open(self, address: str | None = None) -> ContainerBackend:
-        engine = Engine(BackendName("container"), address or self.engine.address)
+    def open(self, address: str | None = None, kind: type[Engine] = Engine) -> ContainerBackend:
+        """Another backend of the same broker; `kind` is an engine that misbehaves."""
+        engine = kind(BackendName("container"), address or self.engine.address)
         return ContainerBackend(engine, Ownership(self.installation, self.sign), SystemClock())
 
     def sign(self, text: str) -> str:
@@ -110,6 +111,11 @@ class ContainerRig:
 
     async def show(self, ref: InstanceRef) -> dict[str, Any]:
         return await self.docker.containers.container(ref).show()
+
+    async def volumes(self) -> set[str]:
+        """The names of all volumes of the engine."""
+        told: dict[str, Any] = await self.docker.volumes.list()  # type: ignore[no-untyped-call]  # aiodocker has none
+        return {volume["Name"] for volume in told["Volumes"] or []}
 
     async def close(self) -> None:
         """Removes what there is, as a person would."""

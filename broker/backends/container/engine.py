@@ -37,9 +37,8 @@ def usual_addresses(env: Mapping[str, str]) -> list[str]:
     return [*named, *(f"unix://{path}" for path in sockets)]
 
 
-def find_address(env: Mapping[str, str], key: str) -> str:
-    """The first of the usual addresses whose socket is there; BackendRejected says where it was looked for."""
-    addresses = usual_addresses(env)
+def find_address(addresses: Sequence[str], key: str) -> str:
+    """The first of these whose socket is there; BackendRejected says where it was looked for."""
     for address in addresses:
         if not address.startswith("unix://") or Path(address.removeprefix("unix://")).is_socket():
             return address
@@ -123,7 +122,7 @@ class Engine:
 
     def _open(self) -> Docker:
         if self._docker is None:
-            self._address = self._configured or find_address(self._env, self._key)
+            self._address = self._configured or find_address(usual_addresses(self._env), self._key)
             timeout = aiohttp.ClientTimeout(total=_CALL_S, sock_connect=_CONNECT_S)
             self._docker = Docker(url=self._address, timeout=timeout)
         return self._docker
