@@ -99,8 +99,9 @@ async def test_out_of_memory_is_said_with_the_limit(rig: ContainerRig) -> None:
 
 
 async def test_of_many_lines_the_last_twenty_are_kept_without_the_secret(rig: ContainerRig) -> None:
-    talk = 'i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo line $i; done; for w; do case $w in @*) cat "${w#@}"; esac; done'
-    spec = rig.spec_of(["/bin/sh", "-c", f"{talk}; exit 5", "agent"])
+    talk = "i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo line $i; done"
+    betray = 'for word; do case $word in @*) cat "${word#@}"; esac; done'
+    spec = rig.spec_of(["/bin/sh", "-c", f"{talk}; {betray}; exit 5", "agent"])
     instance = await rig.run(spec)
     assert instance.exit_code == 5
     assert instance.last_lines == (*(f"line {n}" for n in range(22, 41)), "***")
