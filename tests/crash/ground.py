@@ -41,16 +41,24 @@ class Ground(Protocol):
         """The pool's keys in the config."""
         ...
 
+    def backends(self) -> dict[str, Any]:
+        """The config's backends."""
+        ...
+
     def template(self) -> dict[str, Any]:
         """The template's keys."""
         ...
 
-    def living(self) -> set[tuple[str, int]]:
+    async def living(self) -> set[tuple[str, int]]:
         """The instances that exist now: the agent's id and the attempt."""
         ...
 
-    def stop(self, agent_id: str, attempt: int) -> None:
+    async def stop(self, agent_id: str, attempt: int) -> None:
         """Makes an instance end by itself."""
+        ...
+
+    async def remove_all(self) -> None:
+        """Ends whatever a test that failed has left."""
         ...
 
     def starts(self) -> list[str]:
@@ -112,8 +120,7 @@ class Killing:
                 await self._process.wait()
                 if self._channel is not None:
                     await self._channel.close()
-                for agent_id, attempt in self.ground.living():
-                    self.ground.stop(agent_id, attempt)
+                await self.ground.remove_all()
 
     async def run(self, cells: Sequence[Cell]) -> dict[Cell, list[str]]:
         """What does not hold, by cell. The broker that takes one cell's agent up is the one that dies in the next."""
@@ -134,7 +141,7 @@ class Killing:
                 died = True
                 await self._start(after)
             await self._tick(life)
-            if not (died and self._is_over(life)):
+            if not (died and await self._is_over(life)):
                 quiet_since = loop.time()
             elif loop.time() - quiet_since >= _QUIET_S:
                 return self._judge(life)
@@ -143,13 +150,13 @@ class Killing:
             life.broken.append("the broker was never at this point")
             await self._kill()
             await self._start(after)
-        return life.broken or [f"not over: {life}, {self.ground.living()}"]
+        return life.broken or [f"not over: {life}, {await self.ground.living()}"]
 
-    def _is_over(self, life: Life) -> bool:
-        return life.given_back and not life.node and not self.ground.living()
+    async def _is_over(self, life: Life) -> bool:
+        return life.given_back and not life.node and not await self.ground.living()
 
     def _judge(self, life: Life) -> list[str]:
-        starts = [start for start in self.ground.starts() if any(start.startswith(key[0]) for key in life.seen_at)]
+        starts = self.ground.starts()
         if len(starts) != len(set(starts)):
             life.broken.append(f"an attempt was started twice: {starts}")
         if len(life.seen_at) > life.cell.plan.most_instances:
@@ -160,7 +167,7 @@ class Killing:
 
     async def _tick(self, life: Life) -> None:
         now = asyncio.get_running_loop().time()
-        living = await asyncio.to_thread(self.ground.living)
+        living = await self.ground.living()
         for key in living:
             life.seen_at.setdefault(key, now)
         if len({agent_id for agent_id, _ in living}) != len(living) or len(living) > 1:
@@ -170,7 +177,7 @@ class Killing:
         for agent_id, attempt in living:
             if agent_id not in self.gateway.sessions and now - life.seen_at[agent_id, attempt] >= _STARTS_S:
                 if life.cell.plan.fails is not None and attempt == 1:
-                    self.ground.stop(agent_id, attempt)
+                    await self.ground.stop(agent_id, attempt)
                 else:
                     self._knock(life, agent_id, attempt)
         try:
@@ -263,6 +270,7 @@ class Killing:
                 }
             },
             "gateway": {"websocket": listen},
+            "backends": self.ground.backends(),
             "pools": {"here": self.ground.pool()},
             "templates": {"here": self.ground.template()},
             "policies": {"linux": {"labels": ["linux"], "template": "here", "pools": ["here"], **retry}},

@@ -77,6 +77,8 @@ async def _violations(world: World, core: Core) -> list[str]:
         found.append(f"{world.ledger.total_created()} instances were made, at most {world.plan.most_instances} are due")
     if agent.outcome is not world.plan.outcome:
         found.append(f"Jenkins is told {agent.outcome}, {agent.why}; it was {world.plan.outcome}")
+    if world.jenkins.built and not agent.was_online:
+        found.append("a build ran on an agent that was never online")
     database = core.ctx.database
     if await used(database) or await reserved(database):
         found.append(f"not given back: {await used(database)}, {await reserved(database)}")

@@ -110,3 +110,10 @@ REAL: Final = (
     Cell(edge(Phase.TERMINATING, Phase.REQUESTED), Column.CALL_LEFT, DIES_CONNECTING),
 )
 """The cells that are died for real, in processes and containers: around every call that makes or ends an instance."""
+
+CONTAINED: Final = (
+    *(Cell(_PLACED, column, PLAIN) for column in Column),
+    Cell(NOTED, Column.BEFORE_COMMIT, PLAIN),
+    *(Cell(_NO_MORE, column, PLAIN) for column in (Column.AFTER_COMMIT, Column.CALL_LEFT, Column.REPLIED)),
+)
+"""Those of them that are died beside containers, too."""

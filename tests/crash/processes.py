@@ -23,20 +23,27 @@ class Processes:
     def pool(self) -> dict[str, Any]:
         return {"backend": "process", "command": ["/bin/sh", "-c", _SCRIPT, "agent"]}
 
+    def backends(self) -> dict[str, Any]:
+        return {}
+
     def template(self) -> dict[str, Any]:
         return {"env": {_MARK: self._mark, "CRASH_STARTS": str(self._starts)}}
 
-    def living(self) -> set[tuple[str, int]]:
+    async def living(self) -> set[tuple[str, int]]:
         refs = (ref.rpartition("-") for ref, _ in self._marked())
         return {(agent_id, int(attempt)) for agent_id, _, attempt in refs}
 
-    def stop(self, agent_id: str, attempt: int) -> None:
+    async def stop(self, agent_id: str, attempt: int) -> None:
         for ref, pid in self._marked():
             if ref == f"{agent_id}-{attempt}":
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     continue
+
+    async def remove_all(self) -> None:
+        for _, pid in self._marked():
+            os.kill(pid, signal.SIGKILL)
 
     def starts(self) -> list[str]:
         return self._starts.read_text().split()

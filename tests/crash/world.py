@@ -22,7 +22,7 @@ from broker.ports import Admitted, LaunchSpec, Session
 from broker.reconcile.presence import NodeReport
 from broker.testing.backend import FakeBackend, Ledger
 from broker.testing.clock import ManualClock
-from broker.testing.factories import CONTROLLER, make_definitions, make_policy, make_pool
+from broker.testing.factories import BACKEND, CONTROLLER, make_definitions, make_policy, make_pool
 from tests.core import POLL_S, SECOND, Core, open_core
 from tests.crash.plans import Plan
 from tests.crash.points import FailPoints, Row
@@ -114,8 +114,8 @@ class World:
         await self._operator_goes_on(core)
         await self._jenkins_goes_on(core)
         await core.advance(POLL_S, step_s=POLL_S)
-        if self.ticks % _SEARCH_EVERY == 0:
-            await core.orphans.search(next(iter(core.ctx.backends)))
+        if self.ticks % _SEARCH_EVERY == 0 and await core.orphans.search(BACKEND):
+            raise Broken("an instance was left to the search for orphans")
         self._look_at_gateway(core)
 
     def _look_at_gateway(self, core: Core) -> None:

@@ -71,7 +71,7 @@ MUTANTS: Final = (
         file="broker/store/placements.py",
         old="await limits.reserve(connection, {d.agent.id: d.claims for d in placed})",
         new="pass",
-        tests=(_LIMITS, _LIFE),
+        tests=(f"{_LIFE}::test_a_policy_limit_holds_and_is_given_back",),
     ),
     Mutant(
         guard="a cap is checked in the statement that takes",

@@ -140,6 +140,18 @@ async def test_deadlines_stand_still_while_the_gateway_is_away(core: Core) -> No
     assert (await core.agent(NAME)).phase == Phase.ONLINE
 
 
+async def test_a_lost_agent_is_waited_for_while_the_gateway_is_away(core: Core) -> None:
+    await core.start(NAME)
+    core.sessions.disconnect((await core.agent(NAME)).id)
+    await core.settle()
+    core.sessions.lose_link()
+    core.says(NAME, online=False)
+    for _ in range(80):
+        await core.sync()
+        await core.advance(5, step_s=2.5)
+    assert (await core.agent(NAME)).phase == Phase.RECONNECTING
+
+
 async def test_a_lost_agent_comes_back_to_online(core: Core) -> None:
     agent = await core.start(NAME)
     core.sessions.disconnect(agent.id)

@@ -89,6 +89,18 @@ async def test_an_instance_with_a_live_session_is_left_alone(core: Core) -> None
     assert await search(core, 1, GRACE_S) == [0, 1]
 
 
+async def test_an_instance_of_an_agent_that_is_gone_is_left_alone_while_it_is_connected(core: Core) -> None:
+    agent = await core.start(NAME)
+    await core.release(NAME)
+    await core.advance(3)
+    back = Instance(ref=InstanceRef("late"), state=InstanceState.RUNNING, agent_id=agent.id, attempt=1)
+    core.backend.ledger.instances[back.ref] = back
+    core.sessions.connect(agent)
+    assert await search(core, 0, GRACE_S, GRACE_S) == [0, 0, 0]
+    core.sessions.disconnect(agent.id)
+    assert await search(core, 0, GRACE_S) == [0, 1]
+
+
 async def test_while_the_gateway_is_away_nobody_knows_who_is_connected_and_nothing_is_ended(core: Core) -> None:
     stray(core)
     core.sessions.lose_link()
