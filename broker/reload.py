@@ -63,6 +63,14 @@ class ReloadResult:
     """Living agents that are touched; `ending` of them end after their builds."""
     ending: int = 0
 
+    def lines(self) -> list[str]:
+        """For people: the changes, whom they touch, what waits for a restart."""
+        told = [*self.changed] or ["nothing has changed"]
+        if self.agents:
+            told.append(f"{self.agents} living agents are touched; {self.ending} of them end after their builds")
+        told += [f"needs a restart: {line}" for line in self.needs_restart]
+        return [*told, f"in force: revision {self.revision}"]
+
 
 @dataclass(slots=True)
 class Reloader:

@@ -3,11 +3,13 @@
 import asyncio
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import click
 
-from broker.app import running_broker
+from broker.app import Broker, running_broker
 from broker.cli.config import default_file
 from broker.cli.gateway import gateway_settings
 from broker.clock import SystemClock
@@ -49,10 +51,11 @@ def serve(path: str | None, *, no_gateway: bool, check: bool) -> None:
 
 
 async def _serve(config: Config, path: Path, *, with_gateway: bool) -> None:
-    stopping = asyncio.Event()
+    stopping, asked = asyncio.Event(), asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    async with running_broker(config) as broker:
+    async with running_broker(config) as broker, _reloading(broker, asked):
         click.echo(
             f"agentbroker serves controllers on {config.server.grpc.listen.host}:{broker.grpc_port}, "
             f"http on {config.server.http.listen.host}:{broker.http_port}",
@@ -72,6 +75,31 @@ async def _serve(config: Config, path: Path, *, with_gateway: bool) -> None:
             await _until(stopping, gateway)
         finally:
             await gateway.stop()
+
+
+@asynccontextmanager
+async def _reloading(broker: Broker, asked: asyncio.Event) -> AsyncIterator[None]:
+    """Reads the config anew whenever it is asked; those who ask while it is read are one more."""
+
+    async def reload() -> None:
+        while True:
+            await asked.wait()
+            asked.clear()
+            try:
+                result = await broker.reloader.reload()
+            except ConfigError as error:
+                click.echo(f"{error}\nagentbroker: the config was not reloaded; the former one is in force", err=True)
+            except BrokerError as error:
+                click.echo(f"agentbroker: the config was not reloaded: {error}", err=True)
+            else:
+                click.echo("\n".join(result.lines()), err=True)
+
+    async with asyncio.TaskGroup() as group:
+        reloading = group.create_task(reload(), name="serve:reload")
+        try:
+            yield
+        finally:
+            reloading.cancel()
 
 
 async def _until(stopping: asyncio.Event, gateway: GatewayProcess) -> None:
