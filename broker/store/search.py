@@ -31,10 +31,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in the list of agents: behind this one, by request time and then by id."""
+    """A place in the list of agents: behind this one, by request time and then by name."""
 
     requested_at: datetime
-    agent_id: str
+    name: str
 
 
 class Search:
@@ -51,11 +51,10 @@ class Search:
         if not wanted.gone and wanted.phase is None:
             clauses.append(agents.c.phase != Phase.GONE)
         if behind is not None:
-            same = and_(agents.c.requested_at == behind.requested_at, agents.c.id > behind.agent_id)
+            same = and_(agents.c.requested_at == behind.requested_at, agents.c.name > behind.name)
             clauses.append(or_(agents.c.requested_at > behind.requested_at, same))
-        ids = select(agents.c.id).where(*clauses).order_by(agents.c.requested_at, agents.c.id).limit(limit)
-        found = await self._agents(agents.c.id.in_(ids.scalar_subquery()))
-        return sorted(found, key=lambda a: (a.requested_at, a.id))
+        ids = select(agents.c.id).where(*clauses).order_by(agents.c.requested_at, agents.c.name).limit(limit)
+        return await self._agents(agents.c.id.in_(ids.scalar_subquery()))
 
     async def named(self, name: str) -> Agent | None:
         """The agent of this name, alive or gone, whichever controller asked for it; names are used once."""

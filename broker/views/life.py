@@ -43,7 +43,7 @@ def steps(events: Sequence[Event], now: datetime) -> list[Step]:
     """The timeline; the last event of an agent that lives lasts until `now`."""
     ends = [*(event.at for event in events[1:]), None]
     found = []
-    for event, end in zip(events, ends, strict=True):
+    for event, end in zip(events, ends, strict=False):
         last = now if end is None and event.phase is not Phase.GONE else end
         found.append(Step(event=event, lasted=last - event.at if last is not None else None))
     return found
@@ -53,7 +53,7 @@ def attempts(events: Sequence[Event]) -> list[Attempt]:
     """The launches, the first one first."""
     starts = [n for n, event in enumerate(events) if event.event == _PLACED]
     ends = [*starts[1:], len(events)]
-    return [_attempt(events[start:end]) for start, end in zip(starts, ends, strict=True)]
+    return [_attempt(events[start:end]) for start, end in zip(starts, ends, strict=False)]
 
 
 def _attempt(events: Sequence[Event]) -> Attempt:

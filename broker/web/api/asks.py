@@ -30,7 +30,7 @@ class AgentsQuery(Query):
     controller: Name | None = Field(default=None, description="Only those of this controller.")
     all: bool = Field(default=False, description="Those that are gone, too.")
     limit: int = Field(default=500, ge=1, le=1000, description="Most agents in the answer.")
-    after: str | None = Field(default=None, max_length=80, description="The `next` of the answer before.")
+    after: str | None = Field(default=None, max_length=160, description="The `next` of the answer before.")
 
 
 class EventsQuery(Query):

@@ -36,7 +36,7 @@ class Feed:
         self._history = history
         self._clock = clock
         self._waiting: set[asyncio.Timeout] = set()
-        self._streams = 0
+        self.open_streams = 0
         self._closing = False
 
     def close(self) -> None:
@@ -64,9 +64,9 @@ class Feed:
 
     async def stream(self, request: web.Request, after: int, choose: Choose, encode: Encode) -> web.StreamResponse:
         """Sends events as they happen, from behind a number, until the client goes or the broker stops."""
-        if self._streams >= MOST_STREAMS:
+        if self.open_streams >= MOST_STREAMS:
             raise ApiError(503, "too_many_streams", f"{MOST_STREAMS} streams of events are open", "try again later")
-        self._streams += 1
+        self.open_streams += 1
         try:
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
             await response.prepare(request)
@@ -76,7 +76,7 @@ class Feed:
                 request.transport.abort()  # it does not read: waiting for the end to arrive could last for ever
             return response
         finally:
-            self._streams -= 1
+            self.open_streams -= 1
 
     async def _follow(self, response: web.StreamResponse, after: int, choose: Choose, encode: Encode) -> None:
         try:
@@ -104,7 +104,8 @@ class Feed:
             async with asyncio.timeout(KEEP_ALIVE_S) as waiting:
                 self._waiting.add(waiting)
                 try:
-                    await self._history.wait(after)
+                    if not self._closing:
+                        await self._history.wait(after)
                 finally:
                     self._waiting.discard(waiting)
         except TimeoutError:

@@ -117,10 +117,8 @@ class Handlers:
         found = await self._search.agents(wanted, limit=query.limit + 1, behind=behind)
         snapshot = await take(self._ctx)
         items = tuple(convert.to_agent(agent, snapshot, words) for agent in found[: query.limit])
-        more = len(found) > query.limit
-        return api.Agents(
-            items=items, next=_cursor(found[query.limit - 1].requested_at, items[-1].uid) if more else None
-        )
+        last = found[query.limit - 1] if len(found) > query.limit else None
+        return api.Agents(items=items, next=_cursor(last.requested_at, last.name) if last else None)
 
     async def get_agent(self, call: Call) -> api.AgentDetail:
         """One agent with its life so far, also one that is gone."""

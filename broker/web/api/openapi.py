@@ -25,6 +25,7 @@ _DESCRIPTIONS: Final = {
     404: "There is no such thing.",
     409: "It runs a build: say force.",
     413: "The body is too large.",
+    415: "The body is not JSON.",
     503: "The store cannot be read or written now.",
 }
 

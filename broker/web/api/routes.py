@@ -59,7 +59,7 @@ ROUTES: Final = (
         answer=api.AgentDetail,
         body=Termination,
         role=Role.OPERATOR,
-        statuses=(404, 409, 413),
+        statuses=(404, 409, 413, 415),
     ),
     Route(method="GET", path="/pools", handler=Handlers.list_pools, answer=fleet.Pools),
     Route(method="GET", path="/pools/{name}", handler=Handlers.get_pool, answer=fleet.Pool, statuses=(404,)),

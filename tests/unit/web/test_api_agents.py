@@ -1,0 +1,84 @@
+"""Ending an agent by hand."""
+
+from pathlib import Path
+
+import pytest
+
+from broker.domain.lifecycle import Outcome, Phase
+from broker.domain.reason import Reason
+from tests.unit.web.api_world import running_api
+
+
+async def test_a_terminated_agent_ends_and_jenkins_is_told_who_and_why(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api:
+        await api.core.start("linux-000001")
+        answer = await api.call("POST", "agents/linux-000001:terminate", json={"reason": "bad host"})
+        assert (answer.status, answer.json["goal"], answer.json["reason"]) == (200, "gone", "Cancelled")
+        [told] = (await api.core.sync()).removed
+        assert (told.name, told.why) == ("linux-000001", Reason.CANCELLED)
+        assert told.message.startswith("ended by local: bad host")
+        api.core.nodes.clear()
+        await api.core.advance(3)
+        agent = await api.core.agent("linux-000001")
+    assert (agent.phase, agent.outcome) == (Phase.GONE, Outcome.SUCCEEDED)
+    assert api.core.backend.ledger.instances == {}
+
+
+async def test_an_agent_that_waits_is_ended_too_and_was_never_online(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api:
+        api.core.backend.room = 0
+        await api.core.ask("linux-000001")
+        await api.core.settle()
+        await api.call("POST", "agents/linux-000001:terminate")
+        await api.core.settle()
+        agent = await api.core.agent("linux-000001")
+    assert (agent.phase, agent.outcome, agent.why) == (Phase.GONE, Outcome.CANCELLED, Reason.CANCELLED)
+
+
+async def test_an_agent_that_runs_a_build_is_ended_only_by_force(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api:
+        await api.core.start("linux-000001")
+        api.core.says("linux-000001", busy=True)
+        await api.core.sync()
+        refused = await api.call("POST", "agents/linux-000001:terminate")
+        assert (refused.status, refused.json["code"]) == (409, "agent_busy")
+        assert "force" in refused.json["hint"]
+        assert (await api.core.agent("linux-000001")).goal == "online"
+        assert (await api.call("POST", "agents/linux-000001:terminate", json={"force": True})).status == 200
+        await api.core.advance(3)
+        assert (await api.core.agent("linux-000001")).phase is Phase.GONE
+
+
+async def test_ending_an_agent_again_changes_nothing(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api:
+        await api.core.start("linux-000001")
+        await api.call("POST", "agents/linux-000001:terminate", json={"reason": "first"})
+        await api.core.advance(3)
+        before = await api.core.agent("linux-000001")
+        answer = await api.call("POST", "agents/linux-000001:terminate", json={"reason": "second"})
+        assert answer.status == 200
+        assert await api.core.agent("linux-000001") == before
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b'{"forse": true}', 400, "unknown_parameter"),
+        (b'{"force": "perhaps"}', 400, "bad_parameter"),
+        (b'{"reason": "' + b"x" * 501 + b'"}', 400, "bad_parameter"),
+        (b"not json", 400, "bad_parameter"),
+        (b'{"reason": "' + b"x" * 20_000 + b'"}', 413, "too_large"),
+    ],
+)
+async def test_a_body_that_says_something_else_is_refused(tmp_path: Path, body: bytes, status: int, code: str) -> None:
+    async with running_api(tmp_path) as api:
+        await api.core.ask("linux-000001")
+        headers = {"Content-Type": "application/json"}
+        answer = await api.call("POST", "agents/linux-000001:terminate", data=body, headers=headers)
+        assert (answer.status, answer.json["code"]) == (status, code), answer
+        assert (await api.core.agent("linux-000001")).goal == "online"
+
+
+async def test_an_agent_that_nobody_knows_is_not_found(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api:
+        assert (await api.call("POST", "agents/nobody:terminate")).status == 404
