@@ -25,6 +25,16 @@ CODES: Final = frozenset(
     },
 )  # fmt: skip
 """The names of gRPC's status codes (grpc.github.io/grpc/core/md_doc_statuscodes.html)."""
+_API: Final = "/api/v1"
+ENDPOINTS: Final = frozenset(
+    f"{_API}{path}"
+    for path in (
+        "/status", "/agents", "/agents/{name}", "/agents/{name}:terminate", "/pools", "/pools/{name}", "/policies",
+        "/policies/{name}", "/controllers", "/events", "/explain", "/openapi.json", "/reload",
+    )
+)  # fmt: skip
+"""The paths of the operators' API."""
+HTTP_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 LAUNCH_OUTCOMES: Final = frozenset({"succeeded", "failed"})
 OPERATIONS: Final = frozenset({"offers", "launch", "locate", "describe", "terminate", "list_owned"})
 """The calls of `broker.ports.Backend`."""
