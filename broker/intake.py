@@ -113,7 +113,8 @@ class Intake:
         answers, fresh = [], list[Agent]()
         for one in asked:
             repeated = one.name in known
-            answer = (None if repeated else _refusal(one, policies, taken)) or Answer(name=one.name)
+            answer = None if repeated else _refusal(one, taken) or self._no_policy(controller, one, policies)
+            answer = answer or Answer(name=one.name)
             answers.append(answer)
             if repeated:
                 continue
@@ -219,12 +220,25 @@ class Intake:
             deadline=queue_deadline(now, policy.timeouts),
         )
 
+    def _no_policy(
+        self, controller: ControllerName, asked: Asked, policies: Mapping[PolicyName, Policy]
+    ) -> Answer | None:
+        """Refuses a policy that this controller may not use, with the key that lets it."""
+        if asked.policy in policies:
+            return None
+        message = f"no policy {asked.policy[:80]!r} for this controller; it may use: {', '.join(policies) or 'none'}"
+        found = self._ctx.definitions.policies.get(PolicyName(asked.policy))
+        who = self._ctx.definitions.controllers.get(controller)
+        if found and who and who.labels is not None and (not found.controllers or controller in found.controllers):
+            message += f"; policy {found.name} has none of the labels of controllers.{controller}.labels: add one there"
+        return Answer(name=asked.name, reason=Reason.NO_MATCHING_POLICY, message=message)
+
     def _hear(self, controller: ControllerName, boot_id: BootId) -> None:
         if self._ctx.presence.heard(controller, boot_id):
             events.CONTROLLER_CONNECTED.emit(controller=controller, boot_id=boot_id)
 
 
-def _refusal(asked: Asked, policies: Mapping[PolicyName, Policy], taken: set[AgentName]) -> Answer | None:
+def _refusal(asked: Asked, taken: set[AgentName]) -> Answer | None:
     name = asked.name[:80]
     if not is_agent_name(asked.name):
         message = f"name {name!r}: an agent's name is 1 to 63 letters, digits and hyphens, no hyphen first or last"
@@ -232,9 +246,6 @@ def _refusal(asked: Asked, policies: Mapping[PolicyName, Policy], taken: set[Age
     if _SECRET.fullmatch(asked.secret) is None:
         message = f"agent {name}: the secret must be 64 lower-case hex digits, it has {len(asked.secret)} characters"
         return Answer(name=asked.name, reason=Reason.INVALID_REQUEST, message=message)
-    if asked.policy not in policies:
-        message = f"no policy {asked.policy[:80]!r} for this controller; it may use: {', '.join(policies) or 'none'}"
-        return Answer(name=asked.name, reason=Reason.NO_MATCHING_POLICY, message=message)
     if asked.name in taken:
         message = f"the name {name} has been used by another controller; names are never used twice: choose another"
         return Answer(name=asked.name, reason=Reason.NAME_TAKEN, message=message)

@@ -16,12 +16,13 @@ from broker.gateway.spawn import LISTENS
 
 def gateway_settings(config: Config) -> GatewaySettings:
     """What a gateway needs of the config. Raises `GatewayError` for what is not built yet."""
-    gateway = config.gateway
+    gateway, controllers = config.gateway, config.definitions.controllers
     if not gateway.control.startswith("unix:"):
         raise GatewayError(f"gateway.control: {gateway.control} is not built yet: only unix:PATH is")
     return GatewaySettings(
         control=Path(gateway.control.removeprefix("unix:")),
-        controllers={str(name): controller.url for name, controller in config.definitions.controllers.items()},
+        controllers={str(name): controller.url for name, controller in controllers.items()},
+        paths={controller.gateway_path: str(name) for name, controller in controllers.items()},
         listen_host=gateway.websocket.host,
         listen_port=gateway.websocket.port,
         tls_cert=gateway.tls.cert_file if gateway.tls else None,

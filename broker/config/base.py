@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from broker.config.units import problem
 
 _LABEL: Final = re.compile(r"""[^\s"'()&|!<>,]{1,100}""")
+_PATH: Final = re.compile(r"/(?:[A-Za-z0-9._~-]+/)*[A-Za-z0-9._~-]*", re.ASCII)
 
 
 class Model(BaseModel):
@@ -50,6 +51,13 @@ def _url(value: object) -> object:
     return value
 
 
+def _path(value: object) -> object:
+    if isinstance(value, str) and (not _PATH.fullmatch(value) or {".", ".."} & set(value.split("/"))):
+        message = f"expected the path of a URL, got the text '{value}'"
+        raise problem("bad-path", message, "write it such as '/ci/main/': letters, digits and '-._~' between slashes")
+    return value
+
+
 def _scheme_in(*schemes: str) -> BeforeValidator:
     def check(value: object) -> object:
         if isinstance(value, str) and not value.startswith(tuple(f"{s}://" for s in schemes)):
@@ -62,6 +70,7 @@ def _scheme_in(*schemes: str) -> BeforeValidator:
 
 Url = Annotated[str, BeforeValidator(_url)]
 AgentUrl = Annotated[str, _scheme_in("ws", "wss", "http", "https")]
+UrlPath = Annotated[str, BeforeValidator(_path), Field(max_length=200)]
 Label = Annotated[str, BeforeValidator(_label)]
 Count = Annotated[int, Field(ge=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]

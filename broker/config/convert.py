@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from broker.config.database import DatabaseModel
 from broker.config.model import (
     BrokerFile,
     ControllerModel,
@@ -19,13 +20,15 @@ from broker.config.model_pools import POOL_KEYS, PoolModel, TemplateModel
 from broker.config.mounts import to_mount
 from broker.config.settings import (
     Address,
+    DatabaseSettings,
     GatewaySettings,
     Listener,
     LogSettings,
     ServerSettings,
     TlsFiles,
 )
-from broker.domain.definitions import Controller, Definitions
+from broker.config.units import read_rate
+from broker.domain.definitions import Controller, Definitions, Rate
 from broker.domain.ids import BackendName, ControllerName, PolicyName, PoolName, TemplateName
 from broker.domain.operators import Operator, Role
 from broker.domain.policy import AgentLimits, OnTimeout, Policy, PoolChoice, Retry, Strategy, Timeouts
@@ -49,7 +52,16 @@ def to_server(server: ServerModel, base: Path) -> ServerSettings:
         keys_dir=base / server.keys_dir if server.keys_dir else state_dir / "keys",
         shutdown_grace=server.shutdown_grace,
         log=LogSettings(level=server.log.level, format=server.log.format),
+        database=_database(server.database, base),
+        keep_history=server.keep_history,
     )
+
+
+def _database(database: DatabaseModel | None, base: Path) -> DatabaseSettings | None:
+    if database is None:
+        return None
+    file = base / database.password_file if database.password_file else None
+    return DatabaseSettings(url=database.url, password_file=file)
 
 
 def to_gateway(gateway: GatewayModel, server: ServerSettings, base: Path) -> GatewaySettings:
@@ -134,7 +146,17 @@ def _controller(name: str, controller: ControllerModel) -> Controller:
         url=controller.url.rstrip("/") + "/",
         token_sha256=tuple(controller.token_sha256),
         limits=_limits(controller.limits),
+        labels=None if controller.labels is None else tuple(controller.labels),
+        rate=_rate(controller.rate),
+        path=f"/{path}/" if (path := (controller.path or "").strip("/")) else controller.path or "",
     )
+
+
+def _rate(text: str | None) -> Rate | None:
+    if text is None:
+        return None
+    count, per = read_rate(text)
+    return Rate(count=count, per=per)
 
 
 def _backend(name: str, kind: str, file: BrokerFile) -> BackendDefinition:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from broker.config import conflicts, files, images, inherit, listeners, not_built, overrides
+from broker.config import conflicts, controllers, files, images, inherit, listeners, not_built, overrides
 from broker.config.convert import to_definitions, to_gateway, to_server
 from broker.config.diagnostics import START, Diagnostics, Note
 from broker.config.environment import Environment
@@ -160,6 +160,7 @@ class _Check:
         references.policies(file.policies, file.templates, file.pools)
         references.labels(file.policies)
         references.tokens(file.controllers)
+        controllers.check(self.root, file, self._diagnostics)
         conflicts.check(self.root, file, pool_types, self._diagnostics)
         images.check(self.root, file, pool_types, self._diagnostics)
         listeners.check(self.root, file.server, file.gateway, self._diagnostics)

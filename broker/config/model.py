@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from broker.config.base import AgentUrl, AtLeastOne, Cap, Label, Model, Text, Url, one_or_more
+from broker.config.base import AgentUrl, AtLeastOne, Cap, Label, Model, Text, Url, UrlPath, one_or_more
+from broker.config.database import DatabaseModel
 from broker.config.model_policies import PolicyModel
 from broker.config.model_pools import BackendModel, PoolModel, TemplateModel
 from broker.config.settings import Address, LogFormat, LogLevel
@@ -120,6 +121,13 @@ class ServerModel(Model):
     keys_dir: Text | None = Field(
         default=None, description="Broker key and gateway identity; default: keys in state_dir."
     )
+    database: DatabaseModel | None = Field(
+        default=None, description="A PostgreSQL database; default: SQLite, broker.db in state_dir."
+    )
+    keep_history: Duration = Field(
+        default=timedelta(days=14),
+        description="How long an agent that is gone is kept with its history; until then its name is not used again.",
+    )
     shutdown_grace: Duration = Field(
         default=timedelta(seconds=30), description="How long a stop waits for calls in flight."
     )
@@ -137,9 +145,13 @@ class ControllerModel(Model):
         description="SHA-256 of its token, in hex; a list of two while a token is changed."
     )
     limits: CountLimits = Field(default=CountLimits(), description="Caps on its agents.")
-    labels: list[Label] | None = Field(default=None, description="The labels it may ask for; default: all.")
-    rate: Rate | None = Field(default=None, description="Most calls in a time.")
-    path: Text | None = Field(default=None, description="Path prefix of its agents at the gateway.")
+    labels: list[Label] | None = Field(
+        default=None, description="The labels it may ask for, '*' and '?' as in file names; default: all."
+    )
+    rate: Rate | None = Field(default=None, description="Most agents that it may ask for in a time, such as 20/s.")
+    path: UrlPath | None = Field(
+        default=None, description="Path prefix of its agents' URLs at the gateway; default: /c/NAME/."
+    )
 
 
 class WebSocketListener(Model):

@@ -11,12 +11,7 @@ BUILT_BACKENDS: Final = frozenset({"process", "container"})
 
 NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "server.public_url": frozenset(),
-    "server.http.tls.client_ca_file": frozenset(),
-    "server.grpc.tls.client_ca_file": frozenset(),
     "currencies": frozenset(),
-    "controllers.*.labels": frozenset(),
-    "controllers.*.rate": frozenset(),
-    "controllers.*.path": frozenset(),
     "gateway.tcp": frozenset(),
     "gateway.tls.ca_file": frozenset(),
     "gateway.control": frozenset({"unix:*"}),

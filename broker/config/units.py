@@ -101,10 +101,16 @@ def format_size(mebibytes: int) -> str:
 
 def parse_rate(value: object) -> str:
     """`20/s`. Raises an error with code `bad-rate`."""
-    if isinstance(value, str) and _RATE.fullmatch(value):
+    if isinstance(value, str) and (found := _RATE.fullmatch(value)) and float(found[1]):
         return value
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else 20
     raise problem("bad-rate", f"expected a rate, got {describe(value)}", f"write '{number}/s' (units: s, m, h)")
+
+
+def read_rate(text: str) -> tuple[float, timedelta]:
+    """The two halves of a rate that `parse_rate` has taken: how many, in which time."""
+    number, _, unit = text.partition("/")
+    return float(number), timedelta(seconds=_SECONDS[unit])
 
 
 def parse_backoff(value: object) -> tuple[timedelta, timedelta]:

@@ -149,6 +149,7 @@ class Counts(_Message):
     disconnects: tuple[tuple[str, str, int], ...] = ()
     received_bytes: dict[str, int] = {}
     sent_bytes: dict[str, int] = {}
+    certificate_expires: datetime | None = None
 
     @classmethod
     def of(cls, counts: GatewayCounts) -> Self:
@@ -159,6 +160,7 @@ class Counts(_Message):
             disconnects=tuple((*key, number) for key, number in counts.disconnects.items()),
             received_bytes=dict(counts.received_bytes),
             sent_bytes=dict(counts.sent_bytes),
+            certificate_expires=counts.certificate_expires,
         )
 
     def counts(self) -> GatewayCounts:
@@ -169,6 +171,7 @@ class Counts(_Message):
             disconnects={(protocol, reason): n for protocol, reason, n in self.disconnects},
             received_bytes=self.received_bytes,
             sent_bytes=self.sent_bytes,
+            certificate_expires=self.certificate_expires,
         )
 
 

@@ -1,8 +1,9 @@
 """The sessions that a gateway relays now, and what it has counted since its start."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from broker.domain.reason import Reason
 from broker.gateway.link import LinkedSession
@@ -23,8 +24,9 @@ class LiveSession:
 class LiveSessions:
     """All running relays, by the id of their session."""
 
-    def __init__(self) -> None:
-        """Nobody is connected, nothing has been counted."""
+    def __init__(self, certificate_expires: Callable[[], datetime | None] = lambda: None) -> None:
+        """Nobody is connected, nothing has been counted. Each count asks when the gateway's certificate expires."""
+        self._certificate_expires = certificate_expires
         self._by_id: dict[str, LiveSession] = {}
         self._handshakes: Counter[tuple[str, str, str]] = Counter()
         self._disconnects: Counter[tuple[str, str]] = Counter()
@@ -74,4 +76,5 @@ class LiveSessions:
             disconnects=self._disconnects.copy(),
             received_bytes=received,
             sent_bytes=sent,
+            certificate_expires=self._certificate_expires(),
         )

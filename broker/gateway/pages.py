@@ -1,6 +1,7 @@
 """What a gateway answers under which path: to agents, and to whoever watches over it."""
 
 import asyncio
+from collections.abc import Mapping
 
 from broker.gateway.door import Door
 from broker.gateway.legs import CHUNK, Leg
@@ -11,25 +12,26 @@ from broker.gateway.upstream import Declined, Upstream
 from broker.inbound.discovery import Page, split_target, websocket_only_reply
 from broker.inbound.http import RequestHead, render, text_reply
 
-_NOWHERE = "agents connect under /c/CONTROLLER/ here; this is not a page of it, or not a controller of this gateway\n"
+_NOWHERE = "agents connect under the path of their controller here; this is not a page of it, or of no controller\n"
 
 
 class AgentPages:
-    """The pages under `/c/<controller>/`."""
+    """The pages under each controller's path."""
 
-    def __init__(self, limits: Limits, upstream: Upstream, door: Door) -> None:
-        """Uses them; owns none."""
+    def __init__(self, limits: Limits, paths: Mapping[str, str], upstream: Upstream, door: Door) -> None:
+        """Uses them; owns none. `paths` is from path prefixes to controllers."""
         self._limits = limits
+        self._paths = paths
         self._upstream = upstream
         self._door = door
 
     async def serve(self, leg: Leg, request: RequestHead) -> None:
         """Answers one request and closes the leg."""
-        where = split_target(request.target)
-        if where is None or not self._upstream.knows(where[0]):
+        path, page = split_target(request.target) or ("", None)
+        controller = self._paths.get(path)
+        if page is None or controller is None:
             await leg.reply(text_reply(404, _NOWHERE), self._limits.reply_s)
             return
-        controller, page = where
         if request.method != "GET":
             await leg.reply(text_reply(405, "only GET is answered here\n"), self._limits.reply_s)
             return
@@ -102,4 +104,6 @@ class HealthPages:
         rows += [f'gateway_received_bytes_total{{protocol="{p}"}} {n}' for p, n in counts.received_bytes.items()]
         rows += [f'gateway_sent_bytes_total{{protocol="{p}"}} {n}' for p, n in counts.sent_bytes.items()]
         rows.append(f"gateway_control_link_up {int(self._link.up)}")
+        if counts.certificate_expires is not None:
+            rows.append(f"gateway_certificate_expiry_timestamp_seconds {counts.certificate_expires.timestamp():.0f}")
         return "".join(f"agentbroker_{row}\n" for row in rows)

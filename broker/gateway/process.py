@@ -3,7 +3,6 @@
 import asyncio
 import os
 import resource
-import ssl
 from collections.abc import Callable
 from socket import socket
 
@@ -17,6 +16,7 @@ from broker.gateway.settings import GatewaySettings
 from broker.gateway.sockets import process_started
 from broker.gateway.upstream import Upstream
 from broker.telemetry.events import GATEWAY_STARTED, GATEWAY_STOPPED
+from broker.tls import Certificates, PemFiles
 from broker.version import VERSION
 
 
@@ -24,20 +24,20 @@ class Gateway:
     """One gateway: listens from the moment it is made, serves while `run` runs."""
 
     def __init__(self, settings: GatewaySettings) -> None:
-        """Raises `GatewayError` for an address that cannot be had, ValueError or OSError for other settings."""
+        """Raises `GatewayError` for an address that cannot be had, `TlsUnusable` or ValueError for other settings."""
         self.id = new_id()
         self._settings = settings
-        self._live = LiveSessions()
+        tls = _certificates(settings)
+        self._live = LiveSessions((lambda: tls.current().expires) if tls else (lambda: None))
         upstream = Upstream(settings)
         source = LinkSource(hello=self._hello, counts=self._live.counts, end=self._end)
         self._link = ControlLink(settings.control, source)
         door = Door(settings.limits, upstream, self._link, self._live)
-        pages = AgentPages(settings.limits, upstream, door)
+        pages = AgentPages(settings.limits, settings.paths, upstream, door)
         health = HealthPages(settings.limits, self._link, self._live)
-        tls = _server_tls(settings)
         sock = listen(settings.listen_host, settings.listen_port)
         self.address = _address(sock)
-        self._listeners = [Listener(sock, tls, settings.limits, pages.serve)]
+        self._listeners = [Listener(sock, tls.context if tls else None, settings.limits, pages.serve)]
         self.http_address = ""
         if settings.http_port is not None:
             sock = listen(settings.http_host, settings.http_port)
@@ -87,14 +87,10 @@ def _address(sock: socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _server_tls(settings: GatewaySettings) -> ssl.SSLContext | None:
-    if settings.tls_cert is None:
+def _certificates(settings: GatewaySettings) -> Certificates | None:
+    if settings.tls_cert is None or settings.tls_key is None:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    context.num_tickets = 0
-    return context
+    return Certificates(PemFiles(certificate=settings.tls_cert, key=settings.tls_key), "gateway.tls")
 
 
 def _raise_descriptor_limit() -> None:

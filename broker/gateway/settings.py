@@ -29,11 +29,13 @@ class Limits:
 class GatewaySettings:
     """Built from the config by `broker.cli.gateway`.
 
-    `controllers` maps names to base URLs. A port of 0 takes any free one. Times are in seconds.
+    `controllers` maps names to base URLs, `paths` the path prefixes of their agents (beginning and ending with a slash)
+    to names. A port of 0 takes any free one. Times are in seconds.
     """
 
     control: Path
     controllers: Mapping[str, str]
+    paths: Mapping[str, str]
     listen_host: str = "127.0.0.1"
     listen_port: int = 0
     tls_cert: Path | None = None
@@ -49,5 +51,5 @@ class GatewaySettings:
     def fingerprint(self) -> str:
         """Changes with what a running gateway cannot change: another one has to take its place."""
         fixed = [self.control, sorted(self.controllers.items()), self.listen_host, self.listen_port, self.tls_cert]
-        fixed += [self.tls_key, self.controller_ca, self.http_host, self.http_port]
+        fixed += [sorted(self.paths.items()), self.tls_key, self.controller_ca, self.http_host, self.http_port]
         return hashlib.sha256(repr(fixed).encode()).hexdigest()

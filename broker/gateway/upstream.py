@@ -43,10 +43,6 @@ class Upstream:
         if settings.controller_ca is not None:
             self._tls.load_verify_locations(settings.controller_ca)
 
-    def knows(self, controller: str) -> bool:
-        """Whether there is such a controller."""
-        return controller in self._bases
-
     async def open(self, controller: str, request: AgentRequest, *, secret: str, cookie: str) -> Accepted | Declined:
         """Asks until the controller has decided; a name that it does not know yet is asked again for a while."""
         base = self._bases[controller]

@@ -3,14 +3,12 @@
 Source: hudson.remoting.Engine and JnlpAgentEndpointResolver (Remoting), hudson.TcpSlaveAgentListener (Jenkins core).
 """
 
-import re
 from enum import StrEnum
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 from broker.inbound.http import text_reply
 
-_TARGET: Final = re.compile(r"/c/([^/?]+)/([^?]*)(?:\?.*)?")
 _SCHEMES: Final = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
 
 
@@ -32,14 +30,12 @@ def agent_url(advertise: str, controller: str) -> str:
 
 
 def split_target(target: str) -> tuple[str, Page] | None:
-    """The controller and the page that a request's target names; None if it names none."""
-    match = _TARGET.fullmatch(target)
-    if match is None:
-        return None
-    path = match[2]
+    """The path prefix, which begins and ends with a slash, and the page that a request's target names; None if none."""
+    path = unquote(target.partition("?")[0]).rstrip("/")
     for page in Page:
-        if path.rstrip("/") == page.value.rstrip("/"):
-            return unquote(match[1]), page
+        name = "/" + page.value.rstrip("/")
+        if path.endswith(name):
+            return path.removesuffix(name) + "/", page
     return None
 
 

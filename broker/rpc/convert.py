@@ -171,7 +171,7 @@ def _agent_state(kept: Kept, definitions: Definitions) -> wire.AgentState:
         takes_builds=kept.takes_builds,
         uses=agent.uses,
         why=one_line(kept.why),
-        labels=policy.labels if policy else (),
+        labels=definitions.labels_of(agent.controller, agent.policy),
         executors=template.executors if template else 1,
         remote_fs=_remote_fs(template) if template else ".",
         retention=_retention(template.retention if template else Retention()),

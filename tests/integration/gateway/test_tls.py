@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from broker.demo.authority import Authority
 from broker.domain.ids import AgentId
 from broker.inbound.http import parse_response
 from tests.integration.gateway.world import Connection, World, read_head, until, upgrade
@@ -73,3 +74,26 @@ async def test_a_controller_with_an_unknown_certificate_is_not_told_the_secret(
         assert agent.head.status == 503
         assert "CERTIFICATE_VERIFY_FAILED" in await agent.body()
         assert world.controller.requests == []
+
+
+async def test_a_renewed_certificate_is_shown_without_a_restart_and_its_end_is_told(tmp_path: Path) -> None:
+    world, before, after = World(tmp_path), Authority(), Authority()
+    pair = before.issue(tmp_path / "gateway", "gateway")
+    async with world.running(tls_cert=pair.certificate, tls_key=pair.key):
+        assert await shakes_hands(world, before)
+        await until(lambda: world.control.counts().certificate_expires)
+        first = world.control.counts().certificate_expires
+        after.issue(tmp_path / "gateway", "gateway", lasts=timedelta(days=90))
+        assert not await shakes_hands(world, before)
+        assert await shakes_hands(world, after)
+        await until(lambda: world.control.counts().certificate_expires != first)
+
+
+async def shakes_hands(world: World, trusted: Authority) -> bool:
+    try:
+        context = ssl.create_default_context(cadata=trusted.pem.decode())
+        _, writer = await asyncio.open_connection(*world.address, ssl=context)
+    except ssl.SSLCertVerificationError:
+        return False
+    writer.close()
+    return True

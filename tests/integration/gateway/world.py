@@ -215,7 +215,9 @@ class World:
     async def running(self, **changes: object) -> AsyncIterator["World"]:
         async with self.controller.running(), asyncio.timeout(60):
             await self.control.start()
-            settings = GatewaySettings(control=self.socket, controllers={"main": self.controller.url})
+            settings = GatewaySettings(
+                control=self.socket, controllers={"main": self.controller.url}, paths={"/c/main/": "main"}
+            )
             settings = replace(settings, limits=self.limits, **changes)  # type: ignore[arg-type]
             self.gateway = Gateway(settings)
             async with asyncio.TaskGroup() as group:

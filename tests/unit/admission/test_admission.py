@@ -193,3 +193,16 @@ async def test_an_unknown_name_costs_as_much_work_as_a_known_one(core: Core, nam
     admission = Admission(core.ctx.agents, core.ctx.presence, keyring, make_definitions)
     refused(await admission.admit(Knock(controller=CONTROLLER, name=name, secret="0" * 64)))
     assert keyring.minted == 1
+
+
+async def test_an_agent_is_let_in_on_the_path_of_its_own_controller_only(tmp_path: Path) -> None:
+    second = ControllerName("second")
+    definitions = make_definitions(controllers=[make_controller(), make_controller(name=second)])
+    async with open_core(tmp_path / "broker.db", definitions) as core:
+        await launched(core)
+        await core.sync(second)
+        agent = await core.agent(NAME)
+        secret = core.ctx.keyring.mint(agent.id, 1)
+        answer = await core.admission.admit(Knock(controller=second, name=NAME, secret=secret))
+        refused(answer, f"no agent {NAME} was asked for")
+        assert isinstance(await core.knock(NAME), Admitted)

@@ -26,18 +26,19 @@ def test_an_address_without_a_scheme_is_no_url() -> None:
 @pytest.mark.parametrize(
     ("target", "where"),
     [
-        ("/c/main/login", ("main", Page.LOGIN)),
-        ("/c/main/wsagents/", ("main", Page.WEBSOCKET)),
-        ("/c/main/wsagents", ("main", Page.WEBSOCKET)),
-        ("/c/a%20b/tcpSlaveAgentListener/?x=1", ("a b", Page.DISCOVERY)),
-        ("/c/main/jnlpJars/agent.jar", ("main", Page.AGENT_JAR)),
+        ("/c/main/login", ("/c/main/", Page.LOGIN)),
+        ("/c/main/wsagents/", ("/c/main/", Page.WEBSOCKET)),
+        ("/c/main/wsagents", ("/c/main/", Page.WEBSOCKET)),
+        ("/c/a%20b/tcpSlaveAgentListener/?x=1", ("/c/a b/", Page.DISCOVERY)),
+        ("/ci/jnlpJars/agent.jar", ("/ci/", Page.AGENT_JAR)),
+        ("/login", ("/", Page.LOGIN)),
+        ("/c/main/../other/login", ("/c/main/../other/", Page.LOGIN)),
         ("/c/main/", None),
-        ("/c//login", None),
-        ("/c/main/../other/login", None),
-        ("/login", None),
+        ("/c/main/xlogin", None),
+        ("/", None),
     ],
 )
-def test_a_target_names_a_controller_and_a_page(target: str, where: tuple[str, Page] | None) -> None:
+def test_a_target_names_a_path_and_a_page(target: str, where: tuple[str, Page] | None) -> None:
     assert split_target(target) == where
 
 

@@ -165,3 +165,19 @@ async def test_a_request_that_waits_tells_why_in_the_next_sync(tmp_path: Path) -
         await core.settle()
         [kept] = (await core.sync()).kept
         assert kept.why == "requested: PoolAtLimit: pool it is at its limit (0 of 0 agents)"
+
+
+async def test_a_policy_without_a_label_that_the_controller_may_use_is_refused_with_the_key_to_change(
+    tmp_path: Path,
+) -> None:
+    policies = [make_policy(), make_policy(name="gpu", labels=("gpu", "cuda"))]
+    definitions = make_definitions(policies=policies, controllers=[make_controller(labels=("lin*",))])
+    async with open_core(tmp_path / "broker.db", definitions) as core:
+        assert [p.name for p in await core.intake.greet(CONTROLLER, BOOT)] == ["linux"]
+        answer = await ask_one(core, policy="gpu")
+        assert answer.reason == Reason.NO_MATCHING_POLICY
+        assert answer.message == (
+            "no policy 'gpu' for this controller; it may use: linux; "
+            "policy gpu has none of the labels of controllers.main.labels: add one there"
+        )
+        assert (await ask_one(core)).reason is None

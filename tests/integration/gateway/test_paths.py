@@ -1,0 +1,71 @@
+"""Several controllers behind one gateway: each has a path of its own, and one that is away holds up no other."""
+
+from pathlib import Path
+
+import pytest
+
+from broker.gateway.settings import GatewaySettings
+from broker.inbound.discovery import Page
+from tests.integration.gateway.world import FakeController, World, upgrade
+
+PATHS = {"/c/main/": "main", "/mobile/ci/": "mobile"}
+
+
+def under(path: str, name: str, secret: str) -> bytes:
+    return upgrade(name, secret).replace(b"/c/main/", path.encode(), 1)
+
+
+async def test_each_agent_is_led_to_the_controller_of_its_path(tmp_path: Path) -> None:
+    world, mobile = World(tmp_path), FakeController()
+    async with mobile.running():
+        main = world.controller
+        minted = world.mint("a1")
+        main.port = await _port(main)
+        mobile.nodes["m1"] = main.nodes["a1"]
+        world.doorkeeper.agents["m1"] = world.doorkeeper.agents["a1"]
+        urls = {"main": main.url, "mobile": mobile.url}
+        async with world.running(controllers=urls, paths=PATHS):
+            agent = await world.connect(under("/mobile/ci/", "m1", minted))
+            assert agent.head.status == 101
+            assert await agent.say(b"abc") == b"ABC"
+            assert (list(mobile.live), list(main.live)) == (["m1"], [])
+            assert [knock.controller for knock in world.doorkeeper.knocks] == ["mobile"]
+
+
+async def test_every_path_answers_discovery_and_login_and_no_other_does(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    urls = {"main": "http://127.0.0.1:1/", "mobile": "http://127.0.0.1:1/"}
+    async with world.running(controllers=urls, paths=PATHS):
+        for path in PATHS:
+            assert (await world.get(path + Page.LOGIN)).head.status == 200
+            discovery = await world.get(path + Page.DISCOVERY)
+            assert (discovery.head.status, "only WebSocket" in discovery.head.phrase) == (404, True)
+        for path in ("/c/mobile/", "/mobile/", "/", "/c/main/x/"):
+            answer = await world.get(path + Page.DISCOVERY)
+            assert (answer.head.status, answer.head.phrase) == (404, "Not Found")
+
+
+async def test_a_controller_that_is_away_keeps_out_its_own_agents_only(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.controller.port = await _port(world.controller)
+    urls = {"main": world.controller.url, "mobile": "http://127.0.0.1:1/"}
+    async with world.running(controllers=urls, paths=PATHS):
+        minted = world.mint("a1")
+        away = await world.connect(under("/mobile/ci/", "a1", minted))
+        assert away.head.status == 503
+        assert "mobile is away" in await away.body()
+        assert (await world.knock("a1", minted)).head.status == 101
+
+
+@pytest.mark.parametrize("changed", [{"/c/main/": "main"}, {"/c/main/": "main", "/m/": "mobile"}])
+def test_another_path_needs_another_gateway(tmp_path: Path, changed: dict[str, str]) -> None:
+    def fingerprint(paths: dict[str, str]) -> str:
+        return GatewaySettings(control=tmp_path, controllers={}, paths=paths).fingerprint
+
+    assert fingerprint(PATHS) == fingerprint(dict(reversed(PATHS.items())))
+    assert fingerprint(changed) != fingerprint(PATHS)
+
+
+async def _port(controller: FakeController) -> int:
+    async with controller.running():
+        return controller.port
