@@ -68,6 +68,15 @@ class TestEngine:
             found = await docker.containers.list(all="true", filters=f'{{"label": ["{label}"]}}')
             return [await container.show() for container in found]
 
+    def remove(self, container: str) -> None:
+        """Removes a container, as a person would; one that is gone is a success."""
+        asyncio.run(self._remove(container))
+
+    async def _remove(self, container: str) -> None:
+        async with Docker(url=self.address) as docker:
+            with suppress(DockerError):
+                await docker.containers.container(container).delete(force=True, v=True)
+
 
 def _java_etc() -> list[str]:
     return [str(path) for path in Path("/etc").glob("java-*-openjdk")]
