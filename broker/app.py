@@ -33,7 +33,7 @@ from broker.rpc.server import serving as serving_rpc
 from broker.rpc.service import AgentsService
 from broker.store.agents import Agents
 from broker.store.cooldowns import Cooldowns
-from broker.store.engine import Database, open_database, sole_owner
+from broker.store.engine import Database, open_store
 from broker.store.history import History
 from broker.telemetry import events
 from broker.telemetry.lag import watch_event_loop
@@ -86,9 +86,8 @@ async def running_broker(config: Config, wiring: Wiring | None = None) -> AsyncI
         metrics.define(config.definitions)
         metrics.config_reloaded(ok=True)
         certificates = open_certificates(config)
-        database = wiring.around_database(await open_database(config.server.state_dir / "broker.db", metrics))
-        stack.push_async_callback(database.close)
-        stack.enter_context(sole_owner(config.server.state_dir))
+        opened = await stack.enter_async_context(open_store(config.server, metrics))
+        database = wiring.around_database(opened)
         ctx, queue, control, reloader = await _wire(config, wiring, database, metrics, stack)
         intake = Intake(ctx)
         group = await stack.enter_async_context(asyncio.TaskGroup())
@@ -99,7 +98,7 @@ async def running_broker(config: Config, wiring: Wiring | None = None) -> AsyncI
         lag = group.create_task(watch_event_loop(metrics.event_loop_was_late), name="event-loop-lag")
         stack.callback(lag.cancel)
         grpc_port = await stack.enter_async_context(_serving_rpc(config, ctx, intake, certificates))
-        http_port = await stack.enter_async_context(_serving_http(config, ctx, control, certificates, grpc_port))
+        http_port = await stack.enter_async_context(_serving_http(reloader, control, certificates, grpc_port))
         events.BROKER_STARTED.emit(
             version=VERSION, grpc=f"{config.server.grpc.listen.host}:{grpc_port}", revision=ctx.definitions.revision
         )
@@ -194,8 +193,10 @@ async def _serving_rpc(
 
 @asynccontextmanager
 async def _serving_http(
-    config: Config, ctx: Context, control: ControlServer, certificates: Mapping[str, Certificates], grpc_port: int
+    reloader: Reloader, control: ControlServer, certificates: Mapping[str, Certificates], grpc_port: int
 ) -> AsyncIterator[int]:
+    config, ctx = reloader.config, reloader.ctx
+
     async def readiness() -> Sequence[Check]:
         alive, gateways = await last_alive(ctx.database), len(control.linked_gateways())
         wrong = await what_is_wrong(config.server.grpc.listen.host, grpc_port)
@@ -218,7 +219,7 @@ async def _serving_http(
     listen, tls = config.server.http.listen, certificates.get("server.http.tls")
     app = create_app(ctx.metrics, readiness, read)
     app.add_routes(jenkins_routes(JenkinsFiles()))
-    mount_api(app, Handlers(ctx, readiness, control.linked_gateways), ctx, loopback=listen.is_loopback)
+    mount_api(app, Handlers(ctx, readiness, control.linked_gateways, reloader), ctx, loopback=listen.is_loopback)
     async with serving_http(app, listen.host, listen.port, tls.context if tls else None) as port:
         yield port
 

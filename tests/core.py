@@ -31,6 +31,7 @@ from broker.testing.backend import FakeBackend, Ledger
 from broker.testing.clock import ManualClock
 from broker.testing.factories import BACKEND, CONTROLLER, make_definitions
 from broker.testing.sessions import FakeSessions
+from tests.postgres import place_of
 
 POLL_S = 0.5
 MOST_LOOKS = 20_000
@@ -146,7 +147,7 @@ async def open_core(
     metrics = Metrics(clock)
     definitions = definitions or make_definitions()
     metrics.define(definitions)
-    opened = await open_database(path, metrics)
+    opened = await open_database(place_of(path), metrics)
     database = seams.database(opened) if seams else opened
     queue = AgentQueue(clock)
     backend, sessions = backend or FakeBackend(ledger, clock), FakeSessions(queue)

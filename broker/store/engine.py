@@ -1,57 +1,61 @@
 """The database: opening it, one writer, and transactions that cancellation cannot cut in half (design D9, D10)."""
 
 import asyncio
-import fcntl
-import secrets
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from collections.abc import Set as AbstractSet
-from contextlib import asynccontextmanager, contextmanager
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import event, insert, inspect, select, update
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broker.config.settings import DatabaseSettings, ServerSettings
 from broker.errors import StoreUnavailable
 from broker.store import schema
+from broker.store.backing import FAULTS, Backing, again, is_bug, words
+from broker.store.migrate import bring_up, read_standing
+from broker.store.sqlite import sole_owner, sqlite_backing
 from broker.telemetry.metrics import Metrics
 
 T = TypeVar("T")
 
-_WRITER: Final = "agentbroker_writer"
-_BUSY_TIMEOUT_MS: Final = 5_000
-_THREAD_END_S: Final = 1.0
+_REPEATS: Final = 5
+"""How often a transaction that the engine rolled back for the sake of another one is tried again."""
+_FIRST_PAUSE_S: Final = 0.02
 
 
 class Database:
-    """One SQLite file. Reads run beside one another; writes run one at a time, in the order in which they came."""
+    """One database. Reads run beside one another; writes run one at a time, in the order in which they came."""
 
-    def __init__(self, engine: AsyncEngine, installation: str, metrics: Metrics) -> None:
+    def __init__(self, backing: Backing, installation: str, metrics: Metrics) -> None:
         """Use `open_database`."""
-        self._engine = engine
+        self._backing = backing
         self._writing = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
         self._metrics = metrics
         self._committed = asyncio.Event()
+        self._failures = 0
+        self.failing: str | None = None
+        """Why the last transaction could not be written; None while all is well."""
         self.installation = installation
         """Random id of this database, made with it: part of the ownership of everything the broker makes."""
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection that sees one consistent state. `StoreUnavailable`: the file cannot be read."""
+        """A connection that sees one consistent state. `StoreUnavailable`: it cannot be read."""
         try:
-            async with self._engine.connect() as connection:
+            async with self._backing.reader.connect() as connection:
                 yield connection
-        except DBAPIError as error:
-            raise StoreUnavailable(f"the database cannot be read: {error.orig}") from error
+        except FAULTS as error:
+            raise StoreUnavailable(f"the database cannot be read: {words(error)}") from error
 
     async def transaction(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Runs `work` in one transaction, commits, and returns its value.
 
         Cancelling the caller does not stop it: the transaction ends by itself, as if the caller had waited. An error
-        of `work` rolls back and is raised. `StoreUnavailable`: the file cannot be written.
+        of `work` rolls back and is raised. `work` may be called again, after a rollback. `StoreUnavailable`: it cannot
+        be written; where the connection broke during the commit, it may have been. `StoreLost`: nor ever again.
         """
         task = asyncio.create_task(self._transact(work), name="store:transaction")  # noqa: TID251 - outlives its caller
         self._running.add(task)
@@ -72,112 +76,105 @@ class Database:
         return self._committed
 
     async def close(self) -> None:
-        """Waits for running transactions, then lets go of the file."""
+        """Waits for running transactions, then lets go of the database."""
         if self._running:
             await asyncio.wait(self._running)
-        await self._engine.dispose()
+        await self._backing.close()
 
     async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        failures = self._failures
         async with self._writing:
+            if self.failing is not None and self._failures != failures:
+                raise StoreUnavailable(self.failing)  # whoever waited meanwhile need not find out for himself
             started = asyncio.get_running_loop().time()
             try:
-                async with self._engine.connect() as connection:
-                    await connection.execution_options(**{_WRITER: True})
-                    async with connection.begin():
-                        result = await work(connection)
-            except DBAPIError as error:
-                raise StoreUnavailable(f"the database cannot be written: {error.orig}") from error
+                result = await self._repeated(work)
+            except FAULTS as error:
+                text = f"the database cannot be written: {words(error)}"
+                if not is_bug(error):
+                    self._note_failure(text)
+                raise StoreUnavailable(text) from error
+            except StoreUnavailable as error:
+                self._note_failure(str(error))
+                raise
+            self.failing = None
             self._metrics.state_written(asyncio.get_running_loop().time() - started)
             self._committed.set()
             self._committed = asyncio.Event()
             return result
 
+    async def _repeated(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        for repeats in range(_REPEATS):
+            try:
+                return await self._once(work)
+            except FAULTS as error:
+                if not again(error):
+                    raise
+            await asyncio.sleep(_FIRST_PAUSE_S * 2**repeats * (1 + random.random()))  # noqa: S311 - spreads load
+        return await self._once(work)
 
-async def open_database(path: Path, metrics: Metrics) -> Database:
-    """Opens the file or makes it.
+    async def _once(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        async with self._backing.writer.begin() as connection:
+            await self._backing.admit(connection)
+            return await work(connection)
+
+    def _note_failure(self, text: str) -> None:
+        self._failures += 1
+        self.failing = text
+
+
+@asynccontextmanager
+async def open_store(server: ServerSettings, metrics: Metrics) -> AsyncIterator[Database]:
+    """The database that the config names, for this process alone, until the block ends.
+
+    Raises `StoreUnavailable` as `open_database` does, and when another broker runs on the same state.
+    """
+    with sole_owner(server.state_dir):
+        database = await open_database(server.database or server.state_dir / "broker.db", metrics)
+        try:
+            yield database
+        finally:
+            await database.close()
+
+
+async def open_database(where: Path | DatabaseSettings, metrics: Metrics) -> Database:
+    """Opens the SQLite file or the PostgreSQL database; makes its tables, or upgrades them.
 
     Raises `StoreUnavailable` with place and fix: a directory that cannot be written, a file that is no database, a
-    database of a newer version.
+    database of a newer version, one that another broker uses.
     """
+    backing = sqlite_backing(where) if isinstance(where, Path) else await _postgres_backing(where)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreUnavailable(
-            f"{path.parent}: {error.strerror}; server.state_dir must be a directory of ours"
-        ) from error
-    before = set(threading.enumerate())
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000})
-    event.listen(engine.sync_engine, "connect", _prepare_connection)
-    event.listen(engine.sync_engine, "begin", _begin)
-    try:
-        return Database(engine, await _prepare_schema(engine, path), metrics)
-    except DBAPIError as error:
-        await _let_go(engine, before)
-        raise StoreUnavailable(
-            f"{path}: {error.orig}; the broker must be able to write this file and its directory",
-        ) from error
+        return Database(backing, await _prepare(backing), metrics)
+    except FAULTS as error:
+        await backing.abandon()
+        raise StoreUnavailable(f"{backing.place}: {words(error)}; {backing.fix}") from error
     except BaseException:
-        await _let_go(engine, before)
+        await backing.abandon()
         raise
 
 
-async def _let_go(engine: AsyncEngine, before: AbstractSet[threading.Thread]) -> None:
-    """Closes an engine that is not used, and waits for its threads: the driver leaves that of a connection that failed
-    to end by itself, and it would speak to an event loop that is closed by then.
-    """
-    await engine.dispose()
-    for thread in set(threading.enumerate()) - before:
-        await asyncio.to_thread(thread.join, _THREAD_END_S)
+async def _postgres_backing(settings: DatabaseSettings) -> Backing:
+    try:
+        from broker.store.postgres import postgres_backing  # noqa: PLC0415 - its driver is an extra
+    except ImportError as error:
+        raise StoreUnavailable(
+            "server.database.url: PostgreSQL needs a driver that is not installed; "
+            "run: pip install 'jenkins-agentbroker[postgres]'"
+        ) from error
+    return await postgres_backing(settings)
 
 
-@contextmanager
-def sole_owner(state_dir: Path) -> Iterator[None]:
-    """Keeps other brokers off a state directory while the block runs, however this process ends.
-
-    Raises `StoreUnavailable` when another one has it: two on one SQLite file would launch and end one another's agents.
-    """
-    path = state_dir / "broker.lock"
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            text = "another agentbroker runs on it; stop that one, or give this one a server.state_dir of its own"
-            raise StoreUnavailable(f"{state_dir}: {text}") from error
-        yield
-
-
-def _prepare_connection(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # SQLAlchemy, not the driver, says BEGIN
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_TIMEOUT_MS}"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin(connection: Any) -> None:
-    writes = connection.get_execution_options().get(_WRITER, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-async def _prepare_schema(engine: AsyncEngine, path: Path) -> str:
-    async with engine.connect() as connection:
-        await connection.execution_options(**{_WRITER: True})
-        async with connection.begin():
-            known: dict[str, str] = {}
-            if await connection.run_sync(lambda sync: inspect(sync).has_table(schema.meta.name)):
-                rows = await connection.execute(select(schema.meta.c.key, schema.meta.c.value))
-                known = {row.key: row.value for row in rows}
-            if int(known.get("schema_version", schema.SCHEMA_VERSION)) > schema.SCHEMA_VERSION:
-                raise StoreUnavailable(
-                    f"{path}: made by a newer agentbroker (schema {known['schema_version']}, this one knows "
-                    f"{schema.SCHEMA_VERSION}); start that version, or give server.state_dir another directory",
-                )
-            await connection.run_sync(schema.metadata.create_all)
-            fresh = {"schema_version": str(schema.SCHEMA_VERSION), "installation": secrets.token_hex(8)}
-            missing = [{"key": key, "value": value} for key, value in fresh.items() if key not in known]
-            if missing:
-                await connection.execute(insert(schema.meta), missing)
-            return known.get("installation", fresh["installation"])
+async def _prepare(backing: Backing) -> str:
+    async with backing.writer.begin() as connection:
+        standing = await connection.run_sync(read_standing, backing.place)
+    if 0 < standing.version < schema.SCHEMA_VERSION:
+        await backing.keep_copy(standing.version)
+    async with backing.writer.begin() as connection:
+        standing = await connection.run_sync(read_standing, backing.place)
+        installation = await connection.run_sync(bring_up, standing, backing.place)
+        await backing.take(connection)
+    return installation
 
 
 async def write_meta(connection: AsyncConnection, key: str, value: str) -> None:

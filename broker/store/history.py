@@ -91,7 +91,7 @@ class History:
     ) -> None:
         """Adds an event that is no change of an agent: what an operator did to a pool, a controller or the broker."""
         row = {"at": self._clock.now(), "controller": controller or "", "event": event, "attempt": 0, "pool": pool}
-        row |= {"message": message, "actor": actor}
+        row |= {"name": "", "policy": "", "message": message, "actor": actor}
         await self._database.transaction(lambda connection: connection.execute(insert(history), [row]))
 
     async def wait(self, after: int) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.types import TypeEngine
 
 SCHEMA_VERSION: Final = 2
 
@@ -43,39 +45,60 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else _EPOCH + value * _MICROSECOND
 
 
+class Words(TypeDecorator[str]):
+    """A text of any length; a length says what is usual, to people who look at a SQLite schema.
+
+    The NUL character, which PostgreSQL's texts cannot hold, is kept as its picture (U+2400).
+    """
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Without a length on PostgreSQL: there VARCHAR(n) refuses what is longer, as SQLite never does."""
+        length = getattr(self.impl_instance, "length", None)
+        if dialect.name != "sqlite":
+            return dialect.type_descriptor(String())
+        return dialect.type_descriptor(String(length) if length else Text())
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
+        """What both engines can hold."""
+        return value.replace("\x00", "\u2400") if value else value
+
+
 meta = Table(
     "meta",
     metadata,
-    Column("key", String(64), primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("key", Words(64), primary_key=True),
+    Column("value", Words(), nullable=False),
 )
 
 agents = Table(
     "agents",
     metadata,
-    Column("id", String(32), primary_key=True),
-    Column("controller", String(128), nullable=False),
-    Column("name", String(63), nullable=False),
-    Column("policy", String(128), nullable=False),
-    Column("label_expression", Text, nullable=False),
-    Column("job", Text, nullable=False),
-    Column("build_url", Text, nullable=False),
-    Column("cause", String(16), nullable=False),
+    Column("id", Words(32), primary_key=True),
+    Column("controller", Words(128), nullable=False),
+    Column("name", Words(63), nullable=False),
+    Column("policy", Words(128), nullable=False),
+    Column("label_expression", Words(), nullable=False),
+    Column("job", Words(), nullable=False),
+    Column("build_url", Words(), nullable=False),
+    Column("cause", Words(16), nullable=False),
     Column("sealed_secret", LargeBinary, nullable=False),
-    Column("phase", String(16), nullable=False),
-    Column("goal", String(16), nullable=False),
+    Column("phase", Words(16), nullable=False),
+    Column("goal", Words(16), nullable=False),
     Column("version", Integer, nullable=False),
     Column("requested_at", Moment, nullable=False),
     Column("phase_since", Moment, nullable=False),
     Column("not_before", Moment, nullable=False),
     Column("deadline", Moment),
     Column("attempt", Integer, nullable=False),
-    Column("pool", String(128)),
-    Column("token", String(64)),
-    Column("instance", Text),
-    Column("outcome", String(16)),
-    Column("why", String(32)),
-    Column("message", Text, nullable=False),
+    Column("pool", Words(128)),
+    Column("token", Words(64)),
+    Column("instance", Words()),
+    Column("outcome", Words(16)),
+    Column("why", Words(32)),
+    Column("message", Words(), nullable=False),
     Column("online_at", Moment),
     Column("gone_at", Moment),
     Column("busy", Boolean, nullable=False),
@@ -91,17 +114,17 @@ history = Table(
     metadata,
     Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("at", Moment, nullable=False),
-    Column("controller", String(128), nullable=False, server_default=""),
-    Column("agent", String(32)),
-    Column("name", String(63), nullable=False, server_default=""),
-    Column("policy", String(128), nullable=False, server_default=""),
-    Column("event", String(32), nullable=False),
-    Column("phase", String(16)),
+    Column("controller", Words(128), nullable=False),
+    Column("agent", Words(32)),
+    Column("name", Words(63), nullable=False),
+    Column("policy", Words(128), nullable=False),
+    Column("event", Words(32), nullable=False),
+    Column("phase", Words(16)),
     Column("attempt", Integer, nullable=False),
-    Column("pool", String(128)),
-    Column("why", String(32)),
-    Column("message", Text, nullable=False),
-    Column("actor", String(128), nullable=False, server_default=""),
+    Column("pool", Words(128)),
+    Column("why", Words(32)),
+    Column("message", Words(), nullable=False),
+    Column("actor", Words(128), nullable=False),
     Index("history_of_agent", "agent", "number"),
     sqlite_autoincrement=True,
 )
@@ -111,8 +134,8 @@ order in which transactions commit: there is one writer."""
 limits = Table(
     "limits",
     metadata,
-    Column("scope", String(32), primary_key=True),
-    Column("key", String(128), primary_key=True),
+    Column("scope", Words(32), primary_key=True),
+    Column("key", Words(128), primary_key=True),
     Column("used", BigInteger, nullable=False),
     Column("cap", BigInteger),
 )
@@ -120,21 +143,29 @@ limits = Table(
 reservations = Table(
     "reservations",
     metadata,
-    Column("agent", String(32), primary_key=True),
-    Column("scope", String(32), primary_key=True),
-    Column("key", String(128), nullable=False),
+    Column("agent", Words(32), primary_key=True),
+    Column("scope", Words(32), primary_key=True),
+    Column("key", Words(128), nullable=False),
     Column("amount", BigInteger, nullable=False),
 )
 
 cooldowns = Table(
     "cooldowns",
     metadata,
-    Column("pool", String(128), primary_key=True),
+    Column("pool", Words(128), primary_key=True),
     Column("window_start", Moment, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("opened", Integer, nullable=False),
     Column("until", Moment),
-    Column("probe", String(32)),
-    Column("why", String(32)),
-    Column("message", Text, nullable=False),
+    Column("probe", Words(32)),
+    Column("why", Words(32)),
+    Column("message", Words(), nullable=False),
 )
+
+revisions = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""Alembic's own table, which it knows better than `metadata`: one row, the migration that the tables stand at."""

@@ -39,7 +39,7 @@ async def test_an_accepted_agent_is_read_as_it_was_given(agents: Agents) -> None
     full = make_agent(
         deadline=EPOCH + timedelta(microseconds=1),
         why=Reason.POOL_AT_LIMIT,
-        message="ä\n'\"\x00;",
+        message="ä\n'\";",
         online_at=EPOCH,
         busy=True,
         uses=3,
@@ -49,6 +49,11 @@ async def test_an_accepted_agent_is_read_as_it_was_given(agents: Agents) -> None
     assert await agents.get(full.id) == full
     assert await agents.by_name(CONTROLLER, full.name) == full
     assert await agents.live() == [full]
+
+
+async def test_a_nul_which_no_postgresql_text_can_hold_is_kept_as_its_picture(agents: Agents) -> None:
+    await agents.accept([make_agent(job="a\x00b")])
+    assert (await agents.get(agent_id(1))).job == "a\u2400b"
 
 
 async def test_accepting_a_name_again_gives_the_agent_as_it_stands(agents: Agents, database: Database) -> None:

@@ -20,11 +20,12 @@ from broker.store.placements import Decider
 from broker.telemetry.metrics import Metrics
 from broker.testing.clock import ManualClock
 from broker.testing.factories import make_definitions
+from tests.postgres import place_of
 
 
 @asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[tuple[Database, Agents]]:
-    database = await open_database(path, Metrics(ManualClock()))
+    database = await open_database(place_of(path), Metrics(ManualClock()))
     try:
         yield database, Agents(database)
     finally:

@@ -1,0 +1,90 @@
+BEGIN TRANSACTION;
+CREATE TABLE agents (
+	id VARCHAR(32) NOT NULL, 
+	controller VARCHAR(128) NOT NULL, 
+	name VARCHAR(63) NOT NULL, 
+	policy VARCHAR(128) NOT NULL, 
+	label_expression TEXT NOT NULL, 
+	job TEXT NOT NULL, 
+	build_url TEXT NOT NULL, 
+	cause VARCHAR(16) NOT NULL, 
+	sealed_secret BLOB NOT NULL, 
+	phase VARCHAR(16) NOT NULL, 
+	goal VARCHAR(16) NOT NULL, 
+	version INTEGER NOT NULL, 
+	requested_at BIGINT NOT NULL, 
+	phase_since BIGINT NOT NULL, 
+	not_before BIGINT NOT NULL, 
+	deadline BIGINT, 
+	attempt INTEGER NOT NULL, 
+	pool VARCHAR(128), 
+	token VARCHAR(64), 
+	instance TEXT, 
+	outcome VARCHAR(16), 
+	why VARCHAR(32), 
+	message TEXT NOT NULL, 
+	online_at BIGINT, 
+	gone_at BIGINT, 
+	busy BOOLEAN NOT NULL, 
+	uses INTEGER NOT NULL, 
+	PRIMARY KEY (id), 
+	CONSTRAINT agents_by_name UNIQUE (controller, name)
+);
+INSERT INTO "agents" VALUES('00000000000000000000000000000001','main','linux-000001','linux','linux && ä','job','','queue',X'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F2021222324252627','online','online',5,1767225600000000,1767225600000000,1767225600000000,1767226600000000,1,'it','00000000000000000000000000000001-1','i-1',NULL,NULL,'',1767225600000000,NULL,1,0);
+INSERT INTO "agents" VALUES('00000000000000000000000000000002','main','linux-000002','linux','linux && ä','job','','queue',X'','gone','gone',3,1767225600000000,1767225600000000,1767225600000000,NULL,0,NULL,NULL,NULL,'failed','QueueTimeout','too late',NULL,1767225600000000,0,0);
+CREATE TABLE cooldowns (
+	pool VARCHAR(128) NOT NULL, 
+	window_start BIGINT NOT NULL, 
+	failures INTEGER NOT NULL, 
+	opened INTEGER NOT NULL, 
+	until BIGINT, 
+	probe VARCHAR(32), 
+	why VARCHAR(32), 
+	message TEXT NOT NULL, 
+	PRIMARY KEY (pool)
+);
+INSERT INTO "cooldowns" VALUES('it',1767225600000000,2,0,NULL,NULL,'InsufficientCapacity','no room');
+CREATE TABLE history (
+	number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
+	agent VARCHAR(32) NOT NULL, 
+	at BIGINT NOT NULL, 
+	event VARCHAR(32) NOT NULL, 
+	phase VARCHAR(16) NOT NULL, 
+	attempt INTEGER NOT NULL, 
+	pool VARCHAR(128), 
+	why VARCHAR(32), 
+	message TEXT NOT NULL
+);
+INSERT INTO "history" VALUES(1,'00000000000000000000000000000001',1767225600000000,'requested','requested',0,NULL,NULL,'');
+INSERT INTO "history" VALUES(2,'00000000000000000000000000000002',1767225600000000,'requested','requested',0,NULL,NULL,'');
+INSERT INTO "history" VALUES(5,'00000000000000000000000000000002',1767225600000000,'gone','gone',0,NULL,'QueueTimeout','');
+INSERT INTO "history" VALUES(7,'0000000000000000000000000000dead',1767225600000000,'online','online',1,NULL,NULL,'it''s');
+CREATE TABLE limits (
+	scope VARCHAR(32) NOT NULL, 
+	"key" VARCHAR(128) NOT NULL, 
+	used BIGINT NOT NULL, 
+	cap BIGINT, 
+	PRIMARY KEY (scope, "key")
+);
+INSERT INTO "limits" VALUES('pool_agents','it',1,4);
+CREATE TABLE meta (
+	"key" VARCHAR(64) NOT NULL, 
+	value TEXT NOT NULL, 
+	PRIMARY KEY ("key")
+);
+INSERT INTO "meta" VALUES('schema_version','1');
+INSERT INTO "meta" VALUES('installation','00c0ffee00c0ffee');
+INSERT INTO "meta" VALUES('alive_at','2026-11-01T00:00:00+00:00');
+CREATE TABLE reservations (
+	agent VARCHAR(32) NOT NULL, 
+	scope VARCHAR(32) NOT NULL, 
+	"key" VARCHAR(128) NOT NULL, 
+	amount BIGINT NOT NULL, 
+	PRIMARY KEY (agent, scope)
+);
+INSERT INTO "reservations" VALUES('00000000000000000000000000000001','pool_agents','it',1);
+CREATE INDEX agents_live ON agents (phase) WHERE phase <> 'gone';
+CREATE INDEX history_of_agent ON history (agent, number);
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('history',9);
+COMMIT;
