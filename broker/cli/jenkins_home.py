@@ -1,13 +1,13 @@
 """What agentbroker keeps in a JENKINS_HOME: how it is put there and taken away again."""
 
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from broker.cli.new_token import new_token
 from broker.errors import BrokerError
 from broker.jenkins_files import FOLDER, FOLDERS, JAR, SCRIPT, jenkins_files
 
@@ -111,7 +111,7 @@ def _token(home: Path, token: str | None) -> Wrote:
     _folder(home, TOKEN.parent)
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(token or secrets.token_hex(32))
+        file.write(token or new_token())
     _own(home, path)
     return Wrote(path=path, note="0600")
 

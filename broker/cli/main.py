@@ -19,6 +19,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "dev": ("broker.cli.dev:dev", "All in one, for a laptop."),
     "init": ("broker.cli.init:init", "Write the files that Jenkins needs."),
     "config": ("broker.cli.config:config", "Check and show the config."),
+    "token": ("broker.cli.token:token", "Make, change and take back tokens of controllers."),
     "version": ("broker.cli.version:version", "Print the version."),
 }
 """Name to where the click command is (`module:attribute`) and what it does, in a line."""
