@@ -9,9 +9,10 @@ from dataclasses import asdict
 
 from tests.benchmarks.figures import Benchmark, Figure
 from tests.benchmarks.provisioning import PROVISIONING
+from tests.benchmarks.reliability import RELIABILITY
 from tests.benchmarks.startup import STARTUP
 
-BENCHMARKS = {benchmark.name: benchmark for benchmark in (PROVISIONING, STARTUP)}
+BENCHMARKS = {benchmark.name: benchmark for benchmark in (PROVISIONING, RELIABILITY, STARTUP)}
 
 
 def main() -> int:

@@ -71,7 +71,10 @@ MUTANTS: Final = (
         file="broker/store/placements.py",
         old="await limits.reserve(connection, {d.agent.id: d.claims for d in placed})",
         new="pass",
-        tests=(f"{_LIFE}::test_a_policy_limit_holds_and_is_given_back",),
+        tests=(
+            f"{_LIMITS}::test_two_placements_at_once_do_not_share_the_last_place",
+            "tests/unit/reconcile/test_crash.py::test_what_the_dead_broker_had_reserved_is_given_back_at_the_end",
+        ),
     ),
     Mutant(
         guard="a cap is checked in the statement that takes",

@@ -1,0 +1,74 @@
+"""A thousand agents through one broker, and nothing of them stays in memory when they are gone (benchmarks' row 13)."""
+
+import gc
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+
+from tests.core import Core, open_core
+from tests.fleet import bring_online, count_online, give_back
+
+AGENTS, WAVES = 1000, 4
+WAVE = AGENTS // WAVES
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """In memory where there is such a place."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as made:
+        yield Path(made)
+
+
+def kept(core: Core) -> dict[str, int]:
+    """Everything of the core that could grow with the agents that it has seen."""
+    ctx, keys, presence = core.ctx, core.loop.queue.keys, core.ctx.presence
+    nodes = [len(c.nodes) + len(c.was_online) for c in presence._controllers.values()]
+    return {
+        "seen": len(ctx.seen),
+        "terminate_called": len(ctx.terminate_called),
+        "alerted": len(ctx.alerted),
+        "placed": len(ctx.placed),
+        "uncalled": len(ctx.uncalled),
+        "failures": len(core.loop._failures),
+        "suspects": len(core.orphans._suspects),
+        "sessions": len(core.sessions.all()),
+        "nodes": sum(nodes),
+        "keys": len(keys._waiting) + len(keys._busy) + len(keys._again) + len(keys._due) + len(keys._heap),
+        "instances": len(core.backend.ledger.instances),
+    }
+
+
+def series(core: Core) -> int:
+    return sum(not line.startswith(b"#") for line in generate_latest(core.ctx.metrics.registry).splitlines())
+
+
+def objects() -> int:
+    gc.collect()
+    return len(gc.get_objects())
+
+
+@pytest.mark.timeout(300)
+async def test_a_thousand_agents_leave_nothing_in_memory(directory: Path) -> None:
+    async with open_core(directory / "broker.db") as core:
+        await give_back(core, await bring_online(core, 20))
+        core.sessions.ended.clear()
+        assert not any(kept(core).values()), kept(core)
+        before, shown = objects(), series(core)
+        for _ in range(WAVES):
+            names = await bring_online(core, WAVE)
+            assert await count_online(core) == WAVE
+            assert kept(core)["keys"] <= 2 * WAVE + 100, "a queue holds each key a bounded number of times"
+            await give_back(core, names)
+            ledger = core.backend.ledger  # the test's own memory of everything that ever was
+            ledger.created.clear()
+            ledger.calls.clear()
+            ledger.terminations.clear()
+            ledger._refs.clear()
+            core.sessions.ended.clear()
+        assert not any(kept(core).values()), kept(core)
+        assert series(core) == shown
+        assert objects() - before < AGENTS / 10, "less than an object for ten agents: nothing is kept of any"
