@@ -63,3 +63,10 @@ class Termination(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     force: bool = Field(default=False, description="Also if it runs a build, which is cut.")
     reason: str = Field(default="", max_length=500, description="Why; it is kept in the history.")
+
+
+class Reloading(BaseModel):
+    """How the config is to be read anew."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    dry_run: bool = Field(default=False, description="Only say what would change.")

@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from broker.errors import BrokerError, NotFound, StoreUnavailable
+from broker.errors import BrokerError, ConfigError, NotFound, StoreUnavailable
 from broker.operations import AgentBusy
 from broker.views.ask import BadQuestion, NoSuchThing
 from broker.web.api.models import Error
@@ -47,6 +47,9 @@ def translated(error: BrokerError) -> ApiError:
             return ApiError(404, "not_found", str(error), error.hint)
         case BadQuestion():
             return ApiError(400, "bad_request", str(error), error.hint)
+        case ConfigError():
+            hint = "put right what is named, then try again: the config in force has not changed"
+            return ApiError(422, "config_invalid", str(error), hint)
         case NotFound():
             return ApiError(404, "not_found", str(error), "look at GET /api/v1/agents?all=1")
         case StoreUnavailable():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from aiohttp import hdrs, web
 
@@ -26,10 +26,11 @@ from broker.views.snapshot import Snapshot, take
 from broker.web.api import convert
 from broker.web.api import models as api
 from broker.web.api import models_fleet as fleet
-from broker.web.api.asks import AgentsQuery, EventsQuery, ExplainQuery, Query, Termination
+from broker.web.api.asks import AgentsQuery, EventsQuery, ExplainQuery, Query, Reloading, Termination
 from broker.web.api.auth import Caller, must_be
 from broker.web.api.errors import ApiError, unknown_name
 from broker.web.api.feed import Feed
+from broker.web.api.seams import Linked, Reloads
 from broker.web.app import Readiness
 
 OPENAPI_FILE: Final = "openapi.json"
@@ -37,19 +38,6 @@ _START_WINDOW: Final = timedelta(minutes=15)
 _SINCE: Final = re.compile(r"(\d{1,6})(s|m|h|d)")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _STREAM: Final = "text/event-stream"
-
-
-class Linked(Protocol):
-    """A gateway whose link is up."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def pid(self) -> int: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def listen(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +58,11 @@ class Call:
 class Handlers:
     """The operations of the API."""
 
-    def __init__(self, ctx: Context, readiness: Readiness, gateways: Callable[[], Sequence[Linked]]) -> None:
+    def __init__(
+        self, ctx: Context, readiness: Readiness, gateways: Callable[[], Sequence[Linked]], reloads: Reloads
+    ) -> None:
         """Begins the broker's uptime."""
+        self._reloads = reloads
         self._ctx = ctx
         self._readiness = readiness
         self._gateways = gateways
@@ -186,6 +177,21 @@ class Handlers:
             return await self.feed.stream(request, after, chosen, lambda event: convert.to_event(event, words))
         found, last, more = await self.feed.read(after, chosen, controller, query.limit)
         return api.Events(items=tuple(convert.to_event(event, words) for event in found), last=last, more=more)
+
+    async def reload_config(self, call: Call) -> fleet.Reload:
+        """Reads the config anew and puts it in force: all of it or nothing."""
+        asked = cast(Reloading, call.body)
+        done = await (self._reloads.preview() if asked.dry_run else self._reloads.reload(str(call.caller.actor)))
+        return fleet.Reload(
+            dry_run=asked.dry_run,
+            revision=done.revision,
+            changed=done.changed,
+            needs_restart=done.needs_restart,
+            policies=done.policies,
+            agents=done.agents,
+            ending=done.ending,
+            lines=tuple(done.lines()),
+        )
 
     async def get_openapi(self, _call: Call) -> web.Response:
         """This description."""

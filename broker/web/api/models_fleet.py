@@ -145,3 +145,17 @@ class Status(Resource):
     start_p95_s: Seconds | None = Field(description="From request to online, of the last 15 minutes; null without any.")
     last_event: int
     warnings: tuple[Warning, ...]
+
+
+class Reload(Resource):
+    """What a reload of the config has changed, or would change."""
+
+    kind: Literal["Reload"] = "Reload"
+    dry_run: bool
+    revision: str = Field(description="Of the config that is in force after it.")
+    changed: tuple[str, ...]
+    needs_restart: tuple[str, ...] = Field(description="What of it waits for a restart.")
+    policies: tuple[str, ...] = Field(description="The policies that are touched.")
+    agents: int = Field(description="Living agents that are touched.")
+    ending: int = Field(description="Those of them that end after their builds.")
+    lines: tuple[str, ...] = Field(description="All of it for people.")

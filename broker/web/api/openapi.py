@@ -26,6 +26,7 @@ _DESCRIPTIONS: Final = {
     409: "It runs a build: say force.",
     413: "The body is too large.",
     415: "The body is not JSON.",
+    422: "The config cannot be used; nothing has changed.",
     503: "The store cannot be read or written now.",
 }
 

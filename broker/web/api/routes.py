@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from broker.domain.operators import Role
 from broker.web.api import models as api
 from broker.web.api import models_fleet as fleet
-from broker.web.api.asks import AgentsQuery, EventsQuery, ExplainQuery, NoQuery, Query, Termination
+from broker.web.api.asks import AgentsQuery, EventsQuery, ExplainQuery, NoQuery, Query, Reloading, Termination
 from broker.web.api.handlers import Call, Handlers
 
 PREFIX: Final = "/api/v1"
@@ -81,6 +81,15 @@ ROUTES: Final = (
         answer=api.Explanation,
         query=ExplainQuery,
         statuses=(404,),
+    ),
+    Route(
+        method="POST",
+        path="/reload",
+        handler=Handlers.reload_config,
+        answer=fleet.Reload,
+        body=Reloading,
+        role=Role.OPERATOR,
+        statuses=(413, 415, 422),
     ),
     Route(method="GET", path="/openapi.json", handler=Handlers.get_openapi, answer=None),
 )

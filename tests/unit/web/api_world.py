@@ -11,6 +11,8 @@ from aiohttp import web
 
 from broker.domain.definitions import Definitions
 from broker.domain.operators import Operator, Role
+from broker.errors import ConfigError
+from broker.reload import ReloadResult
 from broker.web.api.app import mount
 from broker.web.api.handlers import Handlers
 from broker.web.app import Check, serving
@@ -39,6 +41,7 @@ class Api:
 
     core: Core
     handlers: Handlers
+    reloads: "Reloads"
     port: int
     http: aiohttp.ClientSession
 
@@ -63,12 +66,31 @@ async def ready() -> Sequence[Check]:
     return [Check(name="store", ok=True)]
 
 
+class Reloads:
+    """What stands for the reload of a config file; `broken` is what is wrong with the file."""
+
+    def __init__(self) -> None:
+        self.actors: list[str] = []
+        self.broken = ""
+
+    async def reload(self, actor: str = "") -> ReloadResult:
+        result = await self.preview()
+        self.actors.append(actor)
+        return result
+
+    async def preview(self) -> ReloadResult:
+        if self.broken:
+            raise ConfigError(self.broken)
+        return ReloadResult(changed=("pools.it.limits.agents: 1 -> 2",), needs_restart=(), revision="2")
+
+
 @asynccontextmanager
 async def running_api(
     path: Path, definitions: Definitions | None = None, *, loopback: bool = True
 ) -> AsyncIterator[Api]:
     async with open_core(path / "broker.db", definitions) as core, aiohttp.ClientSession() as http:
-        app, handlers = web.Application(), Handlers(core.ctx, ready, lambda: ())
+        app, reloads = web.Application(), Reloads()
+        handlers = Handlers(core.ctx, ready, lambda: (), reloads)
         mount(app, handlers, core.ctx, loopback=loopback)
         async with serving(app) as port:
-            yield Api(core=core, handlers=handlers, port=port, http=http)
+            yield Api(core=core, handlers=handlers, reloads=reloads, port=port, http=http)

@@ -1,4 +1,4 @@
-"""Ending an agent by hand."""
+"""What operators change: ending an agent by hand, reading the config anew."""
 
 from pathlib import Path
 
@@ -82,3 +82,21 @@ async def test_a_body_that_says_something_else_is_refused(tmp_path: Path, body: 
 async def test_an_agent_that_nobody_knows_is_not_found(tmp_path: Path) -> None:
     async with running_api(tmp_path) as api:
         assert (await api.call("POST", "agents/nobody:terminate")).status == 404
+
+
+async def test_a_reload_says_what_it_changes_and_who_asked(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api:
+        would = await api.call("POST", "reload", json={"dry_run": True})
+        assert (would.json["dry_run"], would.json["changed"]) == (True, ["pools.it.limits.agents: 1 -> 2"])
+        assert api.reloads.actors == []
+        done = await api.call("POST", "reload")
+    assert (done.status, done.json["kind"], done.json["revision"]) == (200, "Reload", "2")
+    assert api.reloads.actors == ["local@127.0.0.1"]
+
+
+async def test_a_config_that_cannot_be_used_is_told_as_it_is_printed(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api:
+        api.reloads.broken = "broker.yaml:3:1: error[unknown-key]: ..."
+        answer = await api.call("POST", "reload")
+    assert (answer.status, answer.json["code"]) == (422, "config_invalid")
+    assert answer.json["message"] == "broker.yaml:3:1: error[unknown-key]: ..."
