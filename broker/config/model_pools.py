@@ -10,7 +10,8 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field
 
 from broker.config.base import AtLeastOne, Cap, Count, Cpu, Model, Money, Text, Url
-from broker.config.mounts import MountText, Network
+from broker.config.model_hosts import Charge, HostModel, Init, Ssh, SystemDisk
+from broker.config.mounts import EngineSocket, MountText, Network
 from broker.config.units import Duration, Rate, Size, SomeTime
 
 BackendType = Literal["aws-ecs", "alibaba-ecs", "process", "container", "ssh-hosts"]
@@ -52,19 +53,37 @@ class BackendModel(Model):
 
     noun: ClassVar[str] = "a backend"
     type: BackendType = Field(description="What makes and unmakes the instances.")
-    socket: Annotated[str, Field(pattern=r"^(unix:///.|tcp://.)")] | None = Field(
-        default=None, description="unix:///PATH or tcp://HOST:PORT of the engine; default: DOCKER_HOST; container."
+    socket: EngineSocket | None = Field(
+        default=None,
+        description="unix:///PATH or tcp://HOST:PORT of the engine; default: DOCKER_HOST; container.",
+        examples=["unix:///run/podman/podman.sock"],
     )
-    region: Text | None = Field(default=None, description="Region of the cloud.")
+    region: Text | None = Field(default=None, description="Region of the cloud.", examples=["eu-west-1"])
     api_rate: Rate | None = Field(default=None, description="Most calls to the cloud.")
-    assume_role_arn: Text | None = Field(default=None, description="Role to take; aws-ecs.")
-    cluster: Text | None = Field(default=None, description="ECS cluster; aws-ecs.")
-    family_prefix: Text | None = Field(default=None, description="What families' names begin with; aws-ecs.")
-    ram_role_name: Text | None = Field(default=None, description="Role of the broker's machine; alibaba-ecs.")
-    access_key_id: Text | None = Field(default=None, description="Better access_key_id_file; alibaba-ecs.")
-    access_key_id_file: Text | None = Field(default=None, description="File that holds the id of the key; alibaba-ecs.")
-    access_key_secret: Text | None = Field(default=None, description="Better access_key_secret_file; alibaba-ecs.")
-    access_key_secret_file: Text | None = Field(default=None, description="File that holds the secret; alibaba-ecs.")
+    assume_role_arn: Text | None = Field(
+        default=None, description="Role to take; aws-ecs.", examples=["arn:aws:iam::111122223333:role/agentbroker"]
+    )
+    cluster: Text | None = Field(default=None, description="ECS cluster; aws-ecs.", examples=["ci"])
+    family_prefix: Text | None = Field(
+        default=None, description="What families' names begin with; aws-ecs.", examples=["ci"]
+    )
+    ram_role_name: Text | None = Field(
+        default=None, description="Role of the broker's machine; alibaba-ecs.", examples=["agentbroker"]
+    )
+    access_key_id: Text | None = Field(
+        default=None, description="Better access_key_id_file; alibaba-ecs.", examples=["${ALI_KEY_ID}"]
+    )
+    access_key_id_file: Text | None = Field(
+        default=None,
+        description="File that holds the id of the key; alibaba-ecs.",
+        examples=["/run/secrets/ali_key_id"],
+    )
+    access_key_secret: Text | None = Field(
+        default=None, description="Better access_key_secret_file; alibaba-ecs.", examples=["${ALI_KEY_SECRET}"]
+    )
+    access_key_secret_file: Text | None = Field(
+        default=None, description="File that holds the secret; alibaba-ecs.", examples=["/run/secrets/ali_key_secret"]
+    )
     auto_network: bool = Field(default=False, description="Whether the broker makes VPC and switches; alibaba-ecs.")
 
 
@@ -80,24 +99,40 @@ class TemplateModel(Model):
     """What an agent is."""
 
     noun: ClassVar[str] = "a template"
-    inherit_from: Text | None = Field(default=None, description="Template whose keys it takes over.")
+    inherit_from: Text | None = Field(default=None, description="Template whose keys it takes over.", examples=["base"])
     abstract: bool = Field(default=False, description="Whether it is there only to inherit from.")
-    image: Text | None = Field(default=None, description="Container image; none runs on the host itself.")
+    image: Text | None = Field(
+        default=None,
+        description="Container image; none runs on the host itself.",
+        examples=["jenkins/inbound-agent:jdk21"],
+    )
     cpu: Cpu | None = Field(default=None, description="vCPU; on ECS 1 = 1024 units.")
     memory: Size | None = Field(default=None, description="Memory.")
     executors: Annotated[int, Field(ge=1, le=1000)] = Field(default=1, description="Builds at once.")
-    remote_fs: Text | None = Field(default=None, description="Directory on the agent; default: the backend's choice.")
+    remote_fs: Text | None = Field(
+        default=None,
+        description="Directory on the agent; default: the backend's choice.",
+        examples=["/home/jenkins/agent"],
+    )
     retention: RetentionModel = Field(default=RetentionModel(), description="How long an agent is kept.")
-    user: Text | None = Field(default=None, description="Who the agent is in its container; default: the image's.")
+    user: Text | None = Field(
+        default=None, description="Who the agent is in its container; default: the image's.", examples=["jenkins"]
+    )
     read_only: bool = Field(default=False, description="Whether the image's files cannot be changed.")
-    mounts: list[MountText] = Field(default=[], description="SOURCE:TARGET or SOURCE:TARGET:ro; container.")
+    mounts: list[MountText] = Field(
+        default=[], description="SOURCE:TARGET or SOURCE:TARGET:ro; container.", examples=[["/var/cache/maven:/m2:ro"]]
+    )
     inject: Literal["env", "args", "legacy", "script"] = Field(
         default="env", description="How name and secret are passed; script is for images without an agent."
     )
-    env: dict[str, str] = Field(default={}, description="Environment variables of the agent.")
-    tags: dict[str, str] = Field(default={}, description="Tags on what the cloud bills.")
-    task_definition: Text | None = Field(default=None, description="An existing task definition to run; aws-ecs.")
-    agent_container: Text | None = Field(default=None, description="Container of it that is the agent; aws-ecs.")
+    env: dict[str, str] = Field(default={}, description="Environment variables of the agent.", examples=[{"TZ": "UTC"}])
+    tags: dict[str, str] = Field(default={}, description="Tags on what the cloud bills.", examples=[{"team": "build"}])
+    task_definition: Text | None = Field(
+        default=None, description="An existing task definition to run; aws-ecs.", examples=["builds"]
+    )
+    agent_container: Text | None = Field(
+        default=None, description="Container of it that is the agent; aws-ecs.", examples=["agent"]
+    )
 
 
 class PoolLimitsModel(Model):
@@ -117,7 +152,7 @@ class Cost(Model):
     cpu_hour: Money | None = Field(default=None, description="Price of a vCPU for an hour.")
     memory_gib_hour: Money | None = Field(default=None, description="Price of a GiB of memory for an hour.")
     host_hour: Money | None = Field(default=None, description="Price of a host for an hour.")
-    currency: Text | None = Field(default=None, description="Default: the base currency.")
+    currency: Text | None = Field(default=None, description="Default: the base currency.", examples=["USD"])
 
 
 class CooldownModel(Model):
@@ -131,73 +166,44 @@ class CooldownModel(Model):
 class Direct(Model):
     """What agents are given that connect to Jenkins itself."""
 
-    url: Url | None = Field(default=None, description="URL of Jenkins for them; default: the controller's.")
-    tunnel: Text | None = Field(default=None, description="HOST:PORT of the agent port.")
-    websocket: bool = Field(default=False, description="Whether they use WebSocket.")
-    instance_identity: Text | None = Field(default=None, description="The controller's identity, base64.")
-
-
-class Charge(Model):
-    """How hosts are paid."""
-
-    spot_strategy: Literal["NoSpot", "SpotAsPriceGo", "SpotWithPriceLimit"] = Field(
-        default="NoSpot", description="Spot."
+    url: Url | None = Field(
+        default=None,
+        description="URL of Jenkins for them; default: the controller's.",
+        examples=["https://ci.example.com/"],
     )
-    price_limit: Money | None = Field(default=None, description="Most to pay for an hour.")
-    on_no_stock: Literal["on-demand", "fail"] = Field(default="fail", description="Without a spot host.")
-
-
-class SystemDisk(Model):
-    """The disk of a host."""
-
-    category: Text = Field(default="cloud_essd", description="Kind of disk.")
-    size: Size = Field(default=40 * 1024, description="Size.")
-
-
-class Ssh(Model):
-    """The way onto a host."""
-
-    user: Text = Field(default="root", description="User on the host.")
-    port: Annotated[int, Field(ge=1, le=65535)] = Field(default=22, description="Port.")
-    private_key: Text | None = Field(default=None, description="The key itself, from ${VAR}; better private_key_file.")
-    private_key_file: Text | None = Field(default=None, description="File that holds the key.")
-    host_key: Literal["from-console", "pinned", "accept-new"] = Field(default="from-console", description="Trust.")
-    jump_host: Text | None = Field(default=None, description="Host to go through.")
-
-
-class Init(Model):
-    """What is run once on a new host."""
-
-    script_file: Text = Field(description="Script to run.")
-    timeout: SomeTime = Field(default=timedelta(minutes=10), description="How long it may take.")
-    sudo: bool = Field(default=False, description="Whether it runs as root.")
-    legacy_marker: Text | None = Field(default=None, description="File that says that a host has been prepared.")
-
-
-class HostModel(Model):
-    """How long a host is kept."""
-
-    idle_timeout: Duration = Field(default=timedelta(minutes=10), description="Empty time after which it ends.")
-    max_age: Duration | None = Field(default=None, description="Age at which it takes no more agents.")
-    max_uses: Count | None = Field(default=None, description="Agents after which it takes no more.")
+    tunnel: Text | None = Field(
+        default=None, description="HOST:PORT of the agent port.", examples=["ci.example.com:50000"]
+    )
+    websocket: bool = Field(default=False, description="Whether they use WebSocket.")
+    instance_identity: Text | None = Field(
+        default=None, description="The controller's identity, base64.", examples=["MIIBIjANBgkq..."]
+    )
 
 
 class PoolModel(Model):
     """Where agents may run."""
 
     noun: ClassVar[str] = "a pool"
-    inherit_from: Text | None = Field(default=None, description="Pool whose keys it takes over.")
+    inherit_from: Text | None = Field(default=None, description="Pool whose keys it takes over.", examples=["fargate"])
     abstract: bool = Field(default=False, description="Whether it is there only to inherit from.")
-    backend: Text = Field(description="Backend that runs it; 'process' needs no definition.")
+    backend: Text = Field(description="Backend that runs it; 'process' needs no definition.", examples=["aws"])
     connect: Literal["gateway", "direct"] = Field(default="gateway", description="What agents dial.")
     direct: Direct | None = Field(default=None, description="What agents are given with connect direct.")
     limits: PoolLimitsModel = Field(default=PoolLimitsModel(), description="Caps.")
     cost: Cost | None = Field(default=None, description="Prices.")
     cooldown: CooldownModel = Field(default=CooldownModel(), description="The breaker.")
-    java: Text | None = Field(default=None, description="The java program; default: the one on the PATH; process.")
-    agent_jar: Text | None = Field(default=None, description="The agent's jar; default: the controller's own; process.")
+    java: Text | None = Field(
+        default=None, description="The java program; default: the one on the PATH; process.", examples=["/usr/bin/java"]
+    )
+    agent_jar: Text | None = Field(
+        default=None,
+        description="The agent's jar; default: the controller's own; process.",
+        examples=["/opt/agent.jar"],
+    )
     command: Annotated[list[Text], Field(min_length=1)] | None = Field(
-        default=None, description="Program and first arguments in place of java -jar agent.jar; process, container."
+        default=None,
+        description="Program and first arguments in place of java -jar agent.jar; process, container.",
+        examples=[["java", "-jar", "agent.jar"]],
     )
     network: Network | None = Field(
         default=None, description="host, bridge or a network's name; default: the engine's; container."
@@ -205,15 +211,31 @@ class PoolModel(Model):
     pids: AtLeastOne = Field(default=4096, description="Most processes and threads of an agent; container.")
     pull: Literal["if-missing", "always", "never"] = Field(default="if-missing", description="Image; container.")
     init_process: bool = Field(default=True, description="Whether a small init reaps zombies; container.")
-    cap_add: list[Text] = Field(default=[], description="Capabilities to keep; all others are dropped; container.")
-    capacity_provider: Text | None = Field(default=None, description="FARGATE, FARGATE_SPOT or a name; aws-ecs.")
-    subnets: list[Text] | None = Field(default=None, description="Subnets; aws-ecs.")
-    security_groups: list[Text] | None = Field(default=None, description="Security groups.")
-    execution_role_arn: Text | None = Field(default=None, description="Execution role of the tasks; aws-ecs.")
+    cap_add: list[Text] = Field(
+        default=[], description="Capabilities to keep; all others are dropped; container.", examples=[["NET_RAW"]]
+    )
+    capacity_provider: Text | None = Field(
+        default=None, description="FARGATE, FARGATE_SPOT or a name; aws-ecs.", examples=["FARGATE_SPOT"]
+    )
+    subnets: list[Text] | None = Field(
+        default=None, description="Subnets; aws-ecs.", examples=[["subnet-0a1", "subnet-0b2"]]
+    )
+    security_groups: list[Text] | None = Field(default=None, description="Security groups.", examples=[["sg-0agents"]])
+    execution_role_arn: Text | None = Field(
+        default=None,
+        description="Execution role of the tasks; aws-ecs.",
+        examples=["arn:aws:iam::111122223333:role/agentbroker-exec"],
+    )
     secret_delivery: Literal["env", "ssm", "secrets-manager"] | None = Field(default=None, description="aws-ecs.")
-    image_id: Text | None = Field(default=None, description="Image of the hosts; alibaba-ecs.")
-    instance_types: list[Text] | None = Field(default=None, description="Types of hosts, the best first; alibaba-ecs.")
-    vswitches: list[Text] | None = Field(default=None, description="Switches, one a zone; alibaba-ecs.")
+    image_id: Text | None = Field(
+        default=None, description="Image of the hosts; alibaba-ecs.", examples=["m-bp1agents"]
+    )
+    instance_types: list[Text] | None = Field(
+        default=None, description="Types of hosts, the best first; alibaba-ecs.", examples=[["ecs.c7.2xlarge"]]
+    )
+    vswitches: list[Text] | None = Field(
+        default=None, description="Switches, one a zone; alibaba-ecs.", examples=[["vsw-h"]]
+    )
     charge: Charge | None = Field(default=None, description="How hosts are paid; alibaba-ecs.")
     system_disk: SystemDisk | None = Field(default=None, description="Disk of the hosts; alibaba-ecs.")
     start_by: Literal["ssh", "cloud-assistant"] | None = Field(default=None, description="alibaba-ecs.")

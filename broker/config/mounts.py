@@ -1,4 +1,4 @@
-"""What containers are given of the engine's machine, as the file writes it: mounts and networks."""
+"""Where containers run and what they are given of that machine, as the file writes it: sockets, mounts, networks."""
 
 import re
 from typing import Annotated, Final
@@ -9,6 +9,7 @@ from broker.config.units import describe, problem
 from broker.domain.template import Mount
 
 _PATTERN: Final = r"(/[^:]*|[A-Za-z0-9][A-Za-z0-9_.-]*):(/[^:]+)(?::(ro|rw))?"
+_SOCKET: Final = re.compile(r"unix:///.|tcp://.")
 _MOUNT: Final = re.compile(_PATTERN)
 
 
@@ -19,6 +20,14 @@ def _mount(value: object) -> object:
     raise problem(
         "bad-mount", message, "write 'SOURCE:TARGET' or 'SOURCE:TARGET:ro', both absolute, or a volume's name"
     )
+
+
+def _socket(value: object) -> object:
+    if isinstance(value, str) and not _SOCKET.match(value):
+        instead = f"unix://{value}" if value.startswith("/") else "unix:///run/podman/podman.sock"
+        message = f"expected the address of a container engine, got {describe(value)}"
+        raise problem("bad-socket", message, f"write '{instead}' or 'tcp://HOST:PORT'")
+    return value
 
 
 def _network(value: object) -> object:
@@ -39,6 +48,11 @@ MountText = Annotated[
     str,
     BeforeValidator(_mount),
     WithJsonSchema({"type": "string", "pattern": f"^{_PATTERN}$", "examples": ["/var/cache/maven:/m2:ro"]}),
+]
+EngineSocket = Annotated[
+    str,
+    BeforeValidator(_socket),
+    WithJsonSchema({"type": "string", "pattern": f"^({_SOCKET.pattern})", "examples": ["unix:///run/docker.sock"]}),
 ]
 Network = Annotated[
     str,

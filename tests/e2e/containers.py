@@ -41,6 +41,7 @@ class BoxedStack(Stack):
             "inject": "script",
             "mounts": [f"{m.source}:{m.target}{':ro' if m.read_only else ''}" for m in mounts],
         }
+        config["server"]["log"] = {"format": "json"}
         config["backends"] = {"boxes": {"type": "container", "socket": self.address}}
         config["templates"] = {label: {**boxed, **self.templates.get(label, {})} for label in self.pools}
         for label in self.pools:
