@@ -3,9 +3,11 @@
 import re
 from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from broker.config.units import problem
+from broker.config.units import pattern_schema, problem
 
 _LABEL: Final = re.compile(r"""[^\s"'()&|!<>,]{1,100}""")
 _PATH: Final = re.compile(r"/(?:[A-Za-z0-9._~-]+/)*[A-Za-z0-9._~-]*", re.ASCII)
@@ -34,6 +36,23 @@ def known_keys(model: type[BaseModel]) -> dict[str, str]:
 def one_or_more(value: object) -> object:
     """A single text as a list of one."""
     return [value] if isinstance(value, str) else value
+
+
+class OrOne:
+    """In the schema: one item may stand for the list of it."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The list's schema, or that of its items."""
+        found = handler(core)
+        return {"anyOf": [found, found["items"]]}
+
+
+class OrText:
+    """In the schema: a text may stand for the map."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The map's schema, or a text."""
+        return {"anyOf": [handler(core), {"type": "string", "minLength": 1}]}
 
 
 def _label(value: object) -> object:
@@ -68,10 +87,19 @@ def _scheme_in(*schemes: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-Url = Annotated[str, BeforeValidator(_url)]
-AgentUrl = Annotated[str, _scheme_in("ws", "wss", "http", "https")]
-UrlPath = Annotated[str, BeforeValidator(_path), Field(max_length=200)]
-Label = Annotated[str, BeforeValidator(_label)]
+Url = Annotated[str, BeforeValidator(_url), pattern_schema(r"https?://(?=/*[^/])\S+", "https://ci.example.com/")]
+AgentUrl = Annotated[
+    str,
+    _scheme_in("ws", "wss", "http", "https"),
+    pattern_schema(r"(wss?|https?)://.*", "wss://agents.ci.example.com"),
+]
+UrlPath = Annotated[
+    str,
+    BeforeValidator(_path),
+    Field(max_length=200),
+    pattern_schema(rf"(?!.*/\.\.?(?:/|$)){_PATH.pattern}", "/ci/main/"),
+]
+Label = Annotated[str, BeforeValidator(_label), pattern_schema(_LABEL.pattern, "linux")]
 Count = Annotated[int, Field(ge=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 Cap = Annotated[int, Field(ge=1, le=1_000_000)]

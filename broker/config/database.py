@@ -36,8 +36,11 @@ class DatabaseModel(Model):
 
     url: DatabaseUrl = Field(
         description="postgresql://USER@HOST:PORT/NAME, with libpq's parameters (sslmode, sslrootcert, several hosts); "
-        "reached directly, not through a pooler."
+        "reached directly, not through a pooler.",
+        examples=["postgresql://agentbroker@db.example.com:5432/agentbroker"],
     )
     password_file: Text | None = Field(
-        default=None, description="File with the user's password; read anew for each connection."
+        default=None,
+        description="File with the user's password; read anew for each connection.",
+        examples=["/etc/agentbroker/database.password"],
     )

@@ -1,17 +1,16 @@
 """Reads `broker.yaml` into a `Config`, or says everything that is wrong with it at once."""
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 from broker.config import conflicts, controllers, files, images, inherit, listeners, not_built, overrides
 from broker.config.convert import to_definitions, to_gateway, to_server
 from broker.config.diagnostics import START, Diagnostics, Note
 from broker.config.environment import Environment
 from broker.config.model import BrokerFile
+from broker.config.names import NAMED, allowed_in
 from broker.config.nodes import Expand, Node
 from broker.config.nodes import Path as NodePath
 from broker.config.references import References
@@ -21,16 +20,6 @@ from broker.config.show import content
 from broker.config.sources import Source, gather, read_all, unread_parts
 from broker.config.validate import validate
 from broker.errors import ConfigError
-
-_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
-_LOOSE_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?", re.ASCII)
-_NAMED: Final = {
-    "controllers": _NAME,  # in the path of agents' URLs
-    "policies": _NAME,  # in agents' names
-    "backends": _LOOSE_NAME,
-    "templates": _LOOSE_NAME,
-    "pools": _LOOSE_NAME,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,11 +159,11 @@ class _Check:
         return file, pool_types
 
     def _names(self) -> None:
-        for noun, pattern in _NAMED.items():
+        for noun, pattern in NAMED.items():
             things = self.root.map.get(noun)
             for name, span in (things.keys if things else {}).items():
                 if not pattern.fullmatch(name):
-                    also = "and '-'" if pattern is _NAME else "'-' and '_'"
+                    also = allowed_in(noun)
                     help_ = Note("help", f"use at most 63 letters, digits, {also}, with a letter or digit at both ends")
                     self._diagnostics.error("bad-name", span, f"'{name}' cannot be a name here", help_)
 

@@ -1,20 +1,22 @@
 """The file as a whole, and the nouns `server`, `controllers` and `gateway`."""
 
+import hashlib
 import re
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from broker.config.base import AgentUrl, AtLeastOne, Cap, Label, Model, Text, Url, UrlPath, one_or_more
+from broker.config.base import AgentUrl, AtLeastOne, Cap, Label, Model, OrOne, Text, Url, UrlPath, one_or_more
 from broker.config.database import DatabaseModel
 from broker.config.model_policies import PolicyModel
 from broker.config.model_pools import BackendModel, PoolModel, TemplateModel
 from broker.config.settings import Address, LogFormat, LogLevel
-from broker.config.units import Duration, ListenAddress, Rate, SomeTime, describe, problem
+from broker.config.units import Duration, ListenAddress, Rate, SomeTime, describe, pattern_schema, problem
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_CONTROL = r"(?:unix:.+|tls://.+:[0-9]{1,5})"
 
 
 def _sha256(value: object) -> object:
@@ -38,7 +40,7 @@ def _cidr(value: object) -> object:
 
 
 def _control(value: object) -> object:
-    if isinstance(value, str) and not re.fullmatch(r"unix:.+|tls://.+:[0-9]{1,5}", value):
+    if isinstance(value, str) and not re.fullmatch(_CONTROL, value):
         message = f"expected the address of the control link, got the text '{value}'"
         raise problem("bad-address", message, "write 'unix:/path/to/control.sock' or 'tls://HOST:PORT'")
     return value
@@ -50,8 +52,13 @@ def _worth(value: object) -> object:
     return value
 
 
-Worth = Annotated[object, BeforeValidator(_worth)]
-TokenHash = Annotated[str, BeforeValidator(_sha256)]
+Worth = Annotated[
+    object,
+    BeforeValidator(_worth),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}]}),
+]
+Control = Annotated[str, BeforeValidator(_control), pattern_schema(_CONTROL, "unix:/run/agentbroker/control.sock")]
+TokenHash = Annotated[str, BeforeValidator(_sha256), pattern_schema(_SHA256.pattern, hashlib.sha256(b"").hexdigest())]
 Cidr = Annotated[str, BeforeValidator(_cidr)]
 
 
@@ -65,10 +72,14 @@ class CountLimits(Model):
 class ServerTls(Model):
     """PEM files of a listener of the control plane."""
 
-    cert_file: Text = Field(description="Certificate chain, PEM.")
-    key_file: Text = Field(description="Private key, PEM; readable by the broker's user alone.")
+    cert_file: Text = Field(description="Certificate chain, PEM.", examples=["/etc/agentbroker/tls.crt"])
+    key_file: Text = Field(
+        description="Private key, PEM; readable by the broker's user alone.", examples=["/etc/agentbroker/tls.key"]
+    )
     client_ca_file: Text | None = Field(
-        default=None, description="CA of clients; set, it demands a client certificate."
+        default=None,
+        description="CA of clients; set, it demands a client certificate.",
+        examples=["/etc/agentbroker/jenkins-ca.crt"],
     )
 
 
@@ -114,12 +125,16 @@ class ServerModel(Model):
 
     http: HttpListener = Field(default=HttpListener(), description="Status page, API, metrics, health.")
     grpc: GrpcListener = Field(default=GrpcListener(), description="What Jenkins calls.")
-    public_url: Url | None = Field(default=None, description="Where people reach the status page.")
+    public_url: Url | None = Field(
+        default=None, description="Where people reach the status page.", examples=["https://broker.ci.example.com"]
+    )
     state_dir: Text = Field(
         default="/var/lib/agentbroker", description="Database and work directories: survives a restart."
     )
     keys_dir: Text | None = Field(
-        default=None, description="Broker key and gateway identity; default: keys in state_dir."
+        default=None,
+        description="Broker key and gateway identity; default: keys in state_dir.",
+        examples=["/etc/agentbroker/keys"],
     )
     database: DatabaseModel | None = Field(
         default=None, description="A PostgreSQL database; default: SQLite, broker.db in state_dir."
@@ -141,16 +156,20 @@ class ControllerModel(Model):
 
     noun: ClassVar[str] = "a controller"
     url: Url = Field(description="The controller's own URL, which the gateway dials.")
-    token_sha256: Annotated[list[TokenHash], BeforeValidator(one_or_more), Field(min_length=1, max_length=2)] = Field(
-        description="SHA-256 of its token, in hex; a list of two while a token is changed."
-    )
+    token_sha256: Annotated[
+        list[TokenHash], BeforeValidator(one_or_more), Field(min_length=1, max_length=2), OrOne()
+    ] = Field(description="SHA-256 of its token, in hex; a list of two while a token is changed.")
     limits: CountLimits = Field(default=CountLimits(), description="Caps on its agents.")
     labels: list[Label] | None = Field(
-        default=None, description="The labels it may ask for, '*' and '?' as in file names; default: all."
+        default=None,
+        description="The labels it may ask for, '*' and '?' as in file names; default: all.",
+        examples=[["linux", "it-*"]],
     )
     rate: Rate | None = Field(default=None, description="Most agents that it may ask for in a time, such as 20/s.")
     path: UrlPath | None = Field(
-        default=None, description="Path prefix of its agents' URLs at the gateway; default: /c/NAME/."
+        default=None,
+        description="Path prefix of its agents' URLs at the gateway; default: /c/NAME/.",
+        examples=["/ci/main/"],
     )
 
 
@@ -159,7 +178,9 @@ class WebSocketListener(Model):
 
     listen: ListenAddress = Field(default=Address("127.0.0.1", 7073), description="Address and port.")
     advertise: AgentUrl | None = Field(
-        default=None, description="The URL that agents are given; default: ws:// and listen."
+        default=None,
+        description="The URL that agents are given; default: ws:// and listen.",
+        examples=["wss://agents.ci.example.com"],
     )
 
 
@@ -168,16 +189,24 @@ class TcpListener(Model):
 
     listen: ListenAddress = Field(default=Address("127.0.0.1", 7072), description="Address and port.")
     advertise: ListenAddress | None = Field(
-        default=None, description="HOST:PORT that agents are given; default: listen."
+        default=None,
+        description="HOST:PORT that agents are given; default: listen.",
+        examples=["agents.ci.example.com:7072"],
     )
 
 
 class GatewayTls(Model):
     """PEM files of the gateway."""
 
-    cert_file: Text = Field(description="Certificate chain, PEM.")
-    key_file: Text = Field(description="Private key, PEM; readable by the gateway's user alone.")
-    ca_file: Text | None = Field(default=None, description="What agents are to trust, if the system's CAs do not do.")
+    cert_file: Text = Field(description="Certificate chain, PEM.", examples=["/etc/agentbroker/agents.crt"])
+    key_file: Text = Field(
+        description="Private key, PEM; readable by the gateway's user alone.", examples=["/etc/agentbroker/agents.key"]
+    )
+    ca_file: Text | None = Field(
+        default=None,
+        description="What agents are to trust, if the system's CAs do not do.",
+        examples=["/etc/agentbroker/ca.crt"],
+    )
 
 
 class GatewayHttp(Model):
@@ -199,7 +228,7 @@ class GatewayModel(Model):
     websocket: WebSocketListener = Field(default=WebSocketListener(), description="Agents over WebSocket.")
     tcp: TcpListener | None = Field(default=None, description="Agents over TCP.")
     tls: GatewayTls | None = Field(default=None, description="Certificate and key of the gateway.")
-    control: Annotated[str, BeforeValidator(_control)] | None = Field(
+    control: Control | None = Field(
         default=None, description="The control link: unix:PATH (default: control.sock in state_dir) or tls://HOST:PORT."
     )
     http: GatewayHttp | None = Field(
@@ -208,7 +237,7 @@ class GatewayModel(Model):
     prefer: Literal["websocket", "tcp"] = Field(default="websocket", description="What agents use that could use both.")
     processes: AtLeastOne = Field(default=1, description="Gateway processes on one port.")
     allow_cidrs: list[Cidr] | None = Field(
-        default=None, description="Networks that agents may come from; default: all."
+        default=None, description="Networks that agents may come from; default: all.", examples=[["10.20.0.0/16"]]
     )
     drain_timeout: SomeTime = Field(
         default=timedelta(hours=6), description="How long an old gateway keeps its sessions."
@@ -222,7 +251,11 @@ class BrokerFile(Model):
     noun: ClassVar[str] = "the file"
     version: Literal[1] = Field(description="Version of the format.")
     server: ServerModel = Field(default=ServerModel(), description="What people, Jenkins and Prometheus talk to.")
-    currencies: dict[str, Worth] = Field(default={}, description="The base currency, and what one of another is worth.")
+    currencies: dict[str, Worth] = Field(
+        default={},
+        description="The base currency, and what one of another is worth.",
+        examples=[{"base": "USD", "CNY": 0.14}],
+    )
     controllers: dict[str, ControllerModel] = Field(default={}, description="The Jenkinses that talk to this broker.")
     gateway: GatewayModel = Field(default=GatewayModel(), description="Where agents connect.")
     backends: dict[str, BackendModel] = Field(default={}, description="Cloud accounts with region and credentials.")

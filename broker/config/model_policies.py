@@ -3,9 +3,9 @@
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from broker.config.base import AtLeastOne, Cap, Count, Cpu, Label, Model, Money, Text
+from broker.config.base import AtLeastOne, Cap, Count, Cpu, Label, Model, Money, OrText, Text
 from broker.config.units import Backoff, Duration, Size, SomeTime, problem
 from broker.domain.reason import Reason
 
@@ -24,31 +24,39 @@ def _reason(value: object) -> object:
     return value
 
 
-ReasonCode = Annotated[str, BeforeValidator(_reason)]
+ReasonCode = Annotated[
+    str, BeforeValidator(_reason), WithJsonSchema({"type": "string", "enum": [str(reason) for reason in Reason]})
+]
 Hour = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-4]):[0-5][0-9]-([01][0-9]|2[0-4]):[0-5][0-9]$")]
 
 
 class PoolUse(Model):
     """A pool as a policy uses it."""
 
-    pool: Text = Field(description="Name of the pool.")
-    weight: Count = Field(default=1, description="Share of the agents; strategy weighted.")
-    base: Count = Field(default=0, description="How many agents it gets before weights count; strategy weighted.")
+    pool: Text = Field(description="Name of the pool.", examples=["fargate-spot"])
+    weight: Count = Field(default=1, description="Share of the agents; strategy weighted.", examples=[4])
+    base: Count = Field(
+        default=0, description="How many agents it gets before weights count; strategy weighted.", examples=[2]
+    )
 
 
 class Hours(Model):
     """A part of the day."""
 
-    hours: Hour | None = Field(default=None, description="Such as 20:00-08:00.")
-    timezone: Text = Field(default="UTC", description="Name of the time zone.")
+    hours: Hour | None = Field(default=None, description="Such as 20:00-08:00.", examples=["20:00-08:00"])
+    timezone: Text = Field(default="UTC", description="Name of the time zone.", examples=["Asia/Shanghai"])
 
 
 class Fallback(Model):
     """A pool to turn to when the first ones cannot."""
 
-    pool: Text = Field(description="Name of the pool.")
-    after: Duration = Field(default=timedelta(0), description="How long an agent must have waited.")
-    when: list[ReasonCode] | None = Field(default=None, description="Reasons that count; default: all.")
+    pool: Text = Field(description="Name of the pool.", examples=["hangzhou"])
+    after: Duration = Field(default=timedelta(0), description="How long an agent must have waited.", examples=["45s"])
+    when: list[ReasonCode] | None = Field(
+        default=None,
+        description="Reasons that count; default: all.",
+        examples=[["InsufficientCapacity", "PoolAtLimit"]],
+    )
     only: Hours | None = Field(default=None, description="When it may be used.")
 
 
@@ -85,7 +93,7 @@ class RetryModel(Model):
 class WarmSchedule(Model):
     """Another number of idle agents from a point in time on."""
 
-    cron: Text = Field(description="Cron expression of five fields.")
+    cron: Text = Field(description="Cron expression of five fields.", examples=["0 8 * * MON-FRI"])
     timezone: Text = Field(default="UTC", description="Name of the time zone.")
     min_idle: Count = Field(description="Idle agents from then on.")
 
@@ -101,7 +109,7 @@ class Budget(Model):
     """A cap on money."""
 
     amount: Money = Field(description="How much.")
-    currency: Text | None = Field(default=None, description="Default: the base currency.")
+    currency: Text | None = Field(default=None, description="Default: the base currency.", examples=["USD"])
     per: Literal["day", "week", "month"] = Field(default="day", description="In what time.")
     on_exceeded: Literal["pause", "warn"] = Field(default="pause", description="What happens then.")
 
@@ -109,8 +117,12 @@ class Budget(Model):
 class Overrides(Model):
     """What a job may ask for itself."""
 
-    allow: list[Literal["image", "cpu", "memory"]] = Field(default=[], description="Which keys of the template.")
-    images: list[str] = Field(default=[], description="Patterns of allowed images.")
+    allow: list[Literal["image", "cpu", "memory"]] = Field(
+        default=[], description="Which keys of the template.", examples=[["image", "cpu"]]
+    )
+    images: list[str] = Field(
+        default=[], description="Patterns of allowed images.", examples=[["registry.example.com/acme/*"]]
+    )
     max_cpu: Cpu | None = Field(default=None, description="Most vCPU.")
     max_memory: Size | None = Field(default=None, description="Most memory.")
 
@@ -132,10 +144,14 @@ class PolicyModel(Model):
     """For a set of labels: template, strategy, pools and bounds."""
 
     noun: ClassVar[str] = "a policy"
-    labels: list[Label] = Field(default=[], description="What a job must ask for; a job may ask for fewer.")
+    labels: list[Label] = Field(
+        default=[], description="What a job must ask for; a job may ask for fewer.", examples=[["linux", "docker"]]
+    )
     accept_unlabelled: bool = Field(default=False, description="Whether jobs without a label run here.")
-    template: Text | None = Field(default=None, description="What its agents are; default: template default.")
-    pools: Annotated[list[Annotated[PoolUse, BeforeValidator(_pool_by_name)]], Field(min_length=1)] = Field(
+    template: Text | None = Field(
+        default=None, description="What its agents are; default: template default.", examples=["java"]
+    )
+    pools: Annotated[list[Annotated[PoolUse, BeforeValidator(_pool_by_name), OrText()]], Field(min_length=1)] = Field(
         description="Where its agents may run, in order."
     )
     strategy: Literal["ordered", "weighted", "spread", "binpack", "cheapest", "fastest"] = Field(
@@ -151,7 +167,11 @@ class PolicyModel(Model):
     spread: Spread | None = Field(default=None, description="How strategy spread counts.")
     binpack: Binpack | None = Field(default=None, description="How strategy binpack measures fullness.")
     name_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9])*$", max_length=24)] | None = Field(
-        default=None, description="What agents' names begin with; default: the policy's name."
+        default=None, description="What agents' names begin with; default: the policy's name.", examples=["ci"]
     )
-    priority: int = Field(default=0, description="Which policy gets a job that several could take: the highest.")
-    controllers: list[Text] | None = Field(default=None, description="Which controllers may use it; default: all.")
+    priority: int = Field(
+        default=0, description="Which policy gets a job that several could take: the highest.", examples=[10]
+    )
+    controllers: list[Text] | None = Field(
+        default=None, description="Which controllers may use it; default: all.", examples=[["main"]]
+    )

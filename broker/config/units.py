@@ -17,6 +17,7 @@ _SIZE: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(Ki|Mi|Gi|Ti)", re.ASC
 _LOOSE_SIZE: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([kmgt])i?b?", re.ASCII | re.IGNORECASE)
 _RATE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)/(s|m|h)", re.ASCII)
 _ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+)):([0-9]{1,5})", re.ASCII)
+_PORT: Final = "(0*(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))"
 _MAX_DAYS: Final = 36500
 _UNITS: Final = "units: ms, s, m, h, d"
 
@@ -57,7 +58,7 @@ def parse_duration(value: object) -> timedelta:
         raise problem("bad-duration", f"expected a duration, got {describe(value)}", f"write '90s' or '2m' ({_UNITS})")
     seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(value))
     if seconds > _MAX_DAYS * 86400:
-        raise problem("out-of-range", f"{value} is longer than {_MAX_DAYS}d")
+        raise problem("too-long", f"{value} is longer than {_MAX_DAYS}d")
     return timedelta(seconds=seconds)
 
 
@@ -141,7 +142,8 @@ def parse_address(value: object) -> Address:
     raise problem("bad-address", message, f"write '127.0.0.1:{port}', or '0.0.0.0:{port}' for every network")
 
 
-def _schema(pattern: str, example: str) -> WithJsonSchema:
+def pattern_schema(pattern: str, example: str) -> WithJsonSchema:
+    """What the schema says of a text that a validator of ours checks."""
     return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$", "examples": [example]})
 
 
@@ -153,24 +155,27 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str),
-    _schema(_DURATION.pattern, "90s"),
+    pattern_schema(_DURATION.pattern, "90s"),
 ]
-SomeTime = Annotated[Duration, AfterValidator(_some_time)]
+SomeTime = Annotated[Duration, AfterValidator(_some_time), pattern_schema(rf"(?=.*[1-9]){_DURATION.pattern}", "90s")]
 """A duration that is not 0."""
 Size = Annotated[
-    int, BeforeValidator(parse_size), PlainSerializer(format_size, return_type=str), _schema(_SIZE.pattern, "2Gi")
+    int,
+    BeforeValidator(parse_size),
+    PlainSerializer(format_size, return_type=str),
+    pattern_schema(_SIZE.pattern, "2Gi"),
 ]
 """In MiB."""
-Rate = Annotated[str, BeforeValidator(parse_rate), _schema(_RATE.pattern, "20/s")]
+Rate = Annotated[str, BeforeValidator(parse_rate), pattern_schema(_RATE.pattern, "20/s")]
 Backoff = Annotated[
     tuple[timedelta, timedelta],
     BeforeValidator(parse_backoff),
     PlainSerializer(_format_backoff, return_type=str),
-    _schema(r".+\.\..+", "2s..30s"),
+    pattern_schema(rf"{_DURATION.pattern}\.\.{_DURATION.pattern}", "2s..30s"),
 ]
 ListenAddress = Annotated[
     Address,
     BeforeValidator(parse_address),
     PlainSerializer(str, return_type=str),
-    _schema(_ADDRESS.pattern, "127.0.0.1:7070"),
+    pattern_schema(_ADDRESS.pattern.replace("([0-9]{1,5})", _PORT), "127.0.0.1:7070"),
 ]
