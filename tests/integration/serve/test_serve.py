@@ -17,6 +17,7 @@ def test_it_starts_tells_its_state_and_ends_with_0_when_it_is_told_to(tmp_path: 
         assert status == 503
         assert "no gateway is linked" in text
         assert "store" in text
+        assert "rpc: ok" in text
         status, metrics = server.get("metrics")
         assert status == 200
         assert "agentbroker_build_info{" in metrics
