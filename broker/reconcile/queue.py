@@ -3,11 +3,12 @@
 import asyncio
 import heapq
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from broker.ports import Clock
 
 K = TypeVar("K", bound=Hashable)
+_STALE_ALLOWED: Final = 64
 
 
 class WorkQueue(Generic[K]):
@@ -40,6 +41,7 @@ class WorkQueue(Generic[K]):
         self._due[key] = when
         self._count += 1
         heapq.heappush(self._heap, (when, self._count, key))
+        self._forget_stale()
         self._sooner.set()
 
     async def get(self) -> K:
@@ -83,6 +85,12 @@ class WorkQueue(Generic[K]):
             if self._due.get(key) == when:
                 self._make_ready(key)
         return None
+
+    def _forget_stale(self) -> None:
+        """A time that another one has replaced stays in the heap; now and then it is made anew without them."""
+        if len(self._heap) > _STALE_ALLOWED + 2 * len(self._due):
+            self._heap = [entry for entry in self._heap if self._due.get(entry[2]) == entry[0]]
+            heapq.heapify(self._heap)
 
     def _make_ready(self, key: K) -> None:
         self._due.pop(key, None)

@@ -36,6 +36,7 @@ def _error(name: str) -> Event:
 # broker
 BROKER_STARTED: Final = _info("broker_started")
 BROKER_STOPPED: Final = _info("broker_stopped")
+EVENT_LOOP_BLOCKED: Final = _warning("event_loop_blocked")
 CONFIG_RELOADED: Final = _info("config_reloaded")
 CONFIG_RELOAD_FAILED: Final = _error("config_reload_failed")
 BACKENDS_CLOSED: Final = _info("backends_closed")
@@ -54,6 +55,7 @@ POLL_FAILED: Final = _warning("poll_failed")
 ORPHAN_FOUND: Final = _warning("orphan_found")
 ORPHANS_TOO_MANY: Final = _error("orphans_too_many")
 ORPHAN_ENDED: Final = _info("orphan_ended")
+HISTORY_PRUNED: Final = _info("history_pruned")
 # controllers
 CONTROLLER_CONNECTED: Final = _info("controller_connected")
 CONTROLLER_AWAY: Final = _warning("controller_away")

@@ -140,3 +140,19 @@ async def play(moves: list[tuple[str, str, float]]) -> None:
 @given(st.lists(MOVES, max_size=40))
 def test_whatever_happens_every_key_is_looked_at_once_and_by_one_at_a_time(moves: list[tuple[str, str, float]]) -> None:
     asyncio.run(play(moves))
+
+
+async def test_a_key_that_is_put_off_again_and_again_takes_no_more_room() -> None:
+    clock = ManualClock()
+    queue: WorkQueue[str] = WorkQueue(clock)
+    for _ in range(5_000):
+        queue.add("a", 3600)
+        queue.add("a")
+        queue.done(await queue.get())
+    queue.add("b", 10)
+    queue.add("a", 5)
+    assert len(queue._heap) < 100
+    await clock.advance(5)
+    assert await take_ready(queue) == ["a"]
+    await clock.advance(5)
+    assert await take_ready(queue) == ["b"]
