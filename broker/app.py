@@ -131,6 +131,7 @@ async def _wire(
         keyring=keyring,
         metrics=metrics,
         nudge=queue,
+        keep_history=config.server.keep_history,
         gateway_url=lambda controller: reloader.config.gateway.agent_url + ctx.definitions.gateway_path(controller),
     )
     opening = _opener(wiring, ctx, config.server.state_dir)

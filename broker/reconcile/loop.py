@@ -9,11 +9,12 @@ from typing import Final
 import structlog
 
 from broker.domain.ids import AgentId, BackendName
-from broker.errors import BrokerError, Conflict, NotFound
+from broker.errors import BrokerError, Conflict, NotFound, StoreLost
 from broker.ports import Clock
 from broker.reconcile.context import Again, Context
 from broker.reconcile.orphans import OrphanSearch
 from broker.reconcile.place import place
+from broker.reconcile.prune import prune
 from broker.reconcile.queue import WorkQueue
 from broker.reconcile.standstill import TICK_S, Standstill
 from broker.reconcile.step import step
@@ -50,6 +51,7 @@ class Pace:
     poll_s: float = 0.5
     resync_s: float = 60.0
     orphans_s: float = 30.0
+    prune_s: float = 60.0
 
 
 @dataclass(slots=True)
@@ -71,6 +73,7 @@ class Loop:
                 group.create_task(self._work(), name=f"reconcile:worker-{number}")
             group.create_task(self._every(TICK_S, standstill.tick), name="reconcile:standstill")
             group.create_task(self._every(self.pace.resync_s, self._look_at_all), name="reconcile:resync")
+            group.create_task(self._every(self.pace.prune_s, partial(prune, self.ctx)), name="reconcile:prune")
             group.create_task(self._follow_backends(group, search), name="reconcile:backends")
 
     async def look_once(self) -> None:
@@ -138,6 +141,8 @@ class Loop:
         while True:
             try:
                 await work()
+            except StoreLost:
+                raise  # this process can do no more: a new one can
             except BrokerError as error:
                 events.POLL_FAILED.emit(message=str(error))
             await clock.sleep_until(clock.monotonic() + seconds)

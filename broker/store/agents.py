@@ -16,7 +16,7 @@ from broker.domain.reason import Reason
 from broker.errors import Conflict, NotFound
 from broker.store import cooldowns, limits
 from broker.store.engine import Database
-from broker.store.schema import Moment, agents, history
+from broker.store.schema import IS_LIVE, Moment, agents, history
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ class Agents:
 
     async def live(self, controller: ControllerName | None = None) -> list[Agent]:
         """All agents that are not gone, the oldest first; of one controller or of all."""
-        clauses = [agents.c.phase != Phase.GONE]
+        clauses: list[ColumnElement[bool]] = [IS_LIVE]
         if controller is not None:
             clauses.append(agents.c.controller == controller)
         return await self._select(*clauses)

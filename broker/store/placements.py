@@ -15,7 +15,7 @@ from broker.domain.placement import Decision, Placed, Waits
 from broker.store import cooldowns, limits
 from broker.store.agents import change_rows, event_row, select_agents
 from broker.store.engine import Database
-from broker.store.schema import agents, history
+from broker.store.schema import IS_LIVE, agents, history
 
 Decider = Callable[[list[Agent], Usage], list[Decision]]
 """Pure: given the agents that wait and what is taken, decides each."""
@@ -36,6 +36,7 @@ async def place_waiting(
     async def work(connection: AsyncConnection) -> list[tuple[Decision, Agent]]:
         waiting = await select_agents(
             connection,
+            IS_LIVE,
             agents.c.phase == Phase.REQUESTED,
             agents.c.goal == Goal.ONLINE,
             agents.c.not_before <= now,

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    literal_column,
     text,
 )
 from sqlalchemy.types import TypeEngine
@@ -108,6 +109,10 @@ agents = Table(
     Index("agents_gone", "gone_at", sqlite_where=text("phase = 'gone'"), postgresql_where=text("phase = 'gone'")),
     Index("agents_of_name", "name"),
 )
+
+IS_GONE: Final = agents.c.phase == literal_column("'gone'")
+IS_LIVE: Final = agents.c.phase != literal_column("'gone'")
+"""Written out: SQLite uses an index of some rows only where the statement itself says that it is about those."""
 
 history = Table(
     "history",

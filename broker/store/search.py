@@ -13,7 +13,7 @@ from broker.domain.limits import Scope
 from broker.store.agents import select_agents
 from broker.store.engine import Database
 from broker.store.limits import read_used
-from broker.store.schema import agents, history
+from broker.store.schema import IS_LIVE, agents, history
 
 _MOST_STARTS: Final = 2_000
 
@@ -49,7 +49,7 @@ class Search:
         by_name = {"controller": wanted.controller, "policy": wanted.policy, "pool": wanted.pool, "phase": wanted.phase}
         clauses = [agents.c[name] == value for name, value in by_name.items() if value is not None]
         if not wanted.gone and wanted.phase is None:
-            clauses.append(agents.c.phase != Phase.GONE)
+            clauses.append(IS_LIVE)
         if behind is not None:
             same = and_(agents.c.requested_at == behind.requested_at, agents.c.name > behind.name)
             clauses.append(or_(agents.c.requested_at > behind.requested_at, same))

@@ -19,6 +19,15 @@ from broker.store.backing import Backing
 
 _WRITER: Final = "agentbroker_writer"
 _BUSY_TIMEOUT_MS: Final = 5_000
+_LOG_BYTES: Final = 64 * 1024 * 1024
+"""What a burst may leave of the write-ahead log."""
+_PRAGMAS: Final = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    f"busy_timeout={_BUSY_TIMEOUT_MS}",
+    f"journal_size_limit={_LOG_BYTES}",
+)
 _DRIVERS_THREAD: Final = "_connection_worker_thread"
 _THREAD_END_S: Final = 1.0
 
@@ -133,7 +142,7 @@ async def _abandon(engine: AsyncEngine, before: AbstractSet[threading.Thread]) -
 def _prepare_connection(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy, not the driver, says BEGIN
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_TIMEOUT_MS}"):
+    for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

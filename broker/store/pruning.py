@@ -1,0 +1,40 @@
+"""What is old enough goes: agents that are gone with all that happened to them, and what operators did."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Select, delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broker.store import limits
+from broker.store.engine import Database
+from broker.store.schema import IS_GONE, agents, history, reservations
+
+BATCH: Final = 200
+"""Agents, or notes, of one transaction: other writers wait for some milliseconds."""
+
+
+async def prune(database: Database, before: datetime, most: int = BATCH) -> int:
+    """Deletes agents that were gone before that time, and notes as old, at most so many of each.
+
+    Returns how many it has deleted; `most` or more means that there may be others. Living agents are never touched,
+    whatever their age. The name of an agent is free to be used again once its row is deleted.
+    """
+    over = select(agents.c.id).where(IS_GONE, agents.c.gone_at < before)
+    old = select(history.c.number).where(history.c.agent.is_(None), history.c.at < before)
+
+    async def work(connection: AsyncConnection) -> int:
+        ids = await _keys(connection, over.order_by(agents.c.gone_at).limit(most))
+        for kept in await _keys(connection, select(reservations.c.agent).where(reservations.c.agent.in_(ids))):
+            await limits.release(connection, kept)  # by the rules there is none; a bug must not cost a place for ever
+        await connection.execute(delete(history).where(history.c.agent.in_(ids)))
+        await connection.execute(delete(agents).where(agents.c.id.in_(ids)))
+        numbers = await _keys(connection, old.order_by(history.c.number).limit(most))
+        await connection.execute(delete(history).where(history.c.number.in_(numbers)))
+        return max(len(ids), len(numbers))
+
+    return await database.transaction(work)
+
+
+async def _keys(connection: AsyncConnection, query: Select[Any]) -> list[Any]:
+    return list((await connection.execute(query)).scalars())
