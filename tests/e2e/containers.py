@@ -175,5 +175,5 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 def shell(script: str) -> Sequence[str]:
-    """A command that is no agent at all."""
-    return ["/bin/sh", "-c", script, "no-agent"]
+    """A command that is no agent at all, as the config writes it."""
+    return ["/bin/sh", "-c", script.replace("$", "$$"), "no-agent"]

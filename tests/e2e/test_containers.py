@@ -96,12 +96,14 @@ def test_while_the_engine_is_away_its_agents_work_on_and_afterwards_end(start: S
 
 
 def test_a_container_removed_by_hand_is_told_as_vanished(start: Start) -> None:
-    world = start({"box": {"command": list(AGENT)}})
-    world.controller.queue(1, label="box", seconds=60)
-    until(world.printed)
+    world = start({"slow": {"command": shell("exec sleep 600")}}, policy=QUICK_RETRY)
+    world.controller.queue(1, label="slow", seconds=1)
+    until(lambda: any(event["phase"] == "connecting" for event in world.events("agent_changed_phase")))
     world.engine.remove(world.boxes()[0]["Id"])
-    until(lambda: any(event.get("why") == "InstanceVanished" for event in world.events("agent_changed_phase")))
-    world.wait_until_nothing_is_left()
+    until(lambda: world.events("launch_failed"))
+    failed = world.events("launch_failed")[0]
+    assert failed["why"] == "InstanceVanished"
+    assert failed["message"].startswith(f"{failed['agent']}-1-")
 
 
 def test_a_broker_that_is_killed_finds_its_containers_again(start: Start) -> None:
