@@ -8,10 +8,8 @@ from typing import Final, NoReturn
 
 import click
 
+from broker.cli.exits import CONFIG_INVALID, EXIT_CODES, FAILED, INTERRUPTED, CliError
 from broker.errors import BrokerError, ConfigError
-
-EXIT_CONFIG_INVALID: Final = 3
-EXIT_INTERRUPTED: Final = 130
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "serve": ("broker.cli.serve:serve", "Run the broker, and a gateway that it starts."),
@@ -19,6 +17,11 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "dev": ("broker.cli.dev:dev", "All in one, for a laptop."),
     "init": ("broker.cli.init:init", "Write the files that Jenkins needs."),
     "config": ("broker.cli.config:config", "Check and show the config."),
+    "status": ("broker.cli.status:status", "Say how the broker stands."),
+    "get": ("broker.cli.get:get", "Show agents, pools, policies or controllers."),
+    "explain": ("broker.cli.explain:explain", "Say why an agent waits, a pool rests, a label finds nothing."),
+    "events": ("broker.cli.events:events", "Show what happened, and what happens."),
+    "agent": ("broker.cli.agent:agent", "End an agent."),
     "token": ("broker.cli.token:token", "Make, change and take back tokens of controllers."),
     "version": ("broker.cli.version:version", "Print the version."),
 }
@@ -58,36 +61,48 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, help_) for name, (_, help_) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="jenkins-agentbroker", prog_name="agentbroker", message="%(prog)s %(version)s")
-def cli() -> None:
-    """Gives Jenkins builds their agents.
+_CODES: Final = ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=f"""Gives Jenkins builds their agents.
 
     \b
     agentbroker dev --builds 12 --exit             try it on this machine
-    agentbroker config check broker.yaml           say all that is wrong with a config
     agentbroker serve --config broker.yaml         run it
+    agentbroker explain linux-7f3k2                say why an agent does not come
 
-    \b
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 config invalid, 130 interrupted.
-    """
+    Exit codes: {_CODES}.
+    """,
+)
+@click.version_option(package_name="jenkins-agentbroker", prog_name="agentbroker", message="%(prog)s %(version)s")
+@click.option("--url", metavar="URL", help="The broker that is asked; else AGENTBROKER_URL.")
+@click.option("--token-file", metavar="F", help="File with your token; else AGENTBROKER_TOKEN_FILE.")
+@click.option("-o", "--output", type=click.Choice(["human", "json", "jsonl", "wide", "name"]), help="Default: human.")
+def cli(url: str | None, token_file: str | None, output: str | None) -> None:
+    """The options are read by the commands that ask the broker."""
 
 
 def main() -> NoReturn:
-    """Runs the command line; a `ConfigError` ends with 3, another of the broker's own errors with 1."""
+    """Runs the command line; an error ends with its code of `EXIT_CODES`, and says what to do next."""
     try:
         code = cli.main(prog_name="agentbroker", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        code = EXIT_INTERRUPTED
+        code = INTERRUPTED
     except ConfigError as error:
         click.echo(str(error), err=True)
-        code = EXIT_CONFIG_INVALID
+        code = CONFIG_INVALID
+    except CliError as error:
+        click.echo(f"agentbroker: {error}", err=True)
+        code = error.code
     except BrokerError as error:
         click.echo(f"agentbroker: {error}", err=True)
-        code = 1
+        code = FAILED
     except BrokenPipeError:
-        code = 1
+        code = FAILED
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,70 @@
+"""`agentbroker explain`: why it is so, and what to type next."""
+
+from typing import Any
+
+import click
+
+from broker.cli.options import Session, asks_broker
+from broker.cli.output import age, clock_time, emit_json, emit_line, emit_table, first_line
+
+
+@click.command("explain")
+@click.argument("what", nargs=-1, required=True, metavar="WHAT...")
+@click.option("--controller", metavar="NAME", help="For a label: the controller whose build it is of.")
+@asks_broker
+def explain(session: Session, what: tuple[str, ...], controller: str | None) -> None:
+    """Say why an agent waits, a pool rests, or a label finds nothing.
+
+    WHAT is an agent's name, a build's URL, or: policy NAME, pool NAME, label EXPR, reason CODE.
+
+    \b
+    agentbroker explain linux-7f3k2
+    agentbroker explain https://ci.example.com/job/app/812/
+    agentbroker explain label 'linux && gpu'
+    """
+    found = session.client.get("explain", what=" ".join(what), controller=controller)
+    match session.output:
+        case "json":
+            emit_json(found)
+        case "jsonl":
+            emit_line(found)
+        case "name":
+            click.echo(found["id"])
+        case _:
+            _print(found)
+
+
+def _print(found: dict[str, Any]) -> None:
+    agent = found["agent"]
+    if agent is not None:
+        _print_agent(agent)
+    click.echo(found["summary"])
+    if found["lines"]:
+        rows = [(f"  {line['name']}", line["state"], first_line(line["text"])) for line in found["lines"]]
+        emit_table(("", "", ""), rows, with_heads=False)
+    if found["hint"]:
+        click.echo(f"hint: {found['hint']}")
+    for number, command in enumerate(found["commands"]):
+        click.echo(f"{'try: ' if number == 0 else '     '}{command}")
+
+
+def _print_agent(agent: dict[str, Any]) -> None:
+    head = [agent["id"], agent["controller"], f"job {agent['job']}" if agent["job"] else ""]
+    head += [f"label `{agent['labels']}`" if agent["labels"] else "", f"policy {agent['policy']}"]
+    click.echo("   ".join(part for part in (*head, _result(agent)) if part))
+    rows = []
+    for step in agent["timeline"]:
+        why = ": ".join(part for part in (step["reason"], first_line(step["message"])) if part)
+        lasted = f"{step['lasted_s']:.1f} s" if step["lasted_s"] is not None and step["lasted_s"] < 60 else ""
+        lasted = lasted or (age(step["lasted_s"]) if step["lasted_s"] is not None else "")
+        rows.append((f"  {clock_time(step['at'], tenths=True)}", step["event"], step["pool"] or "", lasted, why))
+    emit_table(("", "", "", "", ""), rows, with_heads=False)
+    if agent["not_chosen"] and agent["position"] is None:
+        for one in agent["not_chosen"]:
+            click.echo(f"  not chosen: {one['pool']}: {one['reason']}: {first_line(one['message'])}")
+
+
+def _result(agent: dict[str, Any]) -> str:
+    if agent["phase"] == "gone":
+        return f"GONE ({agent['outcome']})"
+    return str(agent["phase"]).upper()

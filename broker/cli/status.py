@@ -1,0 +1,69 @@
+"""`agentbroker status`: the broker in a few lines."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from broker.cli.options import Session, asks_broker
+from broker.cli.output import age, emit_json, emit_line, of_cap, seconds_since
+
+
+@click.command("status")
+@asks_broker
+def status(session: Session) -> None:
+    """Say how the broker, its controllers and its pools stand.
+
+    \b
+    agentbroker status
+    agentbroker status -o json | jq .agents
+    agentbroker --url https://broker.example.com --token-file ~/.agentbroker status
+    """
+    found = session.client.get("status")
+    match session.output:
+        case "json":
+            emit_json(found)
+        case "jsonl":
+            emit_line(found)
+        case "name":
+            click.echo(found["version"])
+        case _:
+            _print(found)
+
+
+def _print(found: dict[str, Any]) -> None:
+    now = datetime.now(tz=UTC)
+    wrong = [f"{part['name']}: {part['detail']}" for part in found["parts"] if not part["ok"]]
+    ready = "ready" if found["ready"] else f"not ready ({'; '.join(wrong)})"
+    click.echo(f"agentbroker {found['version']}   up {age(found['up_s'])}   config {found['revision']}   {ready}")
+    controllers = "   ".join(_controller(c, now) for c in found["controllers"]) or "none"
+    click.echo(f"controllers   {controllers}")
+    counts = found["agents"]
+    waits = age(seconds_since(counts["oldest_waiting_at"], now))
+    oldest = f" (oldest {waits})" if counts["oldest_waiting_at"] and counts["waiting"] else ""
+    start = f"p95 start {found['start_p95_s']:.0f} s (15 min)" if found["start_p95_s"] is not None else ""
+    click.echo(f"requests      {counts['waiting']} waiting{oldest}, {counts['starting']} starting   {start}".rstrip())
+    idle = counts["online"] - min(counts["busy"], counts["online"])
+    rest = f", {counts['reconnecting']} reconnecting" if counts["reconnecting"] else ""
+    click.echo(f"agents        {counts['busy']} busy, {idle} idle, {counts['ending']} ending{rest}")
+    click.echo(f"pools         {'   '.join(_pool(pool, now) for pool in found['pools']) or 'none'}")
+    for warning in found["warnings"]:
+        click.echo(f"! {warning['message']}   {warning['command']}")
+
+
+def _controller(found: dict[str, Any], now: datetime) -> str:
+    heard = age(seconds_since(found["last_heard_at"], now))
+    match found["link"]:
+        case "connected":
+            return f"{found['id']} ✔ {heard} ago"
+        case "never":
+            return f"{found['id']} ✖ never heard"
+        case link:
+            return f"{found['id']} ✖ {link}, heard {heard} ago"
+
+
+def _pool(found: dict[str, Any], now: datetime) -> str:
+    limits = {limit["name"]: limit for limit in found["limits"]}["agents"]
+    left = -(seconds_since(found["until"], now) or 0.0)
+    why = f" ({found['reason']}, {age(left)} left)" if found["reason"] else ""
+    return f"{found['id']} {found['state']} {of_cap(limits['used'], limits['cap'])}{why}"
