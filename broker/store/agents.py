@@ -139,8 +139,7 @@ class Agents:
         await self._database.transaction(work)
 
     async def _select(self, *clauses: ColumnElement[bool]) -> list[Agent]:
-        async with self._database.reading() as connection:
-            return await select_agents(connection, *clauses)
+        return await self._database.read(lambda connection: select_agents(connection, *clauses))
 
 
 async def change_row(connection: AsyncConnection, before: Agent, after: Agent) -> Agent:

@@ -27,8 +27,7 @@ class Cooldowns:
 
     async def read(self) -> dict[PoolName, Rest]:
         """The pools that have failed lately."""
-        async with self._database.reading() as connection:
-            return await read_rests(connection)
+        return await self._database.read(read_rests)
 
     async def failed(self, agent: Agent, pool: Pool, why: Reason, message: str, now: datetime) -> Rest:
         """Counts the failed launch of an agent; returns the breaker, which this failure may have opened.

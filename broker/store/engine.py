@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -41,9 +41,22 @@ class Database:
         self.installation = installation
         """Random id of this database, made with it: part of the ownership of everything the broker makes."""
 
+    async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Runs `work` on a connection that sees one consistent state, and returns its value.
+
+        Cancelling the caller does not stop it: a connection whose query is cut is lost, its thread was seen to stay.
+        `StoreUnavailable`: the database cannot be read.
+        """
+
+        async def run() -> T:
+            async with self.reading() as connection:
+                return await work(connection)
+
+        return await self._outliving(run(), "store:read")
+
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection that sees one consistent state. `StoreUnavailable`: it cannot be read."""
+        """As `read`, for callers that are never cancelled."""
         try:
             async with self._backing.reader.connect() as connection:
                 yield connection
@@ -57,15 +70,11 @@ class Database:
         of `work` rolls back and is raised. `work` may be called again, after a rollback. `StoreUnavailable`: it cannot
         be written; where the connection broke during the commit, it may have been. `StoreLost`: nor ever again.
         """
-        task = asyncio.create_task(self._transact(work), name="store:transaction")  # noqa: TID251 - outlives its caller
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
+        return await self._outliving(self._transact(work), "store:transaction")
 
     async def recall(self, key: str) -> str | None:
         """What was remembered under a key."""
-        async with self.reading() as connection:
-            return await read_meta(connection, key)
+        return await self.read(lambda connection: read_meta(connection, key))
 
     async def remember(self, key: str, value: str) -> None:
         """Keeps one value of this database as a whole."""
@@ -76,10 +85,16 @@ class Database:
         return self._committed
 
     async def close(self) -> None:
-        """Waits for running transactions, then lets go of the database."""
+        """Waits for what runs, then lets go of the database."""
         if self._running:
             await asyncio.wait(self._running)
         await self._backing.close()
+
+    async def _outliving(self, work: Coroutine[Any, Any, T], name: str) -> T:
+        task = asyncio.create_task(work, name=name)  # noqa: TID251 - outlives its caller
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
 
     async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         failures = self._failures

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.ids import AgentId, AgentName, ControllerName, PolicyName, PoolName
 from broker.domain.lifecycle import Phase
@@ -117,13 +118,18 @@ class History:
         return self._last
 
     async def _number(self, function: ColumnElement[Any]) -> int:
-        async with self._database.reading() as connection:
+        async def work(connection: AsyncConnection) -> int:
             return int((await connection.execute(select(function))).scalar() or 0)
+
+        return await self._database.read(work)
 
     async def _select(self, *clauses: ColumnElement[bool], limit: int | None = None) -> list[Event]:
         query = select(history).where(*clauses).order_by(history.c.number).limit(limit)
-        async with self._database.reading() as connection:
+
+        async def work(connection: AsyncConnection) -> list[Event]:
             return [_from_row(row) for row in await connection.execute(query)]
+
+        return await self._database.read(work)
 
 
 def _from_row(row: Row[Any]) -> Event:

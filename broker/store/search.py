@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.agent import Agent
 from broker.domain.ids import AgentName
@@ -69,23 +70,27 @@ class Search:
     async def start_times(self, since: datetime) -> list[timedelta]:
         """From request to online, of the agents that came online since then."""
         query = select(agents.c.online_at, agents.c.requested_at).where(agents.c.online_at >= since)
-        async with self._database.reading() as connection:
+
+        async def work(connection: AsyncConnection) -> list[timedelta]:
             rows = await connection.execute(query.limit(_MOST_STARTS))
             return [online - requested for online, requested in rows]
 
+        return await self._database.read(work)
+
     async def used(self) -> dict[tuple[Scope, str], int]:
         """What is taken of every limit."""
-        async with self._database.reading() as connection:
-            return await read_used(connection)
+        return await self._database.read(read_used)
 
     async def number_before(self, moment: datetime) -> int:
         """The number behind which the events since `moment` begin."""
         since = select(history.c.number).where(history.c.at >= moment).order_by(history.c.number).limit(1)
         last = select(history.c.number).order_by(history.c.number.desc()).limit(1)
-        async with self._database.reading() as connection:
+
+        async def work(connection: AsyncConnection) -> int:
             found = (await connection.execute(since)).scalar()
             return int(found) - 1 if found is not None else int((await connection.execute(last)).scalar() or 0)
 
+        return await self._database.read(work)
+
     async def _agents(self, *clauses: ColumnElement[bool]) -> list[Agent]:
-        async with self._database.reading() as connection:
-            return await select_agents(connection, *clauses)
+        return await self._database.read(lambda connection: select_agents(connection, *clauses))
