@@ -33,8 +33,18 @@ def inbound_secret(key: bytes, name: str) -> str:
 class BrokerLink:
     """Keeps one controller and the broker of one mind; whoever sets `changed` gets a sync soon."""
 
-    def __init__(self, controller: Controller, *, target: str, token: str, secret_key: bytes, url: str) -> None:
-        """`target` is host:port of the broker's API, plaintext; `url` is what people open for this controller."""
+    def __init__(
+        self,
+        controller: Controller,
+        *,
+        target: str,
+        token: str,
+        secret_key: bytes,
+        url: str,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        """`target` is host:port of the broker's API, plaintext without `credentials`; `url` is what people open."""
+        self._credentials = credentials
         self.controller = controller
         self.changed = asyncio.Event()
         self._target, self._url = target, url
@@ -45,12 +55,17 @@ class BrokerLink:
 
     async def run(self) -> None:
         """Runs until it is cancelled."""
-        async with grpc.aio.insecure_channel(self._target, options=_OPTIONS) as channel:
+        async with self._channel() as channel:
             self._stub = agents_pb2_grpc.AgentsStub(channel)  # type: ignore[no-untyped-call]  # generated without types
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._sync_loop(), name="sync")
                 group.create_task(self._request_loop(), name="requests")
                 group.create_task(self._release_loop(), name="releases")
+
+    def _channel(self) -> grpc.aio.Channel:
+        if self._credentials is None:
+            return grpc.aio.insecure_channel(self._target, options=_OPTIONS)
+        return grpc.aio.secure_channel(self._target, self._credentials, options=_OPTIONS)
 
     async def _sync_loop(self) -> None:
         while True:

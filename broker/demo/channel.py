@@ -33,8 +33,12 @@ class Closed(Exception):
 class Address:
     """Where a base URL leads: `http://host:port/path/`; the path always ends in a slash."""
 
-    def __init__(self, url: str) -> None:
-        """Reads the URL; raises ValueError for anything that is not http or https."""
+    def __init__(self, url: str, ca: str | None = None) -> None:
+        """Reads the URL; raises ValueError for anything that is not http or https.
+
+        `ca` is the file of the authorities to trust; without it OpenSSL's own, which SSL_CERT_FILE names, are.
+        """
+        self._ca = ca
         scheme, separator, rest = url.partition("://")
         if not separator or scheme not in {"http", "https"}:
             raise ValueError(f"not an http URL: {url}")
@@ -54,7 +58,7 @@ class Address:
             return raw
         import ssl  # noqa: PLC0415  # costs more than all other imports together
 
-        return ssl.create_default_context().wrap_socket(raw, server_hostname=self.host)
+        return ssl.create_default_context(cafile=self._ca).wrap_socket(raw, server_hostname=self.host)
 
 
 class Channel:

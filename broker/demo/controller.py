@@ -11,6 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
+import grpc
 from aiohttp import web
 
 from broker.demo.broker_link import BrokerLink
@@ -24,11 +25,21 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--broker", required=True, metavar="HOST:PORT", help="the broker's gRPC address")
     parser.add_argument("--token-file", type=Path, required=True, help="the controller's token at the broker")
     parser.add_argument("--secret-key-file", type=Path, required=True, help="the key K that agents' secrets come from")
+    parser.add_argument("--ca", type=Path, help="the authority of the broker's certificate; without it plaintext")
+    parser.add_argument("--cert", type=Path, help="the controller's own certificate")
+    parser.add_argument("--key", type=Path, help="the key of that certificate")
     parser.add_argument("--agent-jar", type=Path, help="served as /jnlpJars/agent.jar")
     parser.add_argument(
         "--node-delay", type=float, default=0.3, help="seconds from the request to the node, as in core"
     )
     return parser.parse_args()
+
+
+def _credentials(arguments: argparse.Namespace) -> grpc.ChannelCredentials | None:
+    if arguments.ca is None:
+        return None
+    own = [path.read_bytes() if path else None for path in (arguments.key, arguments.cert)]
+    return grpc.ssl_channel_credentials(arguments.ca.read_bytes(), *own)
 
 
 async def _run(arguments: argparse.Namespace) -> None:
@@ -41,6 +52,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         token=arguments.token_file.read_text().strip(),
         secret_key=secret_key,
         url=url,
+        credentials=_credentials(arguments),
     )
     side = HttpSide(controller, secret_key=secret_key, agent_jar=arguments.agent_jar, changed=link.changed.set)
     runner = web.AppRunner(side.application(), access_log=None, shutdown_timeout=0.1)

@@ -10,6 +10,7 @@ from typing import Protocol
 from broker.demo.files import write_private
 from broker.demo.http import get_json, post_json, status
 from broker.demo.processes import Child
+from broker.demo.secured import ClientTls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,20 +58,33 @@ class SimulatedController:
     kind = "simulated"
 
     def __init__(
-        self, root: Path, *, port: int, grpc_port: int, token_file: Path, environment: Mapping[str, str]
+        self,
+        root: Path,
+        *,
+        port: int,
+        grpc_port: int,
+        token_file: Path,
+        environment: Mapping[str, str],
+        tls: ClientTls | None = None,
+        name: str = "controller",
     ) -> None:
-        """Makes the key that its agents' secrets come from."""
+        """Makes the key that its agents' secrets come from. Its files in `root` begin with its `name`."""
         self.url = f"http://127.0.0.1:{port}/"
-        self._root, self._environment = root, environment
+        self._root, self._environment, self._name = root, environment, name
+        key = root / f"{name}.key"
         self._arguments = ["--port", str(port), "--broker", f"127.0.0.1:{grpc_port}", "--token-file", str(token_file)]
-        self._arguments += ["--secret-key-file", str(root / "controller.key")]
-        write_private(root / "controller.key", os.urandom(32))
+        self._arguments += ["--secret-key-file", str(key)]
+        if tls is not None:
+            self._arguments += ["--ca", str(tls.ca)]
+        if tls is not None and tls.pair is not None:
+            self._arguments += ["--cert", str(tls.pair.certificate), "--key", str(tls.pair.key)]
+        write_private(key, os.urandom(32))
         self._child: Child | None = None
 
     def start(self) -> None:
         """Returns when it answers and has synced."""
         command = [sys.executable, "-m", "broker.demo.controller", *self._arguments]
-        self._child = Child("controller", command, self._root / "controller.log", self._environment)
+        self._child = Child(self._name, command, self._root / f"{self._name}.log", self._environment)
         self._child.wait_until(self._is_synced, seconds=30)
 
     def _is_synced(self) -> bool:

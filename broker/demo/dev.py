@@ -17,7 +17,8 @@ from broker.demo.jenkins import JenkinsFromWar, JenkinsOverHttp
 from broker.demo.leftovers import LeftBehind, end, marked_processes, nodes_of
 from broker.demo.processes import Child, DemoFailed
 from broker.demo.report import Summary, View, view_for
-from broker.demo.stack import Ports, Stack, java_pool, simulated_pool
+from broker.demo.secured import Secured
+from broker.demo.stack import CONTROLLER, Ports, Stack, java_pool, simulated_pool
 
 LABEL: Final = "linux"
 _BUILDS_S: Final = 600.0
@@ -99,7 +100,15 @@ def _stack(root: Path, options: Options, ports: Ports) -> Stack:
     url = f"http://127.0.0.1:{ports.controller}/"
     if options.jenkins_url and not options.is_simulated:
         url = options.jenkins_url.rstrip("/") + "/"
-    return Stack(root=root, controller_url=url, pools={LABEL: pool}, ports=ports)
+    return Stack(root=root, controller_url=url, pools={LABEL: pool}, ports=ports, secured=_secured(root, options))
+
+
+def _secured(root: Path, options: Options) -> Secured | None:
+    """An authority of this run's own. Jenkins trusts it for the broker; its agents are given plaintext on loopback."""
+    if options.jenkins_url and not options.is_simulated:
+        return None  # somebody else's: its files would have to be changed at each run
+    real = not options.is_simulated
+    return Secured.new(root / "tls", client_certificates=not real, agents=not real)
 
 
 def _controller(root: Path, options: Options, stack: Stack) -> DemoController:
@@ -110,6 +119,7 @@ def _controller(root: Path, options: Options, stack: Stack) -> DemoController:
             grpc_port=stack.ports.grpc,
             token_file=stack.token_file,
             environment=stack.environment,
+            tls=stack.secured.client(CONTROLLER) if stack.secured else None,
         )
     if options.jenkins_url:
         return JenkinsOverHttp(stack.controller_url)
@@ -123,6 +133,7 @@ def _controller(root: Path, options: Options, stack: Stack) -> DemoController:
         broker=f"127.0.0.1:{stack.ports.grpc}",
         token_file=stack.token_file,
         environment=stack.environment,
+        ca=stack.secured.ca if stack.secured else None,
     )
 
 
@@ -177,9 +188,10 @@ def _summary(stack: Stack, controller: DemoController, options: Options) -> Summ
     )
 
 
-def wait_for_nothing(stack: Stack, controller: DemoController, *, seconds: float = _GONE_S) -> LeftBehind:
+def wait_for_nothing(stack: Stack, *controllers: DemoController, seconds: float = _GONE_S) -> LeftBehind:
     """What is left behind: as soon as that is nothing, else what it is after so many seconds."""
-    servers = {child.pid for child in [*stack.children, *controller.children()]}
+    children = [child for controller in controllers for child in controller.children()]
+    servers = {child.pid for child in [*stack.children, *children]}
     deadline = time.monotonic() + seconds
     while (left := stack.search.look(except_pids=servers)) and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -1,6 +1,7 @@
 """HTTP to servers on this machine: never through a proxy, always with a time limit."""
 
 import json
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -13,10 +14,12 @@ _TIMEOUT_S = 10.0
 class Client:
     """Keeps cookies, which Jenkins' crumbs are bound to."""
 
-    def __init__(self) -> None:
-        """Starts without cookies."""
-        no_proxy = urllib.request.ProxyHandler({})
-        self._opener = urllib.request.build_opener(no_proxy, urllib.request.HTTPCookieProcessor(CookieJar()))
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        """Starts without cookies; `tls` says whom to trust, without it the system's authorities are."""
+        handlers = [urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(CookieJar())]
+        if tls is not None:
+            handlers.append(urllib.request.HTTPSHandler(context=tls))
+        self._opener = urllib.request.build_opener(*handlers)
 
     def get_json(self, url: str) -> Any:
         """The answer's JSON; raises OSError (an HTTPError among them)."""
@@ -50,6 +53,6 @@ def post_json(url: str, value: object) -> Any:
     return json.loads(Client().post(url, json.dumps(value).encode(), {"Content-Type": "application/json"}))
 
 
-def status(url: str) -> int:
-    """The HTTP status of a GET; 0 if nobody answers."""
-    return Client().status(url)
+def status(url: str, tls: ssl.SSLContext | None = None) -> int:
+    """The HTTP status of a GET; 0 if nobody answers, or nobody who is trusted."""
+    return Client(tls).status(url)

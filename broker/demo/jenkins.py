@@ -97,7 +97,7 @@ class JenkinsOverHttp:
 class JenkinsFromWar(JenkinsOverHttp):
     """A fresh controller, run from its war with the setup wizard off and our files in its home."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a war is run with, once
         self,
         war: Path,
         *,
@@ -107,12 +107,14 @@ class JenkinsFromWar(JenkinsOverHttp):
         broker: str,
         token_file: Path,
         environment: Mapping[str, str],
+        ca: Path | None = None,
     ) -> None:
-        """`broker` is host:port of the API."""
+        """`broker` is host:port of the API, which speaks TLS by a certificate of `ca` if there is one."""
         super().__init__(f"http://127.0.0.1:{port}/")
         self._prefix = "demo"
         self._war, self._java, self._home, self._port = war, java, home, port
         self._broker, self._token_file, self._environment = broker, token_file, environment
+        self._ca = ca
         self._child: Child | None = None
 
     def start(self) -> None:
@@ -128,6 +130,7 @@ class JenkinsFromWar(JenkinsOverHttp):
         self._home.mkdir(mode=0o700, exist_ok=True)
         command = [sys.executable, "-m", "broker", "init", "jenkins", "--home", str(self._home)]
         command += ["--broker", self._broker, "--token-file", str(self._token_file)]
+        command += ["--tls", "--ca", str(self._ca)] if self._ca else []
         done = subprocess.run(command, env=dict(self._environment), capture_output=True, text=True, check=False)
         if done.returncode:
             raise DemoFailed(f"agentbroker init jenkins ended with {done.returncode}:\n{done.stdout}{done.stderr}")

@@ -39,14 +39,17 @@ class Search:
     agents_root: Path
     controller_url: str
     known_nodes: frozenset[str] = frozenset()
+    other_urls: tuple[str, ...] = ()
+    """More controllers of the run."""
 
     def look(self, *, except_pids: Collection[int]) -> LeftBehind:
-        """Counts what there is now; the servers of the run itself are excepted. The controller has to answer."""
+        """Counts what there is now; the servers of the run itself are excepted. Every controller has to answer."""
+        nodes = frozenset[str]().union(*map(nodes_of, (self.controller_url, *self.other_urls)))
         return LeftBehind(
             agents=connections_to(self.gateway_port),
             processes=len([pid for pid in marked_processes(self.marker) if pid not in except_pids]),
             directories=directories_in(self.agents_root),
-            nodes=len(nodes_of(self.controller_url) - self.known_nodes),
+            nodes=len(nodes - self.known_nodes),
         )
 
 

@@ -17,6 +17,7 @@ from broker.demo.http import status
 from broker.demo.leftovers import Search
 from broker.demo.ports import free_port
 from broker.demo.processes import Child
+from broker.demo.secured import Secured
 
 RUN_MARK: Final = "AGENTBROKER_DEV_RUN"
 """Environment variable that every process of one run carries, its agents and their builds too."""
@@ -54,6 +55,12 @@ class Stack:
     token: str = field(default_factory=lambda: secrets.token_hex(32))
     overrides: Mapping[str, object] = field(default_factory=dict)
     """Keys of every policy, such as timeouts."""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """More controllers by name, with their URLs."""
+    controller_keys: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """More keys of controllers by name, such as `path`."""
+    secured: Secured | None = None
+    """TLS; without it all is plaintext on loopback."""
     known_nodes: frozenset[str] = frozenset()
     """Nodes that the controller had before the run."""
     broker: Child | None = None
@@ -66,12 +73,18 @@ class Stack:
             self.token = self.token_file.read_text().strip()
         self.launch_log.unlink(missing_ok=True)
         write_private(self.token_file, self.token)
+        for name in self.others:
+            write_private(self.token_file_of(name), secrets.token_hex(32))
         write_private(self.config_file, yaml.safe_dump(self._config(), sort_keys=False))
 
     @property
     def token_file(self) -> Path:
         """The controller's token; 0600."""
         return self.root / "token"
+
+    def token_file_of(self, controller: str) -> Path:
+        """The token of any controller of the run; 0600."""
+        return self.token_file if controller == CONTROLLER else self.root / f"token-{controller}"
 
     @property
     def config_file(self) -> Path:
@@ -90,8 +103,18 @@ class Stack:
 
     @property
     def gateway_url(self) -> str:
-        """What agents dial."""
-        return f"http://127.0.0.1:{self.ports.agents}/c/{CONTROLLER}/"
+        """What agents of the first controller dial."""
+        return self.gateway_url_of(CONTROLLER)
+
+    def gateway_url_of(self, controller: str) -> str:
+        """What agents of a controller dial."""
+        path = self.controller_keys.get(controller, {}).get("path", f"/c/{controller}/")
+        return f"{'https' if self.speaks_tls_to_agents else 'http'}://127.0.0.1:{self.ports.agents}{path}"
+
+    @property
+    def speaks_tls_to_agents(self) -> bool:
+        """Whether the gateway does."""
+        return self.secured is not None and self.secured.agents
 
     @property
     def environment(self) -> dict[str, str]:
@@ -107,6 +130,7 @@ class Stack:
             agents_root=self.root / "state" / "process" / "process" / "agents",
             controller_url=self.controller_url,
             known_nodes=self.known_nodes,
+            other_urls=tuple(self.others.values()),
         )
 
     @property
@@ -140,7 +164,8 @@ class Stack:
         child.wait_until(lambda: status(self.http_url + "healthz") == 200, seconds=30)
 
     def _wait_for_gateway(self, child: Child) -> None:
-        child.wait_until(lambda: status(self.gateway_url + "login") != 0, seconds=30)
+        tls = self.secured.context() if self.secured else None
+        child.wait_until(lambda: status(self.gateway_url + "login", tls) != 0, seconds=30)
 
     def stop(self) -> None:
         """Ends both; agents stay."""
@@ -159,24 +184,32 @@ class Stack:
 
     def _config(self) -> dict[str, object]:
         agent_environment = {RUN_MARK: self.run_id, LAUNCH_LOG: str(self.launch_log)}
+        grpc: dict[str, object] = {"listen": f"127.0.0.1:{self.ports.grpc}"}
+        gateway: dict[str, object] = {"websocket": {"listen": f"127.0.0.1:{self.ports.agents}"}}
+        if self.secured:
+            grpc["tls"] = self.secured.grpc_keys()
+        if self.secured and self.secured.agents:
+            gateway["tls"] = self.secured.gateway_keys()
+            agent_environment["SSL_CERT_FILE"] = str(self.secured.ca)
+        urls = {CONTROLLER: self.controller_url, **self.others}
         return {
             "version": 1,
             "server": {
                 "http": {"listen": f"127.0.0.1:{self.ports.http}"},
-                "grpc": {"listen": f"127.0.0.1:{self.ports.grpc}"},
+                "grpc": grpc,
                 "state_dir": str(self.root / "state"),
             },
-            "controllers": {
-                CONTROLLER: {
-                    "url": self.controller_url,
-                    "token_sha256": hashlib.sha256(self.token.encode()).hexdigest(),
-                }
-            },
-            "gateway": {"websocket": {"listen": f"127.0.0.1:{self.ports.agents}"}},
+            "controllers": {name: self._controller(name, url) for name, url in urls.items()},
+            "gateway": gateway,
             "templates": {"default": {"env": agent_environment}},
             "pools": {label: {"backend": "process", **options} for label, options in self.pools.items()},
             "policies": {label: {"labels": [label], "pools": [label], **self.overrides} for label in self.pools},
         }
+
+    def _controller(self, name: str, url: str) -> dict[str, object]:
+        token = self.token_file_of(name).read_text().strip()
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        return {"url": url, "token_sha256": digest, **self.controller_keys.get(name, {})}
 
 
 def simulated_pool(*extra: str) -> dict[str, object]:

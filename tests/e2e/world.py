@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +11,9 @@ from broker.demo.channel import CAPABILITY, Address, Closed, Refused, connect
 from broker.demo.controllers import BuildView, SimulatedController
 from broker.demo.dev import wait_for_nothing
 from broker.demo.leftovers import LeftBehind, end, marked_processes
-from broker.demo.stack import Ports, Stack, simulated_pool
+from broker.demo.ports import free_port
+from broker.demo.secured import Secured
+from broker.demo.stack import CONTROLLER, Ports, Stack, simulated_pool
 
 T = TypeVar("T")
 QUICK, SLOW = "quick", "slow"
@@ -20,27 +22,54 @@ SLOW_START_S = 4
 
 
 class World:
-    """One broker, one gateway, one controller; agents as the builds ask for them."""
+    """One broker, one gateway, one controller or more; agents as the builds ask for them."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(
+        self, root: Path, others: Mapping[str, Mapping[str, object]] | None = None, *, secured: bool = False
+    ) -> None:
+        """`others` are more controllers, with their keys in the config."""
         pools = {QUICK: simulated_pool(), SLOW: simulated_pool("-startDelay", str(SLOW_START_S))}
         ports = Ports()
         url = f"http://127.0.0.1:{ports.controller}/"
-        self.stack = Stack(root=root, controller_url=url, pools=pools, ports=ports)
+        other_ports = {name: free_port() for name in others or {}}
+        self.stack = Stack(
+            root=root,
+            controller_url=url,
+            pools=pools,
+            ports=ports,
+            others={name: f"http://127.0.0.1:{port}/" for name, port in other_ports.items()},
+            controller_keys=others or {},
+            secured=Secured.new(root / "tls") if secured else None,
+        )
+        self.others = {
+            name: SimulatedController(
+                root,
+                port=port,
+                grpc_port=ports.grpc,
+                token_file=self.stack.token_file_of(name),
+                environment=self.stack.environment,
+                tls=self.stack.secured.client(name) if self.stack.secured else None,
+                name=f"controller-{name}",
+            )
+            for name, port in other_ports.items()
+        }
         self.controller = SimulatedController(
             root,
             port=ports.controller,
             grpc_port=ports.grpc,
             token_file=self.stack.token_file,
             environment=self.stack.environment,
+            tls=self.stack.secured.client(CONTROLLER) if self.stack.secured else None,
         )
 
     def start(self) -> None:
         self.stack.start()
-        self.controller.start()
+        for controller in (self.controller, *self.others.values()):
+            controller.start()
 
     def stop(self) -> None:
-        for child in [*self.controller.children(), *self.stack.children]:
+        others = [child for controller in self.others.values() for child in controller.children()]
+        for child in [*self.controller.children(), *others, *self.stack.children]:
             child.stop()
         end(marked_processes(self.stack.search.marker))
 
@@ -61,7 +90,7 @@ class World:
 
     def left_behind(self) -> LeftBehind:
         """What there is when nothing more is expected; waits up to 60 s for it to go."""
-        return wait_for_nothing(self.stack, self.controller)
+        return wait_for_nothing(self.stack, self.controller, *self.others.values())
 
     def secrets(self) -> dict[str, str]:
         """The minted secrets that lie on disk now, by the directory of their attempt."""
@@ -75,11 +104,12 @@ class World:
             if b"broker.demo.agent" in arguments[:3]:
                 os.kill(pid, signal.SIGKILL)
 
-    def knock(self, name: str, secret: str) -> int:
-        """The gateway's HTTP answer to an agent of this name and secret; 101 is let in."""
+    def knock(self, name: str, secret: str, controller: str = CONTROLLER) -> int:
+        """The gateway's HTTP answer to an agent of this name and secret at a controller's path; 101 is let in."""
+        ca = str(self.stack.secured.ca) if self.stack.secured else None
         headers = {"Node-Name": name, "Secret-Key": secret, "X-Remoting-Capability": CAPABILITY}
         try:
-            connect(Address(self.stack.gateway_url), headers).close()
+            connect(Address(self.stack.gateway_url_of(controller), ca), headers).close()
         except Refused as refused:
             return refused.status
         except (OSError, Closed):

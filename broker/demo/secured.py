@@ -1,0 +1,67 @@
+"""TLS in a demo: what its authority issues to whom, and where the files are."""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from broker.demo.authority import Authority, Pair
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTls:
+    """What a controller needs to talk to the broker: whom to trust, and who it is."""
+
+    ca: Path
+    pair: Pair | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secured:
+    """One authority for everything of a run. What Jenkins or its agents cannot do is switched off one by one."""
+
+    directory: Path
+    authority: Authority
+    client_certificates: bool = True
+    agents: bool = True
+    """Whether the gateway speaks TLS."""
+
+    @classmethod
+    def new(cls, directory: Path, *, client_certificates: bool = True, agents: bool = True) -> Self:
+        """Makes an authority and the certificates of both servers in `directory`, which is made."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = cls(directory=directory, authority=Authority(), client_certificates=client_certificates, agents=agents)
+        made.authority.write(made.ca)
+        made.authority.issue(directory / "broker", "broker")
+        made.authority.issue(directory / "gateway", "gateway")
+        return made
+
+    @property
+    def ca(self) -> Path:
+        """The authority's certificate: all that anybody of this run trusts."""
+        return self.directory / "ca.crt"
+
+    def client(self, controller: str) -> ClientTls:
+        """The files of a controller, whose certificate names it."""
+        if not self.client_certificates:
+            return ClientTls(ca=self.ca)
+        return ClientTls(
+            ca=self.ca, pair=self.authority.issue(self.directory / f"controller-{controller}", controller, hosts=())
+        )
+
+    def grpc_keys(self) -> dict[str, str]:
+        """`server.grpc.tls`."""
+        asked = {"client_ca_file": str(self.ca)} if self.client_certificates else {}
+        return {**self._pair("broker"), **asked}
+
+    def gateway_keys(self) -> dict[str, str]:
+        """`gateway.tls`."""
+        return self._pair("gateway")
+
+    def context(self) -> ssl.SSLContext:
+        """For a client of the gateway."""
+        return ssl.create_default_context(cafile=str(self.ca))
+
+    def _pair(self, name: str) -> dict[str, str]:
+        base = self.directory / name
+        return {"cert_file": f"{base}.crt", "key_file": f"{base}.key"}
