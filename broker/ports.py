@@ -121,6 +121,14 @@ class Sessions(Protocol):
         """The live session of an agent."""
         ...
 
+    def of_name(self, controller: ControllerName, name: AgentName) -> Session | None:
+        """The live session that an agent of that name has, be the agent known or not."""
+        ...
+
+    def turned_away(self, agent_id: AgentId, attempt: int) -> tuple[Reason, str] | None:
+        """Why the last knock of this attempt got no session, although its secret was right; None if it has got one."""
+        ...
+
     async def end(self, agent_id: AgentId, message: str) -> None:
         """Closes the agent's session, if it has one; returns when the gateway has been told. Never raises."""
         ...

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from broker.domain.ids import AgentId
+from broker.domain.ids import AgentId, AgentName, ControllerName
+from broker.domain.reason import Reason
 from broker.errors import GatewayError
 from broker.gateway.admissions import Admissions
 from broker.gateway.link import (
@@ -22,6 +23,7 @@ from broker.gateway.link import (
     Opened,
     Ping,
     Pong,
+    Refusal,
     encode,
     from_gateway,
 )
@@ -34,6 +36,10 @@ from broker.telemetry.readings import GatewayCounts
 _LOST_GATEWAY_S: Final = 10.0
 """How long a gateway that lives but has lost its link keeps its sessions, as far as we know."""
 _HELLO_S: Final = 10.0
+_DECISIONS: Final = 1024
+"""Knocks of one gateway that are decided at once: as many as a sound one has handshakes (`settings.Limits`)."""
+_MAX_UNSENT: Final = 8 * 1024 * 1024
+"""Bytes that a gateway has not read; one that is so far behind is cut off, and says its full truth when it is back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +56,12 @@ class LinkedGateway:
 class _Link:
     hello: Hello
     writer: asyncio.StreamWriter = field(repr=False)
+    deciding: int = 0
 
     def send(self, message: FromControl) -> None:
         self.writer.write(encode(message))
+        if self.writer.transport.get_write_buffer_size() > _MAX_UNSENT:
+            self.writer.transport.abort()
 
 
 class ControlServer:
@@ -95,6 +104,14 @@ class ControlServer:
         """The live session of an agent."""
         held = self._register.held(agent_id)
         return held.session if held else None
+
+    def of_name(self, controller: ControllerName, name: AgentName) -> Session | None:
+        """See `ports.Sessions`."""
+        return self._register.of_name(controller, name)
+
+    def turned_away(self, agent_id: AgentId, attempt: int) -> tuple[Reason, str] | None:
+        """Why the last knock of this attempt got no session, as the gateway told."""
+        return self._register.turned_away(agent_id, attempt)
 
     async def end(self, agent_id: AgentId, message: str) -> None:
         """Closes the agent's session. A gateway that is away is told when it is back. Never raises."""
@@ -152,13 +169,19 @@ class ControlServer:
     async def _converse(self, link: _Link, reader: asyncio.StreamReader) -> None:
         async with asyncio.TaskGroup() as group:
             async for message in _messages(reader):
-                if isinstance(message, Admit):
+                if isinstance(message, Admit) and link.deciding >= _DECISIONS:
+                    link.send(_not_now(message))
+                elif isinstance(message, Admit):
+                    link.deciding += 1
                     group.create_task(self._answer(link, message), name="link:admit")
                 else:
                     self._take(link, message)
 
     async def _answer(self, link: _Link, question: Admit) -> None:
-        link.send(await self._admissions.decide(link.hello.gateway, question))
+        try:
+            link.send(await self._admissions.decide(link.hello.gateway, question))
+        finally:
+            link.deciding -= 1
 
     def _linked(self, link: _Link) -> None:
         former = self._links.pop(link.hello.gateway, None)
@@ -213,13 +236,18 @@ class ControlServer:
                     self._nudge.agent(agent_id)
                 self._admissions.closed(message.session)
             case Failed():
-                self._register.release(AgentId(message.agent_id), message.id)
+                self._register.failed(AgentId(message.agent_id), message.id, message.reason, message.message)
             case Counts():
                 self._register.count(gateway, message.counts())
             case Ping():
                 link.send(Pong())
             case Hello() | Admit():
                 pass
+
+
+def _not_now(question: Admit) -> Refusal:
+    message = f"{_DECISIONS} agents are being let in, the most at once; try again"
+    return Refusal(id=question.id, reason=Reason.HANDSHAKE_REJECTED, message=message, retry=True)
 
 
 async def _messages(reader: asyncio.StreamReader) -> AsyncIterator[FromGateway]:

@@ -5,7 +5,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
-from broker.domain.ids import AgentId
+from broker.domain.ids import AgentId, AgentName, ControllerName
+from broker.domain.reason import Reason
 from broker.gateway.link import Hello, LinkedSession
 from broker.ports import Session
 from broker.telemetry.readings import GatewayCounts, total
@@ -47,12 +48,18 @@ class Register:
         self._held: dict[AgentId, Held] = {}
         self._claims: dict[AgentId, Claim] = {}
         self._cookies: OrderedDict[AgentId, str] = OrderedDict()
+        self._turned_away: OrderedDict[AgentId, tuple[int, Reason, str]] = OrderedDict()
         self._counts: dict[str, GatewayCounts] = {}
         self._past = GatewayCounts()
 
     def held(self, agent_id: AgentId) -> Held | None:
         """The session of an agent."""
         return self._held.get(agent_id)
+
+    def of_name(self, controller: ControllerName, name: AgentName) -> Session | None:
+        """The session under a name; looks at all of them, since it is asked for strangers only."""
+        every = (held.session for held in self._held.values())
+        return next((one for one in every if (one.controller, one.name) == (controller, name)), None)
 
     def controller_cookie(self, agent_id: AgentId) -> str:
         """The last cookie that the controller has given for an agent; empty if it is not known."""
@@ -78,6 +85,20 @@ class Register:
         claim = self._claims.get(agent_id)
         if claim is not None and claim.id == claim_id:
             del self._claims[agent_id]
+
+    def failed(self, agent_id: AgentId, claim_id: str, reason: Reason, message: str) -> None:
+        """An admitted agent did not get its session: its claim ends, and why is kept for who asks."""
+        claim = self._claims.get(agent_id)
+        if claim is not None and claim.id == claim_id:
+            self._turned_away[agent_id] = (claim.attempt, reason, message)
+            if len(self._turned_away) > _COOKIES:
+                self._turned_away.popitem(last=False)
+        self.release(agent_id, claim_id)
+
+    def turned_away(self, agent_id: AgentId, attempt: int) -> tuple[Reason, str] | None:
+        """Why the last knock of an attempt got no session; None if it has got one since, or never knocked."""
+        last = self._turned_away.get(agent_id)
+        return last[1:] if last is not None and last[0] == attempt else None
 
     def opened(self, gateway: str, claim_id: str, linked: LinkedSession) -> bool:
         """A session begins. False if another one holds the name: then this one has to end."""
@@ -145,6 +166,7 @@ class Register:
 
     def _hold(self, gateway: str, linked: LinkedSession) -> None:
         agent_id = AgentId(linked.agent_id)
+        self._turned_away.pop(agent_id, None)
         self._held[agent_id] = Held(gateway=gateway, linked=linked, session=linked.session())
         self._cookies[agent_id] = linked.controller_cookie
         self._cookies.move_to_end(agent_id)

@@ -80,5 +80,8 @@ def _connect_timeout(ctx: Context, agent: Agent) -> tuple[Reason, str]:
     limit = ctx.definitions.timeouts_of(agent.policy).connect
     if ctx.session_of(agent) is not None:
         return Reason.CONTROLLER_UNREACHABLE, f"connected, but Jenkins did not call it online within {limit}"
+    if (turned_away := ctx.sessions.turned_away(agent.id, agent.attempt)) is not None:
+        reason, words = turned_away
+        return reason, f"it reached the gateway, and got no session within {limit}: {words}"
     url = ctx.gateway_url(agent.controller)
     return Reason.CONNECT_TIMEOUT, f"it runs, but did not reach the gateway within {limit}: can it reach {url}?"

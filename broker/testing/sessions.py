@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from broker.domain.agent import Agent
-from broker.domain.ids import AgentId
+from broker.domain.ids import AgentId, AgentName, ControllerName
+from broker.domain.reason import Reason
 from broker.ports import Nudge, Session
 from broker.testing.clock import EPOCH
 
@@ -18,6 +19,7 @@ class FakeSessions:
         self._nudge = nudge
         self._known = known
         self._live: dict[AgentId, Session] = {}
+        self._turned_away: dict[AgentId, tuple[int, Reason, str]] = {}
 
     def known(self) -> bool:
         """Whether absence means anything."""
@@ -26,6 +28,15 @@ class FakeSessions:
     def live(self, agent_id: AgentId) -> Session | None:
         """The session that a test opened."""
         return self._live.get(agent_id)
+
+    def of_name(self, controller: ControllerName, name: AgentName) -> Session | None:
+        """The session under a name."""
+        return next((s for s in self._live.values() if (s.controller, s.name) == (controller, name)), None)
+
+    def turned_away(self, agent_id: AgentId, attempt: int) -> tuple[Reason, str] | None:
+        """What a test said with `turn_away`."""
+        last = self._turned_away.get(agent_id)
+        return last[1:] if last is not None and last[0] == attempt else None
 
     async def end(self, agent_id: AgentId, message: str) -> None:
         """Closes the agent's session and notes it."""
@@ -47,8 +58,13 @@ class FakeSessions:
             cookie=cookie,
         )
         self._live[agent.id] = session
+        self._turned_away.pop(agent.id, None)
         self._tell(agent.id)
         return session
+
+    def turn_away(self, agent: Agent, reason: Reason, message: str) -> None:
+        """The agent's last attempt knocks, and gets no session."""
+        self._turned_away[agent.id] = (agent.attempt, reason, message)
 
     def resume(self, session: Session) -> None:
         """A gateway that has lived on tells of a session again."""

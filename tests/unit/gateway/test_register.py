@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from broker.domain.ids import AgentId
+from broker.domain.reason import Reason
 from broker.gateway.link import Hello, LinkedSession
 from broker.gateway.register import CLAIM_LASTS_S, Claim, Occupied, Register
 from broker.telemetry.readings import GatewayCounts
@@ -53,6 +54,19 @@ def test_a_failed_handshake_lets_go_of_the_name() -> None:
         register.claim(A1, claim("q2"), 1.0)
     register.release(A1, "q1")
     assert register.claim(A1, claim("q2"), 1.0) is None
+
+
+def test_why_a_handshake_failed_is_known_until_the_attempt_has_its_session() -> None:
+    register = Register()
+    register.claim(A1, claim("q1"), 0.0)
+    register.failed(A1, "another", Reason.CONTROLLER_UNREACHABLE, "of a claim that is over")
+    assert register.turned_away(A1, 1) is None
+    register.failed(A1, "q1", Reason.HANDSHAKE_REJECTED, "too old")
+    assert register.turned_away(A1, 1) == (Reason.HANDSHAKE_REJECTED, "too old")
+    assert register.turned_away(A1, 2) is None
+    register.claim(A1, claim("q2"), 1.0)
+    assert register.opened("g1", "q2", session("s1"))
+    assert register.turned_away(A1, 1) is None
 
 
 def test_a_session_is_taken_over_with_its_cookie_or_by_a_later_attempt_only() -> None:

@@ -116,6 +116,21 @@ async def test_an_agent_that_never_connects_fails_with_a_reason(tmp_path: Path) 
         assert "http://127.0.0.1:7073/c/main/" in agent.message
 
 
+async def test_an_agent_that_was_turned_away_fails_with_the_reason_that_it_was_told(tmp_path: Path) -> None:
+    once = make_policy(retry=Retry(attempts=1))
+    async with open_core(tmp_path / "broker.db", make_definitions(policies=[once])) as core:
+        await core.sync()
+        await core.ask(NAME)
+        await core.advance(5)
+        core.sessions.turn_away(await core.agent(NAME), Reason.HANDSHAKE_REJECTED, "main said: too old a remoting")
+        for _ in range(38):
+            await core.advance(5)
+            await core.sync()
+        agent = await core.agent(NAME)
+        assert (agent.phase, agent.outcome, agent.why) == (Phase.GONE, Outcome.FAILED, Reason.HANDSHAKE_REJECTED)
+        assert "too old a remoting" in agent.message
+
+
 async def test_deadlines_stand_still_while_the_controller_is_away(core: Core) -> None:
     await core.start(NAME)
     core.sessions.disconnect((await core.agent(NAME)).id)
