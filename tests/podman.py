@@ -24,6 +24,8 @@ from aiodocker import Docker, DockerError
 from broker.domain.template import Mount
 
 IMAGE = "localhost/agentbroker-tiny:1"
+INBOUND_IMAGE = "localhost/agentbroker-inbound:1"
+"""The same with an entrypoint that reads what the one of docker-agent's images reads."""
 CONTAINERS_CONF = """\
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
@@ -35,6 +37,20 @@ events_logger = "file"
 network_backend = "netavark"
 """
 """podman's defaults ask for limits that need CAP_SYS_RESOURCE, and for systemd."""
+ENTRYPOINT = """\
+#!/bin/sh
+if [ $# -eq 1 ] && [ "${1#-}" = "$1" ]; then exec "$1"; fi
+said=" $* "
+given() { case $said in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
+if [ -n "$JENKINS_AGENT_WORKDIR" ] && ! given -workDir; then set -- "$@" -workDir $JENKINS_AGENT_WORKDIR; fi
+if [ "$JENKINS_WEB_SOCKET" = true ] && ! given -webSocket; then set -- "$@" -webSocket; fi
+if [ -n "$JENKINS_URL" ]; then set -- "$@" -url $JENKINS_URL; fi
+if [ -n "$JENKINS_SECRET" ]; then set -- "$@" -secret $JENKINS_SECRET; fi
+if [ -n "$JENKINS_AGENT_NAME" ]; then set -- "$@" -name $JENKINS_AGENT_NAME; fi
+jar=${JENKINS_AGENT_FILE:-/usr/share/jenkins/agent.jar}
+exec ${JENKINS_JAVA_BIN:-java} $JENKINS_JAVA_OPTS -jar $jar $REMOTING_OPTS "$@"
+"""
+"""One argument that is no option is a command; else variables and arguments become options of agent.jar."""
 _START_S = 30.0
 
 
@@ -83,8 +99,9 @@ def _java_etc() -> list[str]:
 
 
 def tiny_image() -> bytes:
-    """A tar of some 20 kB: empty directories, the links of a merged /usr, two users."""
+    """A tar of some 20 kB: empty directories, the links of a merged /usr, two users, an entrypoint."""
     files = {
+        "jenkins-agent": ENTRYPOINT,
         "etc/passwd": "root:x:0:0:root:/root:/bin/sh\njenkins:x:1000:1000::/home/jenkins:/bin/sh\n",
         "etc/group": "root:x:0:\njenkins:x:1000:\n",
     }
@@ -101,7 +118,7 @@ def tiny_image() -> bytes:
             tar.addfile(entry)
         for name, text in files.items():
             entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(text), 0o644
+            entry.size, entry.mode = len(text), 0o755 if name == "jenkins-agent" else 0o644
             tar.addfile(entry, io.BytesIO(text.encode()))
     return content.getvalue()
 
@@ -141,22 +158,24 @@ def own_podman() -> Iterator[str]:
 
 
 async def _load(address: str) -> str:
-    """Puts the tiny image into the engine; answers the engine's version."""
+    """Puts the tiny images into the engine; answers the engine's version."""
     async with Docker(url=address) as docker:
-        parameters = {"fromSrc": "-", "repo": IMAGE}
-        headers = {"Content-Type": "application/x-tar"}
-        create = docker._query("images/create", "POST", params=parameters, data=tiny_image(), headers=headers)
-        async with create as reply:
-            await reply.read()
-        await docker.images.inspect(IMAGE)
+        for image, changes in ((IMAGE, {}), (INBOUND_IMAGE, {"changes": 'ENTRYPOINT ["/jenkins-agent"]'})):
+            parameters = {"fromSrc": "-", "repo": image, **changes}
+            headers = {"Content-Type": "application/x-tar"}
+            create = docker._query("images/create", "POST", params=parameters, data=tiny_image(), headers=headers)
+            async with create as reply:
+                await reply.read()
+            await docker.images.inspect(image)
         told = await docker.version()
         return str(told["Version"])
 
 
 async def _unload(address: str) -> None:
     async with Docker(url=address) as docker:
-        with suppress(DockerError):  # another run's containers use it, or have removed it
-            await docker.images.delete(IMAGE)
+        for image in (IMAGE, INBOUND_IMAGE):
+            with suppress(DockerError):  # another run's containers use it, or have removed it
+                await docker.images.delete(image)
 
 
 @pytest.fixture(scope="session")
