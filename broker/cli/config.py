@@ -1,4 +1,4 @@
-"""`agentbroker config`: check and show `broker.yaml`."""
+"""`agentbroker config`: check, show, compare and explain `broker.yaml`, and begin one."""
 
 import os
 from pathlib import Path
@@ -8,10 +8,12 @@ import click
 
 if TYPE_CHECKING:
     from broker.config.load import Checked
+    from broker.config.model import BrokerFile
 
 CONFIG_ENV = "AGENTBROKER_CONFIG"
 DEFAULT_FILES = ("broker.yaml", "/etc/agentbroker/broker.yaml")
 EXIT_CONFIG_INVALID = 3
+EXIT_NO_SUCH_THING = 5
 
 
 def default_file() -> str:
@@ -22,12 +24,12 @@ def default_file() -> str:
 
 @click.group("config")
 def config() -> None:
-    """Check and show the config.
+    """Check, show, compare and explain the config, and begin one.
 
     \b
-    agentbroker config check broker.yaml                 all errors and warnings, with their places
-    agentbroker config check --strict --github           for CI: warnings fail, annotations
-    agentbroker config show pools.fargate --defaults     what is in force
+    agentbroker config init --backend container > broker.yaml   a commented starter
+    agentbroker config check broker.yaml                        all errors and warnings, with their places
+    agentbroker config show pools.fargate --origin              what is in force, and where each value comes from
     """
 
 
@@ -63,23 +65,88 @@ def check(ctx: click.Context, files: tuple[str, ...], strict: bool, form: str | 
 @click.argument("path", default="")
 @click.option("--config", "file", metavar="FILE", help="Default: as with 'check'.")
 @click.option("--defaults", is_flag=True, help="Also what the file leaves to defaults.")
+@click.option("--origin", is_flag=True, help="With the line, variable or default that each value comes from.")
 @click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
 @click.pass_context
-def show(ctx: click.Context, path: str, file: str | None, defaults: bool, output: str) -> None:
-    """Print what is in force at PATH, such as pools.fargate: inheritance resolved, secrets masked."""
-    from broker.config.load import check_file
+def show(ctx: click.Context, path: str, file: str | None, *, defaults: bool, origin: bool, output: str) -> None:
+    """Print what is in force at PATH, such as pools.fargate: overrides and inheritance resolved, secrets masked."""
+    from broker.config import origins
     from broker.config.show import effective, find
 
-    checked: Checked = check_file(file or default_file())
+    checked, content = _sound(ctx, file or default_file())
+    try:
+        if origin:
+            found = origins.origins(checked, path, defaults=defaults)
+            click.echo(origins.as_yaml(found) if output == "yaml" else _written(origins.as_objects(found), output))
+            return
+        click.echo(_written(find(effective(content, defaults=defaults), path), output))
+    except KeyError as error:
+        click.echo(f"agentbroker: {error.args[0]}", err=True)
+        ctx.exit(EXIT_NO_SUCH_THING)
+
+
+@config.command("schema")
+def schema() -> None:
+    """Print the JSON Schema (draft-07) of the config, for editors."""
+    from broker.config.schema import schema
+
+    click.echo(_written(schema(), "json"))
+
+
+@config.command("init")
+@click.option(
+    "--backend",
+    "backends",
+    type=click.Choice(["process", "container", "aws-ecs", "alibaba-ecs"]),
+    multiple=True,
+    default=["process"],
+    show_default=True,
+    help="What runs the agents; may be given more than once.",
+)
+def init(backends: tuple[str, ...]) -> None:
+    """Print a commented config to begin with."""
+    from broker.config.starters import starter
+
+    click.echo(starter(backends), nl=False)
+
+
+@config.command("explain")
+@click.argument("path")
+@click.pass_context
+def explain(ctx: click.Context, path: str) -> None:
+    """Print the doc of one key, such as pools.*.limits.agents."""
+    from broker.config.documented import find
+    from broker.config.explain import explained
+
+    try:
+        click.echo(explained(find(path)))
+    except KeyError as error:
+        click.echo(f"agentbroker: {error.args[0]}", err=True)
+        ctx.exit(EXIT_NO_SUCH_THING)
+
+
+@config.command("diff")
+@click.argument("file", required=False)
+@click.option("--from", "before", metavar="FILE", help="Compare with this file, not with the running broker.")
+@click.pass_context
+def diff(ctx: click.Context, file: str | None, before: str | None) -> None:
+    """Say what a reload of FILE would change, and whom it touches."""
+    from broker.cli.config_diff import compare
+
+    _, new = _sound(ctx, file or default_file())
+    old = _sound(ctx, before)[1] if before else None
+    compare(new, old)
+
+
+def _sound(ctx: click.Context, file: str) -> "tuple[Checked, BrokerFile]":
+    """A file without errors; else they are printed, and the command ends with 3."""
+    from broker.config.load import check_file
+
+    checked = check_file(file)
     if checked.file is None or checked.diagnostics.errors:
         click.echo(checked.diagnostics.render(), err=True)
         ctx.exit(EXIT_CONFIG_INVALID)
-    try:
-        value = find(effective(checked.file, defaults=defaults), path)
-    except KeyError as error:
-        click.echo(f"agentbroker: {error.args[0]}", err=True)
-        ctx.exit(1)
-    click.echo(_written(value, output))
+    return checked, checked.file
 
 
 def _written(value: object, output: str) -> str:

@@ -21,6 +21,7 @@ def check(root: Node, file: BrokerFile, pool_types: Mapping[str, str], diagnosti
         _timeouts(root, name, policy, diagnostics)
         _weights(root, name, policy, diagnostics)
         _warm(root, name, policy, diagnostics)
+        _room(root, name, policy, file, diagnostics)
     far = [name for name, pool in file.pools.items() if name in pool_types and not _is_near(pool, pool_types[name])]
     if far:
         _advertised(root, file.gateway, far, diagnostics)
@@ -85,6 +86,29 @@ def _warm(root: Node, name: str, policy: PolicyModel, diagnostics: Diagnostics) 
             note = Note("note", f"'limits.agents' is {most} at {root.key('policies', name, 'limits')}")
             help_ = Note("help", "lower min_idle or raise limits.agents")
             diagnostics.error("warm-over-limit", span, message, note, help_)
+
+
+def _room(root: Node, name: str, policy: PolicyModel, file: BrokerFile, diagnostics: Diagnostics) -> None:
+    """A policy of which no pool may ever hold one agent."""
+    called = policy.template or "default"
+    template = file.templates.get(called)
+    if template is None:
+        return
+    notes = []
+    for use in policy.pools:
+        if (pool := file.pools.get(use.pool)) is None:
+            return
+        wanted = (("cpu", template.cpu, pool.limits.cpu), ("memory", template.memory, pool.limits.memory))
+        short = [key for key, need, most in wanted if need is not None and most is not None and need > most]
+        if not short:
+            return
+        nodes = [(key, root.at("pools", use.pool, "limits", key)) for key in short]
+        notes += [
+            Note("note", f"'limits.{key}' of pool '{use.pool}' is {node.data} at {node.span}") for key, node in nodes
+        ]
+    message = f"no pool of policy '{name}' can hold even one agent of template '{called}'"
+    help_ = Note("help", f"raise a pool's limit, or let template '{called}' ask for less")
+    diagnostics.error("no-room", root.key("policies", name, "pools"), message, *notes, help_)
 
 
 def _is_near(pool: PoolModel, kind: str) -> bool:

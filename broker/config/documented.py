@@ -16,12 +16,14 @@ from broker.config.model_pools import BACKEND_KEYS, POOL_KEYS
 from broker.config.not_built import NOT_BUILT
 from broker.config.suggest import nearest
 
-_UNITS: Final[Mapping[str, str]] = {
-    "90s": "ms, s, m, h, d; such as 1h30m",
-    "2Gi": "Ki, Mi, Gi, Ti",
-    "20/s": "a number for each s, m or h",
-    "2s..30s": "two durations: ms, s, m, h, d",
+_UNITS: Final[Mapping[object, tuple[str, str]]] = {
+    "90s": ("a duration", "ms, s, m, h, d; such as 1h30m"),
+    "2Gi": ("a size", "Ki, Mi, Gi, Ti"),
+    "20/s": ("a rate", "a number for each s, m or h"),
+    "2s..30s": ("a range of durations", "two durations: ms, s, m, h, d"),
+    "127.0.0.1:7070": ("an address and a port", ""),
 }
+"""What a type with a unit is, by the example that its type gives."""
 _KINDS: Final[Mapping[type, str]] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
@@ -45,18 +47,19 @@ def document(model: type[Model], key: str, path: str = "") -> KeyDoc:
     """The doc of a key of a model; `path` is its place, with `*` for names."""
     field = field_of(model, key)
     assert field is not None
-    examples = examples_of(field)
+    known = [example for example in type_examples(field) if isinstance(example, str) and example in _UNITS]
+    kind, unit = _UNITS[known[0]] if known else ("", "")
     inner = inner_model(field.annotation)
     table = {"pools": POOL_KEYS, "backends": BACKEND_KEYS}.get(path.partition(".")[0], {})
     owners = [kind for kind, keys in table.items() if key in keys] if path.count(".") == 2 else []
     return KeyDoc(
         path=path,
         description=field.description or "",
-        kind=kind_of(field.annotation),
+        kind=kind or kind_of(field.annotation),
         required=field.is_required(),
         default=default_of(field),
-        examples=examples,
-        unit=next((unit for example, unit in _UNITS.items() if example in type_examples(field)), ""),
+        examples=examples_of(field),
+        unit=unit,
         keys=tuple(known_keys(inner)) if inner else (),
         only_for=tuple(owners),
         built=path not in NOT_BUILT or bool(NOT_BUILT[path]),

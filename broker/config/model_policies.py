@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from broker.config.base import AtLeastOne, Cap, Count, Cpu, Label, Model, Money, OrText, Text
+from broker.config.cron import check_cron
 from broker.config.units import Backoff, Duration, Size, SomeTime, problem
 from broker.domain.reason import Reason
 
@@ -93,7 +94,7 @@ class RetryModel(Model):
 class WarmSchedule(Model):
     """Another number of idle agents from a point in time on."""
 
-    cron: Text = Field(description="Cron expression of five fields.", examples=["0 8 * * MON-FRI"])
+    cron: Annotated[Text, BeforeValidator(check_cron)] = Field(description="Five fields.", examples=["0 8 * * MON-FRI"])
     timezone: Text = Field(default="UTC", description="Name of the time zone.")
     min_idle: Count = Field(description="Idle agents from then on.")
 

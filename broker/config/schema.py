@@ -35,7 +35,7 @@ def schema() -> Json:
         parts[name] = _inheriting(parts, name)
     top = _map(BrokerFile, raw)
     for noun, pattern in NAMED.items():
-        _of_type(top["properties"][noun], "object")["propertyNames"] = {"pattern": f"^{pattern.pattern}$"}
+        top["properties"][noun]["propertyNames"] = {"pattern": f"^{pattern.pattern}$"}
     head = {"$schema": _DRAFT, "$id": SCHEMA_URL, "title": "broker.yaml of agentbroker"}
     return {**head, **top, "definitions": dict(sorted(parts.items()))}
 
@@ -70,9 +70,9 @@ def _key(model: type[Model], key: str, raw: Mapping[str, Any]) -> Json:
         choices = [*(choice for choice in choices if choice != {"type": "null"}), {"type": "null"}]
     default, examples = default_of(field), examples_of(field)
     description = field.description or ""
-    marks = [f"Default: `{_inline(default)}`"] if default not in (None, {}, []) else []
-    marks += [f"Example: `{key}: {_inline(examples[0])}`"] if examples else []
-    made: Json = choices[0] if len(choices) == 1 and "$ref" not in choices[0] else {"anyOf": choices}
+    marks = [f"Default: `{inline(default)}`"] if default not in (None, {}, []) else []
+    marks += [f"Example: `{key}: {inline(examples[0])}`"] if examples else []
+    made = _alternatives(choices)
     made = {**made, "description": description, "markdownDescription": "\n\n".join([description, *marks])}
     if default is not None:
         made["default"] = default
@@ -101,14 +101,16 @@ def _choices(raw: Mapping[str, Any]) -> list[Json]:
     return [kept] if plain or not kept else [kept, _VARIABLE]
 
 
+def _alternatives(choices: list[Json]) -> Json:
+    """One of them; a map or list that may be null is one choice, so that an editor says what is wrong inside of it."""
+    first, *others = choices
+    if others == [{"type": "null"}] and first.get("type") in {"object", "array"}:
+        return {**first, "type": [first["type"], "null"]}
+    return first if not others and "$ref" not in first else {"anyOf": choices}
+
+
 def _one(choices: list[Json]) -> Json:
     return choices[0] if len(choices) == 1 else {"anyOf": choices}
-
-
-def _of_type(part: Json, kind: str) -> Json:
-    """The alternative of a type."""
-    found: Json = next(one for one in part.get("anyOf", [part]) if one.get("type") == kind)
-    return found
 
 
 def _inheriting(parts: Json, name: str) -> Json:
@@ -140,12 +142,12 @@ def _name(choice: Json) -> str:
     return str(choice["$ref"]).removeprefix("#/definitions/")
 
 
-def _inline(value: object) -> str:
+def inline(value: object) -> str:
     """A value as the file would write it on one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{key}: {_inline(below)}' for key, below in value.items())} }}"
+        return f"{{ {', '.join(f'{key}: {inline(below)}' for key, below in value.items())} }}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_inline(item) for item in value)}]"
+        return f"[{', '.join(inline(item) for item in value)}]"
     return str(value)

@@ -75,7 +75,7 @@ def format_duration(value: timedelta) -> str:
 
 def _some_time(value: timedelta) -> timedelta:
     if not value:
-        raise problem("out-of-range", "must be longer than 0s")
+        raise problem("out-of-range", "expected a duration longer than 0s")
     return value
 
 

@@ -1,0 +1,151 @@
+"""The config that `config init` prints: whole, commented, and accepted by `config check`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from broker.config.schema import MODELINE
+
+_HEAD: Final = """%(modeline)s
+# `agentbroker config check FILE` says all that is wrong with it, `agentbroker config explain pools.*.limits` what a key
+# means. A variable such as AGENTBROKER_POOLS__%(variable)s__LIMITS__AGENTS=20 is put over the file, and the files in
+# conf.d/ beside it are part of it.
+version: 1
+
+server:
+  http: { listen: 127.0.0.1:7070 }      # status, metrics and the operators' API
+  grpc: { listen: 127.0.0.1:7071 }      # Jenkins; beyond this machine with tls: { cert_file: ..., key_file: ... }
+  state_dir: /var/lib/agentbroker       # agents and events survive a restart
+  log: { level: info, format: console }
+
+controllers:
+  main:
+    url: http://127.0.0.1:8080/         # your Jenkins
+    # `agentbroker init jenkins --home DIR` makes a token and prints its hash for this line:
+    token_sha256: %(token)s
+
+gateway:                                # agents connect here, never to Jenkins
+  websocket: { listen: %(listen)s, advertise: %(advertise)s }
+"""
+_NO_TOKEN: Final = f'"{"0" * 64}"'
+_TEMPLATES: Final = """
+templates:                              # what an agent is
+  base:
+    abstract: true                      # there to inherit from
+    retention: { max_uses: 1, idle_timeout: 2m, max_lifetime: 6h }
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Starter:
+    """The parts of one backend."""
+
+    backends: str
+    template: str
+    pools: str
+    pool: str
+    near: bool = False
+
+
+STARTERS: Final = {
+    "process": _Starter(
+        backends="",
+        template="""  here:
+    inherit_from: base                  # maps merge, scalars and lists replace, null removes
+""",
+        pools="""  here:
+    backend: process                    # `java -jar agent.jar` on this machine
+    limits: { agents: 4 }
+""",
+        pool="here",
+        near=True,
+    ),
+    "container": _Starter(
+        backends="""  engine:
+    type: container                     # podman or Docker; `socket` names another than DOCKER_HOST
+""",
+        template="""  container:
+    inherit_from: base
+    image: docker.io/jenkins/inbound-agent:jdk21
+    cpu: 1
+    memory: 2Gi
+""",
+        pools="""  containers:
+    backend: engine
+    network: host                       # or give the gateway an address that containers reach
+    limits: { agents: 10, pending: 5 }
+""",
+        pool="containers",
+        near=True,
+    ),
+    "aws-ecs": _Starter(
+        backends="""  aws:
+    type: aws-ecs                       # credentials: the SDK's default chain
+    region: eu-west-1
+    cluster: ci
+    api_rate: 20/s
+""",
+        template="""  task:
+    inherit_from: base
+    image: docker.io/jenkins/inbound-agent:jdk21
+    cpu: 1
+    memory: 2Gi
+""",
+        pools="""  fargate:
+    backend: aws
+    capacity_provider: FARGATE          # or FARGATE_SPOT, or one of your own
+    subnets: [subnet-0a1, subnet-0b2]
+    security_groups: [sg-0agents]
+    limits: { agents: 100, pending: 20 }
+""",
+        pool="fargate",
+    ),
+    "alibaba-ecs": _Starter(
+        backends="""  ali:
+    type: alibaba-ecs
+    region: cn-hangzhou
+    ram_role_name: agentbroker          # or access_key_id_file and access_key_secret_file
+""",
+        template="""  host:
+    inherit_from: base                  # runs on the host itself, started over SSH
+    cpu: 2
+    memory: 4Gi
+""",
+        pools="""  hangzhou:
+    backend: ali
+    image_id: m-bp1agents
+    instance_types: [ecs.c7.2xlarge]
+    vswitches: [vsw-h]
+    security_groups: [sg-bp1]
+    agents_per_host: 2
+    ssh: { user: jenkins }              # and private_key_file
+    limits: { hosts: 20, agents: 40, pending: 10 }
+""",
+        pool="hangzhou",
+    ),
+}
+
+
+def starter(backends: Sequence[str]) -> str:
+    """A config with one pool and one policy a backend; `backends` are keys of `STARTERS`, each once."""
+    parts = [(kind, STARTERS[kind]) for kind in dict.fromkeys(backends)]
+    near = all(part.near for _, part in parts)
+    text = _HEAD % {
+        "modeline": MODELINE,
+        "variable": parts[0][1].pool.upper(),
+        "token": _NO_TOKEN,
+        "listen": "127.0.0.1:7073" if near else "0.0.0.0:7073",
+        "advertise": "ws://127.0.0.1:7073" if near else "ws://agents.ci.example.com:7073",
+    }
+    defined = "".join(part.backends for _, part in parts)
+    if defined:
+        text += f"\nbackends:                               # one account, region and credentials\n{defined}"
+    text += _TEMPLATES + "".join(part.template for _, part in parts)
+    text += "\npools:                                  # where agents may run\n"
+    text += "".join(part.pools for _, part in parts)
+    text += "\npolicies:                               # which label runs where\n"
+    for kind, part in parts:
+        label = "linux" if part is parts[0][1] else kind
+        template = part.template.split(":")[0].strip()
+        text += f"  {label}:\n    labels: [{label}]\n    template: {template}\n    pools: [{part.pool}]\n"
+    return text
