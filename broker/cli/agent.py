@@ -43,7 +43,7 @@ def terminate(session: Session, name: str, yes: bool, force: bool, reason: str, 
         try:
             found = session.client.post(f"{path}:terminate", {"force": force, "reason": reason})
         except CliError as error:
-            if error.code == REFUSED and "runs a build" in str(error):
+            if error.kind == "agent_busy":
                 step = f"wait for its build, or cut it: agentbroker agent terminate {name} --yes --force"
                 raise CliError(REFUSED, f"agent {name} runs a build", step) from None
             raise

@@ -107,7 +107,7 @@ class Client:
         if answer is None or "code" not in answer:
             return self._stranger()
         step = str(answer.get("hint") or "agentbroker status")
-        return CliError(_CODES.get(status, FAILED), str(answer.get("message")), step)
+        return CliError(_CODES.get(status, FAILED), str(answer.get("message")), step, str(answer["code"]))
 
     def _stranger(self) -> CliError:
         step = "look whether --url or AGENTBROKER_URL is right; an older broker has no such API"

@@ -33,9 +33,10 @@ EXIT_CODES: Final[Mapping[int, str]] = {
 
 
 class CliError(BrokerError):
-    """The command ends with `code`; `next_step` is what to type or do next."""
+    """The command ends with `code`; `next_step` is what to type or do next. `kind` is the API's word for it, if any."""
 
-    def __init__(self, code: int, message: str, next_step: str) -> None:
+    def __init__(self, code: int, message: str, next_step: str, kind: str = "") -> None:
         """Says what is wrong, and what to do."""
         super().__init__(f"{message}\n  next: {next_step}")
         self.code = code
+        self.kind = kind

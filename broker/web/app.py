@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
 
 from broker.errors import BrokerError
 from broker.telemetry.metrics import Metrics
@@ -15,6 +16,9 @@ from broker.telemetry.readings import Readings
 
 ANSWER_S: Final = 5.0
 """How long a probe or a scrape waits for the parts it asks; Prometheus itself gives up after 10 s."""
+MOST_AT_ONCE: Final = 64
+"""Requests that are being answered; streams, which have a bound of their own, and /healthz beside them."""
+_RETRY_S: Final = 1
 _CLOSE_S: Final = 2.0
 
 
@@ -78,11 +82,38 @@ class _Pages:
 def create_app(metrics: Metrics, readiness: Readiness, read: Read | None = None) -> web.Application:
     """The pages; `read` is asked at each scrape for what only the running broker knows."""
     pages = _Pages(metrics, readiness, read)
-    app = web.Application()
+    app = web.Application(middlewares=[_bounded()])
     app.add_routes(
         [web.get("/metrics", pages.metrics), web.get("/healthz", pages.healthz), web.get("/readyz", pages.readyz)],
     )
     return app
+
+
+def _bounded() -> Middleware:
+    """Refuses at once what would have to wait behind too many others."""
+    running = 0
+
+    @web.middleware
+    async def bounded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        nonlocal running
+        if request.path == "/healthz" or "text/event-stream" in request.headers.get(hdrs.ACCEPT, ""):
+            return await handler(request)
+        if running >= MOST_AT_ONCE:
+            return _busy()
+        running += 1
+        try:
+            return await handler(request)
+        finally:
+            running -= 1
+
+    return bounded
+
+
+def _busy() -> web.Response:
+    """In the words of the operators' API, whatever was asked for."""
+    message = f"{MOST_AT_ONCE} requests are being answered, the most at once"
+    body = {"code": "busy", "message": message, "hint": f"try again in {_RETRY_S} s"}
+    return web.json_response(body, status=503, headers={hdrs.RETRY_AFTER: str(_RETRY_S)})
 
 
 @asynccontextmanager

@@ -40,7 +40,7 @@ class Feed:
         self._closing = False
 
     def close(self) -> None:
-        """Ends all streams; clients come again and resume."""
+        """Ends all streams, for good; clients come again and resume elsewhere or later."""
         self._closing = True
         for waiting in self._waiting:
             waiting.reschedule(asyncio.get_running_loop().time())
