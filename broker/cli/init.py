@@ -8,6 +8,8 @@ import click
 
 from broker.cli.jenkins_home import TOKEN, Wrote, install, remove
 
+_PEM = click.Path(exists=True, dir_okay=False, resolve_path=True)
+
 
 @click.group("init")
 def init() -> None:
@@ -20,7 +22,9 @@ def init() -> None:
 @click.option("--controller", default="main", show_default=True, help="Its name in broker.yaml, for the lines to add.")
 @click.option("--cloud", help="The cloud's name in Jenkins.  [default: agentbroker]")
 @click.option("--tls/--no-tls", default=None, help="TLS to the broker.  [default: unless it is on loopback]")
-@click.option("--ca", type=click.Path(exists=True, dir_okay=False, resolve_path=True), help="CA for TLS, PEM.")
+@click.option("--ca", type=_PEM, help="CA for TLS, PEM.")
+@click.option("--cert", type=_PEM, help="Jenkins' own certificate, PEM: where the broker has a client_ca_file.")
+@click.option("--key", type=_PEM, help="The key of that certificate, PEM; readable by Jenkins alone.")
 @click.option(
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -35,6 +39,8 @@ def jenkins(  # noqa: PLR0913  # one parameter an option
     cloud: str | None,
     tls: bool | None,
     ca: str | None,
+    cert: str | None,
+    key: str | None,
     token_file: Path | None,
     uninstall: bool,
 ) -> None:
@@ -54,7 +60,10 @@ def jenkins(  # noqa: PLR0913  # one parameter an option
     if broker is not None and not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):\d{1,5}", broker):
         raise click.BadParameter(f"expected HOST:PORT, got {broker!r}", param_hint="--broker")
     flags = {"broker": broker, "cloud": cloud, "tls": None if tls is None else str(tls).lower(), "ca": ca}
-    given = {key: value for key, value in flags.items() if value is not None}
+    flags |= {"cert_file": cert, "key_file": key}
+    if (cert is None) != (key is None):
+        raise click.UsageError("--cert and --key belong together")
+    given = {name: value for name, value in flags.items() if value is not None}
     _print("wrote", install(home, given, token_file.read_text().strip() if token_file else None))
     click.echo(_next(home, controller))
 

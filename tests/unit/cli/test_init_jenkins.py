@@ -120,3 +120,15 @@ def test_without_a_client_jar_it_says_how_to_build_one(clone: Path, home: Path) 
     result = run(home, "--broker", "127.0.0.1:7071")
     assert "make jar" in f"{result.output}{result.exception}"
     assert tree(home) == before
+
+
+@pytest.mark.usefixtures("clone")
+def test_a_certificate_of_jenkins_and_its_key_are_noted_together(home: Path, tmp_path: Path) -> None:
+    for name in ("ca.crt", "jenkins.crt", "jenkins.key"):
+        (tmp_path / name).write_text(name)
+    files = ["--ca", str(tmp_path / "ca.crt"), "--cert", str(tmp_path / "jenkins.crt")]
+    broker = ["--broker", "broker.example.com:7071"]
+    assert run(home, *broker, *files).exit_code == 2
+    assert run(home, *broker, *files, "--key", str(tmp_path / "jenkins.key")).exit_code == 0
+    values = read_properties(home / PROPERTIES)
+    assert (values["cert_file"], values["key_file"]) == (str(tmp_path / "jenkins.crt"), str(tmp_path / "jenkins.key"))
