@@ -1,7 +1,7 @@
 """The control plane's end of the control link: decides who may come in, and knows who is connected."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from broker.gateway.link import (
     MAX_LINE,
     Admit,
     Closed,
+    Controllers,
     Counts,
     End,
     Failed,
@@ -75,6 +76,7 @@ class ControlServer:
         self._register = Register()
         self._links: dict[str, _Link] = {}
         self._to_end: dict[str, dict[str, str]] = {}  # gateway that is away → session → message
+        self._controllers: Controllers | None = None
         self._admissions = Admissions(doorkeeper, self._register, clock, self._send_end)
         self._tasks: set[asyncio.Task[object]] = set()
         self._server: asyncio.Server | None = None
@@ -83,6 +85,12 @@ class ControlServer:
         """Listens, in place of a socket that a killed process left. Raises `GatewayError` if another one listens."""
         sock = listen_unix(self._path)
         self._server = await asyncio.start_unix_server(self._connected, sock=sock, limit=MAX_LINE)
+
+    def tell_controllers(self, urls: Mapping[str, str], paths: Mapping[str, str]) -> None:
+        """What all gateways, also those that link later, are to know of controllers: name to URL, path to name."""
+        self._controllers = Controllers(urls=dict(urls), paths=dict(paths))
+        for link in self._links.values():
+            link.send(self._controllers)
 
     async def close(self) -> None:
         """Lets go of the links; gateways relay on. Safe to repeat."""
@@ -191,6 +199,8 @@ class ControlServer:
         changed, surplus = self._register.hello(hello)
         self._links[hello.gateway] = link
         GATEWAY_LINKED.emit(gateway=hello.gateway, pid=hello.pid, sessions=len(hello.sessions))
+        if self._controllers is not None:
+            link.send(self._controllers)
         for linked in surplus:
             link.send(End(agent_id=linked.agent_id, session=linked.id, message="the name has another session"))
         to_end = self._to_end.pop(hello.gateway, {})

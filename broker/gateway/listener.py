@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from broker.errors import GatewayError
@@ -59,12 +60,19 @@ class Listener:
                         await asyncio.sleep(0.05)
                         continue
                     if self._open >= self._limits.connections:
-                        accepted.close()
+                        self._turn_away(accepted)
                         continue
                     self._open += 1
                     group.create_task(self._connection(accepted), name="gateway:connection")
         finally:
             self._sock.close()
+
+    def _turn_away(self, sock: socket.socket) -> None:
+        """Without waiting: what the socket takes at once. Under TLS there is nobody yet who could read it."""
+        with sock, suppress(OSError):
+            if self._tls is None:
+                sock.setblocking(False)
+                sock.send(text_reply(503, "too many connections: try again\n"))
 
     async def _connection(self, sock: socket.socket) -> None:
         leg: Leg | None = None

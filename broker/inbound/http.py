@@ -132,6 +132,10 @@ def render(first_line: str, fields: Iterable[tuple[str, str]]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
+RETRY_AFTER_S: Final = "1"
+"""What is asked of whoever was refused for now. agent.jar reads no headers and waits longer by itself."""
+
+
 def text_reply(
     status: int,
     text: str,
@@ -140,9 +144,11 @@ def text_reply(
     fields: Iterable[tuple[str, str]] = (),
     media_type: str = "text/plain;charset=UTF-8",
 ) -> bytes:
-    """A whole response with a text, after which the connection closes."""
+    """A whole response with a text, after which the connection closes. A 503 says when to come again."""
     body = text.encode()
     own = [("Content-Type", media_type), ("Content-Length", str(len(body))), ("Connection", "close")]
+    if status == 503:
+        own.append(("Retry-After", RETRY_AFTER_S))
     return render(f"HTTP/1.1 {status} {phrase or PHRASES[status]}", [*own, *fields]) + body
 
 

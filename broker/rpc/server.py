@@ -16,6 +16,8 @@ from broker.wire.v1 import agents_pb2, agents_pb2_grpc
 
 MOST_BYTES_A_MESSAGE = 4 * 1024 * 1024
 _MOST_CALLS_AT_ONCE = 256
+"""The last bound, of all controllers together. gRPC ends what is more without a word of ours (so does its own bound for
+calls that nobody has taken up, grpc.server.max_pending_requests); what `Fairness` bounds comes before."""
 
 
 class PortInUse(BrokerError):

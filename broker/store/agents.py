@@ -5,7 +5,20 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, Row, and_, bindparam, case, insert, or_, select, type_coerce, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Row,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.agent import Agent
@@ -83,6 +96,12 @@ class Agents:
         if controller is not None:
             clauses.append(agents.c.controller == controller)
         return await self._select(*clauses)
+
+    async def count_live(self, controller: ControllerName) -> int:
+        """How many agents of a controller are not gone."""
+        query = select(func.count()).select_from(agents).where(IS_LIVE, agents.c.controller == controller)
+        async with self._database.reading() as connection:
+            return (await connection.execute(query)).scalar_one()
 
     async def change(self, before: Agent, after: Agent, event: str, at: datetime, actor: str = "") -> Agent:
         """Replaces `before` by `after` if nobody was faster, with a history event; returns it with its new version.

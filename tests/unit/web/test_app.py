@@ -137,3 +137,37 @@ async def test_after_the_block_the_port_is_free_again(metrics: Metrics) -> None:
         pass
     with socket.create_server(("127.0.0.1", port)):
         pass
+
+
+async def test_more_requests_than_it_answers_at_once_are_told_to_come_again_and_probes_are_not(
+    metrics: Metrics, http: aiohttp.ClientSession
+) -> None:
+    waiting, asked = asyncio.Event(), 0
+
+    async def slowly() -> Sequence[Check]:
+        nonlocal asked
+        asked += 1
+        await waiting.wait()
+        return await ready()
+
+    async def probe(port: int) -> tuple[int, str | None]:
+        async with crowd.get(f"http://127.0.0.1:{port}/readyz") as answer:
+            return answer.status, answer.headers.get("Retry-After")
+
+    flood = 3 * web_app.MOST_AT_ONCE
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=flood)) as crowd,
+        asyncio.TaskGroup() as group,
+        serving(create_app(metrics, slowly)) as port,
+    ):
+        asking = [group.create_task(probe(port), name=f"probe:{n}") for n in range(flood)]
+        first = asyncio.as_completed(asking)
+        for _ in range(flood - web_app.MOST_AT_ONCE):
+            assert await next(first) == (503, "1")
+        assert {task.result() for task in asking if task.done()} == {(503, "1")}
+        assert asked == web_app.MOST_AT_ONCE
+        assert (await get(http, port, "/healthz"))[0] == 200
+        waiting.set()
+        await asyncio.wait(asking)
+        assert [task.result()[0] for task in asking].count(200) == web_app.MOST_AT_ONCE
+        assert (await get(http, port, "/readyz"))[0] == 200
