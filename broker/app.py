@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from broker.config.settings import Config
 from broker.domain.definitions import Definitions
 from broker.domain.ids import BackendName, ControllerName, PoolName
 from broker.domain.pool import BackendDefinition
+from broker.errors import StoreUnavailable
 from broker.gateway.control import ControlServer
 from broker.intake import Intake
 from broker.jenkins_files import JenkinsFiles
@@ -135,7 +137,8 @@ async def _wire(
         gateway_url=lambda controller: reloader.config.gateway.agent_url + ctx.definitions.gateway_path(controller),
     )
     opening = _opener(wiring, ctx, config.server.state_dir)
-    reloader = Reloader(config, ctx, opening)
+    reloader = Reloader(config, ctx, opening, applies=[partial(_tell_gateways, control)])
+    _tell_gateways(control, config)
     stack.push_async_callback(reloader.close)
     used = {pool.backend for pool in config.definitions.pools.values()}
     ctx.backends = {name: opening(b) for name, b in config.definitions.backends.items() if name in used}
@@ -153,6 +156,14 @@ async def _open_keys(config: Config, database: Database) -> Keyring:
 def control_path(config: Config) -> Path:
     """The control link's socket."""
     return Path(config.gateway.control.removeprefix("unix:"))
+
+
+def _tell_gateways(control: ControlServer, config: Config) -> None:
+    """Gateways learn of new controllers over their links: none is replaced for that."""
+    controllers = config.definitions.controllers.values()
+    control.tell_controllers(
+        {str(c.name): c.url for c in controllers}, {c.gateway_path: str(c.name) for c in controllers}
+    )
 
 
 def _opener(wiring: Wiring, ctx: Context, state_dir: Path) -> Callable[[BackendDefinition], Backend]:
@@ -199,11 +210,10 @@ async def _serving_http(
     config, ctx = reloader.config, reloader.ctx
 
     async def readiness() -> Sequence[Check]:
-        alive, gateways = await last_alive(ctx.database), len(control.linked_gateways())
+        gateways = len(control.linked_gateways())
         wrong = await what_is_wrong(config.server.grpc.listen.host, grpc_port)
-        writes = alive is not None and ctx.clock.now() - alive < _STORE_SILENT
         return (
-            Check(name="store", ok=writes, detail="" if writes else f"nothing was written for {_STORE_SILENT}"),
+            await _store_check(ctx),
             Check(name="rpc", ok=not wrong, detail=wrong),
             Check(name="gateway", ok=gateways > 0, detail=f"{gateways} linked" if gateways else "no gateway is linked"),
             *(_certificate_check(key, one, ctx.clock) for key, one in certificates.items()),
@@ -233,6 +243,16 @@ def open_certificates(config: Config) -> dict[str, Certificates]:
         key: Certificates(PemFiles(certificate=f.cert_file, key=f.key_file, client_ca=f.client_ca_file), key)
         for key, f in files.items()
     }
+
+
+async def _store_check(ctx: Context) -> Check:
+    try:
+        alive = await last_alive(ctx.database)
+    except StoreUnavailable as error:
+        return Check(name="store", ok=False, detail=str(error))
+    silent = alive is None or ctx.clock.now() - alive >= _STORE_SILENT
+    wrong = ctx.database.failing or (f"nothing was written for {_STORE_SILENT}" if silent else "")
+    return Check(name="store", ok=not wrong, detail=wrong)
 
 
 def _certificate_check(key: str, certificates: Certificates, clock: Clock) -> Check:

@@ -5,7 +5,7 @@ live, and so does its backend; `Reloader.tidy` lets go of both.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -79,7 +79,7 @@ class Reloader:
     config: Config
     ctx: Context
     open_backend: Open
-    applies: Sequence[Apply] = ()
+    applies: list[Apply] = field(default_factory=list)
     """Told the new config once it is in force; must not raise."""
     _started: Mapping[str, object] = field(init=False)
     _closing: list[Backend] = field(default_factory=list)

@@ -94,6 +94,7 @@ async def _reloading(broker: Broker, asked: asyncio.Event) -> AsyncIterator[None
             else:
                 click.echo("\n".join(result.lines()), err=True)
 
+    broker.reloader.applies.append(lambda config: log.configure(config.server.log.format, config.server.log.level))
     async with asyncio.TaskGroup() as group:
         reloading = group.create_task(reload(), name="serve:reload")
         try:

@@ -175,6 +175,17 @@ class Counts(_Message):
         )
 
 
+class Controllers(_Message):
+    """Control plane → gateway, after its hello and whenever the config has changed: all controllers that there are.
+
+    `urls` is from names to base URLs, `paths` from the path prefixes of their agents to names.
+    """
+
+    type: Literal["controllers"] = "controllers"
+    urls: dict[str, str]
+    paths: dict[str, str]
+
+
 class Ping(_Message):
     """Gateway → control plane: are you there? Answered by `Pong`."""
 
@@ -189,7 +200,7 @@ class Pong(_Message):
 
 T = TypeVar("T")
 FromGateway = Hello | Admit | Failed | Opened | Closed | Counts | Ping
-FromControl = Admission | Refusal | End | Pong
+FromControl = Admission | Refusal | End | Controllers | Pong
 
 _FROM_GATEWAY: Final = TypeAdapter[FromGateway](Annotated[FromGateway, Field(discriminator="type")])
 _FROM_CONTROL: Final = TypeAdapter[FromControl](Annotated[FromControl, Field(discriminator="type")])

@@ -14,6 +14,7 @@ from broker.gateway.link import (
     Admission,
     Admit,
     Closed,
+    Controllers,
     Counts,
     End,
     Failed,
@@ -46,11 +47,12 @@ class LinkAway(GatewayError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkSource:
-    """What the link asks its gateway for: the full truth, the counts, and to end a session."""
+    """What the link asks its gateway for: the full truth, the counts, to end a session, to know its controllers."""
 
     hello: Callable[[], Hello]
     counts: Callable[[], GatewayCounts]
     end: Callable[[End], None]
+    controllers: Callable[[Controllers], None]
 
 
 class ControlLink:
@@ -155,6 +157,8 @@ class ControlLink:
                     self._send(_late(message))
             case End():
                 self._source.end(message)
+            case Controllers():
+                self._source.controllers(message)
             case Pong():
                 pass
 

@@ -1,7 +1,6 @@
 """What a gateway answers under which path: to agents, and to whoever watches over it."""
 
 import asyncio
-from collections.abc import Mapping
 
 from broker.gateway.door import Door
 from broker.gateway.legs import CHUNK, Leg
@@ -18,17 +17,16 @@ _NOWHERE = "agents connect under the path of their controller here; this is not 
 class AgentPages:
     """The pages under each controller's path."""
 
-    def __init__(self, limits: Limits, paths: Mapping[str, str], upstream: Upstream, door: Door) -> None:
-        """Uses them; owns none. `paths` is from path prefixes to controllers."""
+    def __init__(self, limits: Limits, upstream: Upstream, door: Door) -> None:
+        """Uses them; owns none."""
         self._limits = limits
-        self._paths = paths
         self._upstream = upstream
         self._door = door
 
     async def serve(self, leg: Leg, request: RequestHead) -> None:
         """Answers one request and closes the leg."""
         path, page = split_target(request.target) or ("", None)
-        controller = self._paths.get(path)
+        controller = self._upstream.under(path)
         if page is None or controller is None:
             await leg.reply(text_reply(404, _NOWHERE), self._limits.reply_s)
             return

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from socket import socket
 
 from broker.gateway.door import Door
-from broker.gateway.link import End, Hello
+from broker.gateway.link import Controllers, End, Hello
 from broker.gateway.linkclient import ControlLink, LinkSource, new_id
 from broker.gateway.listener import Listener, listen
 from broker.gateway.live import LiveSessions
@@ -15,7 +15,7 @@ from broker.gateway.pages import AgentPages, HealthPages
 from broker.gateway.settings import GatewaySettings
 from broker.gateway.sockets import process_started
 from broker.gateway.upstream import Upstream
-from broker.telemetry.events import GATEWAY_STARTED, GATEWAY_STOPPED
+from broker.telemetry.events import CONTROLLERS_REFUSED, GATEWAY_STARTED, GATEWAY_STOPPED
 from broker.tls import Certificates, PemFiles
 from broker.version import VERSION
 
@@ -30,10 +30,13 @@ class Gateway:
         tls = _certificates(settings)
         self._live = LiveSessions((lambda: tls.current().expires) if tls else (lambda: None))
         upstream = Upstream(settings)
-        source = LinkSource(hello=self._hello, counts=self._live.counts, end=self._end)
+        self._upstream = upstream
+        source = LinkSource(
+            hello=self._hello, counts=self._live.counts, end=self._end, controllers=self._know_controllers
+        )
         self._link = ControlLink(settings.control, source)
         door = Door(settings.limits, upstream, self._link, self._live)
-        pages = AgentPages(settings.limits, settings.paths, upstream, door)
+        pages = AgentPages(settings.limits, upstream, door)
         health = HealthPages(settings.limits, self._link, self._live)
         sock = listen(settings.listen_host, settings.listen_port)
         self.address = _address(sock)
@@ -66,6 +69,12 @@ class Gateway:
             listen=self.address,
             sessions=tuple(live.session for live in self._live),
         )
+
+    def _know_controllers(self, known: Controllers) -> None:
+        try:
+            self._upstream.replace(known.urls, known.paths)
+        except ValueError as error:  # those that it knew stay
+            CONTROLLERS_REFUSED.emit(message=str(error))
 
     def _end(self, order: End) -> None:
         live = self._live.get(order.session)

@@ -49,7 +49,10 @@ class GatewaySettings:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with what a running gateway cannot change: another one has to take its place."""
-        fixed = [self.control, sorted(self.controllers.items()), self.listen_host, self.listen_port, self.tls_cert]
-        fixed += [sorted(self.paths.items()), self.tls_key, self.controller_ca, self.http_host, self.http_port]
+        """Changes with what a running gateway cannot change: another one has to take its place.
+
+        Controllers are no part of it: the control plane tells them over the link.
+        """
+        fixed = [self.control, self.listen_host, self.listen_port, self.tls_cert, self.tls_key]
+        fixed += [self.controller_ca, self.http_host, self.http_port]
         return hashlib.sha256(repr(fixed).encode()).hexdigest()

@@ -36,16 +36,30 @@ class Upstream:
 
     def __init__(self, settings: GatewaySettings) -> None:
         """Raises ValueError for a URL that is none."""
-        self._bases: Mapping[str, HttpBase] = {name: parse_base(url) for name, url in settings.controllers.items()}
+        self._bases: Mapping[str, HttpBase] = {}
+        self._paths: Mapping[str, str] = {}
         self._limits: Limits = settings.limits
-        self._dials = {name: asyncio.Semaphore(settings.limits.dials) for name in settings.controllers}
+        self._dials: dict[str, asyncio.Semaphore] = {}
+        self.replace(settings.controllers, settings.paths)
         self._tls = ssl.create_default_context()
         if settings.controller_ca is not None:
             self._tls.load_verify_locations(settings.controller_ca)
 
+    def replace(self, controllers: Mapping[str, str], paths: Mapping[str, str]) -> None:
+        """Knows these from now on, by name and by path; what is open stays open. Raises ValueError for a URL."""
+        self._bases, self._paths = {name: parse_base(url) for name, url in controllers.items()}, dict(paths)
+        for name in controllers:
+            self._dials.setdefault(name, asyncio.Semaphore(self._limits.dials))
+
+    def under(self, path: str) -> str | None:
+        """The controller whose agents have this path prefix."""
+        return self._paths.get(path)
+
     async def open(self, controller: str, request: AgentRequest, *, secret: str, cookie: str) -> Accepted | Declined:
         """Asks until the controller has decided; a name that it does not know yet is asked again for a while."""
-        base = self._bases[controller]
+        base = self._bases.get(controller)
+        if base is None:
+            return _unknown(controller)
         data = controller_request(request, base, secret=secret, cookie=cookie)
         loop = asyncio.get_running_loop()
         until = loop.time() + self._limits.unknown_name_s
@@ -59,7 +73,9 @@ class Upstream:
 
     async def get(self, controller: str, page: str) -> tuple[Leg, ResponseHead] | Declined:
         """Begins a plain GET; the body is still to be read from the leg."""
-        base = self._bases[controller]
+        base = self._bases.get(controller)
+        if base is None:
+            return _unknown(controller)
         head = f"GET {base.path}{page} HTTP/1.1\r\nHost: {base.authority}\r\nConnection: close\r\n\r\n"
         return await self._exchange(base, head.encode())
 
@@ -112,3 +128,7 @@ class Upstream:
         except OSError:
             pass
         return bytes(body)
+
+
+def _unknown(controller: str) -> Declined:
+    return Declined(answer=Answer.UNAVAILABLE, message=f"controller {controller} is no longer configured")

@@ -1,8 +1,7 @@
 """Several controllers behind one gateway: each has a path of its own, and one that is away holds up no other."""
 
+import asyncio
 from pathlib import Path
-
-import pytest
 
 from broker.gateway.settings import GatewaySettings
 from broker.inbound.discovery import Page
@@ -57,13 +56,40 @@ async def test_a_controller_that_is_away_keeps_out_its_own_agents_only(tmp_path:
         assert (await world.knock("a1", minted)).head.status == 101
 
 
-@pytest.mark.parametrize("changed", [{"/c/main/": "main"}, {"/c/main/": "main", "/m/": "mobile"}])
-def test_another_path_needs_another_gateway(tmp_path: Path, changed: dict[str, str]) -> None:
-    def fingerprint(paths: dict[str, str]) -> str:
-        return GatewaySettings(control=tmp_path, controllers={}, paths=paths).fingerprint
+async def test_a_running_gateway_is_told_of_other_controllers_and_paths(tmp_path: Path) -> None:
+    world, nobody = World(tmp_path), "http://127.0.0.1:1/"
+    async with world.running(controllers={"mobile": nobody}, paths={"/c/mobile/": "mobile"}):
+        minted = world.mint("a1")
+        assert await _status(world, "/ci/") == 404
+        world.control.tell_controllers({"main": world.controller.url}, {"/ci/": "main"})
+        await _answers(world, "/ci/", 200)
+        session = await world.connect(under("/ci/", "a1", minted))
+        assert session.head.status == 101
+        world.control.tell_controllers({"mobile": nobody}, {"/c/mobile/": "mobile"})
+        await _answers(world, "/ci/", 404)
+        assert await session.say(b"abc") == b"ABC", "what runs goes on"
+        world.control.tell_controllers({"main": "no url"}, {"/ci/": "main"})
+        world.control.tell_controllers({"mobile": nobody}, {"/x/": "mobile"})
+        await _answers(world, "/x/", 200)
+        assert await _status(world, "/ci/") == 404, "a URL that is none changes nothing"
 
-    assert fingerprint(PATHS) == fingerprint(dict(reversed(PATHS.items())))
-    assert fingerprint(changed) != fingerprint(PATHS)
+
+def test_other_controllers_and_paths_need_no_other_gateway(tmp_path: Path) -> None:
+    def fingerprint(controllers: dict[str, str], paths: dict[str, str]) -> str:
+        return GatewaySettings(control=tmp_path, controllers=controllers, paths=paths).fingerprint
+
+    assert fingerprint({}, PATHS) == fingerprint({"other": "http://127.0.0.1:1/"}, {"/c/main/": "main"})
+
+
+async def _status(world: World, path: str) -> int:
+    return (await world.get(path + Page.LOGIN)).head.status
+
+
+async def _answers(world: World, path: str, status: int) -> None:
+    """Waits until the gateway has taken in what it was told."""
+    async with asyncio.timeout(10):
+        while await _status(world, path) != status:  # noqa: ASYNC110 - the gateway is asked, it does not tell
+            await asyncio.sleep(0.02)
 
 
 async def _port(controller: FakeController) -> int:
