@@ -13,13 +13,16 @@ from broker.domain.ids import AgentId, AgentName, BootId, ControllerName, Policy
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.policy import Policy
 from broker.domain.reason import Reason
-from broker.errors import Conflict
+from broker.errors import Busy, Conflict
 from broker.reconcile.context import Context, queue_deadline
 from broker.reconcile.presence import NodeReport
 from broker.store.agents import Report
 from broker.telemetry import events
 
 _SECRET: Final = re.compile(r"[0-9a-f]{64}")
+MOST_AGENTS: Final = 10_000
+"""Of one controller, waiting ones included: as many nodes as a sync may tell of."""
+_ROOM_AGAIN_S: Final = 10.0
 _LONGEST_TEXT: Final = 2_000
 _CONTACT_EVERY_S: Final = 5.0
 
@@ -109,6 +112,7 @@ class Intake:
         names = [AgentName(a.name) for a in asked]
         taken = await self._ctx.agents.users_of(names, controller)
         known = await self._ctx.agents.by_names(controller, names)
+        await self._check_room(controller, sum(name not in known for name in dict.fromkeys(names)))
         now = self._ctx.clock.now()
         answers, fresh = [], list[Agent]()
         for one in asked:
@@ -130,6 +134,15 @@ class Intake:
         if fresh:
             self._ctx.nudge.placement()
         return answers
+
+    async def _check_room(self, controller: ControllerName, more: int) -> None:
+        """Takes a call on as a whole or not at all: what it asks for has to fit into one sync."""
+        if not more:
+            return
+        living = await self._ctx.agents.count_live(controller)
+        if living + more > MOST_AGENTS:
+            text = f"controller {controller} has {living} agents that are not gone; {more} more are over {MOST_AGENTS}"
+            raise Busy(f"{text}: try again when some have ended", _ROOM_AGAIN_S)
 
     async def release(self, controller: ControllerName, boot_id: BootId, given: Sequence[Release]) -> list[AgentName]:
         """Ends agents that Jenkins gives back; returns the names that are unknown. A repeat changes nothing."""
@@ -155,13 +168,22 @@ class Intake:
             live = {agent.name: agent for agent in await self._ctx.agents.live(controller)}
         for agent_id in self._ctx.presence.told(controller, told.boot_id, reports) | news:
             self._ctx.nudge.agent(agent_id)
+
+        def forgotten(name: AgentName) -> bool:  # a restored backup may have lost the row of an agent at work
+            return name in told.nodes and self._lives(controller, name)
+
         doomed = [a for a in live.values() if a.goal == Goal.GONE and (a.name in told.nodes or a.name in told.pending)]
         return Truth(
             kept=tuple(self._keep(agent) for agent in live.values() if agent.goal != Goal.GONE),
             removed=(*doomed, *ended),
-            unknown=tuple(n for n in dict.fromkeys(strangers) if n not in met),
+            unknown=tuple(n for n in dict.fromkeys(strangers) if n not in met and not forgotten(n)),
             revision=self._ctx.definitions.revision,
         )
+
+    def _lives(self, controller: ControllerName, name: AgentName) -> bool:
+        """Whether an agent of that name is connected, for all that is known: without a gateway's word it may be."""
+        sessions = self._ctx.sessions
+        return not sessions.known() or sessions.of_name(controller, name) is not None
 
     async def _write_reports(
         self, live: Mapping[AgentName, Agent], nodes: Mapping[AgentName, NodeReport]

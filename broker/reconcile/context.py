@@ -63,6 +63,8 @@ class Context:
     """How long a gone agent's row is kept, and with it its name from being used again."""
     retired: dict[PoolName, Pool] = field(default_factory=dict)
     """Pools that a reload has removed, for as long as agents of theirs live."""
+    store_silent_since: float | None = None
+    """Since when, in monotonic time, nothing can be written; None while all is well. No deadline counts meanwhile."""
     seen: dict[AgentId, Seen] = field(default_factory=dict)
     terminate_called: dict[AgentId, float] = field(default_factory=dict)
     alerted: dict[AgentId, float] = field(default_factory=dict)
@@ -121,7 +123,9 @@ class Context:
         return session if session is not None and session.attempt == agent.attempt else None
 
     def deadline_passed(self, agent: Agent) -> bool:
-        """Whether the time of the agent's phase is over."""
+        """Whether the time of the agent's phase is over: never while what happens to it cannot be written."""
+        if self.store_silent_since is not None:
+            return False
         return agent.deadline is not None and agent.deadline <= self.clock.now()
 
     def waited_enough(self, agent: Agent) -> bool:

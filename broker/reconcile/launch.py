@@ -47,7 +47,7 @@ async def _wait_or_give_up(ctx: Context, agent: Agent, answer: BackendError) -> 
     A backend that waits for the controller is given as long as the controller is away.
     """
     waits = answer.reason == Reason.CONTROLLER_UNREACHABLE and ctx.presence.away(agent.controller)
-    if agent.deadline is None or agent.deadline > ctx.clock.now() or waits:
+    if not ctx.deadline_passed(agent) or waits:
         await ctx.note(agent, answer.reason, words(answer))
         return Again(_REPLAY_S)
     reason = answer.reason if answer.reason == Reason.CONTROLLER_UNREACHABLE else Reason.LAUNCH_TIMEOUT

@@ -61,8 +61,8 @@ async def wait_for_place(ctx: Context, agent: Agent) -> Again | None:
     if agent.deadline is None:
         return None
     left = (agent.deadline - ctx.clock.now()).total_seconds()
-    if left > 0:
-        return Again(left)
+    if not ctx.deadline_passed(agent):
+        return Again(left if left > 0 else _LOOK_AGAIN_S)
     limit = ctx.definitions.timeouts_of(agent.policy).queue
     message = f"no place in {limit}: {agent.why or ''} {agent.message}".strip()
     await ctx.aim(agent, Goal.GONE, Outcome.FAILED, Reason.QUEUE_TIMEOUT, message)

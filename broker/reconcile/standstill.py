@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from broker.domain.lifecycle import Phase
+from broker.errors import StoreUnavailable
 from broker.reconcile.context import Context
 from broker.reconcile.presence import AWAY_AFTER_S
 from broker.store.engine import Database
@@ -23,7 +24,7 @@ class Standstill:
     def __init__(self, ctx: Context) -> None:
         """Counts from now on; `make_up_for_absence` comes first."""
         self._ctx = ctx
-        self._last = ctx.clock.monotonic()
+        self._last = self._began = ctx.clock.monotonic()
         self._alive_noted = float("-inf")
         self._away = set(ctx.definitions.controllers)
         """At the start all are: nobody is told of a controller that was never there."""
@@ -37,22 +38,43 @@ class Standstill:
         await self._note_alive()
 
     async def tick(self) -> None:
-        """Moves the deadlines of agents whose controller or gateway is away by the time since the last tick."""
+        """Moves the deadlines of agents whose controller or gateway is away by the time since the last tick.
+
+        While the store cannot be written no deadline counts: the time is made up for once it can be again.
+        """
+        try:
+            await self._tick()
+        except StoreUnavailable:
+            if self._ctx.store_silent_since is None:
+                self._ctx.store_silent_since = max(self._alive_noted, self._began)
+                events.STORE_AWAY.emit(message=self._ctx.database.failing)
+            raise
+
+    async def _tick(self) -> None:
         now = self._ctx.clock.monotonic()
-        passed, self._last = timedelta(seconds=now - self._last), now
+        silent_since = self._ctx.store_silent_since
+        if silent_since is not None:
+            ids = [agent.id for agent in await self._ctx.agents.live()]
+            await self._ctx.agents.extend_deadlines(ids, _TIMED, timedelta(seconds=now - silent_since))
+            await self._note_alive()
+            self._last, self._ctx.store_silent_since = now, None
+            events.STORE_BACK.emit(after_s=round(now - silent_since, 1))
+            return
+        passed = timedelta(seconds=now - self._last)
         still = [
             agent.id
             for agent in await self._ctx.agents.live()
             if agent.phase in _WAITING and self._ctx.time_stands_still(agent)
         ]
         await self._ctx.agents.extend_deadlines(still, _WAITING, passed)
+        self._last = now
         self._tell_who_is_away()
         if now - self._alive_noted >= _ALIVE_EVERY_S:
             await self._note_alive()
 
     async def _note_alive(self) -> None:
-        self._alive_noted = self._ctx.clock.monotonic()
         await self._ctx.database.remember(_ALIVE_AT, self._ctx.clock.now().isoformat())
+        self._alive_noted = self._ctx.clock.monotonic()
 
     def _tell_who_is_away(self) -> None:
         for controller in self._ctx.definitions.controllers:

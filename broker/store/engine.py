@@ -23,6 +23,8 @@ T = TypeVar("T")
 _REPEATS: Final = 5
 """How often a transaction that the engine rolled back for the sake of another one is tried again."""
 _FIRST_PAUSE_S: Final = 0.02
+_SPARED_S: Final = 1.0
+"""After a failure that took as long or longer, everybody is told the same for so long, without another try."""
 
 
 class Database:
@@ -35,7 +37,7 @@ class Database:
         self._running: set[asyncio.Task[Any]] = set()
         self._metrics = metrics
         self._committed = asyncio.Event()
-        self._failures = 0
+        self._spared_until = 0.0
         self.failing: str | None = None
         """Why the last transaction could not be written; None while all is well."""
         self.installation = installation
@@ -97,20 +99,19 @@ class Database:
         return await asyncio.shield(task)
 
     async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        failures = self._failures
         async with self._writing:
-            if self.failing is not None and self._failures != failures:
-                raise StoreUnavailable(self.failing)  # whoever waited meanwhile need not find out for himself
             started = asyncio.get_running_loop().time()
+            if self.failing is not None and started < self._spared_until:
+                raise StoreUnavailable(self.failing)  # many who wait need not all wait as long as the first
             try:
                 result = await self._repeated(work)
             except FAULTS as error:
                 text = f"the database cannot be written: {words(error)}"
                 if not is_bug(error):
-                    self._note_failure(text)
+                    self._note_failure(text, started)
                 raise StoreUnavailable(text) from error
             except StoreUnavailable as error:
-                self._note_failure(str(error))
+                self._note_failure(str(error), started)
                 raise
             self.failing = None
             self._metrics.state_written(asyncio.get_running_loop().time() - started)
@@ -133,9 +134,9 @@ class Database:
             await self._backing.admit(connection)
             return await work(connection)
 
-    def _note_failure(self, text: str) -> None:
-        self._failures += 1
-        self.failing = text
+    def _note_failure(self, text: str, started: float) -> None:
+        now = asyncio.get_running_loop().time()
+        self.failing, self._spared_until = text, now + min(now - started, _SPARED_S)
 
 
 @asynccontextmanager
