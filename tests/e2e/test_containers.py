@@ -62,7 +62,7 @@ def test_a_container_that_runs_out_of_memory_says_so(start: Start) -> None:
     until(lambda: world.events("launch_failed"))
     failed = world.events("launch_failed")[0]
     assert failed["why"] == "ContainerExited"
-    assert failed["message"].startswith(f"exit code 137; killed (out of memory, its limit is {MEMORY_MIB} MiB)")
+    assert failed["message"].startswith(f"exit code 137; killed (out of memory, its limit is {MEMORY_MIB} MiB")
 
 
 def test_an_image_that_cannot_be_had_rests_the_pool(start: Start) -> None:

@@ -82,7 +82,7 @@ class Engine:
             return await docker.containers.list(all="true", filters=json.dumps(filters))
 
     async def remove(self, name: str) -> None:
-        """Kills and removes it with its own volumes; one that is gone, or going, is a success."""
+        """Kills and removes it with its own volumes; one that is gone, or going, is a success: look, and ask again."""
         try:
             async with self._calling(Call.REMOVE) as docker:
                 await docker.containers.container(name).delete(force=True, v=True)

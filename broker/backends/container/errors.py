@@ -45,7 +45,7 @@ class NoSuchContainer(BackendRejected):
 
 
 class BeingRemoved(BackendRejected):
-    """Somebody else removes the container already."""
+    """The container is on its way out already: somebody removes it, or it has just ended and is not tidied up yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,7 @@ class Row:
 
 _CREATE: Final = frozenset({Call.CREATE})
 _MAKE: Final = frozenset({Call.CREATE, Call.START})
+_REMOVE: Final = frozenset({Call.REMOVE})
 _OF_ONE: Final = frozenset({Call.START, Call.INSPECT, Call.LOGS, Call.REMOVE})
 
 TABLE: Final = (
@@ -138,7 +139,8 @@ TABLE: Final = (
         reason=Reason.INVALID_TEMPLATE,
     ),
     Row(name="gone", calls=_OF_ONE, statuses=frozenset({404}), error=NoSuchContainer),
-    Row(name="removing", calls=frozenset({Call.REMOVE}), statuses=frozenset({409}), error=BeingRemoved),
+    Row(name="removing", calls=_REMOVE, statuses=frozenset({409}), error=BeingRemoved),
+    Row(name="ending", calls=_REMOVE, words=r"container state improper", error=BeingRemoved),
 )
 """The first row that fits counts."""
 

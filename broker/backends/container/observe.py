@@ -65,9 +65,11 @@ def without_secret(lines: tuple[str, ...], told: Mapping[str, Any]) -> tuple[str
 
 def _how(state: Mapping[str, Any], code: int | None, limit: int) -> str:
     """podman never sets OOMKilled; there the kernel's signal and a limit to run into are all that is known."""
-    if state.get("OOMKilled") or (code == _KILLED and limit):
-        bound = f", its limit is {limit // _MIB} MiB" if limit else ""
+    bound = f", its limit is {limit // _MIB} MiB" if limit else ""
+    if state.get("OOMKilled"):
         return f"killed (out of memory{bound})"
+    if code == _KILLED and limit:
+        return f"killed (out of memory{bound}; or by a person)"
     if code == _KILLED:
         return "killed by SIGKILL: by a person, or the machine is out of memory"
     return "ended by itself"

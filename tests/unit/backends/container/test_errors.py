@@ -189,6 +189,15 @@ SAID: list[tuple[str, Call, int, str, type[BackendError], Reason]] = [
         BeingRemoved,
         Reason.BACKEND_ERROR,
     ),
+    (
+        "ending",
+        Call.REMOVE,
+        500,
+        "cannot remove container 51 as it could not be stopped: sending SIGKILL to container 51: container state"
+        " improper",
+        BeingRemoved,
+        Reason.BACKEND_ERROR,
+    ),
 ]
 
 
