@@ -91,16 +91,17 @@ async def running_broker(config: Config, wiring: Wiring | None = None) -> AsyncI
         opened = await stack.enter_async_context(open_store(config.server, metrics))
         database = wiring.around_database(opened)
         ctx, queue, control, reloader = await _wire(config, wiring, database, metrics, stack)
-        intake = Intake(ctx)
+        intake, loop = Intake(ctx), Loop(ctx, queue, wiring.pace)
+        await loop.prepare()
         group = await stack.enter_async_context(asyncio.TaskGroup())
         tidying = group.create_task(reloader.run(), name="reload:tidy")
         stack.callback(tidying.cancel)
-        looping = group.create_task(Loop(ctx, queue, wiring.pace).run(), name="reconcile")
-        stack.callback(looping.cancel)
         lag = group.create_task(watch_event_loop(metrics.event_loop_was_late), name="event-loop-lag")
         stack.callback(lag.cancel)
         grpc_port = await stack.enter_async_context(_serving_rpc(config, ctx, intake, certificates))
         http_port = await stack.enter_async_context(_serving_http(reloader, control, certificates, grpc_port))
+        looping = group.create_task(loop.run(), name="reconcile")  # last: its first looks, at all agents, take a while
+        stack.callback(looping.cancel)
         events.BROKER_STARTED.emit(
             version=VERSION, grpc=f"{config.server.grpc.listen.host}:{grpc_port}", revision=ctx.definitions.revision
         )

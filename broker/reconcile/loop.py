@@ -63,10 +63,13 @@ class Loop:
     pace: Pace = field(default_factory=Pace)
     _failures: dict[AgentId, int] = field(default_factory=dict)
 
+    async def prepare(self) -> None:
+        """What has to be done once, before anybody may change an agent."""
+        await Standstill(self.ctx).make_up_for_absence()
+
     async def run(self) -> None:
         """Workers, pollers and clocks, all in one group: a bug in one of the latter stops the broker loudly."""
         standstill, search = Standstill(self.ctx), OrphanSearch(self.ctx)
-        await standstill.make_up_for_absence()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.queue.keys.run(), name="reconcile:queue")
             for number in range(self.pace.workers):
