@@ -25,6 +25,8 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     final int maxUses
     final long idleTimeoutMs
     final Fleet fleet
+    /** What the node's log shows. */
+    final Journal journal
     /** Builds that it has begun, those before a restart of this controller included. */
     final AtomicInteger uses = new AtomicInteger()
     volatile boolean launched
@@ -46,10 +48,11 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     volatile long surplusSince
 
     BrokerAgent(String name, String policy, List<String> labels, boolean acceptUnlabelled, int executors,
-                String remoteFs, Map retention, Fleet fleet) {
+                String remoteFs, Map retention, Fleet fleet, String wanted = '') {
         super(name, remoteFs, new BrokerLauncher())
         this.policy = policy
         this.fleet = fleet
+        journal = new Journal("${name}${wanted ? " for ${wanted}" : ''}, policy ${policy}".toString())
         kind = [labels.toSorted(), acceptUnlabelled]
         maxUses = retention.max_uses as int
         idleTimeoutMs = Math.max(1L, ((retention.idle_timeout as double) * 1000) as long)

@@ -51,6 +51,17 @@ class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
         build == null ? '' : (build.hasProperty('url') ? (Jenkins.get().rootUrl ?: '') + build.url : build.toString())
     }
 
+    /** Called when the agent connects: Jenkins begins its log anew. */
+    @Override
+    OutputStream openLogFile() {
+        Journal journal = node?.journal
+        journal == null ? emptyLogFile() : (OutputStream) journal.reopen(listener.logger) { emptyLogFile() }
+    }
+
+    private OutputStream emptyLogFile() {
+        super.openLogFile()
+    }
+
     @Override
     ACL getACL() { // Groovy 2.4 does not see the default method of AccessControlled
         Jenkins.get().authorizationStrategy.getACL(this)

@@ -22,12 +22,12 @@ class BrokerLauncher extends JNLPLauncher {
             computer.setOfflineCause(hudson.slaves.OfflineCause.create(
                     new jenkins.util.NonLocalizable("${computer.name} is being removed".toString())))
         }
+        agent?.journal?.reopen(listener.logger)
         if (agent == null || agent.launched || agent.gone) { // Jenkins launches again while a node is being removed
             return
         }
         agent.launched = true
         ((BrokerComputer) computer).launching()
-        listener.logger.println("[agentbroker] ${agent.nodeName}: policy ${agent.policy}; ${agent.why}")
     }
 
     @Override

@@ -1,6 +1,7 @@
 import hudson.model.Queue
 import hudson.security.ACL
 import hudson.security.ACLContext
+import io.agentbroker.client.AgentWatch
 import io.agentbroker.client.BrokerClient
 import io.agentbroker.client.BrokerException
 import java.util.concurrent.Callable
@@ -22,6 +23,7 @@ class BrokerLink {
     final String bootId = UUID.randomUUID().toString()
     NodeSync sync
     Closure afterSync
+    final EventStream events
     /** Whether the broker answered the last call. */
     volatile boolean up
     private final Settings settings
@@ -42,6 +44,7 @@ class BrokerLink {
     BrokerLink(Settings settings, Fleet fleet) {
         this.settings = settings
         this.fleet = fleet
+        events = new EventStream(fleet, this)
         worker = Executors.newSingleThreadScheduledExecutor({ Runnable work ->
             Thread thread = new Thread(work, 'agentbroker')
             thread.daemon = true
@@ -50,7 +53,8 @@ class BrokerLink {
     }
 
     void start() {
-        client = BrokerClient.connect(settings.broker, settings.tls, settings.ca, settings.tokenFile, DEADLINE_MS)
+        client = BrokerClient.connect(settings.broker, settings.tls, settings.caFile, settings.certFile, settings.keyFile,
+                settings.tokenFile, DEADLINE_MS)
         later(0) { connect() }
     }
 
@@ -112,6 +116,11 @@ class BrokerLink {
         }
     }
 
+    /** For the thread that reads it. */
+    AgentWatch watch(long after) {
+        client.watchAgents(bootId, after)
+    }
+
     void removeNode(BrokerAgent agent) {
         later(0) { Jenkins.get().removeNode(agent) }
     }
@@ -132,6 +141,7 @@ class BrokerLink {
             try {
                 system = ACL.as2(ACL.SYSTEM2)
                 if (Jenkins.instanceOrNull?.terminating != false) {
+                    events.stop()
                     worker.shutdownNow() // the broker learns from the next boot's first sync
                 } else {
                     work.call()
@@ -173,6 +183,7 @@ class BrokerLink {
             outbox.empty(client, bootId, sync)
             synchronise()
             up = true
+            events.start()
             int mine = ++connection
             later(0) { tick(mine) }
             flushSoon() // what came in between

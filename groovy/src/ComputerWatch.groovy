@@ -16,7 +16,6 @@ class ComputerWatch extends ComputerListener {
         BrokerAgent agent = computer instanceof BrokerComputer ? computer.node : null
         if (agent != null) {
             agent.everOnline = true
-            listener.logger.println("[agentbroker] ${agent.nodeName}: policy ${agent.policy}; online")
             fleet.link.syncSoon()
         }
     }

@@ -92,13 +92,15 @@ class Fleet {
     /** Names an agent for a waiting item and hands it to the link. */
     BrokerAgent plan(Policy policy, Queue.BuildableItem item) {
         String name = policy.prefix + '-' + (1..8).collect { ALPHABET[RANDOM.nextInt(ALPHABET.length())] }.join('')
+        String label = item.assignedLabel?.name
+        String wanted = item.task.ownerTask.fullDisplayName + (label ? " (${label})" : '')
         BrokerAgent agent = new BrokerAgent(name, policy.name, policy.labels, policy.acceptUnlabelled, policy.executors,
-                policy.remoteFs, policy.retention, this)
+                policy.remoteFs, policy.retention, this, wanted)
         agents[name] = agent
         link.request(name, [
                 name            : name,
                 policy          : policy.name,
-                label_expression: item.assignedLabel?.name ?: '',
+                label_expression: label ?: '',
                 job             : item.task.ownerTask.fullDisplayName,
                 cause           : 'QUEUE',
                 queued_at       : item.buildableStartMilliseconds])
@@ -121,6 +123,7 @@ class Fleet {
         agent.told(told)
         agents[told.name] = agent
         Jenkins.get().addNode(agent)
+        link.events.again()
     }
 
     /** The node is gone. `cause` null: the broker knows already. */

@@ -90,7 +90,7 @@ class NodeSync {
         String why = [answer.reason, answer.message].findAll().join(': ')
         Log.info("${answer.name} was refused: ${why}")
         if (agent != null) {
-            ((BrokerComputer) agent.toComputer())?.listener?.error("[agentbroker] refused: ${why}".toString())
+            agent.journal.end(answer.reason, answer.message)
             agent.end(null, why)
         }
     }
@@ -110,7 +110,7 @@ class NodeSync {
         if (!ORDINARY.contains(reason)) {
             String text = "${name} ended: ${[reason, Words.line(message)].findAll().unique().join(': ')}".toString()
             Log.info(text)
-            ((BrokerComputer) agent.toComputer())?.listener?.logger?.println("[agentbroker] ${text}".toString())
+            agent.journal.end(reason, message)
         }
         agent.end(null, message ?: reason)
     }

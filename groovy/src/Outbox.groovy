@@ -4,11 +4,15 @@ import io.agentbroker.client.BrokerException
 /** What the broker is to be told of agents, by name, until it has answered. Any thread puts in; the worker empties it. */
 class Outbox {
     private static final int BATCH = 1_000
+    private static final long BUSY_NS = 1_000_000_000L
     /** Statuses that say that this very call will never succeed; so does a message that is too large. */
     private static final Set<String> NEVER = ['INVALID_ARGUMENT', 'NOT_FOUND'] as Set
 
     private final Map<String, Map> requests = new LinkedHashMap<>()
     private final Map<String, Map> releases = new LinkedHashMap<>()
+    /** Until then the broker wants to be asked for nothing: it has been asked for too much. Of the worker thread. */
+    private long busyUntil
+    private boolean busy
 
     void request(String name, Map what) {
         synchronized (requests) {
@@ -40,15 +44,33 @@ class Outbox {
 
     /** Tells all; throws what went wrong, and keeps then what is unanswered. What can never be told is dropped. */
     void empty(BrokerClient client, String bootId, NodeSync sync) {
-        List<Map> asked = firstOf(requests)
-        while (asked) {
-            ask(client, bootId, sync, asked)
-            asked = firstOf(requests)
+        if (!busy || System.nanoTime() - busyUntil >= 0) {
+            askForAll(client, bootId, sync)
         }
         List<Map> ended = firstOf(releases)
         while (ended) {
             giveBack(client, bootId, ended)
             ended = firstOf(releases)
+        }
+    }
+
+    /** A broker that has been asked for too much is asked again later; all else goes on with it. */
+    private void askForAll(BrokerClient client, String bootId, NodeSync sync) {
+        try {
+            List<Map> asked = firstOf(requests)
+            while (asked) {
+                ask(client, bootId, sync, asked)
+                asked = firstOf(requests)
+            }
+            busy = false
+        } catch (BrokerException failure) {
+            if (!isBusy(failure)) {
+                throw failure
+            }
+            String text = "the broker wants to be asked for less at once (${failure.message})"
+            busy ? Log.fine(text) : Log.info(text)
+            busy = true
+            busyUntil = System.nanoTime() + BUSY_NS
         }
     }
 
@@ -87,6 +109,10 @@ class Outbox {
                 Log.warning("the broker cannot be told that ${ended[0].name} has ended (${failure.message})")
             }
         }
+    }
+
+    private static boolean isBusy(BrokerException failure) {
+        failure.code == 'RESOURCE_EXHAUSTED' && !failure.tooLarge
     }
 
     private static boolean isHopeless(BrokerException failure) {

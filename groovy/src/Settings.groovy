@@ -5,14 +5,19 @@ class Settings {
     final String broker
     final String cloud
     final boolean tls
-    final String ca
+    /** PEM files of TLS; empty for the JVM's authorities, and for no certificate of ours. */
+    final String caFile
+    final String certFile
+    final String keyFile
     final String tokenFile
 
     private Settings(Properties values) {
         broker = values.getProperty('broker', '').trim()
         cloud = values.getProperty('cloud', 'agentbroker').trim()
         tls = values.getProperty('tls', 'true').trim() != 'false'
-        ca = expand(values.getProperty('ca', ''))
+        caFile = expand(values.getProperty('ca_file', values.getProperty('ca', ''))) // its name before 0.2
+        certFile = expand(values.getProperty('cert_file', ''))
+        keyFile = expand(values.getProperty('key_file', ''))
         tokenFile = expand(values.getProperty('token_file', '$JENKINS_HOME/secrets/agentbroker.token'))
         if (!broker) {
             throw new IllegalArgumentException('agentbroker.properties has no broker=HOST:PORT')

@@ -54,6 +54,9 @@ class Double:
     def nodes(self) -> dict[str, dict[str, Any]]:
         return dict(self.tell("state")["nodes"])
 
+    def node_log(self, name: str) -> list[str]:
+        return str(self.tell("log", name)).splitlines()
+
     def log(self) -> str:
         return self._log.read_text()
 
@@ -65,9 +68,9 @@ class Double:
 class World:
     """Broker and gateway, agents that are programs which only sleep, and a double with our files."""
 
-    def __init__(self, root: Path, **policy: object) -> None:
+    def __init__(self, root: Path, agent: str = AGENT, **policy: object) -> None:
         self.root = root
-        command = ["/bin/sh", "-c", AGENT.replace("$", "$$"), "agent"]
+        command = ["/bin/sh", "-c", agent.replace("$", "$$"), "agent"]
         pool = {"command": command, "limits": {"pending": 100, "agents": 100}}
         ports = Ports()
         self.stack = Stack(

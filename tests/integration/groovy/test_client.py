@@ -19,7 +19,7 @@ from tests.integration.groovy.double import GROOVY, World
 pytestmark = [pytest.mark.component("groovy"), pytest.mark.timeout(120)]
 
 SHAKE = """
-def client = io.agentbroker.client.BrokerClient.connect(args[0], args[1] == 'tls', args[2], args[3], 5000)
+def client = io.agentbroker.client.BrokerClient.connect(args[0], args[1] == 'tls', args[2], args[4], args[5], args[3], 5000)
 try {
     def reply = client.handshake('2.568.2', 'http://127.0.0.1/', 'boot-1')
     println "${reply.controller} ${reply.policies*.name} ${reply.policies[0].labels} ${reply.sync_interval > 0}"

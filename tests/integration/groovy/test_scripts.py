@@ -38,6 +38,10 @@ def test_the_link_survives_what_goes_wrong_and_tells_the_truth() -> None:
     assert "link: 13 passed" in run("LinkTest.groovy")
 
 
+def test_a_nodes_log_tells_each_event_once_whenever_jenkins_empties_it() -> None:
+    assert "journal: 5 passed" in run("JournalTest.groovy")
+
+
 def test_two_expressions_at_once_get_one_agent_a_build_and_each_ends_after_it(world: World) -> None:
     double = world.start()
     double.tell("queue", "linux", 4)

@@ -51,7 +51,7 @@ class World {
         Properties values = new Properties()
         values.putAll(broker: '127.0.0.1:1', tls: 'false')
         link = new BrokerLink(new Settings(values), fleet)
-        link.client = BrokerClient.connect('127.0.0.1:1', false, '', '', 1000)
+        link.client = BrokerClient.connect('127.0.0.1:1', false, '', '', '', '', 1000)
         link.afterSync = {}
         sync = new NodeSync(fleet, link)
         link.sync = sync
@@ -135,16 +135,14 @@ check('a planned node that got lost is made, but none that may still come') { Wo
 check('a node that ends for no ordinary reason is told in the log and in its own') { World world ->
     List agents = (1..3).collect { world.online() }
     List reasons = ['LaunchFailed', 'Completed', 'IdleTimeout']
-    PrintStream before = System.err
     ByteArrayOutputStream nodeLog = new ByteArrayOutputStream()
-    System.err = new PrintStream(nodeLog)
+    agents[0].journal.reopen(new PrintStream(nodeLog))
     world.sync.apply(NOTHING + [remove: [agents*.nodeName, reasons].transpose().collect { name, reason ->
         [name: name, reason: reason, message: "out of\nquota"]
     }])
-    System.err = before
     String text = "${agents[0].nodeName} ended: LaunchFailed: out of"
     assert lines == ["agentbroker: ${text}".toString()]
-    assert nodeLog.toString().contains("[agentbroker] ${text}")
+    assert nodeLog.toString().endsWith("ERROR: LaunchFailed: out of\n       quota\n")
     assert Jenkins.get().nodes.empty
 }
 

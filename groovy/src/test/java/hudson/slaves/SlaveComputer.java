@@ -4,6 +4,8 @@ import hudson.model.Computer;
 import hudson.model.Slave;
 import hudson.model.TaskListener;
 import hudson.remoting.Channel;
+import java.io.ByteArrayOutputStream;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.util.concurrent.Future;
@@ -11,6 +13,7 @@ import java.util.concurrent.TimeUnit;
 import jenkins.util.Timer;
 
 public class SlaveComputer extends Computer {
+    private final ByteArrayOutputStream log = new ByteArrayOutputStream();
     private volatile Channel channel;
     private volatile Future<?> lastConnectActivity;
 
@@ -46,6 +49,7 @@ public class SlaveComputer extends Computer {
         }
         lastConnectActivity = Timer.get().schedule(() -> {
             offlineCause = null;
+            log.reset();
             Slave node = getNode();
             if (node != null) {
                 node.getLauncher().launch(this, getListener());
@@ -62,14 +66,25 @@ public class SlaveComputer extends Computer {
         return new TaskListener() {
             @Override
             public PrintStream getLogger() {
-                return System.err;
+                return new PrintStream(log, true);
             }
 
             @Override
             public PrintWriter error(String message) {
-                return new PrintWriter(System.err);
+                return new PrintWriter(log, true);
             }
         };
+    }
+
+    /** As core: what was in the log is elsewhere. */
+    public OutputStream openLogFile() {
+        log.reset();
+        return log;
+    }
+
+    @io.agentbroker.testing.DoubleOnly
+    public String log() {
+        return log.toString();
     }
 
     @Override
@@ -79,6 +94,9 @@ public class SlaveComputer extends Computer {
 
     @io.agentbroker.testing.DoubleOnly
     public void channelIs(Channel channel) {
+        if (channel != null) {
+            new PrintStream(openLogFile(), true).println("Inbound agent connected");
+        }
         this.channel = channel;
         if (channel != null) {
             offlineCause = null;

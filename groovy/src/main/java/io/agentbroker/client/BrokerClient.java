@@ -13,8 +13,8 @@ import java.util.concurrent.TimeUnit;
  *
  * <p>Messages are maps with the field names of {@code agents.proto}; enum values are their names, durations and ages
  * are seconds ({@code double}), times are milliseconds since 1970. Keys that are missing in a request are left out of
- * the message; replies hold every field. Any thread may call; every call ends within the deadline given at connect,
- * and throws {@link BrokerException} when it fails. Nothing is repeated here: all calls are idempotent, the caller
+ * the message; replies hold every field. Any thread may call; every call but a stream ends within the deadline given at
+ * connect, and throws {@link BrokerException} when it fails. Nothing is repeated here: all calls are idempotent, the caller
  * repeats.
  */
 public final class BrokerClient implements AutoCloseable {
@@ -25,11 +25,13 @@ public final class BrokerClient implements AutoCloseable {
 
     private final ManagedChannel channel;
     private final AgentsGrpc.AgentsBlockingStub stub;
+    private final AgentsGrpc.AgentsStub streams;
     private final long deadlineMs;
 
     private BrokerClient(ManagedChannel channel, TokenFile token, long deadlineMs) {
         this.channel = channel;
         this.stub = AgentsGrpc.newBlockingStub(channel).withCallCredentials(token);
+        this.streams = AgentsGrpc.newStub(channel).withCallCredentials(token);
         this.deadlineMs = deadlineMs;
     }
 
@@ -39,12 +41,16 @@ public final class BrokerClient implements AutoCloseable {
      * @param target HOST:PORT
      * @param tls whether to use TLS; plaintext is refused unless HOST is a loopback address
      * @param caFile path of a PEM file with the authorities to trust; null or empty for those of the JVM
+     * @param certFile path of a PEM file with this side's certificate and its chain; null or empty for none
+     * @param keyFile path of its key, PEM (PKCS#8, without a password)
      * @param tokenFile path of the file with the bearer token, read again for each call, so a new token needs no restart
      * @param deadlineMs how long a call may take
+     * @throws IllegalArgumentException that names the setting: a file of TLS that is missing, unreadable or none of its kind
      */
-    public static BrokerClient connect(String target, boolean tls, String caFile, String tokenFile, long deadlineMs) {
+    public static BrokerClient connect(
+            String target, boolean tls, String caFile, String certFile, String keyFile, String tokenFile, long deadlineMs) {
         Target where = Target.parse(target);
-        ManagedChannel channel = tls ? where.secure(caFile) : where.plaintext();
+        ManagedChannel channel = tls ? where.secure(new TlsFiles(caFile, certFile, keyFile)) : where.plaintext();
         return new BrokerClient(channel, new TokenFile(tokenFile), deadlineMs);
     }
 
@@ -74,6 +80,11 @@ public final class BrokerClient implements AutoCloseable {
     public Map<String, Object> syncNodes(
             String bootId, List<Map<String, Object>> nodes, List<Map<String, Object>> queue, List<String> pending) {
         return call(() -> Replies.sync(timed().syncNodes(Requests.sync(bootId, nodes, queue, pending))));
+    }
+
+    /** A stream of what happens to the agents, from the number of its last heartbeat on; 0 for all that now live. */
+    public AgentWatch watchAgents(String bootId, long after) {
+        return new AgentWatch(streams, bootId, after);
     }
 
     /** Ends the connection; calls that still run fail. */

@@ -35,8 +35,11 @@ public final class BrokerException extends RuntimeException {
     }
 
     static BrokerException from(StatusRuntimeException error) {
-        Status status = error.getStatus();
-        return new BrokerException(status.getCode().name(), words(status), error);
+        return from(error.getStatus());
+    }
+
+    static BrokerException from(Status status) {
+        return new BrokerException(status.getCode().name(), words(status), status.asRuntimeException());
     }
 
     private static String words(Status status) {

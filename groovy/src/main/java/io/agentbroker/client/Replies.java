@@ -2,12 +2,14 @@ package io.agentbroker.client;
 
 import com.google.protobuf.Duration;
 import com.google.protobuf.Timestamp;
+import io.agentbroker.wire.v1.AgentEvent;
 import io.agentbroker.wire.v1.AgentState;
 import io.agentbroker.wire.v1.HandshakeReply;
 import io.agentbroker.wire.v1.Policy;
 import io.agentbroker.wire.v1.RequestAgentsReply;
 import io.agentbroker.wire.v1.Retention;
 import io.agentbroker.wire.v1.SyncNodesReply;
+import io.agentbroker.wire.v1.WatchAgentsReply;
 import java.util.List;
 import java.util.Map;
 
@@ -52,6 +54,34 @@ final class Replies {
                                 "launch_id", wanted.getLaunchId()))
                         .toList(),
                 "policies_revision", reply.getPoliciesRevision());
+    }
+
+    static Map<String, Object> watched(WatchAgentsReply reply) {
+        return switch (reply.getWhatCase()) {
+            case EVENT -> event(reply.getEvent());
+            case RESYNC -> Map.of("kind", "resync", "newest", reply.getResync().getNewest());
+            case HEARTBEAT -> Map.of(
+                    "kind", "heartbeat",
+                    "number", reply.getHeartbeat().getNumber(),
+                    "interval", seconds(reply.getHeartbeat().getInterval()));
+            case WHAT_NOT_SET -> Map.of("kind", ""); // of a newer broker
+        };
+    }
+
+    private static Map<String, Object> event(AgentEvent event) {
+        return Map.ofEntries(
+                Map.entry("kind", "event"),
+                Map.entry("number", event.getNumber()),
+                Map.entry("agent", event.getAgent()),
+                Map.entry("at", milliseconds(event.getAt())),
+                Map.entry("event", event.getEvent()),
+                Map.entry("phase", event.getPhase()),
+                Map.entry("attempt", (long) event.getAttempt()),
+                Map.entry("pool", event.getPool()),
+                Map.entry("reason", event.getReason()),
+                Map.entry("message", event.getMessage()),
+                Map.entry("hint", event.getHint()),
+                Map.entry("outcome", event.getOutcome()));
     }
 
     private static Map<String, Object> policy(Policy policy) {

@@ -2,11 +2,7 @@ package io.agentbroker.client;
 
 import io.grpc.ManagedChannel;
 import io.grpc.ManagedChannelBuilder;
-import io.grpc.TlsChannelCredentials;
 import io.grpc.okhttp.OkHttpChannelBuilder;
-import java.io.File;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
 import java.util.concurrent.TimeUnit;
@@ -35,16 +31,8 @@ record Target(String host, int port) {
         return tuned(OkHttpChannelBuilder.forAddress(host, port).usePlaintext());
     }
 
-    ManagedChannel secure(String caFile) {
-        try {
-            TlsChannelCredentials.Builder credentials = TlsChannelCredentials.newBuilder();
-            if (caFile != null && !caFile.isBlank()) {
-                credentials.trustManager(new File(caFile));
-            }
-            return tuned(OkHttpChannelBuilder.forAddress(host, port, credentials.build()));
-        } catch (IOException error) {
-            throw new UncheckedIOException("ca=" + caFile + " cannot be read: " + error.getMessage(), error);
-        }
+    ManagedChannel secure(TlsFiles files) {
+        return tuned(OkHttpChannelBuilder.forAddress(host, port, files.credentials()));
     }
 
     private static ManagedChannel tuned(ManagedChannelBuilder<?> builder) {

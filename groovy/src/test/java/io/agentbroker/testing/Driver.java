@@ -18,7 +18,7 @@ import jenkins.util.Timer;
 
 /**
  * A controller without a controller: runs the init script of a home as Jenkins does, and obeys lines on its standard
- * input, each answered by one line: queue LABEL COUNT, cancel, online NAME, lost NAME, finish NAME, delete NAME, state.
+ * input, each answered by one line: queue LABEL COUNT, cancel, online NAME, lost NAME, finish NAME, delete NAME, log NAME, state.
  */
 public final class Driver {
     private Driver() {}
@@ -48,12 +48,19 @@ public final class Driver {
             case "online" -> computer(words[1]).channelIs(new Channel());
             case "lost" -> computer(words[1]).channelIs(null);
             case "finish" -> computer(words[1]).getExecutors().forEach(Executor::finish);
+            case "log" -> {
+                return quoted(computer(words[1]).log());
+            }
             case "delete" -> jenkins.removeNode(jenkins.getNode(words[1]));
             default -> {
                 return state(jenkins);
             }
         }
         return "{}";
+    }
+
+    private static String quoted(String text) {
+        return '"' + text.replace("\\", "\\\\").replace("\"", "\\\"").replace("\n", "\\n").replace("\t", "\\t") + '"';
     }
 
     private static SlaveComputer computer(String name) {
