@@ -11,23 +11,30 @@ from broker.domain.definitions import Controller, Definitions
 from broker.domain.ids import ControllerName
 from broker.errors import BrokerError
 
+_HINT = "send 'authorization: Bearer TOKEN' with the token whose SHA-256 stands at controllers.NAME.token_sha256"
 _NAMES = ("x509_common_name", "x509_subject_alternative_name")
 """What gRPC tells of a verified client certificate (grpc/grpc_security_constants.h)."""
+
+
+class NoToken(BrokerError):
+    """The call carries no token of a controller, or one that has been taken back."""
 
 
 class NotThisController(BrokerError):
     """The client certificate is another controller's than the token."""
 
 
-def caller(context: grpc.aio.ServicerContext[Any, Any], definitions: Definitions) -> ControllerName | None:
-    """The controller that calls; None without a token of one.
+def caller(context: grpc.aio.ServicerContext[Any, Any], definitions: Definitions) -> ControllerName:
+    """The controller that calls. Raises `NoToken`.
 
     Where clients show certificates, one that names configured controllers speaks for these only, so that a token that
     was taken from one controller is of no use to another. Raises `NotThisController`.
     """
     found = _owner_of(_token(context), definitions.controllers.values())
+    if found is None:
+        raise NoToken(f"no token of a controller of this broker; {_HINT}")
     named = _named(context.auth_context(), definitions.controllers)
-    if found is not None and named and found not in named:
+    if named and found not in named:
         who = " and ".join(sorted(named))
         raise NotThisController(
             f"the client certificate is of {who}, the token of {found}: use those of one controller"

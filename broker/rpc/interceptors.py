@@ -14,7 +14,7 @@ from broker.domain.ids import ControllerName
 from broker.errors import BrokerError, Busy, StoreUnavailable
 from broker.rpc.convert import InvalidMessage, OtherVersion
 from broker.rpc.fairness import Fairness
-from broker.rpc.identity import NotThisController, caller
+from broker.rpc.identity import NoToken, NotThisController, caller
 from broker.rpc.streams import BrokerStops
 from broker.telemetry import events
 from broker.telemetry.metrics import Metrics
@@ -26,10 +26,10 @@ RETRY_AFTER: Final = "grpc-retry-pushback-ms"
 """Trailing metadata of a call that was too much: the milliseconds to wait (gRPC proposal A6, "pushback")."""
 
 _OPEN_SERVICES: Final = ("/grpc.health.v1.Health/",)
-_HINT: Final = "send 'authorization: Bearer TOKEN' with the token whose SHA-256 stands at controllers.NAME.token_sha256"
 _STATUSES: Final[Mapping[type[BrokerError], grpc.StatusCode]] = {
     InvalidMessage: grpc.StatusCode.INVALID_ARGUMENT,
     OtherVersion: grpc.StatusCode.FAILED_PRECONDITION,
+    NoToken: grpc.StatusCode.UNAUTHENTICATED,
     NotThisController: grpc.StatusCode.PERMISSION_DENIED,
     Busy: grpc.StatusCode.RESOURCE_EXHAUSTED,
     StoreUnavailable: grpc.StatusCode.UNAVAILABLE,
@@ -81,9 +81,12 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def _stream(self, handler: Stream, method: str) -> Stream:
         async def stream(request: Any, context: Call) -> AsyncGenerator[Any, None]:
-            admitted = self._admitted(context, method, request, stream=True)
+            admitted, known = self._admitted(context, method, request, stream=True), self._definitions()
             async with admitted, aclosing(handler(request, context)) as replies:
                 async for reply in replies:
+                    if self._definitions() is not known:  # a reload may have taken the token back
+                        known = self._definitions()
+                        caller(context, known)
                     yield reply
 
         return stream
@@ -96,14 +99,11 @@ class Guard(grpc.aio.ServerInterceptor):
         code, text, trailer = grpc.StatusCode.OK, "", _Trailer()
         try:
             controller = caller(context, self._definitions())
-            if controller is None:
-                code, text = grpc.StatusCode.UNAUTHENTICATED, f"no token of a controller of this broker; {_HINT}"
-            else:
-                controller_of_call.set(controller)
-                with nullcontext() if stream else self._fairness.call(controller):
-                    if isinstance(request, wire.RequestAgentsRequest):
-                        self._fairness.spend(controller, len(request.agents))
-                    yield
+            controller_of_call.set(controller)
+            with nullcontext() if stream else self._fairness.call(controller):
+                if isinstance(request, wire.RequestAgentsRequest):
+                    self._fairness.spend(controller, len(request.agents))
+                yield
         except (asyncio.CancelledError, GeneratorExit, grpc.aio.AbortError):
             code = grpc.StatusCode.CANCELLED
             raise

@@ -1,17 +1,32 @@
 """A token is changed without an outage: both hashes of a list of two let in, what was taken out does not."""
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import grpc
 import grpc.aio
+import pytest
 from click.testing import CliRunner
 
 from broker.cli.new_token import hash_of
 from broker.cli.token import token
 from broker.config.load import load
 from broker.domain.definitions import Definitions
-from tests.integration.rpc.world import Api, bearer, handshake, running_api, stub
+from broker.testing.factories import CONTROLLER
+from broker.wire.v1 import agents_pb2 as wire
+from tests.integration.rpc.world import (
+    OTHER_TOKEN,
+    TOKEN,
+    Api,
+    bearer,
+    handshake,
+    running_api,
+    sha256,
+    stub,
+)
 
 FIRST = "canary-first-token"
 TEXT = """\
@@ -61,3 +76,24 @@ async def test_a_rotation_by_the_lines_that_the_command_prints(tmp_path: Path) -
         api.core.ctx.definitions = replace(definitions, controllers=pasted(revoked["token_sha256"]).controllers)
         assert not await is_let_in(api, FIRST)
         assert await is_let_in(api, rotated["token"])
+
+
+async def rest_of(stream: Any) -> None:
+    while await stream.read() is not grpc.aio.EOF:
+        pass
+
+
+async def test_a_stream_ends_at_its_next_word_when_its_token_was_taken_back(tmp_path: Path) -> None:
+    async with running_api(tmp_path, beat_s=0.1) as api, api.channel() as channel, asyncio.timeout(10):
+        asked = wire.WatchAgentsRequest(boot_id="boot-1")
+        kept, ended = (stub(channel).WatchAgents(asked, metadata=bearer(t)) for t in (OTHER_TOKEN, TOKEN))
+        for stream in (kept, ended):
+            await stream.read()
+        definitions = api.core.ctx.definitions
+        main = replace(definitions.controllers[CONTROLLER], token_sha256=(sha256("another"),))
+        api.core.ctx.definitions = replace(definitions, controllers={**definitions.controllers, CONTROLLER: main})
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await rest_of(ended)
+        assert raised.value.code() == grpc.StatusCode.UNAUTHENTICATED
+        for _ in range(3):
+            assert await kept.read() is not grpc.aio.EOF
