@@ -12,6 +12,7 @@ from typing import Final
 from broker.config.diff import Change, Touched, changes, touched
 from broker.config.load import load
 from broker.config.settings import Config
+from broker.config.show import masked
 from broker.domain.ids import BackendName
 from broker.domain.lifecycle import Phase
 from broker.domain.pool import BackendDefinition
@@ -117,6 +118,10 @@ class Reloader:
         config = await self._read()
         await self._refuse_moves(config)
         return await self._result(config)
+
+    def shown(self) -> dict[str, object]:
+        """All that the config in force says, defaults included, with secrets masked."""
+        return masked(self.config.content)
 
     async def run(self) -> None:
         """Lets go of what nothing uses any more, every while, until cancelled."""

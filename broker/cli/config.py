@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from broker.cli.options import Session, asks_broker
+
 if TYPE_CHECKING:
     from broker.config.load import Checked
     from broker.config.model import BrokerFile
@@ -128,14 +130,20 @@ def explain(ctx: click.Context, path: str) -> None:
 @config.command("diff")
 @click.argument("file", required=False)
 @click.option("--from", "before", metavar="FILE", help="Compare with this file, not with the running broker.")
+@asks_broker
 @click.pass_context
-def diff(ctx: click.Context, file: str | None, before: str | None) -> None:
-    """Say what a reload of FILE would change, and whom it touches."""
-    from broker.cli.config_diff import compare
+def diff(ctx: click.Context, session: Session, file: str | None, before: str | None) -> None:
+    """Say what a reload of FILE would change in the running broker, and which agents it touches.
+
+    Exit codes: 3 invalid, 4 the broker cannot be reached.
+    """
+    from broker.cli.config_diff import with_broker, with_file
 
     _, new = _sound(ctx, file or default_file())
-    old = _sound(ctx, before)[1] if before else None
-    compare(new, old)
+    if before:
+        with_file(_sound(ctx, before)[1], new)
+    else:
+        with_broker(session, new)
 
 
 def _sound(ctx: click.Context, file: str) -> "tuple[Checked, BrokerFile]":

@@ -1,9 +1,10 @@
 """What is in force, for people to read: units as in the file, secrets masked."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from broker.config.model import BrokerFile
+from broker.config.model_pools import BACKEND_KEYS, POOL_KEYS
 from broker.config.secrets import is_secret
 from broker.config.suggest import nearest
 
@@ -12,10 +13,20 @@ MASKED: Final = "********"
 
 def content(file: BrokerFile, *, defaults: bool = True) -> dict[str, object]:
     """The content with inheritance resolved; `defaults` adds what the file leaves unsaid. Holds its secrets."""
-    found: dict[str, object] = file.model_dump(
-        mode="json", by_alias=True, exclude_unset=not defaults, exclude_none=True
-    )
+    found: dict[str, Any] = file.model_dump(mode="json", by_alias=True, exclude_unset=not defaults, exclude_none=True)
+    types = {name: backend.type for name, backend in file.backends.items()}
+    for name, pool in file.pools.items():
+        _drop(found["pools"][name], types.get(pool.backend, pool.backend), POOL_KEYS)
+    for name, backend in file.backends.items():
+        _drop(found["backends"][name], backend.type, BACKEND_KEYS)
     return found
+
+
+def _drop(thing: dict[str, Any], kind: str, table: Mapping[str, frozenset[str]]) -> None:
+    """Leaves out the defaults of keys that belong to other types."""
+    foreign = frozenset().union(*table.values()) - table.get(kind, frozenset())
+    for key in foreign & thing.keys() if kind in table else ():
+        del thing[key]
 
 
 def effective(file: BrokerFile, *, defaults: bool) -> dict[str, object]:

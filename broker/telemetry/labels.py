@@ -31,6 +31,7 @@ ENDPOINTS: Final = frozenset(
     for path in (
         "/status", "/agents", "/agents/{name}", "/agents/{name}:terminate", "/pools", "/pools/{name}", "/policies",
         "/policies/{name}", "/controllers", "/events", "/explain", "/openapi.json", "/reload",
+        "/config",
     )
 )  # fmt: skip
 """The paths of the operators' API."""

@@ -178,6 +178,10 @@ class Handlers:
         found, last, more = await self.feed.read(after, chosen, controller, query.limit)
         return api.Events(items=tuple(convert.to_event(event, words) for event in found), last=last, more=more)
 
+    async def get_config(self, _call: Call) -> fleet.Config:
+        """All that the config in force says."""
+        return fleet.Config(revision=self._ctx.definitions.revision, content=self._reloads.shown())
+
     async def reload_config(self, call: Call) -> fleet.Reload:
         """Reads the config anew and puts it in force: all of it or nothing."""
         asked = cast(Reloading, call.body)

@@ -1,6 +1,6 @@
 """What the API says of the broker and of what it is configured with: pools, policies, controllers."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -145,6 +145,16 @@ class Status(Resource):
     start_p95_s: Seconds | None = Field(description="From request to online, of the last 15 minutes; null without any.")
     last_event: int
     warnings: tuple[Warning, ...]
+
+
+class Config(Resource):
+    """The config in force."""
+
+    kind: Literal["Config"] = "Config"
+    revision: str
+    content: dict[str, Any] = Field(
+        description="All that it says, defaults included; secrets masked."
+    )
 
 
 class Reload(Resource):

@@ -1,12 +1,11 @@
 """openapi.json (OpenAPI 3.1), made from the table of routes and its models.
 
-`python -m broker.web.api.openapi` writes the file; with `--check` it compares.
+`python -m broker.web.api.openapi` prints it; `make docs` writes the file.
 """
 
 import json
 import re
 import sys
-from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -14,7 +13,6 @@ from pydantic.json_schema import models_json_schema
 
 from broker.domain.operators import Role
 from broker.web.api import models as api
-from broker.web.api.handlers import OPENAPI_FILE
 from broker.web.api.routes import PREFIX, ROUTES, Route
 
 _REF: Final = "#/components/schemas/{model}"
@@ -127,17 +125,5 @@ def _ref(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": _REF.format(model=model.__name__)}
 
 
-def main(arguments: list[str]) -> int:
-    """Writes the file; with `--check` compares, and 1 says that it is not what the routes make."""
-    file, made = Path(__file__).with_name(OPENAPI_FILE), text()
-    if arguments == ["--check"]:
-        if file.exists() and file.read_text() == made:
-            return 0
-        sys.stderr.write(f"{OPENAPI_FILE} is not what the routes make: run make openapi\n")
-        return 1
-    file.write_text(made)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.stdout.write(text())

@@ -82,6 +82,7 @@ ROUTES: Final = (
         query=ExplainQuery,
         statuses=(404,),
     ),
+    Route(method="GET", path="/config", handler=Handlers.get_config, answer=fleet.Config, role=Role.OPERATOR),
     Route(
         method="POST",
         path="/reload",

@@ -66,7 +66,11 @@ class Reloaded(Protocol):
 
 
 class Reloads(Protocol):
-    """Reads the config anew. Both raise `ConfigError` with the printed diagnostics; then nothing has changed."""
+    """Reads the config anew. The last two raise `ConfigError` with the diagnostics; then nothing has changed."""
+
+    def shown(self) -> dict[str, object]:
+        """All that the config in force says, defaults included, with secrets masked."""
+        ...
 
     async def reload(self, actor: str = "") -> Reloaded:
         """Puts it in force; `actor` is who asked."""

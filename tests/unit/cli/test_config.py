@@ -96,7 +96,7 @@ def test_show_goes_to_one_value_in_json(write: Path) -> None:
 
 def test_show_of_what_is_not_there_fails_with_a_suggestion(write: Path) -> None:
     done = run("show", "policies.linx", "--config", "good.yaml")
-    assert done.exit_code == 1
+    assert done.exit_code == 5
     assert "no 'linx' in 'policies'; did you mean 'linux'?" in done.stderr
 
 

@@ -78,6 +78,9 @@ class Reloads:
         self.actors.append(actor)
         return result
 
+    def shown(self) -> dict[str, object]:
+        return {"version": 1}
+
     async def preview(self) -> ReloadResult:
         if self.broken:
             raise ConfigError(self.broken)

@@ -26,7 +26,7 @@ COMMITTED: dict[str, Any] = json.loads(FILE.read_text())
 
 
 def test_the_committed_description_is_what_the_routes_make() -> None:
-    assert FILE.read_text() == openapi.text(), "run make openapi"
+    assert FILE.read_text() == openapi.text(), "run make docs"
 
 
 def test_an_independent_validator_finds_no_fault_in_it() -> None:
