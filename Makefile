@@ -15,7 +15,7 @@ help:
 	@echo "mutants           removes one guard at a time and sees a test fail (ARGS=word: guards with that word)"
 	@echo "jar               the client jar, and the files for Jenkins in broker/jenkins/"
 	@echo "wheel             dist/*.whl, with the files for Jenkins in it"
-	@echo "proto  docs       the stubs of proto/; the pages of docs/reference/ that are made from code"
+	@echo "proto  docs       the stubs of proto/; docs/reference/ and openapi.json, which are made from code"
 	@echo "fmt  lock         formats the source; renews requirements/ (ARGS=--upgrade: to newer versions)"
 	@echo "ARGS='…' passes arguments on. Each target first sets up what it needs."
 

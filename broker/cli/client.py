@@ -105,7 +105,9 @@ class Client:
 
     def _refusal(self, status: int, answer: dict[str, Any] | None) -> CliError:
         if answer is None or "code" not in answer:
-            return self._stranger()
+            if status < 500:
+                return self._stranger()
+            return CliError(FAILED, f"{self.url} could not answer (HTTP {status})", "look at the broker's log")
         step = str(answer.get("hint") or "agentbroker status")
         return CliError(_CODES.get(status, FAILED), str(answer.get("message")), step, str(answer["code"]))
 

@@ -40,12 +40,15 @@ class Attempt:
 
 
 def steps(events: Sequence[Event], now: datetime) -> list[Step]:
-    """The timeline; the last event of an agent that lives lasts until `now`."""
+    """The timeline; the last event of an agent that lives lasts until `now`.
+
+    Numbers are in the order of the commits; a moment is when the change was decided, so one may be before the last.
+    """
     ends = [*(event.at for event in events[1:]), None]
     found = []
     for event, end in zip(events, ends, strict=False):
         last = now if end is None and event.phase is not Phase.GONE else end
-        found.append(Step(event=event, lasted=last - event.at if last is not None else None))
+        found.append(Step(event=event, lasted=max(last - event.at, timedelta()) if last is not None else None))
     return found
 
 
