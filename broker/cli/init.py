@@ -22,9 +22,9 @@ def init() -> None:
 @click.option("--controller", default="main", show_default=True, help="Its name in broker.yaml, for the lines to add.")
 @click.option("--cloud", help="The cloud's name in Jenkins.  [default: agentbroker]")
 @click.option("--tls/--no-tls", default=None, help="TLS to the broker.  [default: unless it is on loopback]")
-@click.option("--ca", type=_PEM, help="CA for TLS, PEM.")
-@click.option("--cert", type=_PEM, help="Jenkins' own certificate, PEM: where the broker has a client_ca_file.")
-@click.option("--key", type=_PEM, help="The key of that certificate, PEM; readable by Jenkins alone.")
+@click.option("--ca-file", "--ca", "ca", type=_PEM, help="CA for TLS, PEM.")
+@click.option("--cert-file", "--cert", "cert", type=_PEM, help="Jenkins' own certificate, PEM: where the broker has a client_ca_file.")
+@click.option("--key-file", "--key", "key", type=_PEM, help="The key of that certificate, PEM; readable by Jenkins alone.")
 @click.option(
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -47,7 +47,7 @@ def jenkins(  # noqa: PLR0913  # one parameter an option
     """Put the cloud into a Jenkins: an init script, its sources, a client jar, properties and a token.
 
     \b
-    agentbroker init jenkins --home /var/lib/jenkins --broker broker.example.com:7071 --ca ca.pem
+    agentbroker init jenkins --home /var/lib/jenkins --broker broker.example.com:7071 --ca-file ca.pem
     agentbroker init jenkins --home /var/lib/jenkins --remove
 
     A second run renews the files and keeps the properties and the token, unless options say otherwise.
@@ -59,10 +59,10 @@ def jenkins(  # noqa: PLR0913  # one parameter an option
         return
     if broker is not None and not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):\d{1,5}", broker):
         raise click.BadParameter(f"expected HOST:PORT, got {broker!r}", param_hint="--broker")
-    flags = {"broker": broker, "cloud": cloud, "tls": None if tls is None else str(tls).lower(), "ca": ca}
-    flags |= {"cert_file": cert, "key_file": key}
+    flags = {"broker": broker, "cloud": cloud, "tls": None if tls is None else str(tls).lower()}
+    flags |= {"ca_file": ca, "cert_file": cert, "key_file": key}
     if (cert is None) != (key is None):
-        raise click.UsageError("--cert and --key belong together")
+        raise click.UsageError("--cert-file and --key-file belong together")
     given = {name: value for name, value in flags.items() if value is not None}
     _print("wrote", install(home, given, token_file.read_text().strip() if token_file else None))
     click.echo(_next(home, controller))

@@ -13,7 +13,7 @@ from broker.jenkins_files import FOLDER, FOLDERS, JAR, SCRIPT, jenkins_files
 
 PROPERTIES: Final = FOLDER / "agentbroker.properties"
 TOKEN: Final = Path("secrets/agentbroker.token")
-_KEYS: Final = ("broker", "cloud", "tls", "ca", "token_file")
+_KEYS: Final = ("broker", "cloud", "tls", "ca_file", "cert_file", "key_file", "token_file")
 
 
 class InstallError(BrokerError):
@@ -82,7 +82,10 @@ def _values(home: Path, given: Mapping[str, str]) -> dict[str, str]:
         raise InstallError("--broker HOST:PORT is needed: where this broker's server.grpc listens")
     values.setdefault("cloud", "agentbroker")
     values.setdefault("tls", "false" if _is_loopback(values["broker"]) else "true")
-    values.setdefault("ca", "")
+    values.setdefault("ca_file", values.get("ca", ""))
+    values.pop("ca", None)  # its name before 0.2
+    values.setdefault("cert_file", "")
+    values.setdefault("key_file", "")
     values.setdefault("token_file", f"$JENKINS_HOME/{TOKEN}")
     return values
 

@@ -126,9 +126,20 @@ def test_without_a_client_jar_it_says_how_to_build_one(clone: Path, home: Path) 
 def test_a_certificate_of_jenkins_and_its_key_are_noted_together(home: Path, tmp_path: Path) -> None:
     for name in ("ca.crt", "jenkins.crt", "jenkins.key"):
         (tmp_path / name).write_text(name)
-    files = ["--ca", str(tmp_path / "ca.crt"), "--cert", str(tmp_path / "jenkins.crt")]
+    files = ["--ca-file", str(tmp_path / "ca.crt"), "--cert-file", str(tmp_path / "jenkins.crt")]
     broker = ["--broker", "broker.example.com:7071"]
     assert run(home, *broker, *files).exit_code == 2
-    assert run(home, *broker, *files, "--key", str(tmp_path / "jenkins.key")).exit_code == 0
+    assert run(home, *broker, *files, "--key-file", str(tmp_path / "jenkins.key")).exit_code == 0
     values = read_properties(home / PROPERTIES)
-    assert (values["cert_file"], values["key_file"]) == (str(tmp_path / "jenkins.crt"), str(tmp_path / "jenkins.key"))
+    names = ("ca.crt", "jenkins.crt", "jenkins.key")
+    assert [values[key] for key in ("ca_file", "cert_file", "key_file")] == [str(tmp_path / name) for name in names]
+
+
+@pytest.mark.usefixtures("clone")
+def test_the_older_name_of_the_authority_is_taken_over(home: Path) -> None:
+    assert run(home, "--broker", "broker.example.com:7071").exit_code == 0
+    older = (home / PROPERTIES).read_text().replace("ca_file=", "ca=/etc/ca.pem")
+    (home / PROPERTIES).write_text(older)
+    assert run(home).exit_code == 0
+    values = read_properties(home / PROPERTIES)
+    assert (values["ca_file"], "ca" in values) == ("/etc/ca.pem", False)
