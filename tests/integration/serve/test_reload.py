@@ -1,7 +1,13 @@
-"""A reload of the control plane as a process: by signal."""
+"""A reload of the control plane as a process: by signal, by command, and what its gateway learns of it."""
 
+import json
 import signal
+import socket
+import subprocess
+import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,3 +42,64 @@ def test_a_signal_reloads_prints_what_changes_and_a_bad_file_changes_nothing(tmp
         assert 'agentbroker_pool_agents_limit{pool="here"} 7.0' in metrics
         assert server.terminate()[0] == 0
         assert "Traceback" not in server.said()
+
+
+def agentbroker(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
+    url = ("--url", f"http://127.0.0.1:{server.http_port}")
+    command = [sys.executable, "-m", "broker", *arguments, *url]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_command_reloads_says_what_changes_and_ends_with_3_for_a_bad_file(tmp_path: Path) -> None:
+    content = config(tmp_path)
+    path = write(tmp_path, content)
+    with Server(path).started() as server:
+        content["pools"]["here"]["limits"] = {"agents": 7}
+        write(tmp_path, content, "new.yaml")
+        new = str(tmp_path / "new.yaml")
+        differs = agentbroker(server, "config", "diff", new)
+        assert (differs.returncode, differs.stdout) == (0, "pools.here.limits.agents (unset) -> 7\n")
+        assert "touches pools: here" in differs.stderr
+        write(tmp_path, content)
+        tried = agentbroker(server, "reload", "--dry-run")
+        assert "pools.here.limits.agents (unset) -> 7" in tried.stdout
+        done = agentbroker(server, "reload")
+        assert (done.returncode, "pools.here.limits.agents (unset) -> 7" in done.stdout) == (0, True), done.stderr
+        assert agentbroker(server, "config", "diff", new).stdout == ""
+        write(tmp_path, "version: 1\npolices: {}\n")
+        refused = agentbroker(server, "reload")
+        assert refused.returncode == 3
+        assert "error[unknown-key]: 'polices' is not a key of the file" in refused.stderr
+        assert agentbroker(server, "config", "diff", new).stdout == "", "the former config is in force"
+        assert server.terminate()[0] == 0
+    assert agentbroker(server, "reload").returncode == 4
+
+
+def test_a_gateway_learns_of_a_new_controller_and_is_not_replaced(tmp_path: Path) -> None:
+    content = config(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    content["gateway"]["websocket"]["listen"] = listen
+    path = write(tmp_path, content)
+    login = f"http://{listen}/builds/mobile/login"
+    with Server(path, gateway=True).started() as server:
+        until(lambda: status_of(f"http://{listen}/c/main/login") == 200, server)
+        assert status_of(login) == 404
+        before = json.loads((tmp_path / "state" / "gateway.json").read_text())
+        mobile = {"url": "http://127.0.0.1:9/", "token_sha256": "1" * 64, "path": "/builds/mobile/"}
+        content["controllers"]["mobile"] = mobile
+        write(tmp_path, content)
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: status_of(login) == 200, server)
+        assert json.loads((tmp_path / "state" / "gateway.json").read_text()) == before
+        assert server.terminate()[0] == 0
+
+
+def status_of(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # a URL of this test
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0

@@ -41,11 +41,19 @@ def write(root: Path, content: Mapping[str, Any] | str, name: str = "broker.yaml
 class Server:
     """A started control plane; everything that it says goes to one file."""
 
-    def __init__(self, path: Path, **environment: str) -> None:
+    def __init__(self, path: Path, *, gateway: bool = False, **environment: str) -> None:
         self.log = path.with_suffix(f".{time.monotonic_ns()}.log")
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "broker", "serve", "--no-gateway", "--config", str(path)],
+                [
+                    sys.executable,
+                    "-m",
+                    "broker",
+                    "serve",
+                    *([] if gateway else ["--no-gateway"]),
+                    "--config",
+                    str(path),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
