@@ -136,7 +136,9 @@ class Database:
 
     def _note_failure(self, text: str, started: float) -> None:
         now = asyncio.get_running_loop().time()
-        self.failing, self._spared_until = text, now + min(now - started, _SPARED_S)
+        self.failing = text
+        if now - started >= _SPARED_S:
+            self._spared_until = now + _SPARED_S
 
 
 @asynccontextmanager

@@ -124,11 +124,11 @@ class _Owner:
 
     async def admit(self, connection: AsyncConnection) -> None:
         """Lets a transaction write: the lock is ours, and nobody has had it in between."""
-        if self._connection is None or self._connection.is_closed():
-            await self.acquire()
         query = select(schema.meta.c.value).where(schema.meta.c.key == _OWNER).with_for_update()
         if (await connection.execute(query)).scalar() != self._token:
             raise StoreLost(f"{self._door.place}: another agentbroker has taken it over; this one must end")
+        if self._connection is None or self._connection.is_closed():
+            await self.acquire()
 
     async def release(self) -> None:
         """Gives the lock back."""
