@@ -16,7 +16,7 @@ def jenkins_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def rig(jenkins_root: Path, request: pytest.FixtureRequest) -> Iterator[Rig]:
-    """Broker, gateway and controller, up and connected; the module's `POLICY` and `POOL` are more keys of those."""
+    """Broker, gateway and controller, up and connected; the module's `POLICY`, `POOL`, `OTHERS` are more keys."""
     rig = new_rig(jenkins_root, request)
     try:
         rig.start()
@@ -36,4 +36,4 @@ def new_rig(root: Path, request: pytest.FixtureRequest) -> Rig:
     module = request.module
     folder = root / module.__name__.rpartition(".")[2].removeprefix("test_")
     folder.mkdir(mode=0o700)
-    return Rig(folder, getattr(module, "POLICY", None), getattr(module, "POOL", None))
+    return Rig(folder, *(getattr(module, key, None) for key in ("POLICY", "POOL", "OTHERS")))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from broker.demo.leftovers import LeftBehind, end, marked_processes, nodes_of
-from broker.demo.stack import Ports, Stack, java_pool
+from broker.demo.stack import CONTROLLER, Ports, Stack, java_pool
 from tests.jenkins.controller import Controller, wait_for
 
 LABEL = "linux"
@@ -109,17 +109,20 @@ class Rig:
     """Everything in one directory. Policy `linux` carries the labels linux and docker."""
 
     def __init__(
-        self, root: Path, policy: Mapping[str, object] | None = None, pool: Mapping[str, object] | None = None
+        self,
+        root: Path,
+        policy: Mapping[str, object] | None = None,
+        pool: Mapping[str, object] | None = None,
+        others: Mapping[str, Mapping[str, object]] | None = None,
     ) -> None:
+        """`others` are more controllers, with their keys in the config."""
         self.root = root
         self.slow = root / "slow"
         """While this file exists, agents wait for 8 s before they connect."""
         self.agent_logs = root / "agent-logs"
         self.agent_logs.mkdir()
-        (root / "home").mkdir()
-        self.controller = Controller(
-            root / "home", java=java(), war=Path(os.environ["JENKINS_WAR"]), exploded=root.parent / "exploded-war"
-        )
+        self.controller = self._new_controller("home")
+        self.others = {name: self._new_controller(f"home-{name}") for name in others or {}}
         options = {**java_pool(str(self._light_java()), root, root / "launches.log"), **(pool or {})}
         if jar := os.environ.get("AGENT_JAR"):
             options["agent_jar"] = jar
@@ -129,7 +132,19 @@ class Rig:
             pools={LABEL: options},
             ports=Ports(),
             overrides={"labels": [LABEL, "docker"], **(policy or {})},
+            others={name: other.url for name, other in self.others.items()},
+            controller_keys=others or {},
         )
+
+    def _new_controller(self, home: str) -> Controller:
+        (self.root / home).mkdir()
+        war = Path(os.environ["JENKINS_WAR"])
+        return Controller(self.root / home, java=java(), war=war, exploded=self.root.parent / "exploded-war")
+
+    @property
+    def controllers(self) -> dict[str, Controller]:
+        """All of them by their names in the config."""
+        return {CONTROLLER: self.controller, **self.others}
 
     def _light_java(self) -> Path:
         """A java that starts fast, and keeps what an agent says for after its directory is gone."""
@@ -140,10 +155,12 @@ class Rig:
         return script
 
     def install(self) -> None:
-        command = [sys.executable, "-m", "broker", "init", "jenkins", "--home", str(self.controller.home)]
-        command += ["--broker", f"127.0.0.1:{self.stack.ports.grpc}", "--token-file", str(self.stack.token_file)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        for name, controller in self.controllers.items():
+            command = [sys.executable, "-m", "broker", "init", "jenkins", "--home", str(controller.home)]
+            command += ["--broker", f"127.0.0.1:{self.stack.ports.grpc}"]
+            command += ["--token-file", str(self.stack.token_file_of(name))]
+            done = subprocess.run(command, check=False, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
 
     def uninstall(self) -> None:
         command = [sys.executable, "-m", "broker", "init", "jenkins", "--home", str(self.controller.home), "--remove"]
@@ -154,16 +171,19 @@ class Rig:
         self.stack.start()
         self.install()
         self.controller.init("b_counters", COUNTERS)
-        self.controller.start()
+        for controller in self.controllers.values():
+            controller.start()
         self.stack.known_nodes = nodes_of(self.controller.url)
-        self.wait_until_connected()
+        for controller in self.controllers.values():
+            wait_until_connected(controller)
 
     def wait_until_connected(self, times: int = 1) -> None:
         """Returns once the log of this boot tells of so many connects."""
-        wait_for("connected", lambda: self.controller.log().count("agentbroker: connected to") >= times, seconds=60)
+        wait_until_connected(self.controller, times)
 
     def stop(self) -> None:
-        self.controller.stop()
+        for controller in self.controllers.values():
+            controller.stop()
         self.stack.stop()
         end(marked_processes(self.stack.search.marker))
 
@@ -194,6 +214,11 @@ class Rig:
         words = ("retry", "Failed to connect", "Handshake error", "reconnect rejected")
         lines = (line for text in self.agent_texts() for line in _until_connected(text))
         return [line for line in lines if any(word in line for word in words)]
+
+
+def wait_until_connected(controller: Controller, times: int = 1) -> None:
+    """Returns once the log of a controller's boot tells of so many connects."""
+    wait_for("connected", lambda: controller.log().count("agentbroker: connected to") >= times, seconds=60)
 
 
 def _until_connected(text: str) -> list[str]:
