@@ -1,45 +1,61 @@
-"""The client jar's facade against the real broker: TLS by a CA file, the token of a file, errors for people."""
+"""The client jar's facade against the real broker: TLS both ways, the token of a file, errors for people, the stream."""
 
-import datetime
-import ipaddress
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from broker.demo.authority import Authority, Pair
 from broker.demo.files import write_private
 from tests.integration.groovy.double import GROOVY, World
 
 pytestmark = [pytest.mark.component("groovy"), pytest.mark.timeout(120)]
 
-SHAKE = """
-def client = io.agentbroker.client.BrokerClient.connect(args[0], args[1] == 'tls', args[2], args[4], args[5], args[3], 5000)
+SCRIPT = """
+import io.agentbroker.client.*
 try {
+    def (target, tls, ca, cert, key, token, what) = args as List
+    def client = BrokerClient.connect(target, tls == 'tls', ca, cert, key, token, 5000)
+    if (what == 'watch') {
+        def watch = client.watchAgents('boot-1', 0)
+        println "${watch.next(5000).kind} ${watch.next(5000).with { it.kind + ' ' + it.number + ' ' + it.interval }}"
+        watch.next(200)
+    }
     def reply = client.handshake('2.568.2', 'http://127.0.0.1/', 'boot-1')
     println "${reply.controller} ${reply.policies*.name} ${reply.policies[0].labels} ${reply.sync_interval > 0}"
-} catch (io.agentbroker.client.BrokerException error) {
-    println "${error.code} ${error.temporary} ${error.message}"
-} finally {
     client.close()
+} catch (BrokerException error) {
+    println "${error.code} ${error.temporary} ${error.message}"
+} catch (IllegalArgumentException error) {
+    println "unusable: ${error.message}"
 }
 """
+SHAKEN = "demo [linux] [linux, docker] true"
+
+
+class Secured(World):
+    """A broker whose API speaks TLS, and wants a certificate of its clients' authority."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.servers, self.clients = Authority("servers"), Authority("clients")
+        self.ca = self.servers.write(root / "servers.crt")
+        pair = self.servers.issue(root / "server", "broker")
+        config = yaml.safe_load(self.stack.config_file.read_text())
+        config["server"]["grpc"]["tls"] = {
+            "cert_file": str(pair.certificate),
+            "key_file": str(pair.key),
+            "client_ca_file": str(self.clients.write(root / "clients.crt")),
+        }
+        write_private(self.stack.config_file, yaml.safe_dump(config))
+        self.own = self.clients.issue(root / "jenkins", "demo", hosts=())
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A broker whose API speaks TLS."""
-    world = World(tmp_path_factory.mktemp("tls"))
-    write_certificate(world.root)
-    config = yaml.safe_load(world.stack.config_file.read_text())
-    files = {"cert_file": str(world.root / "server.crt"), "key_file": str(world.root / "server.key")}
-    config["server"]["grpc"]["tls"] = files
-    write_private(world.stack.config_file, yaml.safe_dump(config))
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    world = Secured(tmp_path_factory.mktemp("tls"))
     try:
         world.stack.start_broker()
         yield world
@@ -47,58 +63,89 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world.stop()
 
 
-def write_certificate(folder: Path) -> None:
-    """A self-signed certificate for 127.0.0.1."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "server.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    write_private(folder / "server.key", pem)
-
-
-def shake(world: World, *, tls: str = "tls", ca: Path | None = None, token: Path | None = None, host: str = "") -> str:
-    script = world.root / "shake.groovy"
-    script.write_text(SHAKE)
+def say(  # noqa: PLR0913  # each test names one of them
+    world: Secured,
+    what: str = "",
+    *,
+    tls: str = "tls",
+    ca: Path | None = None,
+    cert: Path | str | None = None,
+    key: Path | str | None = None,
+    token: Path | None = None,
+    host: str = "127.0.0.1",
+) -> str:
+    script = world.root / "say.groovy"
+    script.write_text(SCRIPT)
     class_path = f"{GROOVY / 'target/test-lib'}/*:{GROOVY / 'target/agentbroker-client.jar'}"
-    target = f"{host or '127.0.0.1'}:{world.stack.ports.grpc}"
-    authority, token_file = ca or world.root / "server.crt", token or world.stack.token_file
-    command = ["java", "-cp", class_path, "groovy.ui.GroovyMain", str(script), target, tls]
-    done = subprocess.run([*command, str(authority), str(token_file)], capture_output=True, text=True, check=False)
+    own_cert = world.own.certificate if cert is None else cert
+    files = [ca or world.ca, own_cert, world.own.key if key is None else key, token or world.stack.token_file]
+    arguments = [f"{host}:{world.stack.ports.grpc}", tls, *map(str, files), what]
+    command = ["java", "-cp", class_path, "groovy.ui.GroovyMain", str(script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() or done.stderr.strip()
 
 
-def test_a_handshake_over_tls_tells_the_policies(world: World) -> None:
-    assert shake(world) == "demo [linux] [linux, docker] true"
+def test_a_handshake_over_tls_with_a_certificate_of_ours_tells_the_policies(world: Secured) -> None:
+    assert say(world) == SHAKEN
 
 
-def test_a_wrong_token_is_refused_for_good(world: World, tmp_path: Path) -> None:
+def test_a_wrong_token_is_refused_for_good(world: Secured, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("wrong")
-    assert shake(world, token=tmp_path / "token").startswith("UNAUTHENTICATED false")
+    assert say(world, token=tmp_path / "token").startswith("UNAUTHENTICATED false")
 
 
-def test_a_missing_token_file_is_named(world: World, tmp_path: Path) -> None:
-    answer = shake(world, token=tmp_path / "nowhere")
+def test_a_missing_token_file_is_named(world: Secured, tmp_path: Path) -> None:
+    answer = say(world, token=tmp_path / "nowhere")
     assert answer.startswith("UNAUTHENTICATED false token file cannot be read")
     assert "nowhere" in answer
 
 
-def test_a_server_that_the_ca_does_not_know_is_not_talked_to(world: World, tmp_path: Path) -> None:
-    write_certificate(tmp_path)
-    assert shake(world, ca=tmp_path / "server.crt").startswith("UNAVAILABLE true")
+def test_a_server_that_the_ca_does_not_know_is_not_talked_to(world: Secured, tmp_path: Path) -> None:
+    stranger = Authority("strangers").write(tmp_path / "strangers.crt")
+    answer = say(world, ca=stranger)
+    assert answer.startswith("UNAVAILABLE true")
+    assert "certification path" in answer
 
 
-def test_plaintext_leaves_the_machine_never(world: World) -> None:
-    assert "for loopback addresses only" in shake(world, tls="plain", host="192.0.2.1")
+def test_without_a_certificate_of_ours_the_broker_does_not_talk_to_us(world: Secured) -> None:
+    assert say(world, cert="", key="").startswith("UNAVAILABLE true")
+
+
+def test_a_certificate_of_another_authority_is_of_no_use(world: Secured, tmp_path: Path) -> None:
+    wrong = Authority("strangers").issue(tmp_path / "wrong", "demo", hosts=())
+    assert say(world, cert=wrong.certificate, key=wrong.key).startswith("UNAVAILABLE true")
+
+
+@pytest.fixture
+def other(world: Secured, tmp_path: Path) -> Pair:
+    return world.clients.issue(tmp_path / "other", "demo", hosts=())
+
+
+def test_a_file_of_tls_that_cannot_be_used_is_named_with_its_setting(
+    world: Secured, other: Pair, tmp_path: Path
+) -> None:
+    nowhere, text = tmp_path / "nowhere.pem", tmp_path / "text.pem"
+    text.write_text("no PEM at all")
+    own = world.own
+    cases = {
+        say(world, ca=nowhere): f"ca_file={nowhere} does not exist",
+        say(world, ca=text): f"ca_file={text} holds no certificate in PEM",
+        say(world, cert=nowhere): f"cert_file={nowhere} does not exist",
+        say(world, cert=text): f"cert_file={text} holds no certificate in PEM",
+        say(world, key=nowhere): f"key_file={nowhere} does not exist",
+        say(world, key=text): f"key_file={text} is not an RSA or EC key in PEM without a password",
+        say(world, key=other.key): f"key_file={other.key} is not the key of cert_file={own.certificate}",
+        say(world, key=""): "cert_file and key_file belong together; key_file is not set",
+    }
+    for answer, words in cases.items():
+        assert answer.startswith(f"unusable: {words}")
+
+
+def test_plaintext_leaves_the_machine_never(world: Secured) -> None:
+    assert "for loopback addresses only" in say(world, tls="plain", host="192.0.2.1")
+
+
+def test_a_stream_beats_and_one_that_does_not_is_dead(world: Secured) -> None:
+    first, last = say(world, "watch").splitlines()
+    assert first == "resync heartbeat 0 10.0"
+    assert last == "UNAVAILABLE true nothing was heard for 200 ms"
