@@ -1,4 +1,4 @@
-"""The client jar's facade against the real broker: TLS both ways, the token of a file, errors for people, the stream."""
+"""The client jar against the real broker: TLS both ways, the token of a file, errors for people, the stream."""
 
 import subprocess
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         world.stop()
 
 
-def say(  # noqa: PLR0913  # each test names one of them
+def say(  # each test names one of them
     world: Secured,
     what: str = "",
     *,

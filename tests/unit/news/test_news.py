@@ -98,9 +98,7 @@ async def test_who_asks_for_what_is_no_longer_kept_is_told_so(core: Core) -> Non
     forget = delete(history).where(history.c.number <= before)
     await core.ctx.database.transaction(lambda connection: connection.execute(forget))
     assert isinstance((await heard(core, before - 1))[0], Resync)
-    assert events(await heard(core, before))[0] == (NAME, "requested"), (
-        "the oldest kept is the next: nothing is missing"
-    )
+    assert events(await heard(core, before))[0] == (NAME, "requested"), "nothing is missing"
 
 
 async def test_a_controller_hears_of_its_own_agents_only_and_its_number_goes_on_with_the_others(tmp_path: Path) -> None:
