@@ -75,9 +75,8 @@ class SimulatedController:
         self._arguments = ["--port", str(port), "--broker", f"127.0.0.1:{grpc_port}", "--token-file", str(token_file)]
         self._arguments += ["--secret-key-file", str(key)]
         if tls is not None:
-            self._arguments += ["--ca", str(tls.ca)]
-        if tls is not None and tls.pair is not None:
-            self._arguments += ["--cert", str(tls.pair.certificate), "--key", str(tls.pair.key)]
+            own = tls.pair
+            self._arguments += ["--ca", str(tls.ca), "--cert", str(own.certificate), "--key", str(own.key)]
         write_private(key, os.urandom(32))
         self._child: Child | None = None
 

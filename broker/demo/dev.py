@@ -104,11 +104,10 @@ def _stack(root: Path, options: Options, ports: Ports) -> Stack:
 
 
 def _secured(root: Path, options: Options) -> Secured | None:
-    """An authority of this run's own. Jenkins trusts it for the broker; its agents are given plaintext on loopback."""
+    """An authority of this run's own. Agents of a real Jenkins trust what Java does, so theirs dial without TLS."""
     if options.jenkins_url and not options.is_simulated:
         return None  # somebody else's: its files would have to be changed at each run
-    real = not options.is_simulated
-    return Secured.new(root / "tls", client_certificates=not real, agents=not real)
+    return Secured.new(root / "tls", agents=options.is_simulated)
 
 
 def _controller(root: Path, options: Options, stack: Stack) -> DemoController:
@@ -133,7 +132,7 @@ def _controller(root: Path, options: Options, stack: Stack) -> DemoController:
         broker=f"127.0.0.1:{stack.ports.grpc}",
         token_file=stack.token_file,
         environment=stack.environment,
-        ca=stack.secured.ca if stack.secured else None,
+        tls=stack.secured.client(CONTROLLER) if stack.secured else None,
     )
 
 

@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 from broker.demo.controllers import BuildView
 from broker.demo.http import Client
 from broker.demo.processes import Child, DemoFailed
+from broker.demo.secured import ClientTls
 from broker.demo.stack import QUICK_JVM
 
 _BOOT_S: Final = 300.0
@@ -107,14 +108,14 @@ class JenkinsFromWar(JenkinsOverHttp):
         broker: str,
         token_file: Path,
         environment: Mapping[str, str],
-        ca: Path | None = None,
+        tls: ClientTls | None = None,
     ) -> None:
-        """`broker` is host:port of the API, which speaks TLS by a certificate of `ca` if there is one."""
+        """`broker` is host:port of the API, plaintext without `tls`."""
         super().__init__(f"http://127.0.0.1:{port}/")
         self._prefix = "demo"
         self._war, self._java, self._home, self._port = war, java, home, port
         self._broker, self._token_file, self._environment = broker, token_file, environment
-        self._ca = ca
+        self._tls = tls
         self._child: Child | None = None
 
     def start(self) -> None:
@@ -130,7 +131,9 @@ class JenkinsFromWar(JenkinsOverHttp):
         self._home.mkdir(mode=0o700, exist_ok=True)
         command = [sys.executable, "-m", "broker", "init", "jenkins", "--home", str(self._home)]
         command += ["--broker", self._broker, "--token-file", str(self._token_file)]
-        command += ["--tls", "--ca", str(self._ca)] if self._ca else []
+        if self._tls is not None:
+            own = self._tls.pair
+            command += ["--tls", "--ca", str(self._tls.ca), "--cert", str(own.certificate), "--key", str(own.key)]
         done = subprocess.run(command, env=dict(self._environment), capture_output=True, text=True, check=False)
         if done.returncode:
             raise DemoFailed(f"agentbroker init jenkins ended with {done.returncode}:\n{done.stdout}{done.stderr}")

@@ -13,24 +13,23 @@ class ClientTls:
     """What a controller needs to talk to the broker: whom to trust, and who it is."""
 
     ca: Path
-    pair: Pair | None = None
+    pair: Pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secured:
-    """One authority for everything of a run. What Jenkins or its agents cannot do is switched off one by one."""
+    """One authority for everything of a run: the broker asks controllers for certificates of it."""
 
     directory: Path
     authority: Authority
-    client_certificates: bool = True
     agents: bool = True
     """Whether the gateway speaks TLS."""
 
     @classmethod
-    def new(cls, directory: Path, *, client_certificates: bool = True, agents: bool = True) -> Self:
+    def new(cls, directory: Path, *, agents: bool = True) -> Self:
         """Makes an authority and the certificates of both servers in `directory`, which is made."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = cls(directory=directory, authority=Authority(), client_certificates=client_certificates, agents=agents)
+        made = cls(directory=directory, authority=Authority(), agents=agents)
         made.authority.write(made.ca)
         made.authority.issue(directory / "broker", "broker")
         made.authority.issue(directory / "gateway", "gateway")
@@ -43,16 +42,12 @@ class Secured:
 
     def client(self, controller: str) -> ClientTls:
         """The files of a controller, whose certificate names it."""
-        if not self.client_certificates:
-            return ClientTls(ca=self.ca)
-        return ClientTls(
-            ca=self.ca, pair=self.authority.issue(self.directory / f"controller-{controller}", controller, hosts=())
-        )
+        pair = self.authority.issue(self.directory / f"controller-{controller}", controller, hosts=())
+        return ClientTls(ca=self.ca, pair=pair)
 
     def grpc_keys(self) -> dict[str, str]:
         """`server.grpc.tls`."""
-        asked = {"client_ca_file": str(self.ca)} if self.client_certificates else {}
-        return {**self._pair("broker"), **asked}
+        return {**self._pair("broker"), "client_ca_file": str(self.ca)}
 
     def gateway_keys(self) -> dict[str, str]:
         """`gateway.tls`."""
