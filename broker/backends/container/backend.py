@@ -123,8 +123,9 @@ class ContainerBackend:
         raise BackendRejected("NoSuchImage", f"{image_of(spec)}: fetched, but not there", Reason.IMAGE_PULL_FAILED)
 
     async def _create_once(self, key: LaunchKey, name: InstanceRef, body: Mapping[str, object]) -> None:
-        launch = self._ownership.launch_id(key)
-        self._unsure[launch] = self._clock.monotonic()
+        launch, now = self._ownership.launch_id(key), self._clock.monotonic()
+        self._unsure = {other: noted for other, noted in self._unsure.items() if now - noted < _UNSURE_S}
+        self._unsure[launch] = now
         try:
             await self._engine.create(name, body)
         except OutcomeUnknown as error:

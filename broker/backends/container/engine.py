@@ -15,10 +15,13 @@ from aiodocker.containers import DockerContainer
 from broker.backends.container.errors import BeingRemoved, Call, NoSuchContainer, translate
 from broker.domain.ids import BackendName
 from broker.domain.reason import Reason
-from broker.errors import BackendRejected
+from broker.errors import BackendRejected, Throttled
 
 _CALL_S: Final = 20.0
 _CONNECT_S: Final = 3.0
+_AT_ONCE: Final = 4
+"""So many containers are made or removed at a time: measured, podman gets slower with more, up to no answer at all."""
+_HEAVY: Final = frozenset({Call.CREATE, Call.START, Call.REMOVE})
 _PULL_S: Final = 1800.0
 _PULL_SILENT_S: Final = 180.0
 _LOG_LINES: Final = 20
@@ -49,13 +52,17 @@ def find_address(addresses: Sequence[str], key: str) -> str:
 class Engine:
     """One engine. Nothing is called before it is needed; an engine that comes back is found again."""
 
-    def __init__(self, backend: BackendName, address: str | None, env: Mapping[str, str] = os.environ) -> None:
-        """`address` is unix:///PATH or tcp://HOST:PORT; None looks at the usual places."""
+    def __init__(
+        self, backend: BackendName, address: str | None, env: Mapping[str, str] = os.environ, patience_s: float = 15.0
+    ) -> None:
+        """`address` is unix:///PATH or tcp://HOST:PORT, None for the usual places; `patience_s` is for one's turn."""
         self._key = f"backends.{backend}.socket"
         self._configured = address
         self._env = env
         self._docker: Docker | None = None
         self._address = ""
+        self._patience_s = patience_s
+        self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def create(self, name: str, body: Mapping[str, Any]) -> None:
         """Makes a container, not started; NameInUse if there is one of this name."""
@@ -114,11 +121,25 @@ class Engine:
     @asynccontextmanager
     async def _calling(self, call: Call, limit_s: float = _CALL_S) -> AsyncIterator[Docker]:
         docker = self._open()
+        if call in _HEAVY:
+            await self._enter()
         try:
             async with asyncio.timeout(limit_s):
                 yield docker
         except (DockerError, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             raise translate(call, error, self._address, self._key) from error
+        finally:
+            if call in _HEAVY:
+                self._room.release()
+
+    async def _enter(self) -> None:
+        """Waits for its turn, in order; Throttled if it does not come."""
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await self._room.acquire()
+        except TimeoutError as error:
+            message = f"{self._address}: {_AT_ONCE} containers at a time are made or removed, and others wait longer"
+            raise Throttled("EngineBusy", message) from error
 
     def _open(self) -> Docker:
         if self._docker is None:

@@ -224,6 +224,24 @@ async def test_many_containers_are_one_question(rig: ContainerRig) -> None:
     await backend.close()
 
 
+async def test_many_launches_at_once_are_all_made(rig: ContainerRig) -> None:
+    async with asyncio.TaskGroup() as group:
+        launches = [group.create_task(rig.backend.launch(rig.spec(n)), name=f"launch-{n}") for n in range(1, 21)]
+    refs = [launch.result() for launch in launches]
+    assert len(await rig.listed()) == len(set(refs)) == 20
+    async with asyncio.TaskGroup() as group:
+        for ref in refs:
+            group.create_task(rig.backend.terminate(ref), name=f"end-{ref}")
+    assert await rig.backend.describe(refs) == {}
+
+
+async def test_a_network_that_is_not_there_is_told_in_the_engine_s_words(rig: ContainerRig) -> None:
+    with pytest.raises(BackendRejected, match="network not found") as caught:
+        await rig.backend.launch(rig.spec_of(["/bin/true"], network="nowhere"))
+    assert caught.value.reason is Reason.NETWORK_UNAVAILABLE
+    assert await rig.listed() == []
+
+
 async def test_an_engine_is_reached_over_tcp_too(rig: ContainerRig) -> None:
     ref = await rig.backend.launch(rig.spec())
     server = await asyncio.start_server(_relay(rig.engine.address.removeprefix("unix://")), "127.0.0.1", 0)

@@ -1,5 +1,6 @@
 """What a launch asks of an engine, and what an end is told as."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from broker.backends.container.observe import ending_of
 from broker.backends.container.ownership import Ownership
 from broker.domain.ids import BackendName
 from broker.domain.reason import Reason
+from broker.errors import Throttled
 from broker.testing.clock import ManualClock
 from broker.testing.factories import make_pool, make_spec, make_template
 
@@ -86,6 +88,30 @@ async def test_an_image_that_is_missing_is_fetched_and_one_that_is_there_is_not(
     await backend.launch(make_spec(1, template=template))
     await backend.launch(make_spec(2, template=template))
     assert docker.calls == ["create", "pull acme/agent:1", "create", "start", "create", "start"]
+
+
+async def test_an_engine_that_does_not_get_on_keeps_nobody_waiting_for_long(tmp_path: Path) -> None:
+    hangs = asyncio.Event()
+
+    class Hanging(FakeDocker):
+        async def create(self, request: web.Request) -> web.Response:
+            await hangs.wait()
+            return await super().create(request)
+
+    runner = web.AppRunner(Hanging().app())
+    await runner.setup()
+    await web.UnixSite(runner, str(tmp_path / "d.sock")).start()
+    engine = Engine(BackendName("here"), f"unix://{tmp_path}/d.sock", patience_s=0.2)
+    async with asyncio.TaskGroup() as group:
+        stuck = [group.create_task(engine.create(f"a{n}", {"Image": "x"}), name=f"create-{n}") for n in range(4)]
+        await asyncio.sleep(0.1)
+        with pytest.raises(Throttled, match="EngineBusy"):
+            await engine.create("b", {"Image": "x"})
+        for task in stuck:
+            task.cancel()
+    await engine.close()
+    hangs.set()
+    await runner.cleanup()
 
 
 async def test_a_pool_that_pulls_always_asks_for_a_newer_image_first(fake: tuple[FakeDocker, ContainerBackend]) -> None:
