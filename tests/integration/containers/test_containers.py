@@ -14,9 +14,11 @@ from broker.backends.container.ownership import ATTEMPT, INSTALLATION
 from broker.domain.instance import InstanceState
 from broker.domain.reason import Reason
 from broker.domain.resources import Resources
+from broker.domain.template import Inject
 from broker.errors import BackendRejected, OutcomeUnknown, Throttled
+from broker.testing.factories import make_spec
 from tests.contract.container_rig import ContainerRig
-from tests.podman import IMAGE
+from tests.podman import IMAGE, INBOUND_IMAGE
 
 pytestmark = [pytest.mark.component("podman")]
 
@@ -106,6 +108,26 @@ async def test_of_many_lines_the_last_twenty_are_kept_without_the_secret(rig: Co
     assert instance.exit_code == 5
     assert instance.last_lines == (*(f"line {n}" for n in range(22, 41)), "***")
     assert "ended by itself" in instance.message
+
+
+@pytest.mark.parametrize("inject", [Inject.ENV, Inject.ARGS, Inject.LEGACY])
+async def test_an_image_s_own_entrypoint_is_told_who_it_is_and_the_secret_is_not_repeated(
+    rig: ContainerRig, inject: Inject
+) -> None:
+    (rig.shared / "java").write_text('#!/bin/sh\necho "$@"\nexit 7\n')
+    (rig.shared / "java").chmod(0o755)
+    template = rig.template(image=INBOUND_IMAGE, inject=inject, env={"JENKINS_JAVA_BIN": "/rig/java"})
+    spec = make_spec(pool=rig.pool(), template=template)
+    instance = await rig.run(spec)
+    assert instance.exit_code == 7
+    (told,) = instance.last_lines
+    words = told.split()
+    for option, value in (("-url", spec.url), ("-workDir", "/home/jenkins/agent"), ("-noReconnectAfter", "10m")):
+        assert words[words.index(option) + 1] == value
+    assert "-webSocket" in words
+    secret = "-secret ***" if inject is not Inject.LEGACY else f"*** {spec.name}"
+    assert secret in told
+    assert spec.secret not in told
 
 
 async def test_a_container_that_was_made_and_never_started_is_started_by_the_replay(rig: ContainerRig) -> None:
