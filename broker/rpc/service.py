@@ -13,6 +13,7 @@ from broker.news import News
 from broker.reconcile.context import Context
 from broker.reconcile.presence import SYNC_INTERVAL_S
 from broker.rpc import convert
+from broker.rpc.identity import NoToken, caller
 from broker.rpc.interceptors import controller_of_call
 from broker.rpc.streams import Streams
 from broker.version import VERSION
@@ -70,9 +71,11 @@ class AgentsService(agents_pb2_grpc.AgentsServicer):
     async def WatchAgents(
         self, request: wire.WatchAgentsRequest, context: _Call
     ) -> AsyncGenerator[wire.WatchAgentsReply, None]:
-        """What happens to the controller's agents, until one side ends it."""
+        """What happens to the controller's agents, until one side ends it, or its token is no longer good."""
         controller, after = controller_of_call.get(), convert.watch_after(request)
         with self.streams.joining(controller, convert.boot_id(request.boot_id)) as stream:
             async with aclosing(self._news.follow(controller, after, stream.pause)) as items:
                 async for item in items:
+                    if caller(context, self._ctx.definitions) != controller:
+                        raise NoToken("the token is another controller's now")
                     yield convert.news(item, self.streams.beat_s)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from broker.rpc.streams import MOST_A_CONTROLLER
 from broker.wire.v1 import agents_pb2 as wire
-from tests.integration.rpc.world import OTHER_TOKEN, TOKEN, Api, bearer, request, running_api, stub
+from tests.integration.rpc.world import OTHER, OTHER_TOKEN, TOKEN, Api, bearer, request, running_api, stub
 
 NAME = "linux-000001"
 BEAT_S = 0.2
@@ -173,3 +174,14 @@ async def test_a_reader_that_does_not_read_costs_a_page_and_misses_nothing(agent
     while len(told) < len(names):
         told += [m.agent for m in await read_until_beat(stream) if isinstance(m, wire.AgentEvent)]
     assert told == names
+
+
+async def test_the_stream_of_a_token_that_a_reload_has_taken_back_ends(api: Api, agents: Any) -> None:
+    stream = watch(agents)
+    await read_until_beat(stream)
+    definitions = api.core.ctx.definitions
+    kept = {name: one for name, one in definitions.controllers.items() if name == OTHER}
+    api.core.ctx.definitions = replace(definitions, controllers=kept)
+    while (status := await status_of(stream))[0] is grpc.StatusCode.OK:
+        pass
+    assert status[0] is grpc.StatusCode.UNAUTHENTICATED

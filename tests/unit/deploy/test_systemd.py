@@ -32,8 +32,8 @@ KNOWN = {
     "Unit": {"Description", "Wants", "After"},
     "Install": {"WantedBy"},
     "Service": {
-        *HARDENED, *MAY_REPEAT, "Type", "Group", "ExecStart", "Restart", "RestartSec", "KillMode", "TimeoutStopSec",
-        "LimitNOFILE", "LockPersonality", "MemoryDenyWriteExecute", "PrivateTmp", "PrivateUsers", "ProtectClock",
+        *HARDENED, *MAY_REPEAT, "Type", "Group", "ExecStart", "ExecReload", "Restart", "RestartSec", "KillMode",
+        "TimeoutStopSec", "LimitNOFILE", "LockPersonality", "MemoryDenyWriteExecute", "PrivateTmp", "PrivateUsers", "ProtectClock",
         "ProtectControlGroups", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelTunables", "ProtectProc",
         "RemoveIPC", "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "SystemCallArchitectures",
         "SystemCallErrorNumber",
@@ -113,3 +113,7 @@ def test_the_command_of_a_unit_has_the_options_it_uses(command: str) -> None:
     asked = [sys.executable, "-m", "broker", name, "--help"]
     text = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout
     assert [option for option in options if option.startswith("--") and option not in text] == []
+
+
+def test_a_reload_of_the_unit_is_a_reload_of_the_config() -> None:
+    assert parse("agentbroker.service")["Service"]["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
