@@ -33,7 +33,8 @@ KNOWN = {
     "Install": {"WantedBy"},
     "Service": {
         *HARDENED, *MAY_REPEAT, "Type", "Group", "ExecStart", "ExecReload", "Restart", "RestartSec", "KillMode",
-        "TimeoutStopSec", "LimitNOFILE", "LockPersonality", "MemoryDenyWriteExecute", "PrivateTmp", "PrivateUsers", "ProtectClock",
+        "TimeoutStopSec", "LimitNOFILE", "LockPersonality", "MemoryDenyWriteExecute", "PrivateTmp", "PrivateUsers",
+        "ProtectClock",
         "ProtectControlGroups", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelTunables", "ProtectProc",
         "RemoveIPC", "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "SystemCallArchitectures",
         "SystemCallErrorNumber",
