@@ -1,6 +1,7 @@
 """What a crash leaves behind, how soon the next broker is there, and what an agent costs in memory and on disk."""
 
 import gc
+import os
 import tempfile
 import tracemalloc
 from collections.abc import Mapping
@@ -30,7 +31,8 @@ async def _run() -> Mapping[str, Figure]:
     memory, database, drift = await _cost()
     asked = f"the growth of the file by {_MEASURED} agents, from asked to gone"
     online = f"tracemalloc, {_MEASURED} more agents online on the fake backend"
-    how = f"a real broker with {_AGENTS} agents online, SIGKILL, started again at once; gateway and controller live on"
+    load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    how = f"a real broker with {_AGENTS} agents online, SIGKILL, started at once; the rest lives on; {load}"
     return {
         **cells,
         "serving_after_kill_s": Figure(

@@ -9,6 +9,7 @@ from broker.domain.ids import AgentName, BootId, ControllerName
 from broker.domain.lifecycle import Outcome, Phase
 from broker.domain.pool import PoolLimits
 from broker.domain.reason import Reason
+from broker.errors import Busy
 from broker.intake import Answer, Asked, Release
 from broker.testing.factories import (
     CONTROLLER,
@@ -181,3 +182,18 @@ async def test_a_policy_without_a_label_that_the_controller_may_use_is_refused_w
             "policy gpu has none of the labels of controllers.main.labels: add one there"
         )
         assert (await ask_one(core)).reason is None
+
+
+async def test_more_agents_than_a_controller_may_have_are_refused_as_a_whole_and_taken_when_there_is_room(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.intake.MOST_AGENTS", 3)
+    await core.ask("a-1", "a-2")
+    with pytest.raises(Busy, match="controller main has 2 agents that are not gone; 2 more are over 3") as refused:
+        await core.ask("a-2", "a-3", "a-4")
+    assert refused.value.retry_after_s == 10
+    assert (await core.phases()).keys() == {"a-1", "a-2"}
+    assert [answer.reason for answer in await core.ask("a-1", "a-2", "a-3")] == [None] * 3
+    await core.release("a-1", Reason.CANCELLED, uses=0)
+    await core.advance(4)
+    assert [answer.reason for answer in await core.ask("a-4")] == [None]

@@ -1,4 +1,4 @@
-"""A thousand agents through one broker, and nothing of them stays in memory when they are gone (benchmarks' row 13)."""
+"""A thousand agents through one broker: nothing of them stays in memory, and their file does not grow."""
 
 import gc
 import tempfile
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
+from sqlalchemy import text
 
+from broker.reconcile.prune import prune
 from tests.core import Core, open_core
 from tests.fleet import bring_online, count_online, give_back
 
@@ -51,24 +53,36 @@ def objects() -> int:
     return len(gc.get_objects())
 
 
+async def file_size(core: Core, path: Path) -> int:
+    """With all that was written in it."""
+    async with core.ctx.database.reading() as connection:
+        await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+    return path.stat().st_size
+
+
 @pytest.mark.timeout(300)
-async def test_a_thousand_agents_leave_nothing_in_memory(directory: Path) -> None:
+async def test_a_thousand_agents_leave_nothing_in_memory_and_their_file_does_not_grow(directory: Path) -> None:
     async with open_core(directory / "broker.db") as core:
-        await give_back(core, await bring_online(core, 20))
-        core.sessions.ended.clear()
-        assert not any(kept(core).values()), kept(core)
-        before, shown = objects(), series(core)
+        counts, sizes, shown = list[int](), list[int](), list[int]()
         for _ in range(WAVES):
             names = await bring_online(core, WAVE)
             assert await count_online(core) == WAVE
             assert kept(core)["keys"] <= 2 * WAVE + 100, "a queue holds each key a bounded number of times"
             await give_back(core, names)
-            ledger = core.backend.ledger  # the test's own memory of everything that ever was
-            ledger.created.clear()
-            ledger.calls.clear()
-            ledger.terminations.clear()
-            ledger._refs.clear()
-            core.sessions.ended.clear()
-        assert not any(kept(core).values()), kept(core)
-        assert series(core) == shown
-        assert objects() - before < AGENTS / 10, "less than an object for ten agents: nothing is kept of any"
+            assert not any(kept(core).values()), kept(core)
+            forget(core)
+            await core.clock.advance(core.ctx.keep_history.total_seconds() + 1)
+            assert await prune(core.ctx) >= WAVE
+            counts.append(objects())
+            sizes.append(await file_size(core, directory / "broker.db"))
+            shown.append(series(core))
+        assert counts[-1] - counts[0] < AGENTS / 10, "less than an object for ten agents: nothing is kept of any"
+        assert sizes[-1] <= 1.05 * sizes[0], "what was pruned makes room for what comes"
+        assert set(shown) == {shown[0]}
+
+
+def forget(core: Core) -> None:
+    """Drops the test's own memory of everything that ever was."""
+    ledger = core.backend.ledger
+    for kind in (ledger.created, ledger.calls, ledger.terminations, ledger._refs, core.sessions.ended):
+        kind.clear()
