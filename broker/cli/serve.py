@@ -42,10 +42,13 @@ def serve(path: str | None, *, no_gateway: bool, check: bool) -> None:
     if check:
         return
     log.configure(config.server.log.format, config.server.log.level)
+    failures: list[BrokerError] = []
     try:
         asyncio.run(_serve(config, Path(path).absolute(), with_gateway=not no_gateway))
     except* BrokerError as group:
-        for line in sorted({str(error) for error in _leaves(group)}):
+        failures = _leaves(group)
+    if failures:  # not up there: what is raised in `except*` comes out as a group in some versions of Python
+        for line in sorted({str(error) for error in failures}):
             click.echo(f"agentbroker: {line}", err=True)
         sys.exit(1)
 

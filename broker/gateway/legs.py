@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -71,7 +72,7 @@ class Leg:
             else:
                 self.writer.close()
         except OSError:
-            self.writer.transport.abort()
+            self.abort()
 
     async def reply(self, data: bytes, seconds: float) -> None:
         """Sends a last answer, and closes in a way that lets it be read. Never raises."""
@@ -87,13 +88,19 @@ class Leg:
 
     async def close(self) -> None:
         """Sends what is pending for at most `GRACE_S`, then the connection is gone. Never raises; safe to repeat."""
-        self.writer.close()
+        if not self.writer.transport.is_closing():  # closed twice, a TLS transport forgets how to abort
+            self.writer.close()
         try:
             async with asyncio.timeout(GRACE_S):
                 await self.writer.wait_closed()
         except (OSError, TimeoutError):
             pass
         finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Drops the connection and what is pending. Safe to repeat."""
+        with suppress(AttributeError):  # Python 3.11.2, of a TLS transport that is no more
             self.writer.transport.abort()
 
 

@@ -91,7 +91,7 @@ class Upstream:
             keep = answer is Answer.ACCEPTED
         finally:
             if not keep:
-                leg.writer.transport.abort()
+                leg.abort()
         return Accepted(leg=leg, head=head) if keep else Declined(answer=answer, message=message)
 
     async def _exchange(self, base: HttpBase, data: bytes) -> tuple[Leg, ResponseHead] | Declined:
@@ -110,7 +110,7 @@ class Upstream:
             return Declined(answer=Answer.UNAVAILABLE, message=words)
         finally:
             if leg is not None and not done:
-                leg.writer.transport.abort()
+                leg.abort()
         return leg, answer
 
     async def _body(self, leg: Leg, head: ResponseHead) -> bytes:
