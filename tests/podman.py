@@ -51,6 +51,15 @@ jar=${JENKINS_AGENT_FILE:-/usr/share/jenkins/agent.jar}
 exec ${JENKINS_JAVA_BIN:-java} $JENKINS_JAVA_OPTS -jar $jar $REMOTING_OPTS "$@"
 """
 """One argument that is no option is a command; else variables and arguments become options of agent.jar."""
+KEEPER = """
+"$@" system service --time=0 "unix://$0/podman.sock" &
+cat
+kill $!
+wait $!
+"$@" system reset --force
+rm -rf "$0"
+"""
+"""Runs the service until its own input ends, which it also does when a test run is killed; then nothing is left."""
 _START_S = 30.0
 
 
@@ -131,30 +140,25 @@ def own_podman() -> Iterator[str]:
         pytest.skip("podman is not installed")
     root = Path(tempfile.mkdtemp(prefix="agentbroker-podman-"))  # a short path: a socket's may have 107 bytes
     (root / "containers.conf").write_text(CONTAINERS_CONF)
-    environment = {**os.environ, "CONTAINERS_CONF": str(root / "containers.conf")}
     command = [podman, "--root", f"{root}/store", "--runroot", f"{root}/run", "--tmpdir", f"{root}/tmp"]
-    socket = root / "podman.sock"
     with (root / "log").open("wb") as log:
-        service = subprocess.Popen(
-            [*command, "system", "service", "--time=0", f"unix://{socket}"],
-            stdin=subprocess.DEVNULL,
+        keeper = subprocess.Popen(
+            ["/bin/sh", "-c", KEEPER, str(root), *command],
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            env=environment,
+            env={**os.environ, "CONTAINERS_CONF": str(root / "containers.conf")},
+            start_new_session=True,
         )
     try:
         deadline = time.monotonic() + _START_S
-        while not socket.is_socket():
-            assert service.poll() is None, (root / "log").read_text()
+        while not (root / "podman.sock").is_socket():
             assert time.monotonic() < deadline, (root / "log").read_text()
             time.sleep(0.05)
-        yield f"unix://{socket}"
+        yield f"unix://{root}/podman.sock"
     finally:
-        service.terminate()
-        service.wait(10)
-        reset = [*command, "system", "reset", "--force"]
-        subprocess.run(reset, check=False, env=environment, capture_output=True, timeout=60)
-        shutil.rmtree(root)
+        keeper.communicate(timeout=90)
+        assert not root.exists()
 
 
 async def _load(address: str) -> str:
