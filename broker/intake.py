@@ -166,7 +166,8 @@ class Intake:
         news = await self._write_reports(live, told.nodes)
         if news:  # the reply is about what Jenkins has just told, too
             live = {agent.name: agent for agent in await self._ctx.agents.live(controller)}
-        for agent_id in self._ctx.presence.told(controller, told.boot_id, reports) | news:
+        unknown = frozenset(name for name in told.nodes if name not in live and name not in met)
+        for agent_id in self._ctx.presence.told(controller, told.boot_id, reports, unknown) | news:
             self._ctx.nudge.agent(agent_id)
 
         def forgotten(name: AgentName) -> bool:  # a restored backup may have lost the row of an agent at work

@@ -63,7 +63,8 @@ class OrphanSearch:
         try:
             agent = await self._ctx.agents.get(agent_id)
         except NotFound:
-            return self._ctx.sessions.live(agent_id) is None
+            may_have_node = self._ctx.presence.may_have_strangers(self._ctx.definitions.controllers)
+            return not may_have_node and self._ctx.sessions.live(agent_id) is None
         over = agent.phase == Phase.GONE or instance.attempt < agent.attempt
         return over and self._ctx.sessions.live(agent_id) is None
 

@@ -1,15 +1,18 @@
 """What Jenkins told last, and whether it is there to be believed. In memory: a restarted broker waits for a sync."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from broker.domain.ids import AgentId, BootId, ControllerName
+from broker.domain.ids import AgentId, AgentName, BootId, ControllerName
 from broker.ports import Clock
 
 AWAY_AFTER_S: Final = 10.0
 """A controller that was not heard for so long is away. It syncs every `SYNC_INTERVAL_S`."""
 SYNC_INTERVAL_S: Final = 2.0
+SILENT_S: Final = 3600.0
+"""For so long after our start a controller that has not told its nodes may have any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,7 @@ class _Controller:
     synced: bool = False
     nodes: dict[AgentId, NodeReport] = field(default_factory=dict)
     was_online: set[AgentId] = field(default_factory=set)
+    strangers: frozenset[AgentName] = frozenset()
 
 
 class Presence:
@@ -49,6 +53,7 @@ class Presence:
     def __init__(self, clock: Clock) -> None:
         """Nobody was heard yet."""
         self._clock = clock
+        self._since = clock.monotonic()
         self._controllers: dict[ControllerName, _Controller] = {}
 
     def heard(self, controller: ControllerName, boot_id: BootId) -> bool:
@@ -77,8 +82,14 @@ class Presence:
             synced=self.synced(controller),
         )
 
-    def told(self, controller: ControllerName, boot_id: BootId, nodes: dict[AgentId, NodeReport]) -> set[AgentId]:
-        """Notes the nodes of a sync; returns the agents whose report is another than before.
+    def told(
+        self,
+        controller: ControllerName,
+        boot_id: BootId,
+        nodes: dict[AgentId, NodeReport],
+        strangers: frozenset[AgentName] = frozenset(),
+    ) -> set[AgentId]:
+        """Notes the nodes of a sync, and those whose agents nobody knows; returns the agents with a new report.
 
         A sync that was on its way when a newer boot was heard says nothing of that boot.
         """
@@ -86,10 +97,20 @@ class Presence:
         if known.boot_id != boot_id:
             return set()
         changed = {a for a in known.nodes.keys() | nodes.keys() if known.nodes.get(a) != nodes.get(a)}
-        known.nodes, known.synced = nodes, True
+        known.nodes, known.synced, known.strangers = nodes, True, strangers
         known.was_online |= {agent for agent, report in nodes.items() if report.online}
         known.was_online &= nodes.keys()
         return changed
+
+    def may_have_strangers(self, controllers: Iterable[ControllerName]) -> bool:
+        """Whether an agent that nobody knows may be a node of one of these controllers.
+
+        It may if one told of nodes that nobody knows (a restored backup has forgotten their agents), or has told none of
+        its nodes since our start; one that stays silent for `SILENT_S` is waited for no longer.
+        """
+        waits = self._clock.monotonic() - self._since < SILENT_S
+        found = {name: self._controllers.get(name) for name in controllers}
+        return any(bool(c.strangers) or (not c.synced and waits) if c else waits for c in found.values())
 
     def away(self, controller: ControllerName) -> bool:
         """Whether the controller is not there: never heard since our start, or silent for `AWAY_AFTER_S`."""

@@ -97,6 +97,7 @@ async def test_an_agent_that_a_backup_has_forgotten_ends_when_its_build_has(tmp_
         core.sessions.disconnect(session.agent_id)
         assert AgentName(NAME) in (await core.sync()).unknown, "Jenkins takes the node away"
         await core.release(NAME, Reason.COMPLETED)
+        await core.sync()
         for _ in range(3):
             await clock.advance(GRACE_S)
             await core.orphans.search(BACKEND)

@@ -9,6 +9,7 @@ from broker.domain.instance import Instance, InstanceState
 from broker.domain.lifecycle import Phase
 from broker.errors import BackendError, BackendRejected, OutcomeUnknown
 from broker.reconcile.orphans import GRACE_S
+from broker.reconcile.presence import SILENT_S
 from broker.testing.clock import ManualClock
 from broker.testing.factories import BACKEND, agent_id, make_agent, make_spec
 from tests.core import Core, open_core
@@ -22,7 +23,8 @@ def stray(core: Core, n: int = 99) -> InstanceRef:
 
 
 async def search(core: Core, *pauses: float) -> list[int]:
-    """Rounds with pauses before each; how many orphans each has ended."""
+    """Rounds with pauses before each; how many orphans each has ended. Jenkins has told its nodes."""
+    await core.sync()
     ended = []
     for pause in pauses:
         await core.clock.advance(pause)
@@ -37,6 +39,24 @@ async def test_an_instance_of_nobody_is_ended_after_its_grace_and_not_before(cor
     assert await search(core, 1) == [1]
     assert core.backend.ledger.instances == {}
     assert await search(core, 60) == [0]
+
+
+async def test_what_may_be_a_node_that_a_restored_backup_has_forgotten_is_left_alone(core: Core) -> None:
+    stray(core)
+    core.says(NAME, online=False)
+    assert await search(core, 0, GRACE_S, GRACE_S) == [0, 0, 0]
+    core.nodes.clear()
+    assert await search(core, 0, GRACE_S) == [0, 1]
+
+
+async def test_until_jenkins_has_told_its_nodes_nothing_is_ended_but_not_for_ever(core: Core) -> None:
+    stray(core)
+    for _ in range(3):
+        await core.clock.advance(GRACE_S)
+        assert await core.orphans.search(BACKEND) == 0
+    await core.clock.advance(SILENT_S)
+    assert [await core.orphans.search(BACKEND), await core.clock.advance(GRACE_S)] == [0, None]
+    assert await core.orphans.search(BACKEND) == 1
 
 
 async def test_one_listing_is_not_enough_however_old_the_broker_is(core: Core) -> None:
