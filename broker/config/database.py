@@ -1,34 +1,29 @@
 """The noun `server.database`: a PostgreSQL in the place of the SQLite file."""
 
-from typing import Annotated
-from urllib.parse import urlsplit
+import re
+from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
 from broker.config.base import Model, Text
-from broker.config.units import problem
+from broker.config.units import pattern_schema, problem
 
-_SCHEMES = ("postgresql", "postgres")
-_SHAPE = "write it such as 'postgresql://agentbroker@db.example.com:5432/agentbroker?sslmode=verify-full'"
+_URL: Final = re.compile(r"postgres(?:ql)?://(?![^/?#]*:[^/?#]*@)(?!\S*[?&]password=)[^/?#\s]*/[^/?#\s]+(?:[?#]\S*)?")
+_WITH_PASSWORD: Final = re.compile(r"[a-z+]+://(?:[^/?#]*:[^/?#]*@|\S*[?&]password=).*")
+_SHAPE: Final = "postgresql://agentbroker@db.example.com:5432/agentbroker?sslmode=verify-full"
 
 
 def _database_url(value: object) -> object:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or _URL.fullmatch(value):
         return value
-    try:
-        parts = urlsplit(value)
-        password, name = parts.password, parts.path.strip("/")
-    except ValueError as error:
-        raise problem("bad-database-url", f"expected the URL of a database: {error}", _SHAPE) from error
-    if password is not None or "password=" in parts.query:
+    if _WITH_PASSWORD.fullmatch(value):
         message = "a database's URL must not hold the password: it would be shown wherever the config is"
         raise problem("bad-database-url", message, "put it into a file, and name that at 'password_file'")
-    if parts.scheme not in _SCHEMES or not name:
-        raise problem("bad-database-url", f"expected the URL of a PostgreSQL database, got the text '{value}'", _SHAPE)
-    return value
+    message = f"expected the URL of a PostgreSQL database, got the text '{value}'"
+    raise problem("bad-database-url", message, f"write it such as '{_SHAPE}'")
 
 
-DatabaseUrl = Annotated[str, BeforeValidator(_database_url)]
+DatabaseUrl = Annotated[str, BeforeValidator(_database_url), pattern_schema(_URL.pattern, _SHAPE)]
 
 
 class DatabaseModel(Model):

@@ -71,7 +71,7 @@ class _Door:
     def __init__(self, settings: DatabaseSettings) -> None:
         self._settings = settings
         parts = urlsplit(settings.url)
-        self.place = f"{parts.scheme}://{parts.hostname or 'local'}{f':{parts.port}' if parts.port else ''}{parts.path}"
+        self.place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2] or 'local'}{parts.path}"
 
     async def connect(self, **_unused: object) -> Any:
         file = self._settings.password_file

@@ -243,8 +243,8 @@ async def test_a_password_comes_from_its_file_and_is_in_no_error(settings: Datab
     file.write_text("canary-password\n")
     database = await opened(replace(settings, password_file=file))
     await database.close()
-    with pytest.raises(StoreUnavailable) as raised:
-        await opened(DatabaseSettings(url="postgresql://u@127.0.0.1:1/none", password_file=file))
+    with pytest.raises(StoreUnavailable, match=r"postgresql://127\.0\.0\.1:1,127\.0\.0\.1:2/none: ") as raised:
+        await opened(DatabaseSettings(url="postgresql://u@127.0.0.1:1,127.0.0.1:2/none", password_file=file))
     assert "canary" not in str(raised.value)
 
 
