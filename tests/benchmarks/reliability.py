@@ -25,7 +25,7 @@ _MEASURED: Final = 500
 
 
 async def _run() -> Mapping[str, Figure]:
-    log.configure("console", "critical")
+    log.configure("console", "error")
     cells = await _matrix()
     serving, reconciled = await recover(_AGENTS)
     memory, database, drift = await _cost()
