@@ -35,6 +35,7 @@ class BrokerLink {
     private BrokerClient client
     private int failures
     private boolean failing
+    private boolean refused
     private String revision
     private double intervalS = 5
     private long nextSync
@@ -240,10 +241,43 @@ class BrokerLink {
         reply
     }
 
+    /**
+     * The truth of both sides. One that the broker refuses for good is told again without what is for people alone; null
+     * if that is refused too. The link stays up: builds ask for agents all the same.
+     */
+    private Map exchangeNodes() {
+        List<Map> nodes = sync.nodes()
+        List<String> pending = sync.pending()
+        try {
+            Map reply = client.syncNodes(bootId, nodes, sync.queue(), pending)
+            refused = false
+            return reply
+        } catch (BrokerException failure) {
+            if (!Outbox.isHopeless(failure)) {
+                throw failure
+            }
+            String text = "the broker refuses what Jenkins tells of its nodes (${failure.message}); it is told the least"
+            refused ? Log.fine(text) : Log.warning(text)
+            refused = true
+        }
+        try {
+            return client.syncNodes(bootId, nodes.collect { it + [current_build: '', offline_cause: ''] }, [], pending)
+        } catch (BrokerException failure) {
+            if (!Outbox.isHopeless(failure)) {
+                throw failure
+            }
+            Log.fine("that is refused, too: ${failure.message}")
+            return null
+        }
+    }
+
     private void synchronise() {
         nextSync = System.nanoTime() + ((intervalS * 1e9) as long) // first: whatever fails is not repeated at once
         outbox.empty(client, bootId, sync)
-        Map reply = client.syncNodes(bootId, sync.nodes(), sync.queue(), sync.pending())
+        Map reply = exchangeNodes()
+        if (reply == null) {
+            return
+        }
         if (reply.policies_revision != revision) {
             handshake()
         }

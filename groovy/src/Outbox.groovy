@@ -115,7 +115,8 @@ class Outbox {
         failure.code == 'RESOURCE_EXHAUSTED' && !failure.tooLarge
     }
 
-    private static boolean isHopeless(BrokerException failure) {
+    /** Whether this very call would be refused again, however often. */
+    static boolean isHopeless(BrokerException failure) {
         NEVER.contains(failure.code) || failure.tooLarge
     }
 

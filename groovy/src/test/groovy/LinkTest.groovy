@@ -274,5 +274,24 @@ check('an overloaded broker is asked again later, and a message too large is cut
     assert told == ['one', 'two']
     assert world.link.outbox.releases.isEmpty()
 }
+check('a sync that is refused for good is told with the least, said once, and keeps the link up') { World world ->
+    world.online()
+    List told = []
+    broker.syncNodes = { List nodes ->
+        if (nodes.any { it.offline_cause != '' || it.current_build != '' }) {
+            throw failure('INVALID_ARGUMENT', 'too long')
+        }
+        told << nodes
+        NOTHING
+    }
+    world.fleet.all()[0].toComputer().setTemporaryOfflineCause(OfflineCause.create(new NonLocalizable('long')))
+    world.link.later(0) { world.link.connect() }
+    Thread.sleep(900)
+    assert told.size() > 2 && told[0]*.name == world.fleet.all()*.nodeName
+    broker.syncNodes = { List nodes -> throw failure('INVALID_ARGUMENT', 'never') }
+    Thread.sleep(500)
+    assert world.link.up
+    assert lines.count { it.contains('refuses what Jenkins tells') } == 1
+}
 println "link: ${tried.size()} passed"
 System.exit(0)
