@@ -6,7 +6,7 @@ import os
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -67,7 +67,8 @@ class FakeController:
         finally:
             server.close()
             for writer in self.writers:
-                writer.transport.abort()
+                with suppress(AttributeError):  # Python 3.11.2, of a TLS transport that is no more
+                    writer.transport.abort()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
