@@ -10,10 +10,12 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 from broker.demo.files import write_private
 
+JAVA_PASSWORD: Final = "changeit"  # noqa: S105  # of a file that holds no secret
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 _BACKDATED: Final = timedelta(minutes=5)
 _PEM: Final = serialization.Encoding.PEM
@@ -46,6 +48,13 @@ class Authority:
     def write(self, path: Path) -> Path:
         """Writes its certificate."""
         path.write_bytes(self.pem)
+        return path
+
+    def write_for_java(self, path: Path) -> Path:
+        """Writes its certificate as a trust store of Java, under the password that Java itself comes with."""
+        trusted = [pkcs12.PKCS12Certificate(self._certificate, b"agentbroker")]
+        encryption = serialization.BestAvailableEncryption(JAVA_PASSWORD.encode())
+        path.write_bytes(pkcs12.serialize_java_truststore(trusted, encryption))
         return path
 
     def issue(

@@ -96,18 +96,21 @@ def _run_in(root: Path, options: Options, view: View) -> int:
 
 
 def _stack(root: Path, options: Options, ports: Ports) -> Stack:
-    pool = simulated_pool() if options.is_simulated else java_pool(options.java, root, root / "launches.log")
+    secured = _secured(root, options)
+    java_options = secured.java_options() if secured else []
+    pool = simulated_pool()
+    if not options.is_simulated:
+        pool = java_pool(options.java, root, root / "launches.log", java_options)
     url = f"http://127.0.0.1:{ports.controller}/"
     if options.jenkins_url and not options.is_simulated:
         url = options.jenkins_url.rstrip("/") + "/"
-    return Stack(root=root, controller_url=url, pools={LABEL: pool}, ports=ports, secured=_secured(root, options))
+    return Stack(root=root, controller_url=url, pools={LABEL: pool}, ports=ports, secured=secured)
 
 
 def _secured(root: Path, options: Options) -> Secured | None:
-    """An authority of this run's own. Agents of a real Jenkins trust what Java does, so theirs dial without TLS."""
-    if options.jenkins_url and not options.is_simulated:
-        return None  # somebody else's: its files would have to be changed at each run
-    return Secured.new(root / "tls", agents=options.is_simulated)
+    """An authority of this run's own; somebody else's Jenkins would have to be changed at each run to trust it."""
+    foreign = options.jenkins_url and not options.is_simulated
+    return None if foreign else Secured.new(root / "tls")
 
 
 def _controller(root: Path, options: Options, stack: Stack) -> DemoController:

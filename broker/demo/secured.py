@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from broker.demo.authority import Authority, Pair
+from broker.demo.authority import JAVA_PASSWORD, Authority, Pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +26,10 @@ class Secured:
     """Whether the gateway speaks TLS."""
 
     @classmethod
-    def new(cls, directory: Path, *, agents: bool = True) -> Self:
+    def new(cls, directory: Path) -> Self:
         """Makes an authority and the certificates of both servers in `directory`, which is made."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = cls(directory=directory, authority=Authority(), agents=agents)
+        made = cls(directory=directory, authority=Authority())
         made.authority.write(made.ca)
         made.authority.issue(directory / "broker", "broker")
         made.authority.issue(directory / "gateway", "gateway")
@@ -52,6 +52,11 @@ class Secured:
     def gateway_keys(self) -> dict[str, str]:
         """`gateway.tls`."""
         return self._pair("gateway")
+
+    def java_options(self) -> list[str]:
+        """What a JVM needs to trust the authority alone."""
+        store = self.authority.write_for_java(self.directory / "ca.p12")
+        return [f"-Djavax.net.ssl.trustStore={store}", f"-Djavax.net.ssl.trustStorePassword={JAVA_PASSWORD}"]
 
     def context(self) -> ssl.SSLContext:
         """For a client of the gateway."""

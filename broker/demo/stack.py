@@ -109,12 +109,7 @@ class Stack:
     def gateway_url_of(self, controller: str) -> str:
         """What agents of a controller dial."""
         path = self.controller_keys.get(controller, {}).get("path", f"/c/{controller}/")
-        return f"{'https' if self.speaks_tls_to_agents else 'http'}://127.0.0.1:{self.ports.agents}{path}"
-
-    @property
-    def speaks_tls_to_agents(self) -> bool:
-        """Whether the gateway does."""
-        return self.secured is not None and self.secured.agents
+        return f"{'https' if self.secured else 'http'}://127.0.0.1:{self.ports.agents}{path}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -188,7 +183,6 @@ class Stack:
         gateway: dict[str, object] = {"websocket": {"listen": f"127.0.0.1:{self.ports.agents}"}}
         if self.secured:
             grpc["tls"] = self.secured.grpc_keys()
-        if self.secured and self.secured.agents:
             gateway["tls"] = self.secured.gateway_keys()
             agent_environment["SSL_CERT_FILE"] = str(self.secured.ca)
         urls = {CONTROLLER: self.controller_url, **self.others}
@@ -217,15 +211,18 @@ def simulated_pool(*extra: str) -> dict[str, object]:
     return {"command": [*SIMULATED_AGENT, *extra]}
 
 
-def java_pool(java: str, directory: Path, launch_log: Path) -> dict[str, object]:
-    """The options of a pool of real agents, whose java is a script that counts the launch before it becomes java."""
+def java_pool(java: str, directory: Path, launch_log: Path, options: Sequence[str] = ()) -> dict[str, object]:
+    """The options of a pool of real agents, whose java is a script that counts the launch before it becomes java.
+
+    `options` are more of the JVM.
+    """
     wrapper = directory / "java"
     lines: Sequence[str] = (
         "#!/bin/sh",
         "# Appends a line to the launch log, then becomes the real java.",
         'name=; for word in "$@"; do [ "$previous" = -name ] && name=$word; previous=$word; done',
         f'[ -z "$name" ] || printf \'%s %s\\n\' "$name" "$$" >> {_quoted(launch_log)}',
-        f'exec {_quoted(java)} {" ".join(QUICK_JVM)} "$@"',
+        f'exec {_quoted(java)} {" ".join([*QUICK_JVM, *map(_quoted, options)])} "$@"',
     )
     wrapper.write_text("\n".join(lines) + "\n")
     wrapper.chmod(0o700)

@@ -2,6 +2,9 @@ import stat
 import subprocess
 from pathlib import Path
 
+import yaml
+
+from broker.demo.secured import Secured
 from broker.demo.stack import QUICK_JVM, Ports, Stack, java_pool, simulated_pool
 
 PORTS = Ports(http=1, grpc=2, agents=3, controller=4)
@@ -41,3 +44,30 @@ def test_a_given_directory_keeps_its_token_from_run_to_run(tmp_path: Path) -> No
     second = stack()
     assert second.token == first.token
     assert second.launched() == []
+
+
+def test_a_secured_stack_asks_controllers_for_certificates_and_gives_agents_its_authority(tmp_path: Path) -> None:
+    secured = Secured.new(tmp_path / "tls")
+    stack = Stack(
+        root=tmp_path,
+        controller_url="http://127.0.0.1:4/",
+        pools={"linux": simulated_pool()},
+        ports=PORTS,
+        secured=secured,
+        others={"mobile": "http://127.0.0.1:5/"},
+        controller_keys={"mobile": {"path": "/m/"}},
+    )
+    config = yaml.safe_load(stack.config_file.read_text())
+    assert config["server"]["grpc"]["tls"]["client_ca_file"] == str(secured.ca)
+    assert config["templates"]["default"]["env"]["SSL_CERT_FILE"] == str(secured.ca)
+    assert stack.gateway_url_of("mobile") == "https://127.0.0.1:3/m/"
+    hashes = {name: controller["token_sha256"] for name, controller in config["controllers"].items()}
+    assert len(set(hashes.values())) == 2
+    for key in (tmp_path / "tls").glob("*.key"):
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+def test_options_of_the_pools_java_are_passed_whole(tmp_path: Path) -> None:
+    java = java_pool("/bin/echo", tmp_path, tmp_path / "log", ["-Done=a b"])["java"]
+    shown = subprocess.run([str(java), "-version"], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == " ".join([*QUICK_JVM, "-Done=a b", "-version"])
