@@ -97,20 +97,20 @@ class Reloader:
         """
         async with self._lock:
             try:
-                config, opened = await self._prepare()
+                config = await self._read()
+                await self._refuse_moves(config)
+                result = await self._result(config)
+                opened = await self._open(config)
             except ConfigError as error:
                 self.ctx.metrics.config_reloaded(ok=False)
                 first = str(error).partition("\n")[0]
                 events.CONFIG_RELOAD_FAILED.emit(message=first)
                 await self._note("config_reload_failed", actor, first)
                 raise
-            result = await self._result(config)
             self._swap(config, opened)
             events.CONFIG_RELOADED.emit(revision=result.revision, changes=len(result.changed))
             await self._note("config_reloaded", actor, "; ".join(result.changed) or "nothing has changed")
-            for agent in await self.ctx.agents.live():
-                self.ctx.nudge.agent(agent.id)
-            self.ctx.nudge.placement()
+            await self._look_at_all()
             return result
 
     async def preview(self) -> ReloadResult:
@@ -159,10 +159,8 @@ class Reloader:
             raise ConfigError("this broker was started without a config file, so there is nothing to read anew")
         return await asyncio.to_thread(load, self.config.source, starting=True)
 
-    async def _prepare(self) -> tuple[Config, dict[BackendName, Backend]]:
-        """The new config and the backends that it adds, opened; nothing is in force yet."""
-        config = await self._read()
-        await self._refuse_moves(config)
+    async def _open(self, config: Config) -> dict[BackendName, Backend]:
+        """The backends that a config adds; nothing is in force yet."""
         opened: dict[BackendName, Backend] = {}
         try:
             for name in filter(self._is_new(config), _used(config)):
@@ -171,7 +169,7 @@ class Reloader:
             for backend in opened.values():
                 await backend.close()
             raise ConfigError(f"{config.source}:1:1: error[backend]: {error}") from error
-        return config, opened
+        return opened
 
     def _is_new(self, config: Config) -> Callable[[BackendName], bool]:
         def is_new(name: BackendName) -> bool:
@@ -238,6 +236,14 @@ class Reloader:
         ctx.metrics.config_reloaded(ok=True)
         for apply in self.applies:
             apply(config)
+
+    async def _look_at_all(self) -> None:
+        self.ctx.nudge.placement()
+        try:
+            for agent in await self.ctx.agents.live():
+                self.ctx.nudge.agent(agent.id)
+        except BrokerError as error:  # the reload has its result, and all are looked at every minute
+            events.POLL_FAILED.emit(message=f"agents could not be read after a reload: {error}")
 
     async def _note(self, event: str, actor: str, message: str) -> None:
         try:

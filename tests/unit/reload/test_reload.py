@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from broker.config.load import load
+from broker.domain.agent import Agent
 from broker.domain.ids import BackendName
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.pool import BackendDefinition
 from broker.domain.reason import Reason
-from broker.errors import ConfigError
+from broker.errors import ConfigError, StoreUnavailable
 from broker.reconcile.watch import poll
 from broker.reload import Reloader
 from broker.testing.backend import FakeBackend
@@ -42,6 +43,13 @@ class Opened(FakeBackend):
 
     async def close(self) -> None:
         self.closed = True
+
+
+class Unreadable:
+    """Agents in a store that cannot be read."""
+
+    async def live(self) -> list[Agent]:
+        raise StoreUnavailable("the disk is gone")
 
 
 class World:
@@ -252,3 +260,31 @@ async def test_two_reloads_at_once_come_one_after_the_other(world: World) -> Non
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(world.reloader.reload()) for _ in range(3)]
     assert sorted(len(task.result().changed) for task in tasks) == [0, 0, 1]
+
+
+async def test_an_agent_of_a_removed_controller_ends_with_its_session_and_not_before(world: World) -> None:
+    await world.start("linux-000001")
+    world.write(BASE.replace("  main:", "  other:"))
+    await world.reloader.reload()
+    await world.polls(1)
+    for _ in range(20):
+        await world.core.advance(60, step_s=30)
+    agent = await world.core.agent("linux-000001")
+    assert (agent.phase, agent.goal) == (Phase.DRAINING, Goal.DRAINED), "nobody can say that it runs no build"
+    world.core.sessions.disconnect(agent.id)
+    await world.polls(2)
+    await world.core.advance(400, step_s=10)
+    await world.polls(3)
+    assert (await world.core.agent("linux-000001")).phase == Phase.GONE
+    assert world.opened[ONE].ledger.instances == {}
+
+
+async def test_a_store_that_cannot_be_read_leaves_the_former_config_in_force(world: World) -> None:
+    before = world.core.ctx.definitions
+    world.write(BASE.replace("here: { backend: one }", "here: { backend: new }").replace("one: {", "new: {"))
+    agents, world.core.ctx.agents = world.core.ctx.agents, Unreadable()  # type: ignore[assignment]
+    with pytest.raises(StoreUnavailable):
+        await world.reloader.reload()
+    assert world.core.ctx.definitions is before
+    assert BackendName("new") not in world.opened
+    world.core.ctx.agents = agents
