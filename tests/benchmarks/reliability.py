@@ -70,7 +70,7 @@ async def _matrix() -> Mapping[str, Figure]:
                 found[row][cell] = await run_cell(place, cell, again=bool(again))
         (place := root / "process").mkdir()
         async with Killing(place, Processes(place)).running() as killing:
-            found["process"] = await killing.run(REAL)
+            found["process"] = await killing.run(REAL, to_the_end=True)
     for row, cells in found.items():
         _print_table(row, cells)
     deaths = [broken for cells in found.values() for broken in cells.values()]

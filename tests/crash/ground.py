@@ -122,14 +122,19 @@ class Killing:
                     await self._channel.close()
                 await self.ground.remove_all()
 
-    async def run(self, cells: Sequence[Cell]) -> dict[Cell, list[str]]:
-        """What does not hold, by cell. The broker that takes one cell's agent up is the one that dies in the next."""
+    async def run(self, cells: Sequence[Cell], *, to_the_end: bool = False) -> dict[Cell, list[str]]:
+        """What does not hold, by cell. The broker that takes one cell's agent up is the one that dies in the next.
+
+        Stops at the first cell in which something does not hold, but for `to_the_end`.
+        """
         lives = [Life(f"agent-{n:03d}", cell) for n, cell in enumerate(cells)]
         found: dict[Cell, list[str]] = {}
         for life, after in zip(lives, [*lives[1:], None], strict=True):
             if not self._pid:
                 await self._start(life)
             found[life.cell] = await self._live(life, after)
+            if found[life.cell] and not to_the_end:
+                break
         return found
 
     async def _live(self, life: Life, after: Life | None) -> list[str]:

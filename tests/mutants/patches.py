@@ -10,6 +10,7 @@ _ORPHANS: Final = "tests/unit/reconcile/test_orphans.py"
 _LIFE: Final = "tests/unit/reconcile/test_life.py"
 _ODD: Final = "tests/unit/reconcile/test_odd_ends.py"
 _ADMISSION: Final = "tests/unit/admission/test_admission.py"
+_API: Final = "tests/unit/web/test_api"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,5 +279,89 @@ MUTANTS: Final = (
         old="if (opened and probe == agent.id) or",
         new="if opened or",
         tests=("tests/unit/store/test_cooldowns.py",),
+    ),
+    Mutant(
+        guard="operators: a build is cut by force alone",
+        file="broker/operations.py",
+        old="if agent.busy and not force:",
+        new="if False:",
+        tests=(f"{_API}_agents.py",),
+    ),
+    Mutant(
+        guard="operators: a viewer changes nothing",
+        file="broker/web/api/auth.py",
+        old="if role is Role.OPERATOR and caller.role is not Role.OPERATOR:",
+        new="if False:",
+        tests=(f"{_API}_auth.py",),
+    ),
+    Mutant(
+        guard="operators: without tokens nobody comes in through a proxy",
+        file="broker/web/api/auth.py",
+        old='if any(name in _FORWARDING or name.startswith("x-forwarded-") for name in names):',
+        new="if names is None:",
+        tests=(f"{_API}_auth.py",),
+    ),
+    Mutant(
+        guard="operators: without tokens no name bound to loopback lets a page in",
+        file="broker/web/api/auth.py",
+        old='if not _is_loopback(_host(request.headers.get(hdrs.HOST, ""))):',
+        new="if False:",
+        tests=(f"{_API}_auth.py",),
+    ),
+    Mutant(
+        guard="operators: a viewer sees no cloud's words",
+        file="broker/views/words.py",
+        old='return message if self.raw or reason in OURS else ""',
+        new="return message",
+        tests=(f"{_API}_auth.py", "tests/unit/views/test_words.py"),
+    ),
+    Mutant(
+        guard="operators: a stream goes on behind the last event that it sent",
+        file="broker/web/api/feed.py",
+        old="events[-1].number if events else after",
+        new="after + 1",
+        tests=(f"{_API}_events.py",),
+    ),
+    Mutant(
+        guard="operators: who lacks too many events is told so",
+        file="broker/web/api/feed.py",
+        old="if len(events) > MOST_BEHIND:",
+        new="if False:",
+        tests=(f"{_API}_events.py",),
+    ),
+    Mutant(
+        guard="a controller has so many agents and no more",
+        file="broker/intake.py",
+        old="if living + more > MOST_AGENTS:",
+        new="if living < 0:",
+        tests=("tests/unit/intake/test_requests.py",),
+    ),
+    Mutant(
+        guard="a controller asks for no more agents than its rate allows",
+        file="broker/rpc/fairness.py",
+        old="if wait_s > 0:",
+        new="if wait_s < 0:",
+        tests=("tests/integration/rpc/test_fairness.py",),
+    ),
+    Mutant(
+        guard="a controller has so many calls at once",
+        file="broker/rpc/fairness.py",
+        old="if self._running[controller] >= CALLS_AT_ONCE:",
+        new="if self._running[controller] < 0:",
+        tests=("tests/integration/rpc/test_fairness.py",),
+    ),
+    Mutant(
+        guard="a controller uses only the labels that it may",
+        file="broker/domain/definitions.py",
+        old="return tuple(label for label in policy.labels if any(fnmatchcase(label, known) for known in self.labels))",
+        new="return policy.labels",
+        tests=("tests/unit/domain/test_definitions.py",),
+    ),
+    Mutant(
+        guard="a knock above what can be decided is turned away",
+        file="broker/gateway/control.py",
+        old="if isinstance(message, Admit) and link.deciding >= _DECISIONS:",
+        new="if isinstance(message, Admit) and link.deciding < 0:",
+        tests=("tests/integration/gateway/test_bounds.py",),
     ),
 )
