@@ -16,9 +16,9 @@ NAME = "linux-000001"
 
 
 async def try_for(core: Core, seconds: int) -> None:
-    """Time passes, and every second somebody tries."""
-    for _ in range(seconds):
-        await core.clock.advance(1)
+    """Time passes, and somebody tries again and again."""
+    for _ in range(seconds // 5):
+        await core.clock.advance(5)
         await core.sync()
         with suppress(StoreUnavailable):
             await core.standstill.tick()
@@ -48,7 +48,7 @@ async def test_nobody_fails_for_time_in_which_nothing_could_be_written(tmp_path:
         after = await core.agent(NAME)
         assert after.phase == phase
         assert after.deadline is not None
-        assert abs(after.deadline - core.clock.now() - left).total_seconds() <= 6
+        assert abs(after.deadline - core.clock.now() - left).total_seconds() <= 12
         for _ in range(int(left.total_seconds() / 5) + 12):
             await core.sync()
             await core.advance(5, step_s=5)
