@@ -101,6 +101,7 @@ class Loop:
         except Conflict:
             return Again(0.0)
         except NotFound:
+            self._failures.pop(key, None)
             return None
         except Exception as error:
             return self._note_failure(key, error)
