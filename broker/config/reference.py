@@ -15,6 +15,9 @@ for an item of a list. A key without a default is left out unless it is required
 """
 
 
+_TABLE = "| key | what | type | default or example |\n|---|---|---|---|\n"
+
+
 def text() -> str:
     """The page."""
     lines, section = [_HEAD], ""
@@ -22,15 +25,15 @@ def text() -> str:
         top = doc.path.partition(".")[0]
         if top != section:
             section = top
-            lines.append(
-                f"\n## {top}\n\n{doc.description}\n\n| key | what | type | default or example |\n|---|---|---|---|\n"
-            )
+            lines.append(f"\n## {top}\n\n{_TABLE}")
         lines.append(_row(doc))
     return "".join(lines)
 
 
 def _row(doc: KeyDoc) -> str:
-    if doc.required:
+    if doc.keys:
+        value = "required" if doc.required else ""  # its keys have rows of their own
+    elif doc.required:
         value = f"required; `{inline(doc.examples[0])}`"
     elif doc.default not in (None, {}, []):
         value = f"`{inline(doc.default)}`"
