@@ -188,6 +188,16 @@ class Controller:
         with urllib.request.urlopen(self._request(f"job/{job}/{number}/consoleText"), timeout=20) as reply:
             return str(reply.read().decode())
 
+    def node_log(self, name: str) -> str:
+        """What a node's log page shows; empty once the node is gone."""
+        try:
+            with urllib.request.urlopen(self._request(f"computer/{name}/logText/progressiveText"), timeout=20) as reply:
+                return str(reply.read().decode()).replace("\r\n", "\n")
+        except urllib.error.HTTPError as error:
+            if error.code != 404:
+                raise
+            return ""
+
     def nodes(self) -> dict[str, dict[str, Any]]:
         """All computers but the built-in node, by name."""
         reply = self.get("computer/api/json?tree=computer[displayName,offline,offlineCauseReason,idle]")
