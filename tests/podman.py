@@ -12,7 +12,7 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,11 +76,14 @@ class TestEngine:
         """A path of ours as the engine finds it."""
         return f"{self.root}{path}"
 
-    def mounts(self, *others: Path) -> tuple[Mount, ...]:
-        """What makes the tiny image a machine, read-only, and other directories at their own places, writable."""
+    def mounts(self, *others: Path, read_only: Sequence[Path] = ()) -> tuple[Mount, ...]:
+        """What makes the tiny image a machine, read-only; other directories at their own places, writable or not."""
         system = [path for path in ("/usr", "/etc/alternatives", "/etc/ssl", *_java_etc()) if Path(path).exists()]
         return (
-            *(Mount(source=self.path(path), target=path, read_only=True) for path in system),
+            *(
+                Mount(source=self.path(path), target=str(path), read_only=True)
+                for path in (*map(Path, system), *read_only)
+            ),
             *(Mount(source=self.path(path), target=str(path)) for path in others),
         )
 

@@ -33,7 +33,7 @@ class BoxedStack(Stack):
         config: dict[str, Any] = Stack._config(self)
         (default,) = config["templates"].values()
         default["env"]["PYTHONPATH"] = str(REPOSITORY)
-        mounts = self.engine.mounts(self.root, *_python(), REPOSITORY)
+        mounts = self.engine.mounts(self.root, read_only=(*_python(), REPOSITORY))
         boxed = {
             **default,
             "image": IMAGE,
