@@ -10,6 +10,7 @@ _ORPHANS: Final = "tests/unit/reconcile/test_orphans.py"
 _LIFE: Final = "tests/unit/reconcile/test_life.py"
 _ODD: Final = "tests/unit/reconcile/test_odd_ends.py"
 _ADMISSION: Final = "tests/unit/admission/test_admission.py"
+_RPC: Final = "tests/integration/rpc"
 _API: Final = "tests/unit/web/test_api"
 
 
@@ -42,9 +43,44 @@ MUTANTS: Final = (
     Mutant(
         guard="an agent changes only if nobody was faster",
         file="broker/store/agents.py",
-        old='agents.c.version == bindparam("old_version")',
-        new='agents.c.version <= bindparam("old_version") + 1000',
+        old="if any(found.get(agent.id) != agent.version for agent in read):",
+        new="if False:",
         tests=(_AGENTS,),
+    ),
+    Mutant(
+        guard="a broker that was taken over writes no more",
+        file="broker/store/postgres.py",
+        old="if (await connection.execute(query)).scalar() != self._token:",
+        new="if (await connection.execute(query)).scalar() is None:",
+        tests=("tests/unit/store/test_postgres.py",),
+    ),
+    Mutant(
+        guard="a file that lost its name is written no more",
+        file="broker/store/sqlite.py",
+        old="if self._identity(path) != known:",
+        new="if False:",
+        tests=("tests/integration/faults/test_store_away.py",),
+    ),
+    Mutant(
+        guard="only agents that are gone are forgotten",
+        file="broker/store/pruning.py",
+        old=".where(IS_GONE, agents.c.gone_at < before)",
+        new=".where(agents.c.requested_at < before)",
+        tests=("tests/unit/store/test_pruning.py",),
+    ),
+    Mutant(
+        guard="no deadline counts while nothing can be written",
+        file="broker/reconcile/context.py",
+        old="if self.store_silent_since is not None:",
+        new="if False:",
+        tests=("tests/unit/reconcile/test_store_away.py",),
+    ),
+    Mutant(
+        guard="Jenkins is not told to drop a connected agent that a restored backup has forgotten",
+        file="broker/intake.py",
+        old="return name in told.nodes and self._lives(controller, name)",
+        new="return False",
+        tests=("tests/integration/faults/test_backup_restored.py",),
     ),
     Mutant(
         guard="only the changes of the lifecycle's table are made",
@@ -363,5 +399,54 @@ MUTANTS: Final = (
         old="if isinstance(message, Admit) and link.deciding >= _DECISIONS:",
         new="if isinstance(message, Admit) and link.deciding < 0:",
         tests=("tests/integration/gateway/test_bounds.py",),
+    ),
+    Mutant(
+        guard="a token that the config does not know lets nobody in",
+        file="broker/rpc/identity.py",
+        old="if hmac.compare_digest(known, digest):",
+        new="if digest:",
+        tests=(f"{_RPC}/test_tokens.py",),
+    ),
+    Mutant(
+        guard="a certificate of one controller does not go with the token of another",
+        file="broker/rpc/identity.py",
+        old="if named and found not in named:",
+        new="if False:",
+        tests=(f"{_RPC}/test_tls.py",),
+    ),
+    Mutant(
+        guard="with a CA of clients, one without a certificate is turned away",
+        file="broker/rpc/server.py",
+        old="tls.asks_clients)",
+        new="False)",
+        tests=(f"{_RPC}/test_tls.py",),
+    ),
+    Mutant(
+        guard="a token that was taken back ends the streams that came with it",
+        file="broker/rpc/interceptors.py",
+        old="if self._definitions() is not known:",
+        new="if False:",
+        tests=(f"{_RPC}/test_tokens.py",),
+    ),
+    Mutant(
+        guard="one controller's calls leave room for the other ones",
+        file="broker/rpc/fairness.py",
+        old="if self._running[controller] >= CALLS_AT_ONCE:",
+        new="if False:",
+        tests=(f"{_RPC}/test_fairness.py",),
+    ),
+    Mutant(
+        guard="a controller's rate of agents is kept",
+        file="broker/rpc/fairness.py",
+        old="if wait_s > 0:",
+        new="if False:",
+        tests=(f"{_RPC}/test_fairness.py",),
+    ),
+    Mutant(
+        guard="a controller uses no policy without a label that it may use",
+        file="broker/domain/definitions.py",
+        old="(self.labels is None or bool(self.labels_of(policy)))",
+        new="True",
+        tests=("tests/unit/domain/test_definitions.py", "tests/unit/intake/test_requests.py"),
     ),
 )

@@ -55,7 +55,7 @@ def test_no_step_lasts_less_than_nothing_although_moments_are_not_in_the_order_o
 
 def test_attempts_have_their_pools_ends_and_reasons() -> None:
     first, second = life.attempts(LIFE)
-    assert (first.number, first.pool, first.reason, first.message) == (1, "a", Reason.BOOT_TIMEOUT, "m")
+    assert (first.number, first.pool, first.reason, first.message) == (1, "a", Reason.BOOT_TIMEOUT, "6m")
     assert (first.ended_at, first.online_at) == (EPOCH + timedelta(seconds=2), None)
     assert (second.number, second.pool, second.reason, second.ended_at) == (2, "b", None, None)
     assert second.online_at == EPOCH + timedelta(seconds=9)
