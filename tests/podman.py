@@ -94,7 +94,11 @@ class TestEngine:
     async def _containers(self, label: str) -> list[dict[str, Any]]:
         async with Docker(url=self.address) as docker:
             found = await docker.containers.list(all="true", filters=f'{{"label": ["{label}"]}}')
-            return [await container.show() for container in found]
+            shown: list[dict[str, Any]] = []
+            for container in found:
+                with suppress(DockerError):  # it may go between the two calls
+                    shown.append(await container.show())
+            return shown
 
     def remove(self, container: str) -> None:
         """Removes a container, as a person would; one that is gone is a success."""
