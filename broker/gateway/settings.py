@@ -19,8 +19,10 @@ class Limits:
     admit_s: float = 5.0
     dial_s: float = 10.0
     unknown_name_s: float = 20.0
-    """How long a name that the controller does not know yet is asked again, every `unknown_name_every_s`."""
+    """How long a name that the controller does not know yet is asked again."""
     unknown_name_every_s: float = 0.25
+    """The first pause between two such asks; the controller logs a warning for each, so the pauses grow."""
+    unknown_name_most_s: float = 2.0
     reply_s: float = 10.0
     download_idle_s: float = 60.0
 

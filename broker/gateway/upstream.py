@@ -13,6 +13,7 @@ from broker.inbound.http import MalformedHead, ResponseHead, parse_response
 from broker.inbound.websocket import AgentRequest, Answer, controller_request, judge
 
 _MAX_BODY: Final = 64 * 1024
+_GROWS: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +63,15 @@ class Upstream:
             return _unknown(controller)
         data = controller_request(request, base, secret=secret, cookie=cookie)
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._limits.unknown_name_s
+        until, pause = loop.time() + self._limits.unknown_name_s, self._limits.unknown_name_every_s
         while True:
             async with self._dials[controller]:
                 answer = await self._ask(base, data, request.key)
             waits = isinstance(answer, Declined) and answer.answer is Answer.UNKNOWN_NAME and loop.time() < until
             if not waits:
                 return answer
-            await asyncio.sleep(self._limits.unknown_name_every_s)
+            await asyncio.sleep(min(pause, max(0.0, until - loop.time())))
+            pause = min(pause * _GROWS, self._limits.unknown_name_most_s)
 
     async def get(self, controller: str, page: str) -> tuple[Leg, ResponseHead] | Declined:
         """Begins a plain GET; the body is still to be read from the leg."""
