@@ -45,3 +45,10 @@ async def give_back(core: Core, names: Sequence[str]) -> None:
 async def count_online(core: Core) -> int:
     """How many agents serve."""
     return list((await core.phases()).values()).count(Phase.ONLINE)
+
+
+def forget(core: Core) -> None:
+    """Drops the test's own memory of everything that ever was."""
+    ledger = core.backend.ledger
+    for kind in (ledger.created, ledger.calls, ledger.terminations, ledger._refs, core.sessions.ended):
+        kind.clear()

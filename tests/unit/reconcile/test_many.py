@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from broker.reconcile.prune import prune
 from tests.core import Core, open_core
-from tests.fleet import bring_online, count_online, give_back
+from tests.fleet import bring_online, count_online, forget, give_back
 
 AGENTS, WAVES = 1000, 4
 WAVE = AGENTS // WAVES
@@ -79,10 +79,3 @@ async def test_a_thousand_agents_leave_nothing_in_memory_and_their_file_does_not
         assert counts[-1] - counts[0] < AGENTS / 10, "less than an object for ten agents: nothing is kept of any"
         assert sizes[-1] <= 1.05 * sizes[0], "what was pruned makes room for what comes"
         assert set(shown) == {shown[0]}
-
-
-def forget(core: Core) -> None:
-    """Drops the test's own memory of everything that ever was."""
-    ledger = core.backend.ledger
-    for kind in (ledger.created, ledger.calls, ledger.terminations, ledger._refs, core.sessions.ended):
-        kind.clear()
