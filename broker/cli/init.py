@@ -23,8 +23,16 @@ def init() -> None:
 @click.option("--cloud", help="The cloud's name in Jenkins.  [default: agentbroker]")
 @click.option("--tls/--no-tls", default=None, help="TLS to the broker.  [default: unless it is on loopback]")
 @click.option("--ca-file", "--ca", "ca", type=_PEM, help="CA for TLS, PEM.")
-@click.option("--cert-file", "--cert", "cert", type=_PEM, help="Jenkins' own certificate, PEM: where the broker has a client_ca_file.")
-@click.option("--key-file", "--key", "key", type=_PEM, help="The key of that certificate, PEM; readable by Jenkins alone.")
+@click.option(
+    "--cert-file",
+    "--cert",
+    "cert",
+    type=_PEM,
+    help="Jenkins' own certificate, PEM: where the broker has a client_ca_file.",
+)
+@click.option(
+    "--key-file", "--key", "key", type=_PEM, help="The key of that certificate, PEM; readable by Jenkins alone."
+)
 @click.option(
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

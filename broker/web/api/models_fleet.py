@@ -152,9 +152,7 @@ class Config(Resource):
 
     kind: Literal["Config"] = "Config"
     revision: str
-    content: dict[str, Any] = Field(
-        description="All that it says, defaults included; secrets masked."
-    )
+    content: dict[str, Any] = Field(description="All that it says, defaults included; secrets masked.")
 
 
 class Reload(Resource):
