@@ -214,6 +214,20 @@ check('what fails beside the exchange does not end the tries to connect') { Worl
     assert world.link.up
 }
 
+check('a sync of another revision asks for the policies anew, and once') { World world ->
+    int greeted = 0
+    broker.handshake = {
+        boolean again = ++greeted > 1
+        [broker_version: '1', policies_revision: again ? '2' : '1', sync_interval: 0.2d,
+         policies: [again ? POLICY + [name: 'mac', labels: ['mac']] : POLICY]]
+    }
+    broker.syncNodes = { NOTHING + [policies_revision: '2'] }
+    world.link.later(0) { world.link.connect() }
+    Thread.sleep(1_500)
+    assert greeted == 2
+    assert world.fleet.policies*.name == ['mac']
+}
+
 check('an outage adds no second chain of syncs') { World world ->
     int syncs = 0
     broker.syncNodes = { syncs++; NOTHING }
