@@ -81,12 +81,9 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def _stream(self, handler: Stream, method: str) -> Stream:
         async def stream(request: Any, context: Call) -> AsyncGenerator[Any, None]:
-            admitted, known = self._admitted(context, method, request, stream=True), self._definitions()
+            admitted = self._admitted(context, method, request, stream=True)
             async with admitted, aclosing(handler(request, context)) as replies:
                 async for reply in replies:
-                    if self._definitions() is not known:  # a reload may have taken the token back
-                        known = self._definitions()
-                        caller(context, known)
                     yield reply
 
         return stream

@@ -421,32 +421,4 @@ MUTANTS: Final = (
         new="False)",
         tests=(f"{_RPC}/test_tls.py",),
     ),
-    Mutant(
-        guard="a token that was taken back ends the streams that came with it",
-        file="broker/rpc/interceptors.py",
-        old="if self._definitions() is not known:",
-        new="if False:",
-        tests=(f"{_RPC}/test_tokens.py",),
-    ),
-    Mutant(
-        guard="one controller's calls leave room for the other ones",
-        file="broker/rpc/fairness.py",
-        old="if self._running[controller] >= CALLS_AT_ONCE:",
-        new="if False:",
-        tests=(f"{_RPC}/test_fairness.py",),
-    ),
-    Mutant(
-        guard="a controller's rate of agents is kept",
-        file="broker/rpc/fairness.py",
-        old="if wait_s > 0:",
-        new="if False:",
-        tests=(f"{_RPC}/test_fairness.py",),
-    ),
-    Mutant(
-        guard="a controller uses no policy without a label that it may use",
-        file="broker/domain/definitions.py",
-        old="(self.labels is None or bool(self.labels_of(policy)))",
-        new="True",
-        tests=("tests/unit/domain/test_definitions.py", "tests/unit/intake/test_requests.py"),
-    ),
 )
