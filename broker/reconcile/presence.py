@@ -105,8 +105,8 @@ class Presence:
     def may_have_strangers(self, controllers: Iterable[ControllerName]) -> bool:
         """Whether an agent that nobody knows may be a node of one of these controllers.
 
-        It may if one told of nodes that nobody knows (a restored backup has forgotten their agents), or has told none of
-        its nodes since our start; one that stays silent for `SILENT_S` is waited for no longer.
+        It may if one told of nodes that nobody knows (a restored backup has forgotten their agents), or has told none
+        of its nodes since our start; one that stays silent for `SILENT_S` is waited for no longer.
         """
         waits = self._clock.monotonic() - self._since < SILENT_S
         found = {name: self._controllers.get(name) for name in controllers}
