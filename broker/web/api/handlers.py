@@ -37,6 +37,7 @@ OPENAPI_FILE: Final = "openapi.json"
 _START_WINDOW: Final = timedelta(minutes=15)
 _SINCE: Final = re.compile(r"(\d{1,6})(s|m|h|d)")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_ABSENT: Final = {"away": "is away", "never": "was not heard since the broker started"}
 _STREAM: Final = "text/event-stream"
 
 
@@ -235,9 +236,9 @@ def _warnings(
         if p.state != "ready"
     ]
     found += [
-        fleet.Warning(message=f"controller {c.id} is {c.link}", command="agentbroker get controllers")
+        fleet.Warning(message=f"controller {c.id} {_ABSENT[c.link]}", command="agentbroker get controllers")
         for c in controllers
-        if c.link in {"away", "never"}
+        if c.link in _ABSENT
     ]
     held = {a.policy: a for a in reversed(snapshot.agents) if a.phase is Phase.REQUESTED and a.why is not None}
     for policy, agent in held.items():
