@@ -77,7 +77,8 @@ async def _serve(config: Config, path: Path, *, with_gateway: bool) -> None:
         try:
             await _until(stopping, gateway)
         finally:
-            await gateway.stop()
+            if stopping.is_set():  # else something has failed: the gateway relays on, and the next start adopts it
+                await gateway.stop()
 
 
 @asynccontextmanager
