@@ -181,7 +181,7 @@ MUTANTS: Final = (
         file="broker/reconcile/loop.py",
         old="for agent in await self.ctx.agents.live():\n            self.queue.agent(agent.id)",
         new="pass",
-        tests=("tests/crash/test_killed.py",),
+        tests=("tests/crash/test_killed.py::test_killed_brokers_leave_no_process_and_start_none_twice",),
     ),
     Mutant(
         guard="a session of an attempt that is over is not this attempt's",
