@@ -6,6 +6,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -160,10 +161,14 @@ def running_postgres() -> Iterator[Postgres]:
         ]
         _as(user, [str(programs() / "pg_ctl"), *start])
         server = Postgres(directory, user)
+        watcher = _end_with_us(server.pid, directory)
         try:
             yield server
         finally:
             _stop(server)
+            assert watcher.stdin is not None
+            watcher.stdin.close()
+            watcher.wait(_END_S)
 
 
 def _as(user: str, command: list[str]) -> None:
@@ -172,6 +177,17 @@ def _as(user: str, command: list[str]) -> None:
         [*prefix, *command], cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, f"{command[0]}: {done.stdout}{done.stderr}"
+
+
+def _end_with_us(pid: int, directory: Path) -> "subprocess.Popen[bytes]":
+    """Ends the server, and what it has left, when this process is killed: then the pipe to the watcher closes."""
+    code = (
+        "import os, shutil, sys; sys.stdin.read(); pid, directory = int(sys.argv[1]), sys.argv[2]\n"
+        "if os.path.exists(directory + '/data/postmaster.pid'): os.kill(pid, 3)\n"
+        "shutil.rmtree(directory, ignore_errors=True)"
+    )
+    command = [sys.executable, "-c", code, str(pid), str(directory)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
 
 def _stop(server: Postgres) -> None:
