@@ -29,6 +29,8 @@ def gateway_settings(config: Config) -> GatewaySettings:
         tls_key=gateway.tls.key_file if gateway.tls else None,
         http_host=gateway.http.host if gateway.http else "127.0.0.1",
         http_port=gateway.http.port if gateway.http else None,
+        log_format=config.server.log.format,
+        log_level=config.server.log.level,
     )
 
 
@@ -37,26 +39,34 @@ def gateway_settings(config: Config) -> GatewaySettings:
     "--config",
     "path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
     help="The broker.yaml that the control plane has too.",
 )
-def gateway(path: Path) -> None:
+@click.option("--settings", type=click.Path(exists=True, dir_okay=False, path_type=Path), hidden=True)
+def gateway(path: Path | None, settings: Path | None) -> None:
     """Runs the gateway that agents connect to; it goes on without the control plane."""
-    from broker.config.load import load
     from broker.telemetry.log import configure
 
     try:
-        config = load(path, starting=True)
-        if config.warnings:
-            click.echo(config.warnings, err=True)
-        configure(config.server.log.format, config.server.log.level)
-        asyncio.run(_until_told(gateway_settings(config)))
+        read = GatewaySettings.read(settings) if settings is not None else _configured(path)
+        configure(read.log_format, read.log_level)
+        asyncio.run(_until_told(read))
     except ConfigError:
         raise
     except BrokerError as error:
         raise click.ClickException(str(error)) from error
     except (OSError, ValueError) as error:  # a certificate or a URL that cannot be used
         raise click.ClickException(f"the gateway cannot start: {error}") from error
+
+
+def _configured(path: Path | None) -> GatewaySettings:
+    from broker.config.load import load
+
+    if path is None:
+        raise click.UsageError("name the config: --config broker.yaml")
+    config = load(path, starting=True)
+    if config.warnings:
+        click.echo(config.warnings, err=True)
+    return gateway_settings(config)
 
 
 async def _until_told(settings: GatewaySettings) -> None:

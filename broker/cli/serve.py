@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from broker.cli.gateway import gateway_settings
 from broker.clock import SystemClock
 from broker.config.load import load
 from broker.config.settings import Config
-from broker.errors import BrokerError, ConfigError
+from broker.errors import BrokerError, ConfigError, GatewayError
 from broker.gateway.spawn import GatewayProcess
 from broker.telemetry import log
 
@@ -44,7 +45,7 @@ def serve(path: str | None, *, no_gateway: bool, check: bool) -> None:
     log.configure(config.server.log.format, config.server.log.level)
     failures: list[BrokerError] = []
     try:
-        asyncio.run(_serve(config, Path(path).absolute(), with_gateway=not no_gateway))
+        asyncio.run(_serve(config, with_gateway=not no_gateway))
     except* BrokerError as group:
         failures = _leaves(group)
     if failures:  # not up there: what is raised in `except*` comes out as a group in some versions of Python
@@ -53,7 +54,7 @@ def serve(path: str | None, *, no_gateway: bool, check: bool) -> None:
         sys.exit(1)
 
 
-async def _serve(config: Config, path: Path, *, with_gateway: bool) -> None:
+async def _serve(config: Config, *, with_gateway: bool) -> None:
     stopping, asked = asyncio.Event(), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -67,18 +68,37 @@ async def _serve(config: Config, path: Path, *, with_gateway: bool) -> None:
         if not with_gateway:
             await stopping.wait()
             return
-        gateway = GatewayProcess(
-            config.server.state_dir,
-            ["gateway", "--config", str(path)],
-            SystemClock(),
-            gateway_settings(config).fingerprint,
-        )
+        gateway = _gateway(config, broker)
         await gateway.start_or_adopt()
         try:
             await _until(stopping, gateway)
         finally:
             if stopping.is_set():  # else something has failed: the gateway relays on, and the next start adopts it
                 await gateway.stop()
+
+
+def _gateway(config: Config, broker: Broker) -> GatewayProcess:
+    """The gateway's process. It reads what is in force from a file of its own: the config on disk may be a refused one."""
+    started, file = gateway_settings(config), config.server.state_dir / "gateway-settings.json"
+    started.save(file)
+
+    def renew(config: Config) -> None:
+        new = gateway_settings(config)
+        now = replace(
+            started,
+            controllers=new.controllers,
+            paths=new.paths,
+            log_format=new.log_format,
+            log_level=new.log_level,
+        )
+        try:
+            now.save(file)
+        except GatewayError as error:
+            click.echo(f"agentbroker: {error}", err=True)
+
+    broker.reloader.applies.append(renew)
+    arguments = ["gateway", "--settings", str(file)]
+    return GatewayProcess(config.server.state_dir, arguments, SystemClock(), started.fingerprint)
 
 
 @asynccontextmanager

@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
+from broker.errors import GatewayError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -47,7 +51,29 @@ class GatewaySettings:
     http_host: str = "127.0.0.1"
     http_port: int | None = None
     """Where /healthz, /readyz and /metrics are; None for nowhere."""
+    log_format: str = "console"
+    log_level: str = "info"
     limits: Limits = field(default_factory=Limits)
+
+    def save(self, path: Path) -> None:
+        """Writes them for a gateway that is started later, in one step; they hold no secrets.
+
+        Raises `GatewayError` if the file cannot be written.
+        """
+        fresh = path.with_suffix(".new")
+        try:
+            fresh.write_bytes(TypeAdapter(GatewaySettings).dump_json(self, indent=1))
+            fresh.replace(path)
+        except OSError as error:
+            raise GatewayError(f"{path}: {error.strerror}; the gateway is started with what stands there") from error
+
+    @classmethod
+    def read(cls, path: Path) -> "GatewaySettings":
+        """What `save` has written. Raises `GatewayError` for another file."""
+        try:
+            return TypeAdapter(cls).validate_json(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise GatewayError(f"{path}: not the settings of a gateway: {error}") from error
 
     @property
     def fingerprint(self) -> str:

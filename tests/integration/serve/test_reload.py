@@ -1,6 +1,7 @@
 """A reload of the control plane as a process: by signal, by command, and what its gateway learns of it."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -75,7 +76,9 @@ def test_the_command_reloads_says_what_changes_and_ends_with_3_for_a_bad_file(tm
     assert agentbroker(server, "reload").returncode == 4
 
 
-def test_a_gateway_learns_of_a_new_controller_and_is_not_replaced(tmp_path: Path) -> None:
+def test_a_gateway_learns_of_a_new_controller_and_one_started_anew_knows_what_is_in_force(
+    tmp_path: Path,
+) -> None:
     content = config(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as free:
         listen = f"127.0.0.1:{free.getsockname()[1]}"
@@ -92,6 +95,12 @@ def test_a_gateway_learns_of_a_new_controller_and_is_not_replaced(tmp_path: Path
         server.process.send_signal(signal.SIGHUP)
         until(lambda: status_of(login) == 200, server)
         assert json.loads((tmp_path / "state" / "gateway.json").read_text()) == before
+        write(tmp_path, "version: 1\npolices: {}\n")
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: "the former one is in force" in server.said(), server)
+        os.kill(before["pid"], signal.SIGKILL)
+        until(lambda: json.loads((tmp_path / "state" / "gateway.json").read_text()) != before, server)
+        until(lambda: status_of(login) == 200, server)  # with what is in force, not with the file that was refused
         assert server.terminate()[0] == 0
 
 
