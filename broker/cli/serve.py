@@ -78,7 +78,7 @@ async def _serve(config: Config, *, with_gateway: bool) -> None:
 
 
 def _gateway(config: Config, broker: Broker) -> GatewayProcess:
-    """The gateway's process. It reads what is in force from a file of its own: the config on disk may be a refused one."""
+    """The gateway's process. It reads what is in force from a file: the config on disk may be refused."""
     started, file = gateway_settings(config), config.server.state_dir / "gateway-settings.json"
     started.save(file)
 
