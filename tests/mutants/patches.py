@@ -181,7 +181,10 @@ MUTANTS: Final = (
         file="broker/reconcile/loop.py",
         old="for agent in await self.ctx.agents.live():\n            self.queue.agent(agent.id)",
         new="pass",
-        tests=("tests/crash/test_killed.py::test_killed_brokers_leave_no_process_and_start_none_twice",),
+        tests=(
+            "tests/unit/reconcile/test_crash.py::"
+            "test_a_restarted_broker_looks_at_all_that_lives_though_nobody_says_a_word",
+        ),
     ),
     Mutant(
         guard="a session of an attempt that is over is not this attempt's",

@@ -14,6 +14,7 @@ from broker.domain.policy import OnTimeout, Timeouts
 from broker.domain.pool import PoolLimits
 from broker.domain.reason import Reason
 from broker.ports import Admitted
+from broker.reconcile.loop import AgentQueue, Loop, Pace
 from broker.reconcile.place import place
 from broker.testing.backend import Ledger
 from broker.testing.clock import ManualClock
@@ -324,3 +325,18 @@ async def test_a_request_that_waits_does_not_time_out_while_the_broker_is_down(t
         assert (await core.agent(NAME)).phase == Phase.REQUESTED
         await core.advance(30, step_s=5)
         assert (await core.agent(NAME)).why == Reason.QUEUE_TIMEOUT
+
+
+async def test_a_restarted_broker_looks_at_all_that_lives_though_nobody_says_a_word(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    await machine.die_at(placed)
+    assert machine.ledger.calls == []
+    async with machine.broker() as core, asyncio.TaskGroup() as group:
+        core.ctx.nudge = queue = AgentQueue(machine.clock)  # one into which nobody has put anything
+        running = group.create_task(Loop(core.ctx, queue, Pace(workers=2)).run(), name="reconcile")
+        for _ in range(500):
+            if machine.ledger.calls:
+                break
+            await asyncio.sleep(0.02)  # the database has a thread of its own
+        running.cancel()
+    assert len(machine.ledger.calls) == 1
