@@ -100,8 +100,11 @@ class Agents:
     async def count_live(self, controller: ControllerName) -> int:
         """How many agents of a controller are not gone."""
         query = select(func.count()).select_from(agents).where(IS_LIVE, agents.c.controller == controller)
-        async with self._database.reading() as connection:
-            return (await connection.execute(query)).scalar_one()
+
+        async def work(connection: AsyncConnection) -> int:
+            return int((await connection.execute(query)).scalar_one())
+
+        return await self._database.read(work)
 
     async def change(self, before: Agent, after: Agent, event: str, at: datetime, actor: str = "") -> Agent:
         """Replaces `before` by `after` if nobody was faster, with a history event; returns it with its new version.

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broker.domain.ids import ControllerName
 from broker.errors import StoreUnavailable
 from broker.store.engine import read_meta, write_meta
 from broker.testing.factories import make_agent
@@ -33,6 +34,17 @@ async def test_a_transaction_ends_by_itself_when_its_caller_is_cancelled(tmp_pat
         await database.transaction(lambda connection: write_meta(connection, "third", "3"))
         async with database.reading() as connection:
             assert [await read_meta(connection, key) for key in ("first", "second", "third")] == ["1", "2", "3"]
+
+
+async def test_a_caller_that_stops_counting_agents_takes_no_connection_with_it(tmp_path: Path) -> None:
+    async with opened(tmp_path / "broker.db") as (database, agents):
+        for turns in range(60):  # wherever in the query it stops; the last connection's end would delete SQLite's log
+            async with asyncio.TaskGroup() as group:
+                caller = group.create_task(agents.count_live(ControllerName("main")), name="caller")
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                caller.cancel()
+            await database.remember("turns", str(turns))
 
 
 async def test_closing_waits_for_what_is_being_written(tmp_path: Path) -> None:
