@@ -33,7 +33,7 @@ async def stay_online(ctx: Context, agent: Agent) -> Again | None:
 async def reconnect(ctx: Context, agent: Agent) -> Again | None:
     """An agent that lost its session: comes back, or is given up when its time is over."""
     node = ctx.presence.node(agent.controller, agent.id)
-    if agent.goal == Goal.GONE or (agent.goal == Goal.DRAINED and not agent.busy and _can_tell(ctx, agent)):
+    if agent.goal == Goal.GONE or (agent.goal == Goal.DRAINED and not agent.busy and _gets_no_build(ctx, agent)):
         await ctx.move(agent, Phase.TERMINATING, "terminating")
     elif ctx.sessions.live(agent.id) is not None and node is not None and node.online:
         phase = Phase.ONLINE if agent.goal == Goal.ONLINE else Phase.DRAINING
@@ -86,17 +86,17 @@ async def _is_over(ctx: Context, agent: Agent) -> bool:
 
 
 def _gets_no_build(ctx: Context, agent: Agent) -> bool:
-    """Whether Jenkins would give it none any more: it has said so, or was told to long ago."""
-    node = ctx.presence.node(agent.controller, agent.id)
-    if not _can_tell(ctx, agent):
+    """Whether Jenkins would give it none any more: it has said so, has no such node, or was told to long ago.
+
+    Of a controller that a reload has removed, or that has told nothing since we started, nobody knows.
+    """
+    if agent.controller not in ctx.definitions.controllers:
         return False
+    node = ctx.presence.node(agent.controller, agent.id)
+    if node is not None and not node.accepting:
+        return True
     told_long_ago = (ctx.clock.now() - agent.phase_since).total_seconds() >= _JENKINS_KNOWS_S
-    return node is None or not node.accepting or (told_long_ago and ctx.presence.synced(agent.controller))
-
-
-def _can_tell(ctx: Context, agent: Agent) -> bool:
-    """Whether its controller may still say that it is busy; of one that a reload has removed nobody knows."""
-    return agent.controller in ctx.definitions.controllers
+    return ctx.presence.synced(agent.controller) and (node is None or told_long_ago)
 
 
 def _ending(agent: Agent) -> dict[str, object]:

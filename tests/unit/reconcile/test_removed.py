@@ -3,8 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+from broker.domain.agent import Agent
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.reason import Reason
+from broker.reconcile.presence import NodeReport
 from broker.testing.backend import Ledger
 from broker.testing.clock import ManualClock
 from broker.testing.factories import make_definitions, make_policy, make_pool
@@ -70,3 +72,41 @@ async def test_a_launch_in_flight_whose_pool_was_removed_is_not_placed_anew_besi
         agent = await core.agent(NAME)
         assert (agent.attempt, agent.phase) == (1, Phase.TERMINATING)
         assert len(ledger.instances) == 1
+
+
+async def test_a_build_that_came_before_jenkins_knew_of_the_drain_outlives_a_lost_session(core: Core) -> None:
+    agent = await drained(core)
+    core.sessions.disconnect(agent.id)
+    await core.settle()
+    core.nodes[agent.name] = NodeReport(online=False, accepting=False, busy=True, uses=1)
+    await core.sync()
+    await core.advance(3)
+    assert (await core.agent(NAME)).phase == Phase.RECONNECTING
+    core.nodes[agent.name] = NodeReport(online=False, accepting=False, busy=False, uses=1)
+    core.sessions.connect(agent)
+    core.says(NAME, busy=False, uses=1)
+    await core.sync()
+    await core.advance(3)
+    assert (await core.agent(NAME)).phase == Phase.GONE
+
+
+async def test_a_restarted_broker_ends_no_drained_agent_before_jenkins_has_told_its_nodes(tmp_path: Path) -> None:
+    ledger, clock = Ledger(), ManualClock()
+    async with open_core(tmp_path / "broker.db", ledger=ledger, clock=clock) as core:
+        agent = await drained(core)
+        await core.settle()
+        assert (await core.agent(NAME)).phase == Phase.DRAINING
+    async with open_core(tmp_path / "broker.db", ledger=ledger, clock=clock) as core:
+        core.sessions.connect(agent)
+        await core.advance(3)
+        core.says(NAME, busy=True, uses=1)
+        await core.sync()
+        await core.advance(3)
+        assert (await core.agent(NAME)).phase == Phase.DRAINING
+        assert len(ledger.instances) == 1
+
+
+async def drained(core: Core) -> Agent:
+    """An agent that shall take no new build, of which Jenkins has not been told yet."""
+    agent = await core.start(NAME)
+    return await core.ctx.aim(agent, Goal.DRAINED, Outcome.SUCCEEDED, Reason.SUPERSEDED, "drained by a test")
