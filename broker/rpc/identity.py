@@ -30,7 +30,7 @@ def caller(context: grpc.aio.ServicerContext[Any, Any], definitions: Definitions
     Where clients show certificates, one that names configured controllers speaks for these only, so that a token that
     was taken from one controller is of no use to another. Raises `NotThisController`.
     """
-    found = _owner_of(_token(context), definitions.controllers.values())
+    found = _owner_of(_token(context.invocation_metadata()), definitions.controllers.values())
     if found is None:
         raise NoToken(f"no token of a controller of this broker; {_HINT}")
     named = _named(context.auth_context(), definitions.controllers)
@@ -42,8 +42,13 @@ def caller(context: grpc.aio.ServicerContext[Any, Any], definitions: Definitions
     return found
 
 
-def _token(context: grpc.aio.ServicerContext[Any, Any]) -> str:
-    given = next((v for k, v in context.invocation_metadata() or () if k == "authorization"), "")
+def has_token(metadata: Any, definitions: Definitions) -> bool:
+    """Whether a call's metadata hold the token of a controller."""
+    return _owner_of(_token(metadata), definitions.controllers.values()) is not None
+
+
+def _token(metadata: Any) -> str:
+    given = next((v for k, v in metadata or () if k == "authorization"), "")
     text = given if isinstance(given, str) else given.decode("latin-1")
     kind, _, token = text.partition(" ")
     return token if kind.lower() == "bearer" else ""

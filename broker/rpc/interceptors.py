@@ -14,7 +14,8 @@ from broker.domain.ids import ControllerName
 from broker.errors import BrokerError, Busy, StoreUnavailable
 from broker.rpc.convert import InvalidMessage, OtherVersion
 from broker.rpc.fairness import Fairness
-from broker.rpc.identity import NoToken, NotThisController, caller
+from broker.rpc.identity import NoToken, NotThisController, caller, has_token
+from broker.rpc.strangers import Strangers
 from broker.rpc.streams import BrokerStops
 from broker.telemetry import events
 from broker.telemetry.metrics import Metrics
@@ -50,6 +51,7 @@ class Guard(grpc.aio.ServerInterceptor):
         self._definitions = definitions
         self._metrics = metrics
         self._fairness = fairness
+        self._strangers = Strangers()
 
     async def intercept_service(
         self,
@@ -59,9 +61,13 @@ class Guard(grpc.aio.ServerInterceptor):
         """Wraps the handler of a call; the health service is open to all, a kind of call that is not known to none."""
         handler = await continuation(handler_call_details)
         method = str(handler_call_details.method)
-        if handler is None or method.startswith(_OPEN_SERVICES):
-            return handler
+        if handler is None:
+            return None
+        if method.startswith(_OPEN_SERVICES):
+            return self._strangers.bounded(handler)
         name = method.rpartition("/")[2]
+        if not has_token(handler_call_details.invocation_metadata, self._definitions()):
+            return grpc.stream_unary_rpc_method_handler(self._turned_away(name))
         codec = {
             "request_deserializer": handler.request_deserializer,
             "response_serializer": handler.response_serializer,
@@ -71,6 +77,15 @@ class Guard(grpc.aio.ServerInterceptor):
         if handler.unary_stream is not None:
             return grpc.unary_stream_rpc_method_handler(self._stream(handler.unary_stream, name), **codec)
         return None
+
+    def _turned_away(self, method: str) -> Handler:
+        """Does not wait for the message of a call without a token: it would hold a place that controllers need."""
+
+        async def call(_messages: Any, context: Call) -> None:
+            async with self._admitted(context, method, None, stream=False):
+                raise NoToken("the tokens have just changed; try again")
+
+        return call
 
     def _call(self, handler: Handler, method: str) -> Handler:
         async def call(request: Any, context: Call) -> Any:
