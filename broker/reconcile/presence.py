@@ -12,7 +12,8 @@ AWAY_AFTER_S: Final = 10.0
 """A controller that was not heard for so long is away. It syncs every `SYNC_INTERVAL_S`."""
 SYNC_INTERVAL_S: Final = 2.0
 SILENT_S: Final = 3600.0
-"""For so long after our start a controller that has not told its nodes may have any."""
+"""For so long after our start a controller that has not told its nodes may have any; and for so long a node that nobody
+knows is thought of. Jenkins is told to drop it unless its agent is connected, and a connected one is no orphan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class _Controller:
     synced: bool = False
     nodes: dict[AgentId, NodeReport] = field(default_factory=dict)
     was_online: set[AgentId] = field(default_factory=set)
-    strangers: frozenset[AgentName] = frozenset()
+    strangers: dict[AgentName, float] = field(default_factory=dict)
 
 
 class Presence:
@@ -97,7 +98,8 @@ class Presence:
         if known.boot_id != boot_id:
             return set()
         changed = {a for a in known.nodes.keys() | nodes.keys() if known.nodes.get(a) != nodes.get(a)}
-        known.nodes, known.synced, known.strangers = nodes, True, strangers
+        known.nodes, known.synced, now = nodes, True, self._clock.monotonic()
+        known.strangers = {name: known.strangers.get(name, now) for name in strangers}
         known.was_online |= {agent for agent, report in nodes.items() if report.online}
         known.was_online &= nodes.keys()
         return changed
@@ -106,11 +108,15 @@ class Presence:
         """Whether an agent that nobody knows may be a node of one of these controllers.
 
         It may if one told of nodes that nobody knows (a restored backup has forgotten their agents), or has told none
-        of its nodes since our start; one that stays silent for `SILENT_S` is waited for no longer.
+        of its nodes since our start; neither counts for longer than `SILENT_S`.
         """
-        waits = self._clock.monotonic() - self._since < SILENT_S
-        found = {name: self._controllers.get(name) for name in controllers}
-        return any(bool(c.strangers) or (not c.synced and waits) if c else waits for c in found.values())
+        since = self._clock.monotonic() - SILENT_S
+        for known in map(self._controllers.get, controllers):
+            if self._since > since and (known is None or not known.synced):
+                return True
+            if known is not None and any(told_at > since for told_at in known.strangers.values()):
+                return True
+        return False
 
     def away(self, controller: ControllerName) -> bool:
         """Whether the controller is not there: never heard since our start, or silent for `AWAY_AFTER_S`."""

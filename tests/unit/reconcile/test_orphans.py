@@ -49,6 +49,13 @@ async def test_what_may_be_a_node_that_a_restored_backup_has_forgotten_is_left_a
     assert await search(core, 0, GRACE_S) == [0, 1]
 
 
+async def test_a_node_that_nobody_knows_and_jenkins_cannot_remove_lets_no_instance_live_for_ever(core: Core) -> None:
+    stray(core)
+    core.says(NAME, online=False)
+    assert await search(core, 0, GRACE_S, SILENT_S - GRACE_S - 1) == [0, 0, 0]
+    assert await search(core, 1, GRACE_S) == [0, 1]
+
+
 async def test_until_jenkins_has_told_its_nodes_nothing_is_ended_but_not_for_ever(core: Core) -> None:
     stray(core)
     for _ in range(3):
