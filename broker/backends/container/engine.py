@@ -25,7 +25,6 @@ _HEAVY: Final = frozenset({Call.CREATE, Call.START, Call.REMOVE})
 _PULL_S: Final = 1800.0
 _PULL_SILENT_S: Final = 180.0
 _LOG_LINES: Final = 20
-_LINE_LENGTH: Final = 400
 
 Item = Mapping[str, Any]
 """One container as the engine tells it: of a listing, or looked at alone."""
@@ -103,7 +102,7 @@ class Engine:
                 told = await docker.containers.container(name).log(stdout=True, stderr=True, tail=_LOG_LINES)
         except NoSuchContainer:
             return ()
-        return tuple(line[:_LINE_LENGTH] for line in "".join(told).splitlines()[-_LOG_LINES:])
+        return tuple("".join(told).splitlines()[-_LOG_LINES:])
 
     async def pull(self, image: str, progress: Callable[[str], None]) -> None:
         """Fetches an image; `progress` gets the engine's words on the way. Takes as long as it takes, up to 30 min."""

@@ -30,6 +30,7 @@ FINAL: Final = frozenset({"exited", "dead"})
 
 _KILLED: Final = 137
 _MIB: Final = 1 << 20
+_LINE_LENGTH: Final = 400
 
 
 def state_of(word: str) -> InstanceState:
@@ -53,14 +54,14 @@ def ending_of(told: Mapping[str, Any]) -> tuple[int | None, Reason, str]:
 
 
 def without_secret(lines: tuple[str, ...], told: Mapping[str, Any]) -> tuple[str, ...]:
-    """The lines, less what the container was given as its secret."""
+    """The lines, less what the container was given as its secret; then cut, so that no half of it is left."""
     given = dict(entry.partition("=")[::2] for entry in told.get("Config", {}).get("Env") or ())
     secrets = [given[name] for name in ("JENKINS_SECRET", "SLAVE_NODE_SECRET") if given.get(name)]
     words = list(told.get("Config", {}).get("Cmd") or ())
     secrets += [words[n + 1] for n, word in enumerate(words[:-1]) if word == "-secret"]
     for secret in secrets:
         lines = tuple(line.replace(secret, "***") for line in lines)
-    return lines
+    return tuple(line[:_LINE_LENGTH] for line in lines)
 
 
 def _how(state: Mapping[str, Any], code: int | None, limit: int) -> str:

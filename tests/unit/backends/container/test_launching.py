@@ -9,7 +9,7 @@ from aiohttp import web
 
 from broker.backends.container.backend import ContainerBackend
 from broker.backends.container.engine import Engine
-from broker.backends.container.observe import ending_of
+from broker.backends.container.observe import ending_of, without_secret
 from broker.backends.container.ownership import Ownership
 from broker.domain.ids import BackendName
 from broker.domain.reason import Reason
@@ -162,3 +162,12 @@ async def test_a_container_may_do_nothing_that_an_ordinary_user_may_not(
 def test_an_end_is_told_in_words(state: dict[str, object], limit: int, words: str) -> None:
     code, reason, message = ending_of({"State": state, "HostConfig": {"Memory": limit}})
     assert (code, reason, message) == (state["ExitCode"], Reason.CONTAINER_EXITED, words)
+
+
+def test_a_secret_at_the_place_where_a_long_line_is_cut_is_not_told_by_half() -> None:
+    secret = "ab12" * 16
+    told = {"Config": {"Env": [f"JENKINS_SECRET={secret}"]}}
+    [line] = without_secret((f"{'x' * 380}{secret} and more",), told)
+    assert line == "x" * 380 + "*** and more"
+    [line] = without_secret(("x" * 1000,), told)
+    assert line == "x" * 400
