@@ -1,12 +1,13 @@
 """What the broker knows at one moment, read once: everything that is shown of the fleet is derived from it."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
-from broker.domain.ids import ControllerName, PolicyName, PoolName
+from broker.domain.ids import AgentId, ControllerName, PolicyName, PoolName
 from broker.domain.lifecycle import Goal, Phase
 from broker.domain.limits import Rest, Scope, Usage
 from broker.domain.offer import Offer
@@ -56,6 +57,15 @@ class Snapshot:
     used: Mapping[tuple[Scope, str], int] = field(default_factory=dict)
     rests: Mapping[PoolName, Rest] = field(default_factory=dict)
     heard: Mapping[ControllerName, Heard] = field(default_factory=dict)
+    _positions: Mapping[AgentId, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Counts each line once: every row of a list asks for its place."""
+        length, positions = Counter[PolicyName](), dict[AgentId, int]()
+        for agent in filter(_waits, self.agents):
+            length[agent.policy] += 1
+            positions[agent.id] = length[agent.policy]
+        object.__setattr__(self, "_positions", positions)
 
     def usage(self) -> Usage:
         """What placement would decide against."""
@@ -70,12 +80,11 @@ class Snapshot:
 
     def waiting(self, policy: PolicyName) -> list[Agent]:
         """The agents of a policy that wait for a place, in the order in which they get one."""
-        return [a for a in self.agents if a.policy == policy and a.phase is Phase.REQUESTED and a.goal is Goal.ONLINE]
+        return [a for a in self.agents if a.policy == policy and _waits(a)]
 
     def position(self, agent: Agent) -> int | None:
         """The agent's place in the line of its policy, from 1; None if it does not wait."""
-        ids = [a.id for a in self.waiting(agent.policy)]
-        return ids.index(agent.id) + 1 if agent.id in ids else None
+        return self._positions.get(agent.id)
 
     def refusals(self, policy: Policy) -> list[Rejection]:
         """Why pools of a policy cannot take an agent now, as far as that is known without asking a backend."""
@@ -93,6 +102,10 @@ class Snapshot:
             return self.refusals(policy)
         message = full.refusal(usage.taken(full))
         return [Rejection(pool=choice.pool, reason=full.reason, message=message) for choice in policy.pools]
+
+
+def _waits(agent: Agent) -> bool:
+    return agent.phase is Phase.REQUESTED and agent.goal is Goal.ONLINE
 
 
 async def take(ctx: Context) -> Snapshot:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from broker.domain.operators import Operator
 from broker.errors import BrokerError
 from broker.reconcile.context import Context
+from broker.telemetry import events
 from broker.telemetry.metrics import Metrics
 from broker.web.api.asks import Query
 from broker.web.api.auth import caller_of, must_be
@@ -66,6 +67,11 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         return translated(error).response()
     except web.HTTPException as error:
         return of_http(error, request).response()
+    except ConnectionError:
+        raise  # nobody is there to be answered
+    except Exception as error:
+        events.CALL_FAILED.emit(method=request.get(_ENDPOINT, ""), error=type(error).__name__, exc_info=error)
+        return ApiError(500, "failed", "a bug of the broker: its log has the details", "try again later").response()
 
 
 def _endpoint(

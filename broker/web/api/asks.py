@@ -1,6 +1,6 @@
 """What a call may say: in its URL, and in its body. Keys that are not known are refused."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,8 @@ class NoQuery(Query):
     """Nothing."""
 
 
+MOST_NUMBER: Final = 2**63 - 1
+"""What databases number by."""
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -36,7 +38,7 @@ class AgentsQuery(Query):
 class EventsQuery(Query):
     """Which events. Without `after` and `since`: a list begins with the last ones, a stream with the next one."""
 
-    after: int | None = Field(default=None, ge=0, description="Only those behind this number.")
+    after: int | None = Field(default=None, ge=0, le=MOST_NUMBER, description="Only those behind this number.")
     since: str | None = Field(default=None, max_length=40, description="Only those of this last time: 90s, 15m, 1h.")
     agent: Name | None = Field(default=None, description="Only those of the agent of this name.")
     pool: Name | None = Field(default=None, description="Only those in this pool.")

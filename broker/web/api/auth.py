@@ -48,7 +48,7 @@ def caller_of(request: web.Request, operators: Sequence[Operator], *, loopback: 
     if scheme.lower() != "bearer" or not token.strip():
         hint = "send Authorization: Bearer TOKEN; with the CLI: --token-file FILE or AGENTBROKER_TOKEN_FILE"
         raise ApiError(401, "token_needed", "this API needs an operator's token", hint)
-    digest = hashlib.sha256(token.strip().encode()).hexdigest()
+    digest = hashlib.sha256(token.strip().encode(errors="surrogateescape")).hexdigest()  # as the bytes came
     found = [o for o in operators if hmac.compare_digest(o.token_sha256, digest)]
     if not found:
         raise ApiError(401, "token_unknown", "the token is not known", "check the token file, and server.auth.tokens")

@@ -71,9 +71,11 @@ class Feed:
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
             await response.prepare(request)
             await self._send(response, f": from {after}\nid: {after}\n\n")
-            await self._follow(response, after, choose, encode)
-            if request.transport is not None and not self._closing:
-                request.transport.abort()  # it does not read: waiting for the end to arrive could last for ever
+            try:
+                await self._follow(response, after, choose, encode)
+            finally:  # it does not read: waiting for the end to arrive could last for ever; nor may an error follow
+                if request.transport is not None and not self._closing:
+                    request.transport.abort()
             return response
         finally:
             self.open_streams -= 1

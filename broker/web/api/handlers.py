@@ -36,6 +36,7 @@ from broker.web.app import Readiness
 OPENAPI_FILE: Final = "openapi.json"
 _START_WINDOW: Final = timedelta(minutes=15)
 _SINCE: Final = re.compile(r"(\d{1,6})(s|m|h|d)")
+_LONGEST: Final = timedelta(days=36_500)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ABSENT: Final = {"away": "is away", "never": "was not heard since the broker started"}
 _STREAM: Final = "text/event-stream"
@@ -263,7 +264,7 @@ def _length(text: str) -> timedelta:
         raise ApiError(
             400, "bad_parameter", f"query parameter 'since': {text!r} is no duration", "write 90s, 15m, 1h or 2d"
         )
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return min(timedelta(**{_UNITS[found[2]]: int(found[1])}), _LONGEST)
 
 
 def _cursor(requested_at: datetime, name: str) -> str:
@@ -275,6 +276,6 @@ def _place(cursor: str) -> Place:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
         moment, _, name = text.partition(" ")
         return Place(datetime.fromisoformat(moment).astimezone(UTC), name)
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, OverflowError):
         hint = "take it from `next` of the answer before, or leave it out"
         raise ApiError(400, "bad_parameter", "query parameter 'after': not a place in the list", hint) from None
