@@ -12,7 +12,7 @@ import aiohttp
 from aiodocker import Docker, DockerError
 from aiodocker.containers import DockerContainer
 
-from broker.backends.container.errors import BeingRemoved, Call, NoSuchContainer, translate
+from broker.backends.container.errors import UNREADABLE, BeingRemoved, Call, NoSuchContainer, translate
 from broker.domain.ids import BackendName
 from broker.domain.reason import Reason
 from broker.errors import BackendRejected, Throttled
@@ -125,7 +125,7 @@ class Engine:
         try:
             async with asyncio.timeout(limit_s):
                 yield docker
-        except (DockerError, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+        except (DockerError, aiohttp.ClientError, OSError, *UNREADABLE) as error:  # TimeoutError is an OSError
             raise translate(call, error, self._address, self._key) from error
         finally:
             if call in _HEAVY:

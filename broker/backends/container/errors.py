@@ -144,6 +144,9 @@ TABLE: Final = (
 )
 """The first row that fits counts."""
 
+UNREADABLE: Final = (ValueError, KeyError)
+"""What aiodocker raises of an answer that is cut, no JSON, or not of an engine's form."""
+
 
 def classify(call: Call, status: int, message: str) -> BackendError:
     """What an engine's answer means; the words stay as they are."""
@@ -165,6 +168,8 @@ def translate(call: Call, error: Exception, address: str, key: str) -> BackendEr
     if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return _unreachable(cause, address, key)
     told = str(cause) or type(cause).__name__
+    if isinstance(cause, UNREADABLE):
+        return OutcomeUnknown("Unreadable", f"{address}: its answer is not a container engine's: {told}")
     if isinstance(cause, TimeoutError):
         told = "no answer in time"
     return OutcomeUnknown("ConnectionLost", f"{address}: {told}")
