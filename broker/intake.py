@@ -131,8 +131,8 @@ class Intake:
         for agent in dict.fromkeys(await self._ctx.agents.accept(fresh)):
             if agent.id in made:
                 self._ctx.metrics.agent_requested(agent.controller, agent.policy)
-        if fresh:
-            self._ctx.nudge.placement()
+        if fresh or any(agent.phase == Phase.REQUESTED for agent in known.values()):
+            self._ctx.nudge.placement()  # who asks again may have been cut off before this, and not before the commit
         return answers
 
     async def _check_room(self, controller: ControllerName, more: int) -> None:

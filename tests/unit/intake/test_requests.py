@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.ids import AgentName, BootId, ControllerName
 from broker.domain.lifecycle import Outcome, Phase
@@ -197,3 +198,24 @@ async def test_more_agents_than_a_controller_may_have_are_refused_as_a_whole_and
     await core.release("a-1", Reason.CANCELLED, uses=0)
     await core.advance(4)
     assert [answer.reason for answer in await core.ask("a-4")] == [None]
+
+
+async def test_a_request_that_was_cut_off_while_it_was_written_is_placed_when_it_is_asked_again(core: Core) -> None:
+    goes_on = asyncio.Event()
+
+    async def wait(_connection: AsyncConnection) -> None:
+        await goes_on.wait()
+
+    await core.sync()
+    await core.settle()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(core.ctx.database.transaction(wait), name="writer")
+        caller = group.create_task(core.ask(NAME), name="caller")
+        await asyncio.sleep(0.3)  # it waits for its turn to write
+        caller.cancel()
+        goes_on.set()
+    await core.ctx.database.remember("after", "it")
+    [answer] = await core.ask(NAME)
+    assert answer.reason is None
+    await core.settle()
+    assert (await core.agent(NAME)).phase == Phase.BOOTING
