@@ -11,6 +11,8 @@ from broker.config.units import pattern_schema, problem
 
 _LABEL: Final = re.compile(r"""[^\s"'()&|!<>,]{1,100}""")
 _PATH: Final = re.compile(r"/(?:[A-Za-z0-9._~-]+/)*[A-Za-z0-9._~-]*", re.ASCII)
+_NO_USER: Final = r"(?![^/?#\s]*@)"
+_USER: Final = re.compile(r"[a-z]+://[^/?#\s]*@")
 
 
 class Model(BaseModel):
@@ -66,8 +68,21 @@ def _url(value: object) -> object:
         return value
     scheme, separator, rest = value.partition("://")
     if scheme not in {"http", "https"} or not separator or not rest.strip("/") or any(c.isspace() for c in value):
-        raise problem("bad-url", f"expected a URL, got the text '{value}'", "write it with http:// or https://")
-    return value
+        raise problem("bad-url", f"expected a URL{_got(value)}", "write it with http:// or https://")
+    return _nobodys(value)
+
+
+def _nobodys(url: str) -> str:
+    """Refuses a URL with a user in it: URLs are shown to all who may read."""
+    if _USER.match(url):
+        message = "a URL must not hold a user or a password: it is shown wherever the config is"
+        raise problem("bad-url", message, "leave out what stands before the '@'")
+    return url
+
+
+def _got(url: str) -> str:
+    """What stands there, unless it may hold a password."""
+    return "" if "@" in url else f", got the text '{url}'"
 
 
 def _path(value: object) -> object:
@@ -81,17 +96,19 @@ def _scheme_in(*schemes: str) -> BeforeValidator:
     def check(value: object) -> object:
         if isinstance(value, str) and not value.startswith(tuple(f"{s}://" for s in schemes)):
             choices = " or ".join(f"{s}://" for s in schemes)
-            raise problem("bad-url", f"expected a URL, got the text '{value}'", f"begin it with {choices}")
-        return value
+            raise problem("bad-url", f"expected a URL{_got(value)}", f"begin it with {choices}")
+        return _nobodys(value) if isinstance(value, str) else value
 
     return BeforeValidator(check)
 
 
-Url = Annotated[str, BeforeValidator(_url), pattern_schema(r"https?://(?=/*[^/])\S+", "https://ci.example.com/")]
+Url = Annotated[
+    str, BeforeValidator(_url), pattern_schema(rf"https?://(?=/*[^/]){_NO_USER}\S+", "https://ci.example.com/")
+]
 AgentUrl = Annotated[
     str,
     _scheme_in("ws", "wss", "http", "https"),
-    pattern_schema(r"(wss?|https?)://.*", "wss://agents.ci.example.com"),
+    pattern_schema(rf"(wss?|https?)://{_NO_USER}.*", "wss://agents.ci.example.com"),
 ]
 UrlPath = Annotated[
     str,

@@ -2,24 +2,30 @@
 
 import re
 from typing import Annotated, Final
+from urllib.parse import unquote
 
 from pydantic import BeforeValidator, Field
 
 from broker.config.base import Model, Text
 from broker.config.units import pattern_schema, problem
 
-_URL: Final = re.compile(r"postgres(?:ql)?://(?![^/?#]*:[^/?#]*@)(?!\S*[?&]password=)[^/?#\s]*/[^/?#\s]+(?:[?#]\S*)?")
-_WITH_PASSWORD: Final = re.compile(r"[a-z+]+://(?:[^/?#]*:[^/?#]*@|\S*[?&]password=).*")
+_HELD: Final = r"[^/?#@\s]*:\S*@|\S*[?&]\w*[pP][aA][sS][sS][wW][oO][rR][dD]="
+"""A password, behind the scheme: it may hold any character, also those that end a URL's part for a machine."""
+_URL: Final = re.compile(rf"postgres(?:ql)?://(?!{_HELD})[^/?#\s]*/[^/?#\s]+(?:[?#]\S*)?")
+_WITH_PASSWORD: Final = re.compile(rf"(?:[a-z+]+://|(?![a-z+]+://))(?:{_HELD})", re.IGNORECASE)
 _SHAPE: Final = "postgresql://agentbroker@db.example.com:5432/agentbroker?sslmode=verify-full"
 
 
 def _database_url(value: object) -> object:
-    if not isinstance(value, str) or _URL.fullmatch(value):
+    if not isinstance(value, str):
         return value
-    if _WITH_PASSWORD.fullmatch(value):
+    if _WITH_PASSWORD.match(unquote(value)):
         message = "a database's URL must not hold the password: it would be shown wherever the config is"
         raise problem("bad-database-url", message, "put it into a file, and name that at 'password_file'")
-    message = f"expected the URL of a PostgreSQL database, got the text '{value}'"
+    if _URL.fullmatch(value):
+        return value
+    got = "" if "@" in value else f", got the text '{value}'"
+    message = f"expected the URL of a PostgreSQL database{got}"
     raise problem("bad-database-url", message, f"write it such as '{_SHAPE}'")
 
 

@@ -14,7 +14,7 @@ _TELLING: Final = (
 _TELLING_NAME: Final = re.compile(_TELLING, re.IGNORECASE)
 _HARMLESS: Final = re.compile(r".*_file|secret_delivery|tokens", re.IGNORECASE)
 _TELLING_LINE: Final = re.compile(rf"""(?P<key>{_TELLING})["']?\s*:\s+(?P<value>\S.*)""", re.IGNORECASE)
-_IN_URL: Final = re.compile(r"""://[^\s/:@]*:(?P<user>[^\s/@]+)@|[?&]password=(?P<query>[^\s&'"]+)""")
+_IN_URL: Final = re.compile(r"""://[^\s/:@]*:(?P<user>[^\s'"]+)@|[?&]\w*password=(?P<query>[^\s&'"]+)""", re.IGNORECASE)
 _IN_FLOW: Final = re.compile(r""""[^"]*"?|'[^']*'?|[^,}]*""")
 _NOT_SECRET: Final = re.compile(r"""["']?\$\{|["'\[]*[0-9a-f]{64}|[|>&*{]""")
 
@@ -39,10 +39,12 @@ def _tells(key: str) -> bool:
 def mask_lines(text: str, diagnostics: Diagnostics, file: str = "") -> None:
     """Masks what stands behind a telling key, also in a text that is no YAML or where the key is refused."""
     for number, line in enumerate(text.split("\n"), start=1):
+        if len(line) > LONGEST_LINE:
+            continue  # it is not shown
         for match in _IN_URL.finditer(line):
             first, last = match.span(match.lastgroup or 0)
             diagnostics.mask(Span(number, first + 1, number, last + 1, file))
-        for match in _TELLING_LINE.finditer(line) if len(line) <= LONGEST_LINE else ():
+        for match in _TELLING_LINE.finditer(line):
             value = match["value"]
             if _HARMLESS.fullmatch(match["key"]) or _NOT_SECRET.match(value):
                 continue

@@ -99,6 +99,8 @@ def _leave_out(data: object, loc: Sequence[str | int]) -> None:
         owner[0].pop(owner[1], None)
 
 
+_OF_URLS: Final = frozenset({"bad-url", "bad-database-url"})
+"""Errors about values that may have a password in them, wherever that ends."""
 _UNQUOTED: Final = re.compile(r"true|false|-?[0-9]+")
 
 
@@ -120,7 +122,7 @@ class _Report:
         span = self._root.at(*self._path).span
         if self._diagnostics.has_error_at(span) and self._type not in {"extra_forbidden", "missing"}:
             return
-        if may_be_secret(self._path):
+        if may_be_secret(self._path) or (self._context.get("code") in _OF_URLS and "@" in str(self._input)):
             self._diagnostics.mask(span)
         if self._type == "extra_forbidden":
             self._unknown_key()
