@@ -30,6 +30,8 @@ from tests.crash.plans import Cell
 _ROOT: Final = Path(__file__).parents[2]
 _CONTROLLER: Final = "main"
 _CELL_S: Final = 40.0
+_SEARCHED: Final = "orphan_found"
+"""The log's word for an instance that nothing but the search has ended: it comes after half a minute."""
 _STARTS_S, _BUILDS_S, _QUIET_S = 0.3, 0.3, 0.4
 """Of an instance until its agent knocks, of a build, and for which nothing may come back at the end."""
 
@@ -168,6 +170,8 @@ class Killing:
             life.broken.append(f"too many instances: {list(life.seen_at)}")
         if self.gateway.sessions:
             life.broken.append("a session is left")
+        if _SEARCHED in self.log.read_text(errors="replace"):
+            life.broken.append("an instance was left to the search for orphans")
         return life.broken
 
     async def _tick(self, life: Life) -> None:
