@@ -64,6 +64,7 @@ class Diagnostics:
         self.file = file
         self._sources = {"": text.split("\n"), file: text.split("\n")}
         self._found: dict[tuple[Span, str, str], Diagnostic] = {}
+        self._errors_at: set[Span] = set()
         self._masked: list[Span] = []
 
     def add_source(self, file: str, text: str) -> None:
@@ -72,6 +73,7 @@ class Diagnostics:
 
     def error(self, code: str, span: Span, message: str, *notes: Note) -> None:
         """Adds an error."""
+        self._errors_at.add(span)
         self._add(Severity.ERROR, code, span, message, notes)
 
     def warning(self, code: str, span: Span, message: str, *notes: Note) -> None:
@@ -84,7 +86,7 @@ class Diagnostics:
 
     def has_error_at(self, span: Span) -> bool:
         """Whether this place has an error already, so that another about it would only repeat it."""
-        return any(d.span == span and d.severity is Severity.ERROR for d in self._found.values())
+        return span in self._errors_at
 
     def _add(self, severity: Severity, code: str, span: Span, message: str, notes: Iterable[Note]) -> None:
         message, notes = _clipped(message), tuple(Note(note.label, _clipped(note.text)) for note in notes)

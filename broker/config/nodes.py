@@ -25,6 +25,7 @@ _INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _SEXAGESIMAL: Final = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 _OTHER_BASE: Final = re.compile(r"[-+]?0(?:x[0-9a-fA-F_]+|o[0-7_]+|b[01_]+|[0-9_]+)")
+_HALF: Final = re.compile(r"[\ud800-\udfff]")
 _PLAIN_TAG: Final = frozenset({"tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"})
 
 
@@ -124,6 +125,12 @@ def read(text: str, diagnostics: Diagnostics, expand: Expand, file: str = "") ->
     return _Builder(diagnostics, expand, file).build(root, ())
 
 
+def half_character(text: str) -> str | None:
+    """The first surrogate in a text, if there is one."""
+    found = _HALF.search(text)
+    return found[0] if found else None
+
+
 def start_of(file: str) -> Span:
     """The first character of a file."""
     return replace(START, file=file)
@@ -180,6 +187,13 @@ class _Builder:
         finally:
             self._open.discard(id(node))
 
+    def _is_text(self, text: str, span: Span) -> bool:
+        """Half a character, by an escape or of a variable, is none that could be sent or stored."""
+        if (half := half_character(text)) is None:
+            return True
+        self._diagnostics.error("yaml-syntax", span, f"the character U+{ord(half):04X} is not allowed")
+        return False
+
     def _mapping(self, node: yaml.MappingNode, span: Span, path: Path) -> Node:
         data: dict[str, Node] = {}
         keys: dict[str, Span] = {}
@@ -189,7 +203,7 @@ class _Builder:
                 self._diagnostics.error("yaml-key", at, "a key must be a text")
                 continue
             key = str(key_node.value)
-            if not self._key_is_fine(key, key_node.style, at, path):
+            if not self._is_text(key, at) or not self._key_is_fine(key, key_node.style, at, path):
                 continue
             if key in keys:
                 note = Note("note", f"'{key}' stands first at {keys[key]}")
@@ -220,6 +234,8 @@ class _Builder:
     def _scalar(self, node: yaml.ScalarNode, span: Span, path: Path) -> Node:
         text = str(node.value)
         text, from_env = self._expand(text, span, path) if "$" in text else (text, False)
+        if not self._is_text(text, span):
+            return Node(span, None)
         if node.style is not None or from_env:  # what a variable holds becomes a number where one belongs
             return Node(span, text, from_env=from_env)
         if _SEXAGESIMAL.fullmatch(text) or _OTHER_BASE.fullmatch(text):

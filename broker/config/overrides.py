@@ -17,7 +17,7 @@ from broker.config.base import known_keys
 from broker.config.diagnostics import Diagnostics, Note, Span
 from broker.config.fields import as_model, bare, below
 from broker.config.model import BrokerFile
-from broker.config.nodes import Node, Path, read
+from broker.config.nodes import Node, Path, half_character, read
 from broker.config.secrets import is_secret, may_be_secret
 from broker.config.suggest import nearest
 
@@ -102,6 +102,9 @@ def _value(text: str, place: Span, diagnostics: Diagnostics) -> Node | None:
         return Node(place, None)
     if text[0] in "[{\"'":
         return read(text, diagnostics, lambda found, _span, _path: (found, False), place.file)
+    if (half := half_character(text)) is not None:
+        diagnostics.error("yaml-syntax", place, f"the character U+{ord(half):04X} is not allowed")
+        return None
     return Node(place, text, from_env=True)
 
 

@@ -86,3 +86,25 @@ def test_more_executors_than_builds_that_an_agent_may_run_are_refused() -> None:
 def test_a_circle_of_five_hundred_is_refused() -> None:
     chain = "".join(f"  t{n}: {{ inherit_from: t{(n + 1) % 500} }}\n" for n in range(500))
     assert "error[" in refused(f"templates:\n{chain}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'policies: { p: { labels: ["\\ud800"], pools: [x] } }',
+        'templates: { t: { env: { X: "\\udfff" } } }',
+        'pools: { "\\ud800": { backend: process } }',
+        "pools: { p: { backend: '${HALF}' } }",
+    ],
+)
+def test_half_a_character_is_refused_where_it_stands(text: str) -> None:
+    env = {"HALF": "x\udcff", "AGENTBROKER_SERVER__STATE_DIR": "/x\udcff"}
+    found = check_text(f"version: 1\n{text}", "broker.yaml", Path(), env=env, starting=False).diagnostics
+    at = {(d.code, d.span.file or "broker.yaml", d.span.line) for d in found.items if "is not allowed" in d.message}
+    state_dir = ("yaml-syntax", "$AGENTBROKER_SERVER__STATE_DIR", 1)
+    assert at == {("yaml-syntax", "broker.yaml", 2), state_dir}
+    assert found.render().encode()
+
+
+def test_as_many_mistakes_as_a_file_holds_are_told_in_bounded_time() -> None:
+    assert "20000 errors" in refused("".join(f"k{n}: 1\n" for n in range(20_000)))
