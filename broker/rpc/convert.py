@@ -24,6 +24,8 @@ from broker.wire.v1 import agents_pb2 as wire
 
 MOST_AGENTS_A_CALL: Final = 1_000
 MOST_NODES_A_SYNC: Final = 10_000
+MOST_USES: Final = 2**31 - 1
+"""What every store can count to; more builds have not been run."""
 LONGEST_PREFIX: Final = 24
 LONGEST_LINE: Final = 300
 LONGEST_MESSAGE: Final = 16_000
@@ -87,7 +89,7 @@ def releases(request: wire.ReleaseAgentsRequest) -> list[Release]:
         if a.cause not in _RELEASES:
             raise InvalidMessage(f"agents[{len(given)}].cause is {a.cause}; it must be one of 1 to 4")
         outcome, why = _RELEASES[a.cause]
-        given.append(Release(name=a.name, outcome=outcome, why=why, message=a.message, uses=a.uses))
+        given.append(Release(name=a.name, outcome=outcome, why=why, message=a.message, uses=_uses(a.uses)))
     return given
 
 
@@ -96,7 +98,7 @@ def told(request: wire.SyncNodesRequest) -> Told:
     _bound("nodes", len(request.nodes), MOST_NODES_A_SYNC)
     _bound("pending", len(request.pending), MOST_NODES_A_SYNC)
     nodes = {
-        AgentName(n.name): NodeReport(online=n.online, accepting=n.accepting, busy=n.busy, uses=n.uses)
+        AgentName(n.name): NodeReport(online=n.online, accepting=n.accepting, busy=n.busy, uses=_uses(n.uses))
         for n in request.nodes
     }
     return Told(boot_id=boot_id(request.boot_id), nodes=nodes, pending=[AgentName(n) for n in request.pending])
@@ -220,6 +222,10 @@ def _retention(retention: Retention) -> wire.Retention:
 def _remote_fs(template: Template) -> str:
     """Where Jenkins works: without a directory of the template, the one in which the agent was started."""
     return template.remote_fs or "."
+
+
+def _uses(told: int) -> int:
+    return min(told, MOST_USES)
 
 
 def _bound(field: str, count: int, most: int) -> None:

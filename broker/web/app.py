@@ -18,6 +18,8 @@ ANSWER_S: Final = 5.0
 """How long a probe or a scrape waits for the parts it asks; Prometheus itself gives up after 10 s."""
 MOST_AT_ONCE: Final = 64
 """Requests that are being answered; streams, which have a bound of their own, and /healthz beside them."""
+STREAMS: Final = "/api/v1/events"
+"""What answers with a stream where one is asked for; whatever else is asked so is answered, and counted, as ever."""
 _RETRY_S: Final = 1
 _CLOSE_S: Final = 2.0
 
@@ -96,7 +98,8 @@ def _bounded() -> Middleware:
     @web.middleware
     async def bounded(request: web.Request, handler: Handler) -> web.StreamResponse:
         nonlocal running
-        if request.path == "/healthz" or "text/event-stream" in request.headers.get(hdrs.ACCEPT, ""):
+        streams = request.path == STREAMS and "text/event-stream" in request.headers.get(hdrs.ACCEPT, "")
+        if streams or request.path == "/healthz":
             return await handler(request)
         if running >= MOST_AT_ONCE:
             return _busy()

@@ -14,6 +14,7 @@ from broker.telemetry.readings import AgentCount, Readings
 from broker.testing import factories
 from broker.testing.clock import ManualClock
 from broker.web import app as web_app
+from broker.web.api.routes import PREFIX, ROUTES
 from broker.web.app import CannotListen, Check, create_app, serving
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -139,8 +140,9 @@ async def test_after_the_block_the_port_is_free_again(metrics: Metrics) -> None:
         pass
 
 
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
 async def test_more_requests_than_it_answers_at_once_are_told_to_come_again_and_probes_are_not(
-    metrics: Metrics, http: aiohttp.ClientSession
+    metrics: Metrics, http: aiohttp.ClientSession, accept: str
 ) -> None:
     waiting, asked = asyncio.Event(), 0
 
@@ -151,7 +153,7 @@ async def test_more_requests_than_it_answers_at_once_are_told_to_come_again_and_
         return await ready()
 
     async def probe(port: int) -> tuple[int, str | None]:
-        async with crowd.get(f"http://127.0.0.1:{port}/readyz") as answer:
+        async with crowd.get(f"http://127.0.0.1:{port}/readyz", headers={"Accept": accept}) as answer:
             return answer.status, answer.headers.get("Retry-After")
 
     flood = 3 * web_app.MOST_AT_ONCE
@@ -171,3 +173,7 @@ async def test_more_requests_than_it_answers_at_once_are_told_to_come_again_and_
         await asyncio.wait(asking)
         assert [task.result()[0] for task in asking].count(200) == web_app.MOST_AT_ONCE
         assert (await get(http, port, "/readyz"))[0] == 200
+
+
+def test_what_streams_is_what_the_table_of_routes_says() -> None:
+    assert {PREFIX + route.path for route in ROUTES if route.streams} == {web_app.STREAMS}
