@@ -98,8 +98,8 @@ class Reloader:
         async with self._lock:
             try:
                 config = await self._read()
-                await self._refuse_moves(config)
                 result = await self._result(config)
+                await self._refuse_moves(config)  # last: nobody is placed between this look and the swap
                 opened = await self._open(config)
             except ConfigError as error:
                 self.ctx.metrics.config_reloaded(ok=False)

@@ -9,7 +9,7 @@ import pytest
 
 from broker.config.load import load
 from broker.domain.agent import Agent
-from broker.domain.ids import BackendName
+from broker.domain.ids import BackendName, ControllerName
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.pool import BackendDefinition
 from broker.domain.reason import Reason
@@ -288,3 +288,24 @@ async def test_a_store_that_cannot_be_read_leaves_the_former_config_in_force(wor
     assert world.core.ctx.definitions is before
     assert BackendName("new") not in world.opened
     world.core.ctx.agents = agents
+
+
+async def test_an_agent_that_is_launched_while_a_config_is_read_keeps_its_pool_where_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, live = 0, world.core.ctx.agents.live
+
+    async def launched_meanwhile(*arguments: ControllerName) -> list[Agent]:
+        nonlocal looks
+        looks += 1
+        found = await live(*arguments)
+        if looks == 1:
+            await world.start("linux-000001")
+        return found
+
+    monkeypatch.setattr(world.core.ctx.agents, "live", launched_meanwhile)
+    world.write(BASE.replace("here: { backend: one }", "here: { backend: two }"))
+    with pytest.raises(ConfigError, match=r"error.in-use.: pool 'here' moves from backend 'one' to 'two' while 1"):
+        await world.reloader.reload()
+    await world.polls(3)
+    assert (await world.core.agent("linux-000001")).phase == Phase.ONLINE
