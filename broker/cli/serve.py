@@ -18,7 +18,7 @@ from broker.config.load import load
 from broker.config.settings import Config
 from broker.errors import BrokerError, ConfigError, GatewayError
 from broker.gateway.spawn import GatewayProcess
-from broker.telemetry import log
+from broker.telemetry import events, log
 
 
 @click.command("serve")
@@ -115,6 +115,9 @@ async def _reloading(broker: Broker, asked: asyncio.Event) -> AsyncIterator[None
                 click.echo(f"{error}\nagentbroker: the config was not reloaded; the former one is in force", err=True)
             except BrokerError as error:
                 click.echo(f"agentbroker: the config was not reloaded: {error}", err=True)
+            except Exception as error:  # a bug must not end what serves well with the former config
+                events.CONFIG_RELOAD_FAILED.emit(message=type(error).__name__, exc_info=error)
+                click.echo("agentbroker: the config was not reloaded: a bug, its log has the details", err=True)
             else:
                 click.echo("\n".join(result.lines()), err=True)
 
