@@ -72,7 +72,7 @@ async def drain(ctx: Context, agent: Agent) -> Again | None:
 async def _is_over(ctx: Context, agent: Agent) -> bool:
     """Gives an agent up whose instance is gone, whose life is over, or that has done all the builds it may."""
     retention = ctx.definitions.retention_of(agent.policy)
-    if (ended := why_ended(ctx, agent)) is not None:
+    if (ended := why_ended(ctx, agent)) is not None and not _may_speak(ctx, agent, ended[0]):
         why = Reason.AGENT_LOST if ended[0] == Reason.CONTAINER_EXITED else ended[0]
         over = (why, ended[1])
     elif ctx.clock.now() >= (agent.online_at or agent.phase_since) + retention.max_lifetime:
@@ -83,6 +83,12 @@ async def _is_over(ctx: Context, agent: Agent) -> bool:
         return False
     await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, *over)
     return True
+
+
+def _may_speak(ctx: Context, agent: Agent, ended: Reason) -> bool:
+    """Whether an agent whose instance is not found is connected, for all that is known: its backend is wrong then."""
+    connected = ctx.session_of(agent) is not None or not ctx.sessions.known()
+    return ended == Reason.INSTANCE_VANISHED and connected
 
 
 def _gets_no_build(ctx: Context, agent: Agent) -> bool:

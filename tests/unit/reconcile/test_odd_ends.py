@@ -110,3 +110,19 @@ async def test_deadlines_stand_still_until_a_restarted_controller_has_synced(cor
         await core.advance(5, step_s=5)
     agent = await core.agent(NAME)
     assert (agent.phase, agent.attempt) == (Phase.CONNECTING, 1)
+
+
+async def test_a_busy_agent_outlives_a_backend_that_does_not_find_it_for_as_long_as_it_is_connected(core: Core) -> None:
+    agent = await core.start()
+    core.says(NAME, busy=True, uses=1)
+    await core.sync()
+    core.backend.ledger.instances.clear()
+    await core.advance(5)
+    core.sessions.lose_link()
+    await core.advance(5)
+    core.sessions.regain_link()
+    assert (await core.agent(NAME)).phase == Phase.ONLINE
+    core.sessions.disconnect(agent.id)
+    await core.advance(5)
+    ended = await core.agent(NAME)
+    assert (ended.phase, ended.why) == (Phase.GONE, Reason.INSTANCE_VANISHED)
