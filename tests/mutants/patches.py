@@ -222,6 +222,20 @@ MUTANTS: Final = (
         tests=("tests/unit/reconcile/test_crash.py",),
     ),
     Mutant(
+        guard="a drained agent without a session ends only when Jenkins gives it no build any more",
+        file="broker/reconcile/drain.py",
+        old="(agent.goal == Goal.DRAINED and not agent.busy and _gets_no_build(ctx, agent)):",
+        new="(agent.goal == Goal.DRAINED and not agent.busy):",
+        tests=("tests/unit/reconcile/test_removed.py",),
+    ),
+    Mutant(
+        guard="a connected agent outlives a backend that does not find it",
+        file="broker/reconcile/drain.py",
+        old="return ended == Reason.INSTANCE_VANISHED and connected",
+        new="return False",
+        tests=(_ODD,),
+    ),
+    Mutant(
         guard="a partial listing ends nothing",
         file="broker/reconcile/orphans.py",
         old="if not listing.complete or not self._ctx.sessions.known():",
