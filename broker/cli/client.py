@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from broker.cli.exits import FAILED, NO_SUCH_THING, NOT_REACHABLE, REFUSED, WRONG_USAGE, CliError
 
@@ -30,8 +30,8 @@ class Client:
     def __init__(self, url: str, token_file: str | None) -> None:
         """Reads the token; raises `CliError` for a URL or a file that cannot be used."""
         self.url = url.rstrip("/")
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        parts = _parts(self.url)
+        if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
             raise CliError(WRONG_USAGE, f"--url {url!r} is no URL", "write it such as --url https://broker.example.com")
         self._parts = parts
         self._headers = {"Accept": "application/json", "User-Agent": "agentbroker-cli"}
@@ -116,14 +116,21 @@ class Client:
         return CliError(FAILED, f"what answers at {self.url} is no agentbroker of this version", step)
 
 
+def _parts(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
+
+
 def path_of(*parts: str) -> str:
     """A path of the API from names, which are quoted."""
-    return "/".join(quote(part, safe="") for part in parts)
+    return "/".join(quote(part, safe="", errors="surrogateescape") for part in parts)
 
 
 def _with_query(path: str, query: Mapping[str, Any]) -> str:
     said = {key: value for key, value in query.items() if value is not None}
-    return f"{path}?{urlencode(said)}" if said else path
+    return f"{path}?{urlencode(said, errors='surrogateescape')}" if said else path
 
 
 def _read_token(path: str) -> str:

@@ -9,7 +9,7 @@ import click
 
 from broker.cli.exits import NOT_REACHABLE, CliError
 from broker.cli.options import Session, asks_broker
-from broker.cli.output import clock_time, emit_json, emit_line, first_line
+from broker.cli.output import clock_time, emit_json, emit_line, first_line, say
 
 _AGAIN_S: Final = (0.5, 1.0, 2.0, 5.0)
 _MOST_FAILURES: Final = 15
@@ -101,7 +101,7 @@ def _show(output: str, item: Event) -> None:
     elif output == "name":
         click.echo(item["number"])
     else:
-        click.echo(event_line(item))
+        say(event_line(item))
 
 
 def event_line(item: Event) -> str:

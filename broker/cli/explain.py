@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from broker.cli.options import Session, asks_broker
-from broker.cli.output import age, clock_time, emit_json, emit_line, emit_table, first_line
+from broker.cli.output import age, clock_time, emit_json, emit_line, emit_table, first_line, say
 
 
 @click.command("explain")
@@ -38,20 +38,20 @@ def _print(found: dict[str, Any]) -> None:
     agent = found["agent"]
     if agent is not None:
         _print_agent(agent)
-    click.echo(found["summary"])
+    say(found["summary"])
     if found["lines"]:
         rows = [(f"  {line['name']}", line["state"], first_line(line["text"])) for line in found["lines"]]
         emit_table(("", "", ""), rows, with_heads=False)
     if found["hint"]:
-        click.echo(f"hint: {found['hint']}")
+        say(f"hint: {found['hint']}")
     for number, command in enumerate(found["commands"]):
-        click.echo(f"{'try: ' if number == 0 else '     '}{command}")
+        say(f"{'try: ' if number == 0 else '     '}{command}")
 
 
 def _print_agent(agent: dict[str, Any]) -> None:
     head = [agent["id"], agent["controller"], f"job {agent['job']}" if agent["job"] else ""]
     head += [f"label `{agent['labels']}`" if agent["labels"] else "", f"policy {agent['policy']}"]
-    click.echo("   ".join(part for part in (*head, _result(agent)) if part))
+    say("   ".join(part for part in (*head, _result(agent)) if part))
     rows = []
     for step in agent["timeline"]:
         why = ": ".join(part for part in (step["reason"], first_line(step["message"])) if part)
@@ -61,7 +61,7 @@ def _print_agent(agent: dict[str, Any]) -> None:
     emit_table(("", "", "", "", ""), rows, with_heads=False)
     if agent["not_chosen"] and agent["position"] is None:
         for one in agent["not_chosen"]:
-            click.echo(f"  not chosen: {one['pool']}: {one['reason']}: {first_line(one['message'])}")
+            say(f"  not chosen: {one['pool']}: {one['reason']}: {first_line(one['message'])}")
 
 
 def _result(agent: dict[str, Any]) -> str:

@@ -8,6 +8,16 @@ from typing import Any
 import click
 
 
+def plain(text: str) -> str:
+    """A text without what would move a terminal's cursor or colour it: clouds and jobs have their say in it."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def say(text: str) -> None:
+    """A line for people."""
+    click.echo(plain(text))
+
+
 def emit_json(answer: Any) -> None:
     """One JSON text, indented."""
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
@@ -23,7 +33,7 @@ def emit_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, with_head
     lines = [list(heads), *rows] if with_heads else list(rows)
     widths = [max(len(line[n]) for line in [heads, *rows]) for n in range(len(heads))]
     for line in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def age(seconds: float | None) -> str:

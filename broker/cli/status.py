@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from broker.cli.options import Session, asks_broker
-from broker.cli.output import age, emit_json, emit_line, of_cap, seconds_since
+from broker.cli.output import age, emit_json, emit_line, of_cap, say, seconds_since
 
 
 @click.command("status")
@@ -35,20 +35,20 @@ def _print(found: dict[str, Any]) -> None:
     now = datetime.now(tz=UTC)
     wrong = [f"{part['name']}: {part['detail']}" for part in found["parts"] if not part["ok"]]
     ready = "ready" if found["ready"] else f"not ready ({'; '.join(wrong)})"
-    click.echo(f"agentbroker {found['version']}   up {age(found['up_s'])}   config {found['revision']}   {ready}")
+    say(f"agentbroker {found['version']}   up {age(found['up_s'])}   config {found['revision']}   {ready}")
     controllers = "   ".join(_controller(c, now) for c in found["controllers"]) or "none"
-    click.echo(f"controllers   {controllers}")
+    say(f"controllers   {controllers}")
     counts = found["agents"]
     waits = age(seconds_since(counts["oldest_waiting_at"], now))
     oldest = f" (oldest {waits})" if counts["oldest_waiting_at"] and counts["waiting"] else ""
     start = f"p95 start {found['start_p95_s']:.0f} s (15 min)" if found["start_p95_s"] is not None else ""
-    click.echo(f"requests      {counts['waiting']} waiting{oldest}, {counts['starting']} starting   {start}".rstrip())
+    say(f"requests      {counts['waiting']} waiting{oldest}, {counts['starting']} starting   {start}".rstrip())
     idle = counts["online"] - min(counts["busy"], counts["online"])
     rest = f", {counts['reconnecting']} reconnecting" if counts["reconnecting"] else ""
-    click.echo(f"agents        {counts['busy']} busy, {idle} idle, {counts['ending']} ending{rest}")
-    click.echo(f"pools         {'   '.join(_pool(pool, now) for pool in found['pools']) or 'none'}")
+    say(f"agents        {counts['busy']} busy, {idle} idle, {counts['ending']} ending{rest}")
+    say(f"pools         {'   '.join(_pool(pool, now) for pool in found['pools']) or 'none'}")
     for warning in found["warnings"]:
-        click.echo(f"! {warning['message']}   {warning['command']}")
+        say(f"! {warning['message']}   {warning['command']}")
 
 
 def _controller(found: dict[str, Any], now: datetime) -> str:

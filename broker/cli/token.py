@@ -83,6 +83,11 @@ def create(controller: str, path: str | None, out: Path | None, output: str) -> 
 
     With --config it also says where the line belongs; it takes the place of what stands there.
     """
+    from broker.config.names import NAMED, allowed_in
+
+    if not NAMED["controllers"].fullmatch(controller):
+        allowed = f"at most 63 letters, digits {allowed_in('controllers')}, with a letter or digit at both ends"
+        raise click.UsageError(f"{controller!r} cannot be the name of a controller: use {allowed}")
     place = _place(path, controller, whole=False) if path else None
     made = new_token()
     _write(made, out)
