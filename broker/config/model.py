@@ -245,11 +245,18 @@ class GatewayModel(Model):
     ping: Ping = Field(default=Ping(), description="How a dead connection is noticed.")
 
 
+def _no_boolean(value: object) -> object:
+    """Python takes true for 1, nobody else does."""
+    if isinstance(value, bool):
+        raise problem("unknown-value", f"{describe(value)} is not a value of 'version'", "write 'version: 1'")
+    return value
+
+
 class BrokerFile(Model):
     """`broker.yaml`."""
 
     noun: ClassVar[str] = "the file"
-    version: Literal[1] = Field(description="Version of the format.")
+    version: Annotated[Literal[1], BeforeValidator(_no_boolean)] = Field(description="Version of the format.")
     server: ServerModel = Field(default=ServerModel(), description="What people, Jenkins and Prometheus talk to.")
     currencies: dict[str, Worth] = Field(
         default={},
