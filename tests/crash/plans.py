@@ -97,6 +97,16 @@ class Cell:
 
 MATRIX: Final = tuple(Cell(write, column, plan) for write, plan in (_WALKED | _WRITTEN).items() for column in Column)
 
+_ANSWERED: Final = (Column.CALL_LEFT, Column.REPLIED)
+_LAST: Final = frozenset(
+    {(edge(b, Phase.GONE), c) for b in (Phase.REQUESTED, Phase.TERMINATING) for c in (Column.AFTER_COMMIT, *_ANSWERED)}
+    | {(edge(b, Phase.TERMINATING), c) for b in (Phase.ONLINE, Phase.RECONNECTING, Phase.DRAINING) for c in _ANSWERED}
+    | {(AIMED, c) for c in _ANSWERED}
+)
+"""Deaths after which a life has no write left, or no call after its last write: there nobody dies again."""
+TWICE: Final = tuple(cell for cell in MATRIX if (cell.write, cell.column) not in _LAST)
+"""The cells in which the next broker can die at the same place of its first write."""
+
 _PLACED, _NO_MORE = edge(Phase.REQUESTED, Phase.LAUNCHING), edge(Phase.ONLINE, Phase.TERMINATING)
 REAL: Final = (
     *(Cell(_PLACED, column, PLAIN) for column in Column),

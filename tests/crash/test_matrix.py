@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.crash.matrix import run_cell, run_deaths
-from tests.crash.plans import ARGUED, EDGES, MATRIX, PLAIN, Cell
+from tests.crash.plans import ARGUED, EDGES, MATRIX, PLAIN, TWICE, Cell
 from tests.crash.points import ANY, WRITES, Column, Point
 
-TWICE = [cell for cell in MATRIX if cell.column in (Column.AFTER_COMMIT, Column.CALL_LEFT)]
+AGAIN = [cell for cell in TWICE if cell.column in (Column.AFTER_COMMIT, Column.CALL_LEFT)]
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def test_a_broker_that_dies_leaves_nothing_and_doubles_nothing(directory: 
     assert await run_cell(directory, cell) == []
 
 
-@pytest.mark.parametrize("cell", TWICE, ids=str)
+@pytest.mark.parametrize("cell", AGAIN, ids=str)
 async def test_neither_does_one_that_dies_again_while_it_recovers(directory: Path, cell: Cell) -> None:
     assert await run_cell(directory, cell, again=True) == []
 
