@@ -136,7 +136,7 @@ class Reloader:
     async def tidy(self) -> None:
         """Forgets removed pools without agents. A backend that nothing uses is dropped, and closed one round later."""
         while self._closing:
-            await self._closing.pop().close()
+            await _let_go(self._closing.pop())
         live = {agent.pool for agent in await self.ctx.agents.live()}
         for name in self.ctx.retired.keys() - live:
             del self.ctx.retired[name]
@@ -152,7 +152,7 @@ class Reloader:
         backends, self._closing = [*self._closing, *self.ctx.backends.values()], []
         self.ctx.backends = {}
         for backend in backends:
-            await backend.close()
+            await _let_go(backend)
 
     async def _read(self) -> Config:
         if self.config.source is None:
@@ -167,7 +167,7 @@ class Reloader:
                 opened[name] = self.open_backend(config.definitions.backends[name])
         except BrokerError as error:
             for backend in opened.values():
-                await backend.close()
+                await _let_go(backend)
             raise ConfigError(f"{config.source}:1:1: error[backend]: {error}") from error
         return opened
 
@@ -253,6 +253,14 @@ class Reloader:
 
 
 _LONGEST_NOTE: Final = 2_000
+
+
+async def _let_go(backend: Backend) -> None:
+    """One that cannot even be closed takes nothing else with it."""
+    try:
+        await backend.close()
+    except Exception as error:
+        events.POLL_FAILED.emit(message="a backend could not be closed", exc_info=error)
 
 
 def _used(config: Config) -> set[BackendName]:

@@ -45,6 +45,13 @@ class Opened(FakeBackend):
         self.closed = True
 
 
+class Stuck(Opened):
+    """One that fails to close."""
+
+    async def close(self) -> None:
+        raise OSError("its socket is gone")
+
+
 class Unreadable:
     """Agents in a store that cannot be read."""
 
@@ -309,3 +316,13 @@ async def test_an_agent_that_is_launched_while_a_config_is_read_keeps_its_pool_w
         await world.reloader.reload()
     await world.polls(3)
     assert (await world.core.agent("linux-000001")).phase == Phase.ONLINE
+
+
+async def test_a_backend_that_cannot_be_closed_takes_nothing_with_it(world: World) -> None:
+    ctx, good = world.core.ctx, Opened(None, world.core.clock)
+    ctx.backends = {**ctx.backends, BackendName("stuck"): Stuck(None, world.core.clock)}
+    await world.reloader.tidy()
+    await world.reloader.tidy()
+    ctx.backends = {ONE: Stuck(None, world.core.clock), TWO: good}
+    await world.reloader.close()
+    assert good.closed
