@@ -57,6 +57,8 @@ def test_one_that_is_killed_takes_nothing_of_the_other_with_it(world: World) -> 
     mobile.queue(2, label=QUICK, seconds=60)
     until(lambda: running(world.controller) == 3 and running(mobile) == 2)
     lost = {build.node for build in mobile.builds()}
+    told = mobile.syncs() + 2
+    until(lambda: mobile.syncs() >= told)  # the broker knows of the uses
     mobile.children()[0].kill()
     world.controller.queue(3, label=SLOW, seconds=0.5)
     until(lambda: have_ended(world.controller))
