@@ -49,7 +49,8 @@ public final class Driver {
             case "lost" -> computer(words[1]).channelIs(null);
             case "finish" -> computer(words[1]).getExecutors().forEach(Executor::finish);
             case "log" -> {
-                return quoted(computer(words[1]).log());
+                SlaveComputer computer = computer(words[1]); // none yet, just after its node has come
+                return quoted(computer == null ? "" : computer.log());
             }
             case "delete" -> jenkins.removeNode(jenkins.getNode(words[1]));
             default -> {
@@ -64,7 +65,8 @@ public final class Driver {
     }
 
     private static SlaveComputer computer(String name) {
-        return (SlaveComputer) Jenkins.get().getNode(name).toComputer();
+        Node node = Jenkins.get().getNode(name);
+        return node == null ? null : (SlaveComputer) node.toComputer();
     }
 
     private static String state(Jenkins jenkins) {
