@@ -39,7 +39,8 @@ class Operations:
     async def terminate(self, name: str, actor: Actor, reason: str, *, force: bool) -> Agent:
         """Ends an agent, also one that still waits; returns it as it then is. A repeat changes nothing.
 
-        Raises `NotFound`, and `AgentBusy` for one that runs a build unless `force`d: that build is cut.
+        An online agent is drained first, unless `force`d: Jenkins may have given it a build that nobody has told of
+        yet. Raises `NotFound`, and `AgentBusy` for one that runs a build unless `force`d: that build is cut.
         """
         while True:
             agent = await Search(self._ctx.database).named(name)
@@ -50,14 +51,15 @@ class Operations:
             if agent.busy and not force:
                 raise AgentBusy(f"agent {name} runs a build")
             outcome = Outcome.SUCCEEDED if agent.was_online else Outcome.CANCELLED
+            goal = Goal.DRAINED if agent.was_online and not force else Goal.GONE
             try:
-                message = _told(agent, actor, reason)
-                return await self._ctx.aim(agent, Goal.GONE, outcome, Reason.CANCELLED, message, str(actor))
+                message = _told(agent, goal, actor, reason)
+                return await self._ctx.aim(agent, goal, outcome, Reason.CANCELLED, message, str(actor))
             except Conflict:
                 continue  # it has changed meanwhile: it may be busy now
 
 
-def _told(agent: Agent, actor: Actor, reason: str) -> str:
+def _told(agent: Agent, goal: Goal, actor: Actor, reason: str) -> str:
     why = f": {reason[:LONGEST_REASON]}" if reason else ""
     before = f"{agent.phase}{', busy' if agent.busy else ''}"
-    return f"ended by {actor.name}{why} (goal {agent.goal} -> {Goal.GONE}; it was {before})"
+    return f"ended by {actor.name}{why} (goal {agent.goal} -> {goal}; it was {before})"

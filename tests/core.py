@@ -85,8 +85,11 @@ class Core:
     async def phases(self) -> dict[str, Phase]:
         return {agent.name: agent.phase for agent in await self.ctx.agents.live()}
 
-    def says(self, name: str, *, online: bool = True, busy: bool = False, uses: int = 0) -> None:
-        self.nodes[AgentName(name)] = NodeReport(online=online, accepting=not uses, busy=busy, uses=uses)
+    def says(
+        self, name: str, *, online: bool = True, accepting: bool = True, busy: bool = False, uses: int = 0
+    ) -> None:
+        accepting = accepting and not uses
+        self.nodes[AgentName(name)] = NodeReport(online=online, accepting=accepting, busy=busy, uses=uses)
 
     async def settle(self) -> None:
         """Looks at every key that is ready, until none is."""

@@ -54,7 +54,7 @@ exec "$@" -url "$JENKINS_URL" -secret "@$kept/secret" -name "$JENKINS_AGENT_NAME
   -workDir "$JENKINS_AGENT_WORKDIR" ${REMOTING_OPTS:-}
 """
 """POSIX sh. Its arguments stand for `java -jar agent.jar` and get that jar's options. Without any, the image's own
-agent.jar is started; if it has none, the controller's is fetched through the gateway, tried for five minutes.
+agent.jar is started; if it has none, the controller's is fetched through the gateway, tried sixty times.
 Exit codes are those of sysexits.h: 69 nothing to fetch, 70 no place to work in."""
 
 

@@ -17,6 +17,8 @@ class EventStream {
     private volatile long after
     private volatile AgentWatch open
     private volatile boolean stopped
+    /** How often in a row a stream has ended without a word. */
+    private int failures
 
     EventStream(Fleet fleet, BrokerLink link) {
         this.fleet = fleet
@@ -44,13 +46,11 @@ class EventStream {
     }
 
     private void follow() {
-        int failures = 0
         while (!stopped) {
             long pause = PAUSES_MS[0]
             try {
                 if (link.up) {
                     read()
-                    failures = 0
                 }
             } catch (InterruptedException ignored) {
                 return
@@ -80,6 +80,7 @@ class EventStream {
         open = watch
         try {
             for (Map message = watch.next(silence); message != null && !stopped; message = watch.next(silence)) {
+                failures = 0
                 if (message.kind == 'heartbeat') {
                     if (after == asked) { // else somebody wants to hear more than this stream tells
                         asked = after = message.number as long

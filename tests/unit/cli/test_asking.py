@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from broker.cli import exits
+from broker.domain.lifecycle import Goal
 from broker.domain.policy import AgentLimits
 from broker.domain.pool import Cooldown, PoolLimits
 from broker.domain.reason import Reason
@@ -169,6 +170,9 @@ async def test_terminate_ends_an_agent_and_waits_for_its_end(tmp_path: Path) -> 
             asked = ("agent", "terminate", "linux-000001", "--yes", "--wait", "--reason", "bad host")
             ending = group.create_task(run(*asked, port=api.port), name="cli")
             while not ending.done():
+                drained = (await api.core.agent("linux-000001")).goal is not Goal.ONLINE
+                api.core.says("linux-000001", accepting=not drained)
+                await api.core.sync()
                 await api.core.advance(1)
                 await asyncio.sleep(0.05)
         agent = await api.core.agent("linux-000001")

@@ -13,15 +13,32 @@ async def test_a_terminated_agent_ends_and_jenkins_is_told_who_and_why(tmp_path:
     async with running_api(tmp_path) as api:
         await api.core.start("linux-000001")
         answer = await api.call("POST", "agents/linux-000001:terminate", json={"reason": "bad host"})
-        assert (answer.status, answer.json["goal"], answer.json["reason"]) == (200, "gone", "Cancelled")
+        assert (answer.status, answer.json["goal"], answer.json["reason"]) == (200, "drained", "Cancelled")
+        [kept] = (await api.core.sync()).kept
+        assert (kept.agent.name, kept.takes_builds) == ("linux-000001", False)
+        assert "Cancelled: ended by local: bad host" in kept.why
+        api.core.says("linux-000001", accepting=False)
+        await api.core.sync()
+        await api.core.advance(3)
         [told] = (await api.core.sync()).removed
         assert (told.name, told.why) == ("linux-000001", Reason.CANCELLED)
-        assert told.message.startswith("ended by local: bad host")
-        api.core.nodes.clear()
-        await api.core.advance(3)
         agent = await api.core.agent("linux-000001")
     assert (agent.phase, agent.outcome) == (Phase.GONE, Outcome.SUCCEEDED)
     assert api.core.backend.ledger.instances == {}
+
+
+async def test_a_build_that_has_begun_before_jenkins_heard_of_the_end_is_not_cut(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api:
+        await api.core.start("linux-000001")
+        assert (await api.call("POST", "agents/linux-000001:terminate")).status == 200
+        api.core.says("linux-000001", accepting=False, busy=True, uses=1)
+        await api.core.sync()
+        await api.core.advance(5)
+        assert (await api.core.agent("linux-000001")).phase == Phase.DRAINING
+        api.core.says("linux-000001", accepting=False, uses=1)
+        await api.core.sync()
+        await api.core.advance(3)
+        assert (await api.core.agent("linux-000001")).phase == Phase.GONE
 
 
 async def test_an_agent_that_waits_is_ended_too_and_was_never_online(tmp_path: Path) -> None:
