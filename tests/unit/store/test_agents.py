@@ -1,10 +1,8 @@
 """Agents as rows: accepted once, changed only as the table allows, never by somebody who read too early."""
 
 import itertools
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import insert
@@ -19,20 +17,9 @@ from broker.store.agents import Agents, Report
 from broker.store.engine import Database
 from broker.testing.clock import EPOCH
 from broker.testing.factories import CONTROLLER, agent_id, agent_name, make_agent
-from tests.unit.store.world import events_of, opened
+from tests.unit.store.world import events_of
 
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with opened(tmp_path / "broker.db") as (database, _):
-        yield database
-
-
-@pytest.fixture
-def agents(database: Database) -> Agents:
-    return Agents(database)
 
 
 async def test_an_accepted_agent_is_read_as_it_was_given(agents: Agents) -> None:

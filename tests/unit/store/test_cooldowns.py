@@ -1,6 +1,5 @@
 """The breaker of a pool: closed, open, tried with one agent, closed again; it survives a restart."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,12 +16,6 @@ from tests.unit.store.world import opened
 
 RULE = Cooldown(after_failures=3, within=timedelta(minutes=2), rest=timedelta(minutes=5))
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with opened(tmp_path / "broker.db") as (database, _):
-        yield database
 
 
 @pytest.fixture

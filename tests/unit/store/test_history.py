@@ -1,9 +1,7 @@
 """The feed of what happened: complete, in order, resumable by number, and woken by commits."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -15,25 +13,13 @@ from broker.store.engine import Database
 from broker.store.history import Event, History
 from broker.testing.clock import EPOCH, ManualClock
 from broker.testing.factories import CONTROLLER, agent_id, agent_name, make_agent
-from tests.unit.store.world import opened
 
 OTHER = ControllerName("other")
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with opened(tmp_path / "broker.db") as (database, _):
-        yield database
-
-
-@pytest.fixture
 def history(database: Database) -> History:
     return History(database, ManualClock())
-
-
-@pytest.fixture
-def agents(database: Database) -> Agents:
-    return Agents(database)
 
 
 async def test_an_event_of_an_agent_says_what_the_agent_was_then(agents: Agents, history: History) -> None:

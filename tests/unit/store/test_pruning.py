@@ -1,11 +1,9 @@
 """What is old goes, with all that belongs to it, and nothing else; its place in the file is used again."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
 from sqlalchemy import func, select, text
 
 from broker.domain.agent import Agent
@@ -20,20 +18,9 @@ from broker.store.pruning import prune
 from broker.telemetry.metrics import Metrics
 from broker.testing.clock import EPOCH, ManualClock
 from broker.testing.factories import agent_id, make_agent
-from tests.unit.store.world import opened, reserved, used
+from tests.unit.store.world import reserved, used
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with opened(tmp_path / "broker.db") as (database, _):
-        yield database
-
-
-@pytest.fixture
-def agents(database: Database) -> Agents:
-    return Agents(database)
 
 
 async def end(agents: Agents, agent: Agent, after: timedelta = timedelta()) -> None:

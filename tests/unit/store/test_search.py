@@ -1,9 +1,7 @@
 """What people ask of the store: agents by what is known of them, times of starts, and where in the feed a moment is."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -15,21 +13,9 @@ from broker.store.history import History
 from broker.store.search import Place, Search, Wanted
 from broker.testing.clock import EPOCH, ManualClock
 from broker.testing.factories import agent_name, make_agent
-from tests.unit.store.world import opened
 
 OTHER = ControllerName("other")
 URL = "https://ci.example.com/job/app/812"
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with opened(tmp_path / "broker.db") as (database, _):
-        yield database
-
-
-@pytest.fixture
-def agents(database: Database) -> Agents:
-    return Agents(database)
 
 
 @pytest.fixture
