@@ -42,6 +42,9 @@ async def test_nobody_fails_for_time_in_which_nothing_could_be_written(tmp_path:
         with pytest.MonkeyPatch.context() as patched:
             _refuse(patched)
             await try_for(core, int(left.total_seconds()) + 100)
+        core.ctx.nudge.agent(before.id)
+        core.ctx.nudge.placement()
+        await core.settle()  # a look that comes before the time is made up for
         await core.standstill.tick()
         await core.sync()
         await core.settle()
