@@ -324,7 +324,7 @@ MUTANTS: Final = (
         file="broker/reconcile/context.py",
         old="if later_goal(agent.goal, goal) == agent.goal:",
         new="if goal == agent.goal:",
-        tests=(_LIFE,),
+        tests=("tests/unit/reconcile/test_odd_ends.py",),
     ),
     Mutant(
         guard="only the trial of a resting pool lengthens its rest",

@@ -1,7 +1,7 @@
 """Launches whose reply, session and refusal come in an odd order; times that do not count."""
 
 from broker.domain.ids import BootId
-from broker.domain.lifecycle import Phase
+from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.reason import Reason
 from broker.errors import BackendRejected, OutcomeUnknown, Throttled
 from broker.testing.factories import CONTROLLER
@@ -126,3 +126,13 @@ async def test_a_busy_agent_outlives_a_backend_that_does_not_find_it_for_as_long
     await core.advance(5)
     ended = await core.agent(NAME)
     assert (ended.phase, ended.why) == (Phase.GONE, Reason.INSTANCE_VANISHED)
+
+
+async def test_an_agent_that_is_to_go_is_not_kept_by_whoever_would_drain_it_later(core: Core) -> None:
+    agent = await core.start(NAME)
+    doomed = await core.ctx.aim(agent, Goal.GONE, Outcome.FAILED, Reason.MAX_LIFETIME, "older than 6 h")
+    stays = await core.ctx.aim(doomed, Goal.DRAINED, Outcome.SUCCEEDED, Reason.SUPERSEDED, "another config")
+    assert (stays.goal, stays.why, stays.version) == (Goal.GONE, Reason.MAX_LIFETIME, doomed.version)
+    await core.advance(3)
+    ended = await core.agent(NAME)
+    assert (ended.phase, ended.outcome, ended.why) == (Phase.GONE, Outcome.FAILED, Reason.MAX_LIFETIME)
