@@ -9,7 +9,7 @@ import click
 from broker.cli.client import path_of
 from broker.cli.exits import REFUSED, TIMED_OUT, CliError
 from broker.cli.options import Session, asks_broker
-from broker.cli.output import emit_json, emit_line
+from broker.cli.output import emit_one
 
 _LOOK_S: Final = 0.5
 
@@ -49,7 +49,7 @@ def terminate(session: Session, name: str, yes: bool, force: bool, reason: str, 
             raise
     if wait:
         found = _wait(session, path, name, timeout)
-    _print(session.output, found)
+    emit_one(session.output, found, "id", _print)
 
 
 def _ask(found: dict[str, Any], *, force: bool) -> None:
@@ -75,14 +75,6 @@ def _wait(session: Session, path: str, name: str, timeout_s: float) -> dict[str,
     return found
 
 
-def _print(output: str, found: dict[str, Any]) -> None:
-    match output:
-        case "json":
-            emit_json(found)
-        case "jsonl":
-            emit_line(found)
-        case "name":
-            click.echo(found["id"])
-        case _:
-            told = "is gone" if found["phase"] == "gone" else f"is being ended ({found['phase']})"
-            click.echo(f"{found['id']} {told}")
+def _print(found: dict[str, Any]) -> None:
+    told = "is gone" if found["phase"] == "gone" else f"is being ended ({found['phase']})"
+    click.echo(f"{found['id']} {told}")

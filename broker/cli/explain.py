@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from broker.cli.options import Session, asks_broker
-from broker.cli.output import age, clock_time, emit_json, emit_line, emit_table, first_line, say
+from broker.cli.output import age, clock_time, emit_one, emit_table, first_line, say
 
 
 @click.command("explain")
@@ -23,15 +23,7 @@ def explain(session: Session, what: tuple[str, ...], controller: str | None) -> 
     agentbroker explain label 'linux && gpu'
     """
     found = session.client.get("explain", what=" ".join(what), controller=controller)
-    match session.output:
-        case "json":
-            emit_json(found)
-        case "jsonl":
-            emit_line(found)
-        case "name":
-            click.echo(found["id"])
-        case _:
-            _print(found)
+    emit_one(session.output, found, "id", _print)
 
 
 def _print(found: dict[str, Any]) -> None:

@@ -1,11 +1,13 @@
 """How answers are printed: tables for people, the API's JSON for programs. Data goes to stdout, words to stderr."""
 
 import json
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
+
+from broker.domain.lengths import short
 
 
 def plain(text: str) -> str:
@@ -28,6 +30,19 @@ def emit_line(item: Any) -> None:
     click.echo(json.dumps(item, ensure_ascii=False))
 
 
+def emit_one(output: str, found: Any, name: str, tell: Callable[[Any], None]) -> None:
+    """One answer in the form that was asked for; `name` is its key for `-o name`, `tell` prints it for people."""
+    match output:
+        case "json":
+            emit_json(found)
+        case "jsonl":
+            emit_line(found)
+        case "name":
+            click.echo(found[name])
+        case _:
+            tell(found)
+
+
 def emit_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, with_heads: bool = True) -> None:
     """Columns as wide as they must be; the last one is not filled up."""
     lines = [list(heads), *rows] if with_heads else list(rows)
@@ -37,16 +52,8 @@ def emit_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, with_head
 
 
 def age(seconds: float | None) -> str:
-    """A length of time for people: `24s`, `3m10s`, `2h05m`, `6d4h`."""
-    if seconds is None:
-        return "-"
-    whole = max(0, round(seconds))
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
-    if days:
-        return f"{days}d{hours % 24}h"
-    if hours:
-        return f"{hours}h{minutes % 60:02d}m"
-    return f"{minutes}m{whole % 60:02d}s" if minutes else f"{whole}s"
+    """A length of time for people, `-` for none."""
+    return "-" if seconds is None else short(timedelta(seconds=seconds))
 
 
 def seconds_since(moment: str | None, now: datetime) -> float | None:

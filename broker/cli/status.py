@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from broker.cli.options import Session, asks_broker
-from broker.cli.output import age, emit_json, emit_line, of_cap, say, seconds_since
+from broker.cli.output import age, emit_one, of_cap, say, seconds_since
 
 
 @click.command("status")
@@ -20,15 +20,7 @@ def status(session: Session) -> None:
     agentbroker --url https://broker.example.com --token-file ~/.agentbroker status
     """
     found = session.client.get("status")
-    match session.output:
-        case "json":
-            emit_json(found)
-        case "jsonl":
-            emit_line(found)
-        case "name":
-            click.echo(found["version"])
-        case _:
-            _print(found)
+    emit_one(session.output, found, "version", _print)
 
 
 def _print(found: dict[str, Any]) -> None:

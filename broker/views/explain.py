@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from broker.domain.agent import Agent
 from broker.domain.ids import PoolName
 from broker.domain.labels import LabelExpression, atoms, matches
+from broker.domain.lengths import short
 from broker.domain.lifecycle import Goal, Phase
 from broker.domain.policy import Policy
 from broker.domain.reason import REASONS, Reason
@@ -37,17 +38,6 @@ class Explanation:
     lines: tuple[Line, ...] = ()
     commands: tuple[str, ...] = ()
     agent: Agent | None = None
-
-
-def short(length: timedelta) -> str:
-    """A length of time for people: `24s`, `3m10s`, `2h05m`, `6d4h`."""
-    seconds = max(0, round(length.total_seconds()))
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    if days:
-        return f"{days}d{hours % 24}h"
-    if hours:
-        return f"{hours}h{minutes % 60:02d}m"
-    return f"{minutes}m{seconds % 60:02d}s" if minutes else f"{seconds}s"
 
 
 def of_agent(agent: Agent, snapshot: Snapshot, words: Words) -> Explanation:

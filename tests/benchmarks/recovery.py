@@ -148,8 +148,9 @@ async def _fill(fleet: _Fleet, port: int, agents: int) -> None:
         stub = AgentsStub(channel)  # type: ignore[no-untyped-call] # generated
         await fleet.sync(stub)
         for start in range(0, agents, _BATCH):
-            await fleet.ask(stub, [f"agent-{n:05d}" for n in range(start, start + _BATCH)])
-            while len(fleet.instances()) < start + _BATCH:  # noqa: ASYNC110 - the file is another process's
+            end = min(start + _BATCH, agents)
+            await fleet.ask(stub, [f"agent-{n:05d}" for n in range(start, end)])
+            while len(fleet.instances()) < end:  # noqa: ASYNC110 - the file is another process's
                 await asyncio.sleep(0.2)
         while True:
             truth = await fleet.sync(stub)

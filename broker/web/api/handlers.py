@@ -12,6 +12,7 @@ from typing import Final, cast
 from aiohttp import hdrs, web
 
 from broker.domain.ids import ControllerName, PolicyName, PoolName
+from broker.domain.lengths import short
 from broker.domain.lifecycle import Phase
 from broker.domain.operators import Role
 from broker.errors import NotFound
@@ -20,7 +21,6 @@ from broker.reconcile.context import Context
 from broker.store.history import Event
 from broker.store.search import Place, Search, Wanted
 from broker.version import VERSION
-from broker.views import explain
 from broker.views.ask import ask
 from broker.views.snapshot import Snapshot, take
 from broker.web.api import convert
@@ -243,7 +243,7 @@ def _warnings(
     ]
     held = {a.policy: a for a in reversed(snapshot.agents) if a.phase is Phase.REQUESTED and a.why is not None}
     for policy, agent in held.items():
-        message = f"policy {policy}: agents wait for {explain.short(snapshot.now - agent.requested_at)}: {agent.why}"
+        message = f"policy {policy}: agents wait for {short(snapshot.now - agent.requested_at)}: {agent.why}"
         found.append(fleet.Warning(message=message, command=f"agentbroker explain policy {policy}"))
     return found
 
