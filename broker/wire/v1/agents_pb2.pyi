@@ -50,20 +50,22 @@ class HandshakeRequest(_message.Message):
     def __init__(self, api_version: _Optional[int] = ..., client_version: _Optional[str] = ..., controller_version: _Optional[str] = ..., controller_url: _Optional[str] = ..., boot_id: _Optional[str] = ...) -> None: ...
 
 class HandshakeReply(_message.Message):
-    __slots__ = ("api_version", "broker_version", "controller", "policies", "sync_interval", "gateway_url")
+    __slots__ = ("api_version", "broker_version", "controller", "policies", "sync_interval", "gateway_url", "agent_page")
     API_VERSION_FIELD_NUMBER: _ClassVar[int]
     BROKER_VERSION_FIELD_NUMBER: _ClassVar[int]
     CONTROLLER_FIELD_NUMBER: _ClassVar[int]
     POLICIES_FIELD_NUMBER: _ClassVar[int]
     SYNC_INTERVAL_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_URL_FIELD_NUMBER: _ClassVar[int]
+    AGENT_PAGE_FIELD_NUMBER: _ClassVar[int]
     api_version: int
     broker_version: str
     controller: str
     policies: PolicySet
     sync_interval: _duration_pb2.Duration
     gateway_url: str
-    def __init__(self, api_version: _Optional[int] = ..., broker_version: _Optional[str] = ..., controller: _Optional[str] = ..., policies: _Optional[_Union[PolicySet, _Mapping]] = ..., sync_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., gateway_url: _Optional[str] = ...) -> None: ...
+    agent_page: str
+    def __init__(self, api_version: _Optional[int] = ..., broker_version: _Optional[str] = ..., controller: _Optional[str] = ..., policies: _Optional[_Union[PolicySet, _Mapping]] = ..., sync_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., gateway_url: _Optional[str] = ..., agent_page: _Optional[str] = ...) -> None: ...
 
 class PolicySet(_message.Message):
     __slots__ = ("revision", "policies")
@@ -112,7 +114,7 @@ class RequestAgentsRequest(_message.Message):
     def __init__(self, boot_id: _Optional[str] = ..., agents: _Optional[_Iterable[_Union[AgentRequest, _Mapping]]] = ...) -> None: ...
 
 class AgentRequest(_message.Message):
-    __slots__ = ("name", "policy", "secret", "label_expression", "job", "build_url", "cause", "queued_at")
+    __slots__ = ("name", "policy", "secret", "label_expression", "job", "build_url", "cause", "queued_at", "launch_id", "requested_by")
     NAME_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     SECRET_FIELD_NUMBER: _ClassVar[int]
@@ -121,6 +123,8 @@ class AgentRequest(_message.Message):
     BUILD_URL_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     QUEUED_AT_FIELD_NUMBER: _ClassVar[int]
+    LAUNCH_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
     name: str
     policy: str
     secret: str
@@ -129,7 +133,9 @@ class AgentRequest(_message.Message):
     build_url: str
     cause: Cause
     queued_at: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., policy: _Optional[str] = ..., secret: _Optional[str] = ..., label_expression: _Optional[str] = ..., job: _Optional[str] = ..., build_url: _Optional[str] = ..., cause: _Optional[_Union[Cause, str]] = ..., queued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    launch_id: str
+    requested_by: str
+    def __init__(self, name: _Optional[str] = ..., policy: _Optional[str] = ..., secret: _Optional[str] = ..., label_expression: _Optional[str] = ..., job: _Optional[str] = ..., build_url: _Optional[str] = ..., cause: _Optional[_Union[Cause, str]] = ..., queued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., launch_id: _Optional[str] = ..., requested_by: _Optional[str] = ...) -> None: ...
 
 class RequestAgentsReply(_message.Message):
     __slots__ = ("answers",)
@@ -232,7 +238,7 @@ class SyncNodesReply(_message.Message):
     def __init__(self, agents: _Optional[_Iterable[_Union[AgentState, _Mapping]]] = ..., unknown: _Optional[_Iterable[str]] = ..., remove: _Optional[_Iterable[_Union[NodeRemoval, _Mapping]]] = ..., wanted: _Optional[_Iterable[_Union[Wanted, _Mapping]]] = ..., policies_revision: _Optional[str] = ...) -> None: ...
 
 class AgentState(_message.Message):
-    __slots__ = ("name", "policy", "phase", "takes_builds", "uses", "why", "labels", "executors", "remote_fs", "retention", "requested_at", "waits_for_room")
+    __slots__ = ("name", "policy", "phase", "takes_builds", "uses", "why", "labels", "executors", "remote_fs", "retention", "requested_at", "waits_for_room", "keep_warm")
     NAME_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -245,6 +251,7 @@ class AgentState(_message.Message):
     RETENTION_FIELD_NUMBER: _ClassVar[int]
     REQUESTED_AT_FIELD_NUMBER: _ClassVar[int]
     WAITS_FOR_ROOM_FIELD_NUMBER: _ClassVar[int]
+    KEEP_WARM_FIELD_NUMBER: _ClassVar[int]
     name: str
     policy: str
     phase: str
@@ -257,17 +264,20 @@ class AgentState(_message.Message):
     retention: Retention
     requested_at: _timestamp_pb2.Timestamp
     waits_for_room: bool
-    def __init__(self, name: _Optional[str] = ..., policy: _Optional[str] = ..., phase: _Optional[str] = ..., takes_builds: _Optional[bool] = ..., uses: _Optional[int] = ..., why: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits_for_room: _Optional[bool] = ...) -> None: ...
+    keep_warm: bool
+    def __init__(self, name: _Optional[str] = ..., policy: _Optional[str] = ..., phase: _Optional[str] = ..., takes_builds: _Optional[bool] = ..., uses: _Optional[int] = ..., why: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits_for_room: _Optional[bool] = ..., keep_warm: _Optional[bool] = ...) -> None: ...
 
 class NodeRemoval(_message.Message):
-    __slots__ = ("name", "reason", "message")
+    __slots__ = ("name", "reason", "message", "cancel_build")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_BUILD_FIELD_NUMBER: _ClassVar[int]
     name: str
     reason: str
     message: str
-    def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    cancel_build: bool
+    def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., cancel_build: _Optional[bool] = ...) -> None: ...
 
 class Wanted(_message.Message):
     __slots__ = ("policy", "count", "cause", "launch_id")
@@ -338,3 +348,79 @@ class Heartbeat(_message.Message):
     number: int
     interval: _duration_pb2.Duration
     def __init__(self, number: _Optional[int] = ..., interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class DescribeFleetRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DescribeFleetReply(_message.Message):
+    __slots__ = ("pools", "policies", "failures", "page_url")
+    POOLS_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    PAGE_URL_FIELD_NUMBER: _ClassVar[int]
+    pools: _containers.RepeatedCompositeFieldContainer[PoolState]
+    policies: _containers.RepeatedCompositeFieldContainer[PolicyState]
+    failures: _containers.RepeatedCompositeFieldContainer[Failure]
+    page_url: str
+    def __init__(self, pools: _Optional[_Iterable[_Union[PoolState, _Mapping]]] = ..., policies: _Optional[_Iterable[_Union[PolicyState, _Mapping]]] = ..., failures: _Optional[_Iterable[_Union[Failure, _Mapping]]] = ..., page_url: _Optional[str] = ...) -> None: ...
+
+class PoolState(_message.Message):
+    __slots__ = ("name", "backend", "agents", "agents_cap", "starting", "starting_cap", "state", "why")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_CAP_FIELD_NUMBER: _ClassVar[int]
+    STARTING_FIELD_NUMBER: _ClassVar[int]
+    STARTING_CAP_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    backend: str
+    agents: int
+    agents_cap: int
+    starting: int
+    starting_cap: int
+    state: str
+    why: str
+    def __init__(self, name: _Optional[str] = ..., backend: _Optional[str] = ..., agents: _Optional[int] = ..., agents_cap: _Optional[int] = ..., starting: _Optional[int] = ..., starting_cap: _Optional[int] = ..., state: _Optional[str] = ..., why: _Optional[str] = ...) -> None: ...
+
+class PolicyState(_message.Message):
+    __slots__ = ("name", "labels", "pools", "agents", "agents_cap", "waiting", "warm", "warm_wanted", "remark")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    POOLS_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_CAP_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    WARM_FIELD_NUMBER: _ClassVar[int]
+    WARM_WANTED_FIELD_NUMBER: _ClassVar[int]
+    REMARK_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    pools: _containers.RepeatedScalarFieldContainer[str]
+    agents: int
+    agents_cap: int
+    waiting: int
+    warm: int
+    warm_wanted: int
+    remark: str
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., pools: _Optional[_Iterable[str]] = ..., agents: _Optional[int] = ..., agents_cap: _Optional[int] = ..., waiting: _Optional[int] = ..., warm: _Optional[int] = ..., warm_wanted: _Optional[int] = ..., remark: _Optional[str] = ...) -> None: ...
+
+class Failure(_message.Message):
+    __slots__ = ("at", "agent", "policy", "pool", "reason", "message", "hint")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    POOL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
+    at: _timestamp_pb2.Timestamp
+    agent: str
+    policy: str
+    pool: str
+    reason: str
+    message: str
+    hint: str
+    def __init__(self, at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., agent: _Optional[str] = ..., policy: _Optional[str] = ..., pool: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ...) -> None: ...

@@ -59,6 +59,11 @@ class AgentsStub:
                 request_serializer=broker_dot_wire_dot_v1_dot_agents__pb2.WatchAgentsRequest.SerializeToString,
                 response_deserializer=broker_dot_wire_dot_v1_dot_agents__pb2.WatchAgentsReply.FromString,
                 _registered_method=True)
+        self.DescribeFleet = channel.unary_unary(
+                '/agentbroker.v1.Agents/DescribeFleet',
+                request_serializer=broker_dot_wire_dot_v1_dot_agents__pb2.DescribeFleetRequest.SerializeToString,
+                response_deserializer=broker_dot_wire_dot_v1_dot_agents__pb2.DescribeFleetReply.FromString,
+                _registered_method=True)
 
 
 class AgentsServicer:
@@ -105,6 +110,13 @@ class AgentsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DescribeFleet(self, request, context):
+        """What a person who looks at the cloud in Jenkins wants to see beside what Jenkins knows. Nothing depends on it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AgentsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -132,6 +144,11 @@ def add_AgentsServicer_to_server(servicer, server):
                     servicer.WatchAgents,
                     request_deserializer=broker_dot_wire_dot_v1_dot_agents__pb2.WatchAgentsRequest.FromString,
                     response_serializer=broker_dot_wire_dot_v1_dot_agents__pb2.WatchAgentsReply.SerializeToString,
+            ),
+            'DescribeFleet': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeFleet,
+                    request_deserializer=broker_dot_wire_dot_v1_dot_agents__pb2.DescribeFleetRequest.FromString,
+                    response_serializer=broker_dot_wire_dot_v1_dot_agents__pb2.DescribeFleetReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -269,6 +286,33 @@ class Agents:
             '/agentbroker.v1.Agents/WatchAgents',
             broker_dot_wire_dot_v1_dot_agents__pb2.WatchAgentsRequest.SerializeToString,
             broker_dot_wire_dot_v1_dot_agents__pb2.WatchAgentsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeFleet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/agentbroker.v1.Agents/DescribeFleet',
+            broker_dot_wire_dot_v1_dot_agents__pb2.DescribeFleetRequest.SerializeToString,
+            broker_dot_wire_dot_v1_dot_agents__pb2.DescribeFleetReply.FromString,
             options,
             channel_credentials,
             insecure,

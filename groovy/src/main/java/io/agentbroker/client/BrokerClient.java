@@ -1,6 +1,7 @@
 package io.agentbroker.client;
 
 import io.agentbroker.wire.v1.AgentsGrpc;
+import io.agentbroker.wire.v1.DescribeFleetRequest;
 import io.agentbroker.wire.v1.HandshakeRequest;
 import io.grpc.ManagedChannel;
 import io.grpc.StatusRuntimeException;
@@ -66,7 +67,10 @@ public final class BrokerClient implements AutoCloseable {
         return call(() -> Replies.handshake(timed().handshake(request)));
     }
 
-    /** Asks for agents (name, policy, secret, label_expression, job, build_url, cause, queued_at): one answer each. */
+    /**
+     * Asks for agents (name, policy, secret, label_expression, job, build_url, cause, queued_at, launch_id, requested_by):
+     * one answer each.
+     */
     public List<Map<String, Object>> requestAgents(String bootId, List<Map<String, Object>> agents) {
         return call(() -> Replies.answers(timed().requestAgents(Requests.agents(bootId, agents))));
     }
@@ -80,6 +84,12 @@ public final class BrokerClient implements AutoCloseable {
     public Map<String, Object> syncNodes(
             String bootId, List<Map<String, Object>> nodes, List<Map<String, Object>> queue, List<String> pending) {
         return call(() -> Replies.sync(timed().syncNodes(Requests.sync(bootId, nodes, queue, pending))));
+    }
+
+    /** Pools, policies and failures as people want to see them, within {@code deadlineMs}: a page waits for it. */
+    public Map<String, Object> describeFleet(long deadlineMs) {
+        return call(() -> Replies.fleet(stub.withDeadlineAfter(deadlineMs, TimeUnit.MILLISECONDS)
+                .describeFleet(DescribeFleetRequest.getDefaultInstance())));
     }
 
     /** A stream of what happens to the agents, from the number of its last heartbeat on; 0 for all that now live. */

@@ -4,8 +4,12 @@ import com.google.protobuf.Duration;
 import com.google.protobuf.Timestamp;
 import io.agentbroker.wire.v1.AgentEvent;
 import io.agentbroker.wire.v1.AgentState;
+import io.agentbroker.wire.v1.DescribeFleetReply;
+import io.agentbroker.wire.v1.Failure;
 import io.agentbroker.wire.v1.HandshakeReply;
 import io.agentbroker.wire.v1.Policy;
+import io.agentbroker.wire.v1.PolicyState;
+import io.agentbroker.wire.v1.PoolState;
 import io.agentbroker.wire.v1.RequestAgentsReply;
 import io.agentbroker.wire.v1.Retention;
 import io.agentbroker.wire.v1.SyncNodesReply;
@@ -25,7 +29,8 @@ final class Replies {
                 "policies_revision", reply.getPolicies().getRevision(),
                 "policies", reply.getPolicies().getPoliciesList().stream().map(Replies::policy).toList(),
                 "sync_interval", seconds(reply.getSyncInterval()),
-                "gateway_url", reply.getGatewayUrl());
+                "gateway_url", reply.getGatewayUrl(),
+                "agent_page", reply.getAgentPage());
     }
 
     static List<Map<String, Object>> answers(RequestAgentsReply reply) {
@@ -44,7 +49,10 @@ final class Replies {
                 "unknown", List.copyOf(reply.getUnknownList()),
                 "remove", reply.getRemoveList().stream()
                         .map(node -> Map.<String, Object>of(
-                                "name", node.getName(), "reason", node.getReason(), "message", node.getMessage()))
+                                "name", node.getName(),
+                                "reason", node.getReason(),
+                                "message", node.getMessage(),
+                                "cancel_build", node.getCancelBuild()))
                         .toList(),
                 "wanted", reply.getWantedList().stream()
                         .map(wanted -> Map.<String, Object>of(
@@ -109,7 +117,52 @@ final class Replies {
                 Map.entry("remote_fs", agent.getRemoteFs()),
                 Map.entry("retention", retention(agent.getRetention())),
                 Map.entry("requested_at", milliseconds(agent.getRequestedAt())),
-                Map.entry("waits_for_room", agent.getWaitsForRoom()));
+                Map.entry("waits_for_room", agent.getWaitsForRoom()),
+                Map.entry("keep_warm", agent.getKeepWarm()));
+    }
+
+    static Map<String, Object> fleet(DescribeFleetReply reply) {
+        return Map.of(
+                "pools", reply.getPoolsList().stream().map(Replies::pool).toList(),
+                "policies", reply.getPoliciesList().stream().map(Replies::policyState).toList(),
+                "failures", reply.getFailuresList().stream().map(Replies::failure).toList(),
+                "page_url", reply.getPageUrl());
+    }
+
+    private static Map<String, Object> pool(PoolState pool) {
+        return Map.of(
+                "name", pool.getName(),
+                "backend", pool.getBackend(),
+                "agents", (long) pool.getAgents(),
+                "agents_cap", (long) pool.getAgentsCap(),
+                "starting", (long) pool.getStarting(),
+                "starting_cap", (long) pool.getStartingCap(),
+                "state", pool.getState(),
+                "why", pool.getWhy());
+    }
+
+    private static Map<String, Object> policyState(PolicyState policy) {
+        return Map.of(
+                "name", policy.getName(),
+                "labels", List.copyOf(policy.getLabelsList()),
+                "pools", List.copyOf(policy.getPoolsList()),
+                "agents", (long) policy.getAgents(),
+                "agents_cap", (long) policy.getAgentsCap(),
+                "waiting", (long) policy.getWaiting(),
+                "warm", (long) policy.getWarm(),
+                "warm_wanted", (long) policy.getWarmWanted(),
+                "remark", policy.getRemark());
+    }
+
+    private static Map<String, Object> failure(Failure failure) {
+        return Map.of(
+                "at", milliseconds(failure.getAt()),
+                "agent", failure.getAgent(),
+                "policy", failure.getPolicy(),
+                "pool", failure.getPool(),
+                "reason", failure.getReason(),
+                "message", failure.getMessage(),
+                "hint", failure.getHint());
     }
 
     private static Map<String, Object> retention(Retention retention) {

@@ -29,7 +29,9 @@ final class Requests {
                     .setJob(text(agent, "job"))
                     .setBuildUrl(text(agent, "build_url"))
                     .setCause(Cause.valueOf("CAUSE_" + text(agent, "cause")))
-                    .setQueuedAt(time(number(agent, "queued_at").longValue())));
+                    .setQueuedAt(time(number(agent, "queued_at").longValue()))
+                    .setLaunchId(text(agent, "launch_id"))
+                    .setRequestedBy(text(agent, "requested_by")));
         }
         return request.build();
     }
