@@ -43,6 +43,7 @@ from broker.telemetry.metrics import Metrics
 from broker.telemetry.readings import PoolState, Readings, count_agents
 from broker.tls import Certificates, PemFiles
 from broker.version import VERSION
+from broker.views.pages import Pages
 from broker.web.api.app import mount as mount_api
 from broker.web.api.handlers import Handlers
 from broker.web.app import Check, create_app
@@ -98,8 +99,11 @@ async def running_broker(config: Config, wiring: Wiring | None = None) -> AsyncI
         stack.callback(tidying.cancel)
         lag = group.create_task(watch_event_loop(metrics.event_loop_was_late), name="event-loop-lag")
         stack.callback(lag.cancel)
-        grpc_port = await stack.enter_async_context(_serving_rpc(config, ctx, intake, certificates))
-        http_port = await stack.enter_async_context(_serving_http(reloader, control, certificates, grpc_port))
+        pages = _PublicPages(reloader)
+        grpc_port = await stack.enter_async_context(_serving_rpc(config, ctx, intake, certificates, pages))
+        http_port = pages.http_port = await stack.enter_async_context(
+            _serving_http(reloader, control, certificates, grpc_port)
+        )
         looping = group.create_task(loop.run(), name="reconcile")  # last: its first looks, at all agents, take a while
         stack.callback(looping.cancel)
         events.BROKER_STARTED.emit(
@@ -190,15 +194,33 @@ def _opener(wiring: Wiring, ctx: Context, state_dir: Path) -> Callable[[BackendD
     return opening
 
 
+@dataclass(slots=True)
+class _PublicPages:
+    """Where people read, by the config in force; nowhere while the port that the system chooses is not known."""
+
+    reloader: Reloader
+    http_port: int = 0
+
+    def __call__(self) -> Pages:
+        url = self.reloader.config.server.public_url
+        if not url.endswith(":0"):
+            return Pages(url)
+        return Pages(f"{url.removesuffix('0')}{self.http_port}") if self.http_port else Pages()
+
+
 @asynccontextmanager
 async def _serving_rpc(
-    config: Config, ctx: Context, intake: Intake, certificates: Mapping[str, Certificates]
+    config: Config,
+    ctx: Context,
+    intake: Intake,
+    certificates: Mapping[str, Certificates],
+    pages: Callable[[], Pages],
 ) -> AsyncIterator[int]:
     def definitions() -> Definitions:
         return ctx.definitions
 
     guard = Guard(definitions, ctx.metrics, Fairness(definitions, ctx.clock))
-    service, grace_s = AgentsService(intake, ctx), config.server.shutdown_grace.total_seconds()
+    service, grace_s = AgentsService(intake, ctx, pages=pages), config.server.shutdown_grace.total_seconds()
     listen, tls = str(config.server.grpc.listen), certificates.get("server.grpc.tls")
     async with serving_rpc(listen, service, guard, tls, grace_s) as port:
         yield port

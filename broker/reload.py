@@ -30,7 +30,6 @@ RESTART: Final = (
     "server.keys_dir",
     "server.database",
     "server.keep_history",
-    "server.public_url",
     "server.shutdown_grace",
     "gateway.websocket.listen",
     "gateway.tcp",

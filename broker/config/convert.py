@@ -43,11 +43,11 @@ DEFAULT_TEMPLATE = "default"
 def to_server(server: ServerModel, base: Path) -> ServerSettings:
     """The control plane's settings; relative file names start at `base`."""
     state_dir = base / server.state_dir
-    scheme = "https" if server.http.tls else "http"
+    scheme, listen = "https" if server.http.tls else "http", server.http.listen
     return ServerSettings(
         http=Listener(listen=server.http.listen, tls=_tls(server.http.tls, base)),
         grpc=Listener(listen=server.grpc.listen, tls=_tls(server.grpc.tls, base)),
-        public_url=(server.public_url or f"{scheme}://{_reachable(server.http.listen)}").rstrip("/"),
+        public_url=(server.public_url or (f"{scheme}://{listen}" if listen.is_loopback else "")).rstrip("/"),
         state_dir=state_dir,
         keys_dir=base / server.keys_dir if server.keys_dir else state_dir / "keys",
         shutdown_grace=server.shutdown_grace,

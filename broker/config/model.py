@@ -126,7 +126,9 @@ class ServerModel(Model):
     http: HttpListener = Field(default=HttpListener(), description="Status page, API, metrics, health.")
     grpc: GrpcListener = Field(default=GrpcListener(), description="What Jenkins calls.")
     public_url: Url | None = Field(
-        default=None, description="Where people reach the status page.", examples=["https://broker.ci.example.com"]
+        default=None,
+        description="Where people reach server.http, for links in Jenkins; default: its own URL if it is on loopback.",
+        examples=["https://broker.ci.example.com"],
     )
     state_dir: Text = Field(
         default="/var/lib/agentbroker", description="Database and work directories: survives a restart."

@@ -10,7 +10,6 @@ from broker.config.nodes import Node, Path, Scalar
 BUILT_BACKENDS: Final = frozenset({"process", "container"})
 
 NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
-    "server.public_url": frozenset(),
     "currencies": frozenset(),
     "gateway.tcp": frozenset(),
     "gateway.tls.ca_file": frozenset(),

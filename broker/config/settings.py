@@ -85,7 +85,8 @@ class ServerSettings:
     http: Listener
     grpc: Listener
     public_url: str
-    """Where people find the status page; without a slash at its end."""
+    """Where people reach the broker over HTTP, without a slash at its end; empty where nobody has said it and `http` is
+    not on loopback. It ends in `:0` when that listens on port 0: who binds puts in the real port."""
     state_dir: Path
     keys_dir: Path
     shutdown_grace: timedelta

@@ -1,6 +1,6 @@
 """The API of controllers, on top of intake."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
@@ -12,11 +12,13 @@ from broker.intake import Intake
 from broker.news import News
 from broker.reconcile.context import Context
 from broker.reconcile.presence import SYNC_INTERVAL_S
-from broker.rpc import convert
+from broker.rpc import convert, convert_fleet
 from broker.rpc.identity import NoToken, caller
 from broker.rpc.interceptors import controller_of_call
 from broker.rpc.streams import Streams
 from broker.version import VERSION
+from broker.views.fleet import Fleets
+from broker.views.pages import Pages
 from broker.wire.v1 import agents_pb2 as wire
 from broker.wire.v1 import agents_pb2_grpc
 
@@ -28,11 +30,15 @@ _Call = grpc.aio.ServicerContext[Any, Any]
 class AgentsService(agents_pb2_grpc.AgentsServicer):
     """Thin: converts, calls intake, converts back. Its reference is `agents.proto`."""
 
-    def __init__(self, intake: Intake, ctx: Context, streams: Streams | None = None) -> None:
-        """Reads the definitions of the context; changes only through intake."""
+    def __init__(
+        self, intake: Intake, ctx: Context, streams: Streams | None = None, pages: Callable[[], Pages] = Pages
+    ) -> None:
+        """Reads the definitions of the context; changes only through intake. A reload may change the pages."""
         self._intake = intake
         self._ctx = ctx
         self._news = News(ctx)
+        self._fleets = Fleets(ctx)
+        self._pages = pages
         self.streams = streams or Streams()
 
     async def Handshake(self, request: wire.HandshakeRequest, context: _Call) -> wire.HandshakeReply:
@@ -49,6 +55,7 @@ class AgentsService(agents_pb2_grpc.AgentsServicer):
             policies=convert.policy_set(policies, self._ctx.definitions),
             sync_interval=convert.duration(timedelta(seconds=SYNC_INTERVAL_S)),
             gateway_url=self._ctx.gateway_url(controller),
+            agent_page=self._pages().agent,
         )
 
     async def RequestAgents(self, request: wire.RequestAgentsRequest, context: _Call) -> wire.RequestAgentsReply:
@@ -79,3 +86,8 @@ class AgentsService(agents_pb2_grpc.AgentsServicer):
                     if caller(context, self._ctx.definitions) != controller:
                         raise NoToken("the token is another controller's now")
                     yield convert.news(item, self.streams.beat_s)
+
+    async def DescribeFleet(self, request: wire.DescribeFleetRequest, context: _Call) -> wire.DescribeFleetReply:
+        """The fleet as people see it."""
+        found = await self._fleets.of(controller_of_call.get())
+        return convert_fleet.fleet(found, self._pages().fleet)

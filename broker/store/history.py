@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, func, insert, select
+from sqlalchemy import ColumnElement, Row, Select, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.ids import AgentId, AgentName, ControllerName, PolicyName, PoolName
@@ -125,11 +125,12 @@ class History:
 
     async def _select(self, *clauses: ColumnElement[bool], limit: int | None = None) -> list[Event]:
         query = select(history).where(*clauses).order_by(history.c.number).limit(limit)
+        return await self._database.read(lambda connection: select_events(connection, query))
 
-        async def work(connection: AsyncConnection) -> list[Event]:
-            return [_from_row(row) for row in await connection.execute(query)]
 
-        return await self._database.read(work)
+async def select_events(connection: AsyncConnection, query: Select[Any]) -> list[Event]:
+    """The events of a query over whole rows of the history."""
+    return [_from_row(row) for row in await connection.execute(query)]
 
 
 def _from_row(row: Row[Any]) -> Event:

@@ -4,19 +4,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.agent import Agent
-from broker.domain.ids import AgentName
+from broker.domain.ids import AgentName, ControllerName
 from broker.domain.lifecycle import Phase
 from broker.domain.limits import Scope
+from broker.domain.reason import REASONS
 from broker.store.agents import select_agents
 from broker.store.engine import Database
+from broker.store.history import Event, select_events
 from broker.store.limits import read_used
 from broker.store.schema import IS_LIVE, agents, history
 
 _MOST_STARTS: Final = 2_000
+_MOST_SCANNED: Final = 20_000
+"""So many of the newest events are searched for failures."""
+_CAN_BE_FIXED: Final = [reason for reason, about in REASONS.items() if about.fix_by]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,18 @@ class Search:
             return [online - requested for online, requested in rows]
 
         return await self._database.read(work)
+
+    async def failures(self, controller: ControllerName, *, limit: int) -> list[Event]:
+        """What went wrong with agents of a controller, the newest first: failed attempts, and decided ends."""
+        newest = select(func.max(history.c.number)).scalar_subquery()
+        clauses = (
+            history.c.number > newest - _MOST_SCANNED,
+            history.c.controller == controller,
+            history.c.event.in_(["failed", "goal"]),
+            history.c.why.in_(_CAN_BE_FIXED),
+        )
+        query = select(history).where(*clauses).order_by(history.c.number.desc()).limit(limit)
+        return await self._database.read(lambda connection: select_events(connection, query))
 
     async def used(self) -> dict[tuple[Scope, str], int]:
         """What is taken of every limit."""

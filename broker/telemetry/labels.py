@@ -14,7 +14,7 @@ from broker.domain.reason import Reason
 OTHER: Final = "other"
 
 METHODS: Final = frozenset(
-    {"Handshake", "RequestAgents", "ReleaseAgents", "SyncNodes", "WatchAgents", "Check", "Watch"}
+    {"Handshake", "RequestAgents", "ReleaseAgents", "SyncNodes", "WatchAgents", "DescribeFleet", "Check", "Watch"}
 )
 """Of `agents.proto`, and of gRPC's health service."""
 CODES: Final = frozenset(

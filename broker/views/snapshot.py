@@ -18,6 +18,7 @@ from broker.placement.usage import shared_claims
 from broker.reconcile.context import Context
 from broker.reconcile.presence import Heard
 from broker.store.search import Search
+from broker.telemetry.readings import PoolState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,10 @@ class Snapshot:
         if rest is None or not rest.opened or rest.until is None:
             return None
         return rest if self.now < rest.until or rest.probe is not None else None
+
+    def state_of(self, pool: PoolName) -> PoolState:
+        """Whether placement may use a pool now, in a word."""
+        return PoolState.COOLDOWN if self.resting(pool) else PoolState.READY
 
     def waiting(self, policy: PolicyName) -> list[Agent]:
         """The agents of a policy that wait for a place, in the order in which they get one."""

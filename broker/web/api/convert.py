@@ -139,7 +139,7 @@ def to_pool(name: PoolName, snapshot: Snapshot, words: Words) -> fleet.Pool:
         id=name,
         backend=pool.backend,
         type=definitions.backends[pool.backend].type,
-        state="cooldown" if rest else "ready",
+        state=snapshot.state_of(name).value,
         reason=(rest.why or Reason.BACKEND_ERROR) if rest else None,
         message=words.message(rest.why, rest.message) if rest else "",
         until=rest.until if rest else None,

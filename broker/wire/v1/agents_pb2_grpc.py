@@ -111,7 +111,8 @@ class AgentsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DescribeFleet(self, request, context):
-        """What a person who looks at the cloud in Jenkins wants to see beside what Jenkins knows. Nothing depends on it.
+        """What a person who looks at the cloud in Jenkins wants to see beside what Jenkins knows. Nothing depends on it. Cheap
+        and at most a second old, so that many may look at once; a broker that has no such call says UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
