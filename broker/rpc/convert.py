@@ -30,7 +30,12 @@ LONGEST_PREFIX: Final = 24
 LONGEST_LINE: Final = 300
 LONGEST_MESSAGE: Final = 16_000
 
-_CAUSES: Final[Mapping[int, str]] = {wire.CAUSE_QUEUE: "queue", wire.CAUSE_WARM: "warm", wire.CAUSE_MANUAL: "manual"}
+_WIRE_CAUSES: Final[Mapping[str, wire.Cause]] = {
+    "queue": wire.CAUSE_QUEUE,
+    "warm": wire.CAUSE_WARM,
+    "manual": wire.CAUSE_MANUAL,
+}
+_CAUSES: Final[Mapping[int, str]] = {cause: word for word, cause in _WIRE_CAUSES.items()}
 _RELEASES: Final[Mapping[int, tuple[Outcome, Reason]]] = {
     wire.RELEASE_CAUSE_COMPLETED: (Outcome.SUCCEEDED, Reason.COMPLETED),
     wire.RELEASE_CAUSE_IDLE: (Outcome.SUCCEEDED, Reason.IDLE_TIMEOUT),
@@ -178,6 +183,7 @@ def _agent_state(kept: Kept, definitions: Definitions) -> wire.AgentState:
         remote_fs=_remote_fs(template) if template else ".",
         retention=_retention(template.retention if template else Retention()),
         requested_at=requested,
+        cause=_WIRE_CAUSES.get(agent.cause, wire.Cause.CAUSE_QUEUE),
         waits_for_room=agent.phase == Phase.REQUESTED and is_cap_on_agents(agent.why, agent.message),
     )
 

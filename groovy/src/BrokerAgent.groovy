@@ -44,6 +44,14 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     volatile boolean waitsForRoom
     /** A build that was interrupted by a restart waits for just this node. */
     volatile boolean resumes
+    /** Why it was asked for: QUEUE for a build, WARM for the broker's stock, MANUAL by hand. Set before anybody sees it. */
+    volatile String cause = 'QUEUE'
+    /** With WARM and MANUAL: which wish of the broker's it fulfils; else empty. */
+    volatile String launchId = ''
+    /** The queue's number of the build that it was asked for; 0 where there is none, or none is known. */
+    volatile long itemId
+    /** Kept ready though it is idle: its idle time does not end it now. */
+    volatile boolean keepWarm
     /** Since when (ms) no build needs it, while it has not been started. */
     volatile long surplusSince
 
@@ -69,6 +77,8 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
         toldToTakeBuilds = state.takes_builds
         why = state.why ?: "${state.phase}".toString()
         waitsForRoom = state.waits_for_room
+        keepWarm = state.keep_warm ?: false
+        cause = ['WARM', 'MANUAL'].contains(state.cause) ? state.cause : cause
         ((BrokerComputer) toComputer())?.explain()
     }
 

@@ -91,19 +91,34 @@ class Fleet {
 
     /** Names an agent for a waiting item and hands it to the link. */
     BrokerAgent plan(Policy policy, Queue.BuildableItem item) {
-        String name = policy.prefix + '-' + (1..8).collect { ALPHABET[RANDOM.nextInt(ALPHABET.length())] }.join('')
         String label = item.assignedLabel?.name
-        String wanted = item.task.ownerTask.fullDisplayName + (label ? " (${label})" : '')
+        String job = item.task.ownerTask.fullDisplayName
+        ask(policy, job + (label ? " (${label})" : ''),
+                [cause: 'QUEUE', label_expression: label ?: '', job: job, queued_at: item.buildableStartMilliseconds], item.id)
+    }
+
+    /** An agent by hand, with its node at once. `userId` says who wants it. Not under the queue's lock. */
+    BrokerAgent launch(Policy policy, String userId) {
+        launch(policy, 'MANUAL', '', userId ?: '')
+    }
+
+    /** An agent that no build has asked for, with its node at once. Not under the queue's lock. */
+    BrokerAgent launch(Policy policy, String cause, String launchId, String userId) {
+        BrokerAgent agent = ask(policy, '',
+                [cause: cause, launch_id: launchId, requested_by: userId, queued_at: System.currentTimeMillis()])
+        Jenkins.get().addNode(agent)
+        agent
+    }
+
+    private BrokerAgent ask(Policy policy, String wanted, Map what, long itemId = 0) {
+        String name = policy.prefix + '-' + (1..8).collect { ALPHABET[RANDOM.nextInt(ALPHABET.length())] }.join('')
         BrokerAgent agent = new BrokerAgent(name, policy.name, policy.labels, policy.acceptUnlabelled, policy.executors,
                 policy.remoteFs, policy.retention, this, wanted)
+        agent.cause = what.cause
+        agent.launchId = what.launch_id ?: ''
+        agent.itemId = itemId
         agents[name] = agent
-        link.request(name, [
-                name            : name,
-                policy          : policy.name,
-                label_expression: label ?: '',
-                job             : item.task.ownerTask.fullDisplayName,
-                cause           : 'QUEUE',
-                queued_at       : item.buildableStartMilliseconds])
+        link.request(name, what + [name: name, policy: policy.name])
         agent
     }
 

@@ -60,7 +60,7 @@ class NodeSync {
         }
         eachAlone(reply.remove) { remove(it.name, it.reason, it.message) }
         eachAlone(reply.unknown.findAll { !link.isUnanswered(it) }) { remove(it, '', 'the broker does not know it') }
-        reply.wanted.each { Log.fine("the broker wants ${it}") }
+        eachAlone(reply.wanted) { Wishes.fulfil(it, fleet) }
         releaseSurplus()
         if (!wereStalled && fleet.all().any { it.stalled }) {
             fleet.reviewAll() // other clouds may serve what we have no room for
@@ -121,7 +121,7 @@ class NodeSync {
      */
     void releaseSurplus() {
         List<BrokerAgent> all = fleet.all()
-        List<BrokerAgent> stalled = all.findAll { it.stalled && !it.gone && exists(it) }
+        List<BrokerAgent> stalled = all.findAll { it.stalled && !it.gone && it.cause == 'QUEUE' && exists(it) }
         if (!stalled) {
             return
         }

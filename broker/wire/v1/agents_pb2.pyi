@@ -238,7 +238,7 @@ class SyncNodesReply(_message.Message):
     def __init__(self, agents: _Optional[_Iterable[_Union[AgentState, _Mapping]]] = ..., unknown: _Optional[_Iterable[str]] = ..., remove: _Optional[_Iterable[_Union[NodeRemoval, _Mapping]]] = ..., wanted: _Optional[_Iterable[_Union[Wanted, _Mapping]]] = ..., policies_revision: _Optional[str] = ...) -> None: ...
 
 class AgentState(_message.Message):
-    __slots__ = ("name", "policy", "phase", "takes_builds", "uses", "why", "labels", "executors", "remote_fs", "retention", "requested_at", "waits_for_room", "keep_warm")
+    __slots__ = ("name", "policy", "phase", "takes_builds", "uses", "why", "labels", "executors", "remote_fs", "retention", "requested_at", "waits_for_room", "keep_warm", "cause")
     NAME_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -252,6 +252,7 @@ class AgentState(_message.Message):
     REQUESTED_AT_FIELD_NUMBER: _ClassVar[int]
     WAITS_FOR_ROOM_FIELD_NUMBER: _ClassVar[int]
     KEEP_WARM_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     name: str
     policy: str
     phase: str
@@ -265,7 +266,8 @@ class AgentState(_message.Message):
     requested_at: _timestamp_pb2.Timestamp
     waits_for_room: bool
     keep_warm: bool
-    def __init__(self, name: _Optional[str] = ..., policy: _Optional[str] = ..., phase: _Optional[str] = ..., takes_builds: _Optional[bool] = ..., uses: _Optional[int] = ..., why: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits_for_room: _Optional[bool] = ..., keep_warm: _Optional[bool] = ...) -> None: ...
+    cause: Cause
+    def __init__(self, name: _Optional[str] = ..., policy: _Optional[str] = ..., phase: _Optional[str] = ..., takes_builds: _Optional[bool] = ..., uses: _Optional[int] = ..., why: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits_for_room: _Optional[bool] = ..., keep_warm: _Optional[bool] = ..., cause: _Optional[_Union[Cause, str]] = ...) -> None: ...
 
 class NodeRemoval(_message.Message):
     __slots__ = ("name", "reason", "message", "cancel_build")

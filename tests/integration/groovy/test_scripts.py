@@ -35,7 +35,7 @@ def test_the_shortage_is_the_least_that_any_assignment_leaves() -> None:
 
 
 def test_the_link_survives_what_goes_wrong_and_tells_the_truth() -> None:
-    assert "link: 15 passed" in run("LinkTest.groovy")
+    assert "link: 18 passed" in run("LinkTest.groovy")
 
 
 def test_a_nodes_log_tells_each_event_once_whenever_jenkins_empties_it() -> None:

@@ -307,5 +307,36 @@ check('a sync that is refused for good is told with the least, said once, and ke
     assert world.link.up
     assert lines.count { it.contains('refuses what Jenkins tells') } == 1
 }
+check('an agent that the broker wants is named once, has its node at once, and a repeat asks for what is missing') { World world ->
+    Map wish = [policy: 'linux', count: 2L, cause: 'WARM', launch_id: '']
+    world.sync.apply(NOTHING + [wanted: [wish, wish + [count: 1L, cause: 'MANUAL', launch_id: 'l-7'], wish + [policy: 'none']]])
+    world.sync.apply(NOTHING + [wanted: [wish + [count: 3L], wish + [count: 1L, cause: 'MANUAL', launch_id: 'l-7']]])
+    List asked = world.link.outbox.requests.values() as List
+    assert asked*.cause.countBy { it } == [WARM: 3, MANUAL: 1]
+    assert asked*.launch_id.countBy { it } == ['': 3, 'l-7': 1]
+    assert Jenkins.get().nodes*.nodeName.toSet() == asked*.name.toSet()
+    world.link.outbox.empty(world.link.client, 'boot', world.sync)
+    world.sync.apply(NOTHING + [wanted: [wish + [count: 1L]]])
+    assert Jenkins.get().nodes.size() == 5
+}
+
+check('an agent that is wanted takes a build that comes, and none is asked for beside it') { World world ->
+    world.fleet.launch(world.fleet.policies[0], 'ana')
+    assert world.link.outbox.requests.values().collect { [it.cause, it.requested_by] } == [['MANUAL', 'ana']]
+    world.queued(3)
+    List waiting = world.fleet.waitingItems()
+    assert world.fleet.shortage(waiting, world.fleet.all()) == [linux: 2]
+}
+
+check('an agent that no build asked for is not given back because none waits, after its node was made again neither') { World world ->
+    world.link.outbox.requests['x'] = [:]
+    BrokerAgent agent = world.fleet.launch(world.fleet.policies[0], 'ana')
+    world.fleet.adopt(world.told('again') + [cause: 'WARM', waits_for_room: true])
+    List stalled = [agent, world.fleet.agent('again')]
+    stalled.each { it.surplusSince = 1 }
+    world.sync.releaseSurplus()
+    assert stalled.every { it.stalled && !it.gone }
+}
+
 println "link: ${tried.size()} passed"
 System.exit(0)

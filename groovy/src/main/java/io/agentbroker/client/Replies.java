@@ -118,7 +118,8 @@ final class Replies {
                 Map.entry("retention", retention(agent.getRetention())),
                 Map.entry("requested_at", milliseconds(agent.getRequestedAt())),
                 Map.entry("waits_for_room", agent.getWaitsForRoom()),
-                Map.entry("keep_warm", agent.getKeepWarm()));
+                Map.entry("keep_warm", agent.getKeepWarm()),
+                Map.entry("cause", agent.getCause().name().replace("CAUSE_", "")));
     }
 
     static Map<String, Object> fleet(DescribeFleetReply reply) {
