@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from broker.domain.agent import Agent
+from broker.domain.hand_launch import HandLaunch, Wish
 from broker.domain.ids import AgentId, AgentName, BootId, ControllerName, PolicyName, is_agent_name
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.policy import Policy
@@ -16,6 +17,7 @@ from broker.domain.reason import Reason
 from broker.errors import Busy, Conflict
 from broker.reconcile.context import Context, queue_deadline
 from broker.reconcile.presence import NodeReport
+from broker.reconcile.wanted import Ask, Wanted
 from broker.store.agents import Report
 from broker.telemetry import events
 
@@ -24,6 +26,7 @@ MOST_AGENTS: Final = 10_000
 """Of one controller, waiting ones included: as many nodes as a sync may tell of."""
 _ROOM_AGAIN_S: Final = 10.0
 _LONGEST_TEXT: Final = 2_000
+_LONGEST_NAME: Final = 128
 _CONTACT_EVERY_S: Final = 5.0
 
 
@@ -38,6 +41,8 @@ class Asked:
     job: str = ""
     build_url: str = ""
     cause: str = "queue"
+    launch_id: str = ""
+    requested_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +67,15 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """The full truth of a controller: its nodes of our cloud by name, and the names it has asked for without a node."""
+    """The full truth of a controller: its nodes of our cloud by name, and the names it has asked for without a node.
+
+    `queued` is how many builds wait, by the policy that serves them.
+    """
 
     boot_id: BootId
     nodes: Mapping[AgentName, NodeReport]
     pending: Sequence[AgentName]
+    queued: Mapping[PolicyName, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +85,7 @@ class Kept:
     agent: Agent
     takes_builds: bool
     why: str
+    keep_warm: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +96,7 @@ class Truth:
     removed: tuple[Agent, ...]
     unknown: tuple[AgentName, ...]
     revision: str
+    wishes: tuple[Wish, ...] = ()
 
 
 class Intake:
@@ -95,6 +106,7 @@ class Intake:
         """Works on the same context as the reconciler."""
         self._ctx = ctx
         self._accepting = asyncio.Lock()
+        self._wanted = Wanted(ctx)
 
     async def greet(self, controller: ControllerName, boot_id: BootId) -> tuple[Policy, ...]:
         """A handshake: notes the boot, returns the policies that this controller may use."""
@@ -114,17 +126,20 @@ class Intake:
         known = await self._ctx.agents.by_names(controller, names)
         await self._check_room(controller, sum(name not in known for name in dict.fromkeys(names)))
         now = self._ctx.clock.now()
+        refused = {one.name: _refusal(one, taken) or self._no_policy(controller, one, policies) for one in asked}
+        sound = {one.name: one for one in asked if one.name not in known and refused[one.name] is None}
+        asks = [Ask(PolicyName(one.policy), one.cause, one.launch_id) for one in sound.values()]
+        passed = dict(zip(sound, await self._wanted.check(controller, asks), strict=True))
         answers, fresh = [], list[Agent]()
         for one in asked:
-            repeated = one.name in known
-            answer = None if repeated else _refusal(one, taken) or self._no_policy(controller, one, policies)
-            answer = answer or Answer(name=one.name)
-            answers.append(answer)
-            if repeated:
-                continue
-            if answer.reason is None:
-                fresh.append(self._new_agent(controller, one, policies[PolicyName(one.policy)], now))
-            else:
+            may = passed.get(one.name)
+            answer = None if one.name in known else refused[one.name]
+            if isinstance(may, str):
+                answer = Answer(name=one.name, reason=Reason.SUPERSEDED, message=may)
+            elif may is not None:
+                fresh.append(self._new_agent(controller, one, policies[PolicyName(one.policy)], now, may.launch))
+            answers.append(answer or Answer(name=one.name))
+            if answer is not None:
                 told = {"why": answer.reason, "message": answer.message}
                 events.AGENT_REFUSED.emit(agent=one.name[:_LONGEST_TEXT], controller=controller, **told)
         made = {agent.id for agent in fresh}
@@ -173,12 +188,17 @@ class Intake:
         def forgotten(name: AgentName) -> bool:  # a restored backup may have lost the row of an agent at work
             return name in told.nodes and self._lives(controller, name)
 
+        strange = tuple(n for n in dict.fromkeys(strangers) if n not in met and not forgotten(n))
+        self._wanted.told(controller, told.queued)
+        mine = list(live.values())
+        warm = self._wanted.kept(controller, mine)
         doomed = [a for a in live.values() if a.goal == Goal.GONE and (a.name in told.nodes or a.name in told.pending)]
         return Truth(
-            kept=tuple(self._keep(agent) for agent in live.values() if agent.goal != Goal.GONE),
+            kept=tuple(self._keep(agent, warm=agent.id in warm) for agent in mine if agent.goal != Goal.GONE),
             removed=(*doomed, *ended),
-            unknown=tuple(n for n in dict.fromkeys(strangers) if n not in met and not forgotten(n)),
+            unknown=strange,
             revision=self._ctx.definitions.revision,
+            wishes=await self._wanted.wishes(controller, mine, len(strange)),
         )
 
     def _lives(self, controller: ControllerName, name: AgentName) -> bool:
@@ -202,14 +222,14 @@ class Intake:
         await self._ctx.agents.report(reports)
         return {report.agent_id for report in reports}
 
-    def _keep(self, agent: Agent) -> Kept:
+    def _keep(self, agent: Agent, *, warm: bool) -> Kept:
         back = not self._ctx.presence.was_online_this_boot(agent.controller, agent.id)
         connected = agent.phase != Phase.RECONNECTING or back
         wanted = agent.goal == Goal.ONLINE and agent.phase != Phase.DRAINING
         takes = wanted and connected and not agent.busy and not self._ctx.definitions.used_up(agent)
         place = f" on {agent.pool}" if agent.pool else ""
         reason = f": {agent.why}: {agent.message}" if agent.why else ""
-        return Kept(agent=agent, takes_builds=takes, why=f"{agent.phase}{place}{reason}")
+        return Kept(agent=agent, takes_builds=takes, why=f"{agent.phase}{place}{reason}", keep_warm=warm)
 
     async def _end(self, agent: Agent, given: Release) -> None:
         while True:
@@ -223,7 +243,9 @@ class Intake:
             except Conflict:
                 agent = await self._ctx.agents.get(agent.id)
 
-    def _new_agent(self, controller: ControllerName, asked: Asked, policy: Policy, now: datetime) -> Agent:
+    def _new_agent(
+        self, controller: ControllerName, asked: Asked, policy: Policy, now: datetime, launch: HandLaunch | None
+    ) -> Agent:
         return Agent(
             id=AgentId(secrets.token_hex(16)),
             controller=controller,
@@ -241,6 +263,8 @@ class Intake:
             phase_since=now,
             not_before=now,
             deadline=queue_deadline(now, policy.timeouts),
+            launch_id=launch.id if launch else None,
+            requested_by=asked.requested_by[:_LONGEST_NAME] or (launch.who if launch else None),
         )
 
     def _no_policy(

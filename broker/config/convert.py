@@ -235,4 +235,5 @@ def _policy(name: str, policy: PolicyModel) -> Policy:
         ),
         retry=Retry(attempts=policy.retry.attempts, backoff_first=first, backoff_last=last),
         controllers=tuple(ControllerName(c) for c in policy.controllers or ()),
+        min_idle=policy.warm.min_idle,
     )

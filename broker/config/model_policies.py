@@ -102,7 +102,11 @@ class WarmSchedule(Model):
 class Warm(Model):
     """Agents that are started before a build asks."""
 
-    min_idle: Count = Field(default=0, description="Idle agents to keep.")
+    min_idle: Count = Field(
+        default=0,
+        description="Idle agents to keep, of all controllers together; those that start count.",
+        examples=[2],
+    )
     schedule: list[WarmSchedule] = Field(default=[], description="Changes of min_idle by time.")
 
 

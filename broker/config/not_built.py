@@ -32,7 +32,7 @@ NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "policies.*.pools.*.base": frozenset(),
     "policies.*.fallback": frozenset(),
     "policies.*.limits.per_job": frozenset(),
-    "policies.*.warm": frozenset(),
+    "policies.*.warm.schedule": frozenset(),
     "policies.*.budget": frozenset(),
     "policies.*.overrides": frozenset(),
     "policies.*.timeouts.drain": frozenset(),

@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from broker.domain.ids import AgentId, AgentName, ControllerName, InstanceRef, LaunchToken, PolicyName, PoolName
+from broker.domain.ids import (
+    AgentId,
+    AgentName,
+    ControllerName,
+    HandLaunchId,
+    InstanceRef,
+    LaunchToken,
+    PolicyName,
+    PoolName,
+)
 from broker.domain.instance import LaunchKey
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.reason import Reason
@@ -17,6 +26,8 @@ class Agent:
     `deadline` is the end of the phase's own time, None where the phase has none. `why` is the last thing worth telling
     a person: the reason for waiting, failing or ending, with the cloud's own words in `message`.
     `busy`, `accepting` and `uses` are what Jenkins reported last; `uses` never goes back.
+    `cause` is why it was asked for: queue, warm or manual. `launch_id` is the launch by hand that it belongs to, if the
+    broker was asked for it; `requested_by` is who launched it, here or in Jenkins.
     """
 
     id: AgentId
@@ -46,6 +57,8 @@ class Agent:
     gone_at: datetime | None = None
     busy: bool = False
     uses: int = 0
+    launch_id: HandLaunchId | None = None
+    requested_by: str | None = None
 
     @property
     def launch_key(self) -> LaunchKey:

@@ -11,6 +11,8 @@ BackendName = NewType("BackendName", str)
 BootId = NewType("BootId", str)
 """Random, made anew at each start of a controller."""
 ControllerName = NewType("ControllerName", str)
+HandLaunchId = NewType("HandLaunchId", str)
+"""What a launch by hand is known by: 1 to 64 letters, digits, hyphens and underscores; who launches may choose it."""
 InstanceRef = NewType("InstanceRef", str)
 """What a backend calls an instance (task ARN, process directory, container id): opaque to everybody else."""
 LaunchToken = NewType("LaunchToken", str)

@@ -82,3 +82,5 @@ class Policy:
     retry: Retry = Retry()
     controllers: tuple[ControllerName, ...] = ()
     """Which controllers may use it; empty means all."""
+    min_idle: int = 0
+    """Idle agents to keep, of all controllers together."""

@@ -123,6 +123,11 @@ class Presence:
         known = self._controllers.get(controller)
         return known is None or self._clock.monotonic() - known.heard_at > AWAY_AFTER_S
 
+    def silent_s(self, controller: ControllerName) -> float:
+        """For how many seconds the controller was not heard, our start counting as the first time."""
+        known = self._controllers.get(controller)
+        return self._clock.monotonic() - (known.heard_at if known else self._since)
+
     def synced(self, controller: ControllerName) -> bool:
         """Whether the controller is there and has told its nodes since it booted and since we started."""
         known = self._controllers.get(controller)

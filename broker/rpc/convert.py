@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
+from broker.domain.hand_launch import Wish
 from broker.domain.ids import AgentName, BootId
 from broker.domain.lifecycle import Outcome, Phase
 from broker.domain.limits import is_cap_on_agents
@@ -20,6 +21,7 @@ from broker.intake import Answer, Asked, Kept, Release, Told, Truth
 from broker.news import CaughtUp, Item, Resync
 from broker.news import Told as ToldEvent
 from broker.reconcile.presence import NodeReport
+from broker.reconcile.wanted import queued_by_policy
 from broker.wire.v1 import agents_pb2 as wire
 
 MOST_AGENTS_A_CALL: Final = 1_000
@@ -71,6 +73,8 @@ def asked_agents(request: wire.RequestAgentsRequest) -> list[Asked]:
             job=a.job,
             build_url=a.build_url,
             cause=_CAUSES.get(a.cause, "queue"),
+            launch_id=a.launch_id,
+            requested_by=a.requested_by,
         )
         for a in request.agents
     ]
@@ -106,7 +110,12 @@ def told(request: wire.SyncNodesRequest) -> Told:
         AgentName(n.name): NodeReport(online=n.online, accepting=n.accepting, busy=n.busy, uses=_uses(n.uses))
         for n in request.nodes
     }
-    return Told(boot_id=boot_id(request.boot_id), nodes=nodes, pending=[AgentName(n) for n in request.pending])
+    return Told(
+        boot_id=boot_id(request.boot_id),
+        nodes=nodes,
+        pending=[AgentName(n) for n in request.pending],
+        queued=queued_by_policy([(depth.policy, depth.length) for depth in request.queue]),
+    )
 
 
 def truth(found: Truth, definitions: Definitions) -> wire.SyncNodesReply:
@@ -115,6 +124,7 @@ def truth(found: Truth, definitions: Definitions) -> wire.SyncNodesReply:
         agents=[_agent_state(kept, definitions) for kept in found.kept],
         unknown=found.unknown,
         remove=[_removal(agent) for agent in found.removed],
+        wanted=[_wanted(wish) for wish in found.wishes],
         policies_revision=found.revision,
     )
 
@@ -185,6 +195,7 @@ def _agent_state(kept: Kept, definitions: Definitions) -> wire.AgentState:
         requested_at=requested,
         cause=_WIRE_CAUSES.get(agent.cause, wire.Cause.CAUSE_QUEUE),
         waits_for_room=agent.phase == Phase.REQUESTED and is_cap_on_agents(agent.why, agent.message),
+        keep_warm=kept.keep_warm,
     )
 
 
@@ -204,6 +215,11 @@ def _event(told: ToldEvent) -> wire.AgentEvent:
         hint=hint(event.why) if event.why else "",
         outcome=told.outcome or "",
     )
+
+
+def _wanted(wish: Wish) -> wire.Wanted:
+    cause = wire.CAUSE_MANUAL if wish.launch_id else wire.CAUSE_WARM
+    return wire.Wanted(policy=wish.policy, count=wish.count, cause=cause, launch_id=wish.launch_id or "")
 
 
 def _removal(agent: Agent) -> wire.NodeRemoval:

@@ -1,4 +1,4 @@
-"""What is old enough goes: agents that are gone with all that happened to them, and what operators did."""
+"""What is old enough goes: agents that are gone with all that happened to them, what operators did, and launches."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -8,19 +8,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.store import limits
 from broker.store.engine import Database
-from broker.store.schema import IS_GONE, agents, history, reservations
+from broker.store.schema import IS_GONE, agents, hand_launches, history, reservations
 
 BATCH: Final = 200
 """Agents, or notes, of one transaction: other writers wait for some milliseconds."""
 
 
 async def prune(database: Database, before: datetime, most: int = BATCH) -> int:
-    """Deletes agents that were gone before that time, and notes as old, at most so many of each.
+    """Deletes agents that were gone before that time, notes and launches as old, at most so many of each.
 
     Returns how many it has deleted; `most` or more means that there may be others. Living agents are never touched,
     whatever their age. The name of an agent is free to be used again once its row is deleted.
     """
     over = select(agents.c.id).where(IS_GONE, agents.c.gone_at < before)
+    launches = select(hand_launches.c.id).where(hand_launches.c.expires_at < before)
     old = select(history.c.number).where(history.c.agent.is_(None), history.c.at < before)
 
     async def work(connection: AsyncConnection) -> int:
@@ -31,7 +32,9 @@ async def prune(database: Database, before: datetime, most: int = BATCH) -> int:
         await connection.execute(delete(agents).where(agents.c.id.in_(ids)))
         numbers = await _keys(connection, old.order_by(history.c.number).limit(most))
         await connection.execute(delete(history).where(history.c.number.in_(numbers)))
-        return max(len(ids), len(numbers))
+        expired = await _keys(connection, launches.order_by(hand_launches.c.expires_at).limit(most))
+        await connection.execute(delete(hand_launches).where(hand_launches.c.id.in_(expired)))
+        return max(len(ids), len(numbers), len(expired))
 
     return await database.transaction(work)
 

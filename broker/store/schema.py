@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -104,10 +104,18 @@ agents = Table(
     Column("gone_at", Moment),
     Column("busy", Boolean, nullable=False),
     Column("uses", Integer, nullable=False),
+    Column("launch_id", Words(64)),
+    Column("requested_by", Words(128)),
     UniqueConstraint("controller", "name", name="agents_by_name"),
     Index("agents_live", "phase", sqlite_where=text("phase <> 'gone'"), postgresql_where=text("phase <> 'gone'")),
     Index("agents_gone", "gone_at", sqlite_where=text("phase = 'gone'"), postgresql_where=text("phase = 'gone'")),
     Index("agents_of_name", "name"),
+    Index(
+        "agents_of_launch",
+        "launch_id",
+        sqlite_where=text("launch_id IS NOT NULL"),
+        postgresql_where=text("launch_id IS NOT NULL"),
+    ),
 )
 
 IS_GONE: Final = agents.c.phase == literal_column("'gone'")
@@ -166,6 +174,21 @@ cooldowns = Table(
     Column("why", Words(32)),
     Column("message", Words(), nullable=False),
 )
+
+hand_launches = Table(
+    "hand_launches",
+    metadata,
+    Column("id", Words(64), primary_key=True),
+    Column("controller", Words(128), nullable=False),
+    Column("policy", Words(128), nullable=False),
+    Column("label_expression", Words(), nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("actor", Words(128), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Index("hand_launches_by_end", "expires_at"),
+)
+"""Agents that an operator wants: they are asked of Jenkins until as many have this launch, or until `expires_at`."""
 
 revisions = Table(
     "alembic_version",

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broker.domain.ids import ControllerName
 from broker.errors import StoreUnavailable
 from broker.store.engine import read_meta, write_meta
+from broker.store.schema import SCHEMA_VERSION
 from broker.testing.factories import make_agent
 from tests.unit.store.world import opened
 
@@ -115,8 +116,8 @@ async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path, engine: 
             pass
     place = str(path) if engine == "sqlite" else "postgresql://local/test_1"
     assert re.sub(r"test_\d+", "test_1", str(raised.value)) == (
-        f"{place}: made by a newer agentbroker (schema 99, this one knows 2); start that version, or give "
-        "this one another database"
+        f"{place}: made by a newer agentbroker (schema 99, this one knows {SCHEMA_VERSION}); start that version, or "
+        "give this one another database"
     )
 
 
