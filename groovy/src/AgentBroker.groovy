@@ -34,6 +34,8 @@ class AgentBroker {
         AgentBroker broker = new AgentBroker(Settings.read(new File(files, 'agentbroker.properties')))
         waitForBoot()
         broker.listen()
+        broker.fleet.buildLog = new BuildLog([broker.fleet])
+        broker.fleet.buildLog.start()
         broker.link.start()
     }
 

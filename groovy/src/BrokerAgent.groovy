@@ -52,6 +52,8 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     volatile long itemId
     /** Kept ready though it is idle: its idle time does not end it now. */
     volatile boolean keepWarm
+    /** Its node was made again: what happened to it before is told anew, and is no news. */
+    volatile boolean adopted
     /** Since when (ms) no build needs it, while it has not been started. */
     volatile long surplusSince
 
@@ -80,6 +82,30 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
         keepWarm = state.keep_warm ?: false
         cause = ['WARM', 'MANUAL'].contains(state.cause) ? state.cause : cause
         ((BrokerComputer) toComputer())?.explain()
+    }
+
+    /** Where people read about it; empty where no URL is known. */
+    String getLink() {
+        String page = fleet.link.connection.agentPage
+        page ? page + nodeName : ''
+    }
+
+    /** How far it is, in a few words: `booting on fargate, 18 s`. */
+    String getProgress() {
+        progressAt(0)
+    }
+
+    /** The same, with its place in the line of those that wait for room; 0 for none. */
+    String progressAt(int place) {
+        Map last = journal.last
+        String state = last == null ? (phase ?: 'asked for') : BuildWords.state(last, place)
+        long from = last == null ? namedAt : last.at as long
+        "${state}, ${BuildWords.age(System.currentTimeMillis() - from)}"
+    }
+
+    /** It is older than this boot, and what has happened to it is still being told anew. */
+    boolean isReplayed() {
+        adopted && fleet.link.events.replaying
     }
 
     /** Once it is connected here, only its end can forbid builds: the broker hears later than we see. */

@@ -24,6 +24,7 @@ class BrokerLink {
     NodeSync sync
     Closure afterSync
     final EventStream events
+    final Connection connection
     /** Whether the broker answered the last call. */
     volatile boolean up
     private final Settings settings
@@ -40,11 +41,12 @@ class BrokerLink {
     private double intervalS = 5
     private long nextSync
     /** Counts the connects: a chain of ticks ends with the connection that it began with. */
-    private int connection
+    private int connects
 
     BrokerLink(Settings settings, Fleet fleet) {
         this.settings = settings
         this.fleet = fleet
+        connection = new Connection(settings)
         events = new EventStream(fleet, this)
         worker = Executors.newSingleThreadScheduledExecutor({ Runnable work ->
             Thread thread = new Thread(work, 'agentbroker')
@@ -122,6 +124,16 @@ class BrokerLink {
         client.watchAgents(bootId, after)
     }
 
+    /** Pools, policies and failures, for a page that waits for it. Any thread; throws what went wrong. */
+    Map describeFleet(long deadlineMs) {
+        client.describeFleet(deadlineMs)
+    }
+
+    /** Why there is no connection, in a line; empty while there is one. */
+    String getTrouble() {
+        connection.trouble
+    }
+
     void removeNode(BrokerAgent agent) {
         later(0) { Jenkins.get().removeNode(agent) }
     }
@@ -179,17 +191,16 @@ class BrokerLink {
     private void connect() {
         try {
             alone { sync.releaseSurplus() }
-            Map reply = handshake()
+            handshake()
             failures = 0
             outbox.empty(client, bootId, sync)
             synchronise()
             up = true
             events.start()
-            int mine = ++connection
+            int mine = ++connects
             later(0) { tick(mine) }
             flushSoon() // what came in between
-            Log.info("connected to ${settings.broker} (broker ${reply.broker_version}, cloud \"${settings.cloud}\", " +
-                    "${fleet.policies.size()} policies: ${fleet.policies*.name.join(', ')})")
+            connection.established(fleet.policies)
             alone { fleet.reviewAll() }
         } catch (BrokerException failure) {
             down(failure)
@@ -202,9 +213,7 @@ class BrokerLink {
     /** One line when the connection is lost, none for the tries after it. */
     private void down(BrokerException failure) {
         int pause = PAUSES_S[Math.min(failures, PAUSES_S.size() - 1)]
-        String what = failure.temporary ? 'not reachable' : 'refused us'
-        String text = "${settings.broker} ${what} (${failure.message}); Jenkins goes on without it, next try in ${pause} s"
-        failures == 0 ? Log.warning(text) : Log.fine(text)
+        connection.failed(failure, pause)
         boolean lost = up
         up = false
         failures++
@@ -224,7 +233,7 @@ class BrokerLink {
     }
 
     private void tick(int mine) {
-        if (!up || mine != connection) {
+        if (!up || mine != connects) {
             return
         }
         if (System.nanoTime() >= nextSync) {
@@ -235,6 +244,7 @@ class BrokerLink {
 
     private Map handshake() {
         Map reply = client.handshake(Jenkins.VERSION, Jenkins.get().rootUrl, bootId)
+        connection.told(reply)
         revision = reply.policies_revision
         intervalS = Math.max(0.2d, reply.sync_interval as double)
         fleet.policies = reply.policies.collect { new Policy(it) }

@@ -17,6 +17,8 @@ class EventStream {
     private volatile long after
     private volatile AgentWatch open
     private volatile boolean stopped
+    /** What comes has happened before: from a resync until the heartbeat behind it. */
+    volatile boolean replaying = true
     /** How often in a row a stream has ended without a word. */
     private int failures
 
@@ -81,7 +83,10 @@ class EventStream {
         try {
             for (Map message = watch.next(silence); message != null && !stopped; message = watch.next(silence)) {
                 failures = 0
-                if (message.kind == 'heartbeat') {
+                if (message.kind == 'resync') {
+                    replaying = true
+                } else if (message.kind == 'heartbeat') {
+                    replaying = false
                     if (after == asked) { // else somebody wants to hear more than this stream tells
                         asked = after = message.number as long
                     }
@@ -99,6 +104,7 @@ class EventStream {
     private void tell(Map event) {
         try {
             fleet.agent(event.agent)?.journal?.tell(event)
+            fleet.buildLog?.nudge()
         } catch (Exception failure) {
             Log.fine("an event could not be written: ${event}: ${failure}")
         }

@@ -20,6 +20,8 @@ class Fleet {
 
     volatile List<Policy> policies = []
     BrokerLink link
+    /** Who tells the builds that wait. */
+    volatile BuildLog buildLog
     private final Map<String, BrokerAgent> agents = new ConcurrentHashMap<>()
     /** Names that are over: a late reply must not bring them back. Names are never reused. */
     private final Set<String> ended = Collections.newSetFromMap(new LinkedHashMap<String, Boolean>() {
@@ -119,6 +121,7 @@ class Fleet {
         agent.itemId = itemId
         agents[name] = agent
         link.request(name, what + [name: name, policy: policy.name])
+        buildLog?.nudge()
         agent
     }
 
@@ -135,6 +138,7 @@ class Fleet {
         BrokerAgent agent = new BrokerAgent(told.name, told.policy, told.labels, policy?.acceptUnlabelled ?: false,
                 Math.max(1, told.executors as int), told.remote_fs ?: '/tmp/agentbroker', told.retention, this)
         agent.uses.set(told.uses as int)
+        agent.adopted = true
         agent.told(told)
         agents[told.name] = agent
         Jenkins.get().addNode(agent)

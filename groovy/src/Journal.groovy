@@ -17,6 +17,8 @@ class Journal {
 
     private final List<String> lines = []
     private final Set<List> told = new HashSet<>()
+    private final List<Map> events = []
+    private int dropped
     private PrintStream log
     private boolean ended
 
@@ -36,13 +38,44 @@ class Journal {
     synchronized void tell(Map event) {
         if (told.add([event.number, event.at])) {
             describe(event).each { write(it) }
+            keep(event)
         }
+    }
+
+    private void keep(Map event) {
+        if (events.size() >= MOST_LINES) {
+            events.remove(0)
+            dropped++
+        }
+        events << event
+    }
+
+    /** The events behind the first `seen`, as far as they are kept. */
+    synchronized List<Map> eventsAfter(int seen) {
+        new ArrayList<>(events.drop(Math.max(0, seen - dropped)))
+    }
+
+    /** How many events there have been. */
+    synchronized int getCount() {
+        dropped + events.size()
+    }
+
+    /** The last event that says how far the agent is; null before the first. */
+    synchronized Map getLast() {
+        events ? events.last() : null
+    }
+
+    /** The pool of the last attempt; empty before the first. */
+    String getPool() {
+        last?.pool ?: ''
     }
 
     /** The end, where its event has not come: the words of the last sync. */
     synchronized void end(String reason, String message) {
         if (!ended) {
             failure(reason, message, '').each { write(it) }
+            keep([event: 'goal', at: System.currentTimeMillis(), attempt: 0, pool: '', reason: reason ?: '',
+                       message: message ?: '', hint: '', outcome: 'failed'])
         }
     }
 

@@ -26,6 +26,7 @@ class QueueWatch extends QueueListener {
     @Override
     void onLeft(Queue.LeftItem item) {
         guarded {
+            fleet.buildLog?.left(item)
             if (item.cancelled && fleet.policyFor(item.assignedLabel) != null) {
                 fleet.link.syncSoon() // an agent that waits for room may be needed no more
             }
