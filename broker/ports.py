@@ -79,7 +79,10 @@ class Backend(Protocol):
         ...
 
     async def describe(self, refs: Sequence[InstanceRef]) -> Mapping[InstanceRef, Instance]:
-        """The instances that exist; one that is missing from the answer does not exist."""
+        """The instances that exist; one that is missing from the answer does not exist.
+
+        One that its cloud will take back says so in each answer, from the notice on, with the same time.
+        """
         ...
 
     async def terminate(self, ref: InstanceRef) -> None:

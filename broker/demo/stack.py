@@ -63,6 +63,8 @@ class Stack:
     """TLS; without it all is plaintext on loopback."""
     known_nodes: frozenset[str] = frozenset()
     """Nodes that the controller had before the run."""
+    broker_module: str = "broker"
+    """What the control plane is run with: a test may put a module of its own around the command."""
     broker: Child | None = None
     gateway: Child | None = None
 
@@ -150,7 +152,7 @@ class Stack:
         self._wait_for_gateway(self.gateway)
 
     def _broker(self) -> Child:
-        return self._child("broker", "serve", "--no-gateway")
+        return self._child("broker", "serve", "--no-gateway", module=self.broker_module)
 
     def _gateway(self) -> Child:
         return self._child("gateway", "gateway")
@@ -173,8 +175,8 @@ class Stack:
             [line.split()[0] for line in self.launch_log.read_text().splitlines()] if self.launch_log.exists() else []
         )
 
-    def _child(self, name: str, *arguments: str) -> Child:
-        command = [sys.executable, "-m", "broker", *arguments, "--config", str(self.config_file)]
+    def _child(self, name: str, *arguments: str, module: str = "broker") -> Child:
+        command = [sys.executable, "-m", module, *arguments, "--config", str(self.config_file)]
         return Child(name, command, self.root / f"{name}.log", self.environment)
 
     def _config(self) -> dict[str, object]:

@@ -28,7 +28,7 @@ class Goal(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How an agent ended: it served, it never came online, or nobody wanted it any more."""
+    """How an agent ended: it served, it never came online or was taken from its build, or nobody wanted it any more."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"

@@ -6,6 +6,7 @@ from broker.domain.lifecycle import Goal, Phase
 from broker.domain.reason import Reason
 from broker.reconcile.attempt import fail_attempt
 from broker.reconcile.context import Again, Context
+from broker.reconcile.interrupted import in_words
 from broker.reconcile.watch import find_lost_instance, why_ended
 from broker.telemetry import events
 
@@ -19,6 +20,8 @@ async def boot(ctx: Context, agent: Agent) -> Again | None:
         await ctx.move(agent, Phase.TERMINATING, "terminating")
     elif await greet_session(ctx, agent):
         return None
+    elif (notice := ctx.interruption_of(agent)) is not None:
+        await fail_attempt(ctx, agent, Reason.SPOT_INTERRUPTED, in_words(notice), nothing_made=False)
     elif (ended := why_ended(ctx, agent)) is not None:
         await fail_attempt(ctx, agent, *ended, nothing_made=False)
     elif _running(ctx, agent):
@@ -42,6 +45,8 @@ async def connect(ctx: Context, agent: Agent) -> Again | None:
         if agent.instance is None:
             return Again(_FIND_AGAIN_S)
         await _come_online(ctx, agent)
+    elif (notice := ctx.interruption_of(agent)) is not None:
+        await fail_attempt(ctx, agent, Reason.SPOT_INTERRUPTED, in_words(notice), nothing_made=False)
     elif (ended := why_ended(ctx, agent)) is not None:
         await fail_attempt(ctx, agent, *ended, nothing_made=False)
     elif ctx.waited_enough(agent):

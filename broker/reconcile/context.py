@@ -8,7 +8,7 @@ from typing import Any, Final
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
 from broker.domain.ids import AgentId, BackendName, ControllerName, InstanceRef, LaunchToken, PoolName
-from broker.domain.instance import Instance
+from broker.domain.instance import Instance, Interruption
 from broker.domain.lifecycle import Goal, Outcome, Phase, later_goal
 from broker.domain.policy import OnTimeout, Timeouts
 from broker.domain.pool import Pool
@@ -102,6 +102,11 @@ class Context:
         seen = self.seen.get(agent.id)
         return seen if seen is not None and seen.ref == agent.instance else None
 
+    def interruption_of(self, agent: Agent) -> Interruption | None:
+        """The cloud's notice that it takes the agent's instance back, as far as the poller has seen."""
+        seen = self.seen_of(agent)
+        return seen.instance.interruption if seen is not None and seen.instance is not None else None
+
     def backend_of(self, agent: Agent) -> Backend | None:
         """The backend of the agent's attempt."""
         pool = self.pool_of(agent)
@@ -169,10 +174,10 @@ class Context:
         self.nudge.agent(agent.id)
         return changed
 
-    async def note(self, agent: Agent, why: Reason, message: str) -> None:
-        """Writes down why an agent waits in its phase, where that is news."""
+    async def note(self, agent: Agent, why: Reason, message: str, event: str = "waiting") -> None:
+        """Writes down why an agent waits in its phase, or what happened to it there, where that is news."""
         if (agent.why, agent.message) != (why, message):
-            await self.agents.change(agent, replace(agent, why=why, message=message), "waiting", self.clock.now())
+            await self.agents.change(agent, replace(agent, why=why, message=message), event, self.clock.now())
 
     def _deadline(self, agent: Agent, phase: Phase, now: datetime) -> datetime | None:
         times = self.definitions.timeouts_of(agent.policy)

@@ -1,11 +1,10 @@
 """The life of an agent that was online: sessions lost and found, its last build, its end."""
 
-from datetime import datetime
-
 from broker.domain.agent import Agent
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.reason import Reason
 from broker.reconcile.context import Again, Context
+from broker.reconcile.interrupted import give_up, heed_notice, when_given_up
 from broker.reconcile.watch import why_ended
 
 _LOOK_AGAIN_S = 10.0
@@ -19,6 +18,8 @@ async def stay_online(ctx: Context, agent: Agent) -> Again | None:
         await ctx.move(agent, Phase.TERMINATING, "terminating")
     elif agent.goal == Goal.DRAINED:
         await ctx.move(agent, Phase.DRAINING, "draining")
+    elif await heed_notice(ctx, agent):
+        return None
     elif message := ctx.superseded(agent):
         await ctx.aim(agent, Goal.DRAINED, Outcome.SUCCEEDED, Reason.SUPERSEDED, message)
     elif await _is_over(ctx, agent):
@@ -26,7 +27,7 @@ async def stay_online(ctx: Context, agent: Agent) -> Again | None:
     elif ctx.sessions.known() and ctx.sessions.live(agent.id) is None:
         await ctx.move(agent, Phase.RECONNECTING, "reconnecting")
     else:
-        return Again(_until(ctx, agent.deadline))
+        return Again(_until(ctx, agent))
     return None
 
 
@@ -35,6 +36,8 @@ async def reconnect(ctx: Context, agent: Agent) -> Again | None:
     node = ctx.presence.node(agent.controller, agent.id)
     if agent.goal == Goal.GONE or (agent.goal == Goal.DRAINED and not agent.busy and _gets_no_build(ctx, agent)):
         await ctx.move(agent, Phase.TERMINATING, "terminating")
+    elif await heed_notice(ctx, agent):
+        return None
     elif ctx.sessions.live(agent.id) is not None and node is not None and node.online:
         phase = Phase.ONLINE if agent.goal == Goal.ONLINE else Phase.DRAINING
         await ctx.move(agent, phase, phase.value)
@@ -45,7 +48,7 @@ async def reconnect(ctx: Context, agent: Agent) -> Again | None:
         message = f"it lost its connection and did not come back within {limit}"
         await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, Reason.RECONNECT_TIMEOUT, message)
     else:
-        return Again(_until(ctx, agent.deadline))
+        return Again(_until(ctx, agent))
     return None
 
 
@@ -57,7 +60,7 @@ async def drain(ctx: Context, agent: Agent) -> Again | None:
     session = ctx.sessions.live(agent.id)
     if agent.goal == Goal.GONE or (not agent.busy and _gets_no_build(ctx, agent)):
         await ctx.move(agent, Phase.TERMINATING, "terminating", **_ending(agent))
-    elif await _is_over(ctx, agent):
+    elif await heed_notice(ctx, agent) or await _is_over(ctx, agent):
         return None
     elif ctx.sessions.known() and session is None:
         await ctx.move(agent, Phase.RECONNECTING, "reconnecting")
@@ -65,7 +68,7 @@ async def drain(ctx: Context, agent: Agent) -> Again | None:
         message = f"its build did not end within {ctx.definitions.timeouts_of(agent.policy).drain}"
         await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, Reason.DRAIN_TIMEOUT, message)
     else:
-        return Again(_until(ctx, agent.deadline))
+        return Again(_until(ctx, agent))
     return None
 
 
@@ -73,6 +76,9 @@ async def _is_over(ctx: Context, agent: Agent) -> bool:
     """Gives an agent up whose instance is gone, whose life is over, or that has done all the builds it may."""
     retention = ctx.definitions.retention_of(agent.policy)
     if (ended := why_ended(ctx, agent)) is not None and not _may_speak(ctx, agent, ended[0]):
+        if Reason.SPOT_INTERRUPTED in (agent.why, ended[0]):
+            await give_up(ctx, agent, ended[1])
+            return True
         why = Reason.AGENT_LOST if ended[0] == Reason.CONTAINER_EXITED else ended[0]
         over = (why, ended[1])
     elif ctx.clock.now() >= (agent.online_at or agent.phase_since) + retention.max_lifetime:
@@ -109,7 +115,8 @@ def _ending(agent: Agent) -> dict[str, object]:
     return {"goal": Goal.GONE, "outcome": agent.outcome or Outcome.SUCCEEDED}
 
 
-def _until(ctx: Context, deadline: datetime | None) -> float:
-    if deadline is None:
+def _until(ctx: Context, agent: Agent) -> float:
+    ends = [end for end in (agent.deadline, when_given_up(ctx, agent)) if end is not None]
+    if not ends:
         return _LOOK_AGAIN_S
-    return min(_LOOK_AGAIN_S, max(0.5, (deadline - ctx.clock.now()).total_seconds()))
+    return min(_LOOK_AGAIN_S, max(0.5, (min(ends) - ctx.clock.now()).total_seconds()))

@@ -4,9 +4,10 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from broker.domain.ids import AgentName, InstanceRef, LaunchToken
-from broker.domain.instance import Instance, InstanceState, LaunchKey, Listing
+from broker.domain.instance import Instance, InstanceState, Interruption, LaunchKey, Listing
 from broker.domain.offer import Offer
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason
@@ -123,6 +124,10 @@ class FakeBackend:
         told = message or f"exit code {exit_code}"
         changes = {"exit_code": exit_code, "reason": reason, "message": told, "last_lines": tuple(lines[-20:])}
         self._change(ref, state=InstanceState.STOPPED, **changes)
+
+    def interrupt(self, ref: InstanceRef, at: datetime, message: str = "") -> None:
+        """The cloud tells that it takes the instance back at that time; a test does so, with `vanish` or `stop`."""
+        self._change(ref, interruption=Interruption(at=at, message=message))
 
     def vanish(self, ref: InstanceRef) -> None:
         """Somebody else deletes the instance."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from broker.domain.ids import InstanceRef
@@ -36,6 +37,40 @@ class BackendRig(Protocol):
     async def let_time_pass(self) -> None:
         """A moment of the world, at most a second of real time."""
         ...
+
+
+class InterruptibleRig(BackendRig, Protocol):
+    """The world around a backend whose cloud takes instances back."""
+
+    async def interrupt(self, ref: InstanceRef, at: datetime, message: str) -> None:
+        """Makes the cloud say so of a running instance, which goes at that time."""
+        ...
+
+
+class InterruptionContract:
+    """Promises of a backend whose cloud takes instances back after a notice."""
+
+    async def test_a_notice_is_told_with_its_time_and_the_clouds_words_of_that_instance_alone(
+        self, rig: InterruptibleRig
+    ) -> None:
+        ref, other = await rig.backend.launch(rig.spec(n=1)), await rig.backend.launch(rig.spec(n=2))
+        at = (datetime.now(tz=UTC) + timedelta(minutes=2)).replace(microsecond=0)
+        await rig.interrupt(ref, at, "the cloud's own words")
+        for backend in (rig.backend, await rig.reopen()):
+            await self._noticed(rig, backend, ref)
+            found = await backend.describe([ref, other])
+            notice = found[ref].interruption
+            assert notice is not None
+            assert abs(notice.at - at) < timedelta(seconds=1)
+            assert "the cloud's own words" in notice.message
+            assert found[other].interruption is None
+
+    async def _noticed(self, rig: InterruptibleRig, backend: Backend, ref: InstanceRef) -> None:
+        for _ in range(200):
+            if (await backend.describe([ref]))[ref].interruption is not None:
+                return
+            await rig.let_time_pass()
+        raise AssertionError("no notice in 200 moments of the world")
 
 
 class BackendContract:
@@ -78,6 +113,7 @@ class BackendContract:
         ref = await rig.backend.launch(rig.spec(n=7, attempt=3))
         instance = (await rig.backend.describe([ref]))[ref]
         assert (instance.ref, instance.agent_id, instance.attempt) == (ref, rig.spec(n=7).key.agent_id, 3)
+        assert instance.interruption is None
 
     async def test_describe_leaves_out_what_does_not_exist(self, rig: BackendRig) -> None:
         ref = await rig.backend.launch(rig.spec(n=1))

@@ -20,7 +20,6 @@ NOT_SAID_YET: Final[Mapping[Reason, str]] = {
     Reason.POOL_PAUSED: "pausing and draining of pools",
     Reason.POOL_DRAINING: "pausing and draining of pools",
     Reason.SPOT_UNAVAILABLE: "Amazon ECS",
-    Reason.SPOT_INTERRUPTED: "Amazon ECS",
     Reason.QUOTA_EXCEEDED: "Amazon ECS",
     Reason.CREDENTIALS_INVALID: "Amazon ECS",
     Reason.SECRETS_UNAVAILABLE: "Amazon ECS",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 
 import pytest
 
@@ -9,7 +10,7 @@ from broker.domain.ids import InstanceRef
 from broker.domain.instance import InstanceState
 from broker.ports import LaunchSpec
 from broker.testing.backend import FakeBackend
-from broker.testing.contract import BackendContract
+from broker.testing.contract import BackendContract, InterruptionContract
 from broker.testing.factories import make_spec
 
 
@@ -30,6 +31,9 @@ class FakeRig:
     async def stop_instance(self, ref: InstanceRef, *, exit_code: int, lines: Sequence[str]) -> None:
         self.backend.stop(ref, exit_code=exit_code, lines=lines)
 
+    async def interrupt(self, ref: InstanceRef, at: datetime, message: str) -> None:
+        self.backend.interrupt(ref, at, message)
+
     async def count_running(self) -> int:
         return sum(i.state is InstanceState.RUNNING for i in self.backend.ledger.instances.values())
 
@@ -37,8 +41,8 @@ class FakeRig:
         await asyncio.sleep(0)
 
 
-class TestFakeBackend(BackendContract):
-    """The whole contract."""
+class TestFakeBackend(BackendContract, InterruptionContract):
+    """The whole contract, and that of backends whose cloud takes instances back."""
 
     @pytest.fixture
     def rig(self) -> FakeRig:

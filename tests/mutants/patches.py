@@ -229,6 +229,13 @@ MUTANTS: Final = (
         tests=("tests/unit/reconcile/test_removed.py",),
     ),
     Mutant(
+        guard="an interrupted agent is given up before its instance goes, not after",
+        file="broker/reconcile/interrupted.py",
+        old="elif ctx.clock.now() >= notice.at - LAST_MOMENTS:",
+        new="elif ctx.clock.now() >= notice.at + LAST_MOMENTS:",
+        tests=("tests/unit/reconcile/test_interrupted.py",),
+    ),
+    Mutant(
         guard="a connected agent outlives a backend that does not find it",
         file="broker/reconcile/drain.py",
         old="return ended == Reason.INSTANCE_VANISHED and connected",

@@ -1,0 +1,42 @@
+"""A cloud that takes instances back under running builds: notice, drain, and the end of what is still there."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from broker.demo.http import get_json
+from tests.e2e.world import QUICK, World, until
+from tests.jenkins import interrupting_broker
+
+
+@pytest.fixture
+def interrupted_world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path / "run")
+    world.stack.broker_module = interrupting_broker.MODULE
+    try:
+        world.start()
+        yield world
+    finally:
+        world.stop()
+
+
+def test_a_build_ends_before_its_instance_goes_or_is_cut_with_the_clouds_words(interrupted_world: World) -> None:
+    world = interrupted_world
+    world.controller.queue(1, label=QUICK, seconds=5)
+    world.controller.queue(1, label=QUICK, seconds=120)
+    until(lambda: len(world.running()) == 2)
+    short, long = (build.node for build in world.builds())
+    interrupting_broker.interrupt(world.stack.root, short, after_s=120)
+    interrupting_broker.interrupt(world.stack.root, long, after_s=16)
+
+    def told(name: str) -> dict[str, object]:
+        return get_json(f"{world.stack.http_url}api/v1/agents/{name}")
+
+    until(lambda: told(short)["phase"] == told(long)["phase"] == "draining")
+    until(world.have_ended)
+    assert world.results() == ["SUCCESS", "FAILURE"]
+    until(lambda: told(long)["phase"] == "gone")
+    assert (told(long)["reason"], told(long)["outcome"]) == ("SpotInterrupted", "failed")
+    assert str(told(long)["message"]).startswith(interrupting_broker.WORDS)
+    assert not world.left_behind()
