@@ -19,7 +19,7 @@ Thread.startDaemon('agentbroker-start') {
         loader.addURL(new File(files, 'src').toURI().toURL())
         loader.addURL(new File(files, 'views').toURI().toURL())
         loader.loadClass('io.agentbroker.client.BrokerClient')
-        loader.loadClass('AgentBroker').start(files)
+        loader.loadClass('Brokers').start(files)
     } catch (Throwable failure) {
         String text = "agentbroker: not started: ${failure}; Jenkins goes on without it"
         log.logp(Level.WARNING, 'agentbroker', null, text)

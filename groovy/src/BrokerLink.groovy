@@ -19,6 +19,8 @@ import jenkins.model.Jenkins
 class BrokerLink {
     private static final long DEADLINE_MS = 5_000
     private static final List<Integer> PAUSES_S = [1, 1, 2, 2, 2, 5, 5, 5, 10]
+    /** Until a broker is asked again that does not speak our version: other files need a restart of Jenkins or of it. */
+    private static final int OTHER_VERSION_S = 60
 
     final String bootId = UUID.randomUUID().toString()
     NodeSync sync
@@ -49,15 +51,25 @@ class BrokerLink {
         connection = new Connection(settings)
         events = new EventStream(fleet, this)
         worker = Executors.newSingleThreadScheduledExecutor({ Runnable work ->
-            Thread thread = new Thread(work, 'agentbroker')
-            thread.daemon = true
-            thread
+            thread('', work)
         } as ThreadFactory)
     }
 
-    void start() {
+    /** A thread of this link, whose lines in the log are about its cloud; not started yet. */
+    Thread thread(String suffix, Runnable work) {
+        String name = settings.cloud == 'agentbroker' ? 'agentbroker' : "agentbroker-${settings.cloud}".toString()
+        Thread thread = new Thread({ Log.speakingFor(settings.cloud) { work.run() } } as Runnable, name + suffix)
+        thread.daemon = true
+        thread
+    }
+
+    /** Throws what is wrong with the settings; nothing is sent. */
+    void open() {
         client = BrokerClient.connect(settings.broker, settings.tls, settings.caFile, settings.certFile, settings.keyFile,
                 settings.tokenFile, DEADLINE_MS)
+    }
+
+    void start() {
         later(0) { connect() }
     }
 
@@ -210,9 +222,9 @@ class BrokerLink {
         }
     }
 
-    /** One line when the connection is lost, none for the tries after it. */
     private void down(BrokerException failure) {
-        int pause = PAUSES_S[Math.min(failures, PAUSES_S.size() - 1)]
+        boolean otherVersion = failure.code == 'FAILED_PRECONDITION'
+        int pause = otherVersion ? OTHER_VERSION_S : PAUSES_S[Math.min(failures, PAUSES_S.size() - 1)]
         connection.failed(failure, pause)
         boolean lost = up
         up = false

@@ -14,9 +14,11 @@ import jenkins.model.Jenkins
  * Lock order: ours, then the queue's; whoever holds the queue's may not take ours.
  */
 class BrokerStrategy extends Strategy {
+    /** One for the strategies of all brokers: each counts the others' agents. */
+    private static final Object LOCK = new Object()
+
     private final BrokerCloud cloud
     private final Fleet fleet
-    private final Object lock = new Object()
 
     BrokerStrategy(BrokerCloud cloud, Fleet fleet) {
         this.cloud = cloud
@@ -29,7 +31,7 @@ class BrokerStrategy extends Strategy {
             if (fleet.policyFor(state.label) == null || !fleet.link.up) {
                 return StrategyDecision.CONSULT_REMAINING_STRATEGIES
             }
-            synchronized (lock) {
+            synchronized (LOCK) {
                 return provision(state)
             }
         } catch (Throwable failure) {

@@ -14,7 +14,7 @@ class ComputerWatch extends ComputerListener {
     @Override
     void onOnline(Computer computer, TaskListener listener) {
         BrokerAgent agent = computer instanceof BrokerComputer ? computer.node : null
-        if (agent != null) {
+        if (agent != null && agent.fleet.is(fleet)) {
             agent.everOnline = true
             fleet.link.syncSoon()
         }

@@ -18,6 +18,8 @@ class Connection {
     /** Where people read of an agent: its name is to be appended; empty where no URL is known. */
     volatile String agentPage = ''
     private String kind = ''
+    /** The broker's version that the system log was told of. */
+    private String versionTold = ''
 
     Connection(Settings settings) {
         this.settings = settings
@@ -39,6 +41,10 @@ class Connection {
         kind = ''
         Log.info("connected to ${settings.broker} (broker ${version}, cloud \"${settings.cloud}\", " +
                 "${policies.size()} policies: ${policies*.name.join(', ')})${after}")
+        if (version != versionTold) {
+            Versions.tell(ownVersion, version)
+            versionTold = version
+        }
     }
 
     /** A try has failed, the first or a later one: a line when that is news. */

@@ -30,8 +30,7 @@ class EventStream {
     /** Begins to read, if it has not: after the first sync, for only then all nodes are there to be written to. */
     synchronized void start() {
         if (thread == null) {
-            thread = new Thread({ follow() } as Runnable, 'agentbroker-events')
-            thread.daemon = true
+            thread = link.thread('-events') { follow() }
             thread.start()
         }
     }

@@ -22,6 +22,8 @@ class Fleet {
     BrokerLink link
     /** Who tells the builds that wait. */
     volatile BuildLog buildLog
+    /** Those of this controller's other brokers. */
+    volatile List<Fleet> neighbours = []
     private final Map<String, BrokerAgent> agents = new ConcurrentHashMap<>()
     /** Names that are over: a late reply must not bring them back. Names are never reused. */
     private final Set<String> ended = Collections.newSetFromMap(new LinkedHashMap<String, Boolean>() {
@@ -70,13 +72,13 @@ class Fleet {
     Map<Object, Integer> shortage(List<Queue.BuildableItem> waiting, List<BrokerAgent> agents) {
         Map<Object, Label> labels = [:]
         Map<Object, Integer> byLabel = [:]
-        waiting.each {
+        (Neighbours.waiting(this) + waiting).each {
             Label label = it.assignedLabel
             labels[key(label)] = label
             byLabel[key(label)] = (byLabel[key(label)] ?: 0) + 1
         }
         Map<List, Integer> places = [:]
-        agents.each { places[it.kind] = (places[it.kind] ?: 0) + it.places }
+        (agents + Neighbours.coming(this)).each { places[it.kind] = (places[it.kind] ?: 0) + it.places }
         Map<Object, Integer> missing = Demand.shortage(byLabel, places) { key, kind -> serves(kind, labels[key]) }
         missing.collectEntries { key, count -> [key, count - comingFromOthers(labels[key])] }.findAll { it.value > 0 }
     }
@@ -85,10 +87,10 @@ class Fleet {
         label == null ? '' : label.name
     }
 
-    /** Executors of nodes that are not ours and on their way, as every strategy counts them. */
+    /** Executors of other plugins' nodes on their way, as every strategy counts them. */
     private static int comingFromOthers(Label label) {
         Collection<Node> nodes = label == null ? Jenkins.get().nodes.findAll { it.mode == Node.Mode.NORMAL } : label.nodes
-        nodes.findAll { !(it instanceof BrokerAgent) && it.toComputer()?.connecting }.sum { it.numExecutors } ?: 0
+        nodes.findAll { it.class.name != 'BrokerAgent' && it.toComputer()?.connecting }.sum { it.numExecutors } ?: 0
     }
 
     /** Names an agent for a waiting item and hands it to the link. */

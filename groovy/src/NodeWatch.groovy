@@ -11,7 +11,7 @@ class NodeWatch extends NodeListener {
 
     @Override
     protected void onCreated(Node node) {
-        if (node instanceof BrokerAgent && ((BrokerAgent) node).gone) { // it ended before its node was there
+        if (node instanceof BrokerAgent && ((BrokerAgent) node).fleet.is(fleet) && ((BrokerAgent) node).gone) { // it ended before its node was there
             fleet.link.removeNode((BrokerAgent) node)
         }
     }

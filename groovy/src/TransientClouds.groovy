@@ -11,13 +11,31 @@ import jenkins.model.Jenkins
  * fails at the end of boot keeps the controller down.
  */
 class TransientClouds extends DescribableList.ConverterImpl {
+    private static final int MOST_TRIES = 20
+
     TransientClouds(Mapper mapper) {
         super(mapper)
     }
 
-    /** To be called before our cloud gets into the list. */
+    /**
+     * To be called before our cloud gets into the list; throws when our cloud would be saved. XStream forgets the
+     * converters that it has chosen before it takes a new one, so a save at just that moment makes it keep the old choice:
+     * saves of Jenkins are kept out, and what it has chosen is looked at.
+     */
     static void install() {
-        Jenkins.XSTREAM2.registerConverter(new TransientClouds(Jenkins.XSTREAM2.mapper), XStream.PRIORITY_VERY_HIGH)
+        synchronized (Jenkins.get()) { // as Jenkins.save()
+            for (int tries = 0; tries < MOST_TRIES; tries++) {
+                Jenkins.XSTREAM2.registerConverter(new TransientClouds(Jenkins.XSTREAM2.mapper), XStream.PRIORITY_VERY_HIGH)
+                if (isChosen()) {
+                    return
+                }
+            }
+        }
+        throw new IllegalStateException('Jenkins would save our cloud: another plugin writes its clouds')
+    }
+
+    private static boolean isChosen() {
+        Jenkins.XSTREAM2.converterLookup.lookupConverterForType(Hudson.CloudList) instanceof TransientClouds
     }
 
     @Override

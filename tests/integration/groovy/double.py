@@ -83,9 +83,13 @@ class World:
         self.double: Double | None = None
 
     def start(self) -> Double:
+        (self.root / "home").mkdir()
+        return self.start_in_home()
+
+    def start_in_home(self) -> Double:
+        """As `start`, in a home that is there."""
         self.stack.start_broker()
         home = self.root / "home"
-        home.mkdir()
         command = [sys.executable, "-m", "broker", "init", "jenkins", "--home", str(home)]
         command += ["--broker", f"127.0.0.1:{self.stack.ports.grpc}", "--token-file", str(self.stack.token_file)]
         subprocess.run(command, check=True, capture_output=True)

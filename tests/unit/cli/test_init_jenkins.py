@@ -79,7 +79,7 @@ def test_flags_of_a_second_run_win(home: Path) -> None:
     run(home, "--broker", "127.0.0.1:7071", "--cloud", "mine")
     run(home, "--broker", "127.0.0.1:9999")
     values = read_properties(home / PROPERTIES)
-    assert (values["broker"], values["cloud"], values["tls"]) == ("127.0.0.1:9999", "mine", "false")
+    assert (values["broker"], values["name"], values["tls"]) == ("127.0.0.1:9999", "mine", "false")
 
 
 @pytest.mark.usefixtures("clone")
@@ -143,3 +143,45 @@ def test_the_older_name_of_the_authority_is_taken_over(home: Path) -> None:
     assert run(home).exit_code == 0
     values = read_properties(home / PROPERTIES)
     assert (values["ca_file"], "ca" in values) == ("/etc/ca.pem", False)
+
+
+def test_each_further_broker_has_properties_and_a_token_of_its_own(clone: Path, home: Path) -> None:
+    before = tree(home)
+    run(home, "--broker", "127.0.0.1:7071")
+    assert run(home, "--name", "eu", "--broker", "127.0.0.1:8071").exit_code == 0
+    eu = home / "agentbroker/agentbroker-eu.properties"
+    assert read_properties(home / PROPERTIES)["name"] == "agentbroker"
+    assert (read_properties(eu)["name"], read_properties(eu)["broker"]) == ("eu", "127.0.0.1:8071")
+    token = home / "secrets/agentbroker-eu.token"
+    assert read_properties(eu)["token_file"] == "$JENKINS_HOME/secrets/agentbroker-eu.token"
+    assert (token.stat().st_mode & 0o777, token.read_text() != (home / TOKEN).read_text()) == (0o600, True)
+    (clone / "groovy/src/Cloud.groovy").write_text("newer")
+    both = {path: path.read_text() for path in (eu, token, home / PROPERTIES, home / TOKEN)}
+    assert run(home).exit_code == 0
+    assert run(home, "--name", "eu").exit_code == 0
+    assert both == {path: path.read_text() for path in both}
+    assert run(home, "--remove", "--name", "eu").exit_code == 0
+    assert (eu.exists(), token.exists(), (home / TOKEN).exists()) == (False, False, True)
+    assert "no broker 'eu'" in run(home, "--remove", "--name", "eu").output
+    run(home, "--name", "eu", "--broker", "127.0.0.1:8071")
+    assert run(home, "--remove").exit_code == 0
+    assert tree(home) == before
+
+
+@pytest.mark.usefixtures("clone")
+def test_the_last_broker_that_is_removed_takes_all_with_it(home: Path) -> None:
+    before = tree(home)
+    assert run(home, "--name", "eu", "--broker", "127.0.0.1:8071").exit_code == 0
+    assert not (home / PROPERTIES).exists()
+    assert run(home).exit_code == 0, "renewing the files needs no first broker"
+    assert not (home / PROPERTIES).exists()
+    assert run(home, "--remove", "--name", "eu").exit_code == 0
+    assert tree(home) == before
+
+
+@pytest.mark.usefixtures("clone")
+def test_a_name_that_no_cloud_can_have_is_refused(home: Path) -> None:
+    before = tree(home)
+    result = run(home, "--name", "../eu", "--broker", "127.0.0.1:8071")
+    assert "--name '../eu'" in str(result.exception)
+    assert tree(home) == before

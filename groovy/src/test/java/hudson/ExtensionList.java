@@ -38,6 +38,11 @@ public class ExtensionList<T> extends AbstractList<T> {
         return insert(new ExtensionComponent<>(extension, 0));
     }
 
+    @Override
+    public boolean remove(Object extension) {
+        return components.removeIf(component -> component.getInstance() == extension);
+    }
+
     public boolean refresh(ExtensionComponentSet delta) {
         delta.find(type).forEach(this::insert);
         return true;

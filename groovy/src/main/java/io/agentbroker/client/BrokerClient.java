@@ -2,8 +2,10 @@ package io.agentbroker.client;
 
 import io.agentbroker.wire.v1.AgentsGrpc;
 import io.agentbroker.wire.v1.DescribeFleetRequest;
+import io.agentbroker.wire.v1.HandshakeReply;
 import io.agentbroker.wire.v1.HandshakeRequest;
 import io.grpc.ManagedChannel;
+import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import java.util.List;
 import java.util.Map;
@@ -55,7 +57,10 @@ public final class BrokerClient implements AutoCloseable {
         return new BrokerClient(channel, new TokenFile(tokenFile), deadlineMs);
     }
 
-    /** Returns broker_version, controller, gateway_url, sync_interval (seconds), policies_revision and policies. */
+    /**
+     * Returns broker_version, controller, gateway_url, sync_interval (seconds), policies_revision and policies. Another
+     * api_version is FAILED_PRECONDITION, whichever side finds it.
+     */
     public Map<String, Object> handshake(String controllerVersion, String controllerUrl, String bootId) {
         HandshakeRequest request = HandshakeRequest.newBuilder()
                 .setApiVersion(API_VERSION)
@@ -64,7 +69,17 @@ public final class BrokerClient implements AutoCloseable {
                 .setControllerUrl(controllerUrl == null ? "" : controllerUrl)
                 .setBootId(bootId)
                 .build();
-        return call(() -> Replies.handshake(timed().handshake(request)));
+        return call(() -> {
+            HandshakeReply reply = timed().handshake(request);
+            if (reply.getApiVersion() != API_VERSION) { // a broker refuses what it does not speak; one day one may not
+                throw Status.FAILED_PRECONDITION
+                        .withDescription("api_version %d of the broker %s is not spoken by these files %s, which speak %d"
+                                .formatted(reply.getApiVersion(), reply.getBrokerVersion(), VERSION, API_VERSION)
+                                + "; run: agentbroker init jenkins")
+                        .asRuntimeException();
+            }
+            return Replies.handshake(reply);
+        });
     }
 
     /**

@@ -1,12 +1,15 @@
 package io.agentbroker.testing;
 
 import groovy.lang.GroovyShell;
+import hudson.ExtensionList;
 import hudson.model.Executor;
 import hudson.model.Hudson;
 import hudson.model.Label;
 import hudson.model.Node;
 import hudson.model.Queue;
+import hudson.model.queue.QueueListener;
 import hudson.remoting.Channel;
+import hudson.slaves.NodeProvisioner;
 import hudson.slaves.SlaveComputer;
 import java.io.BufferedReader;
 import java.io.File;
@@ -18,7 +21,8 @@ import jenkins.util.Timer;
 
 /**
  * A controller without a controller: runs the init script of a home as Jenkins does, and obeys lines on its standard
- * input, each answered by one line: queue LABEL COUNT, cancel, online NAME, lost NAME, finish NAME, delete NAME, log NAME, state.
+ * input, each answered by one line: queue LABEL COUNT, cancel, online NAME, lost NAME, finish NAME, delete NAME, log NAME,
+ * again (runs the init script once more), state.
  */
 public final class Driver {
     private Driver() {}
@@ -27,14 +31,18 @@ public final class Driver {
         File home = new File(arguments[0]);
         Jenkins jenkins = new Hudson(home);
         Timer.get().scheduleWithFixedDelay(jenkins.getQueue()::maintain, 10, 10, TimeUnit.MILLISECONDS);
-        new GroovyShell(jenkins.getPluginManager().uberClassLoader)
-                .evaluate(new File(home, "init.groovy.d/agentbroker.groovy"));
+        run(jenkins);
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             System.out.println(obey(jenkins, line.split("\t")));
             System.out.flush();
         }
         System.exit(0);
+    }
+
+    private static void run(Jenkins jenkins) throws Exception {
+        new GroovyShell(jenkins.getPluginManager().uberClassLoader)
+                .evaluate(new File(jenkins.getRootDir(), "init.groovy.d/agentbroker.groovy"));
     }
 
     private static String obey(Jenkins jenkins, String[] words) throws Exception {
@@ -52,6 +60,7 @@ public final class Driver {
                 SlaveComputer computer = computer(words[1]); // none yet, just after its node has come
                 return quoted(computer == null ? "" : computer.log());
             }
+            case "again" -> run(jenkins);
             case "delete" -> jenkins.removeNode(jenkins.getNode(words[1]));
             default -> {
                 return state(jenkins);
@@ -72,8 +81,10 @@ public final class Driver {
     private static String state(Jenkins jenkins) {
         String nodes = jenkins.getNodes().stream().map(Driver::describe).collect(Collectors.joining(", "));
         long clouds = java.util.stream.StreamSupport.stream(jenkins.clouds.spliterator(), false).count();
-        return "{\"clouds\": %d, \"waiting\": %d, \"nodes\": {%s}}"
-                .formatted(clouds, jenkins.getQueue().getBuildableItems().size(), nodes);
+        int strategies = ExtensionList.lookup(NodeProvisioner.Strategy.class).size();
+        int listeners = ExtensionList.lookup(QueueListener.class).size();
+        return "{\"clouds\": %d, \"strategies\": %d, \"listeners\": %d, \"waiting\": %d, \"nodes\": {%s}}".formatted(
+                clouds, strategies, listeners, jenkins.getQueue().getBuildableItems().size(), nodes);
     }
 
     private static String describe(Node node) {
