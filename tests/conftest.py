@@ -6,6 +6,6 @@ pytest_plugins = ["pytester", "tests.skips", "tests.report", "tests.podman", "te
 
 
 def pytest_configure() -> None:
-    """A shell that starts the tests in the background has them ignore SIGINT, and so would each command that they run."""
+    """A shell that starts the tests in the background has them ignore SIGINT, and with them what they start."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
