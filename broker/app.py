@@ -22,6 +22,7 @@ from broker.gateway.control import ControlServer
 from broker.intake import Intake
 from broker.jenkins_files import JenkinsFiles
 from broker.keys import Keyring, open_keyring
+from broker.placement import warm
 from broker.ports import Backend, Clock
 from broker.reconcile.context import Context
 from broker.reconcile.loop import AgentQueue, Loop, Pace
@@ -243,8 +244,10 @@ async def _serving_http(
         )
 
     async def read() -> Readings:
+        live = await ctx.agents.live()
         return Readings(
-            agents=count_agents(await ctx.agents.live()),
+            agents=count_agents(live),
+            warm=warm.counts(live, ctx.definitions),
             pools=dict.fromkeys(await _resting_pools(ctx), PoolState.COOLDOWN),
             gateway=control.counts(),
             certificates={key: one.current().expires for key, one in certificates.items()},

@@ -27,7 +27,6 @@ MOST_AGENTS: Final = 10_000
 _ROOM_AGAIN_S: Final = 10.0
 _LONGEST_TEXT: Final = 2_000
 _LONGEST_NAME: Final = 128
-_CONTACT_EVERY_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +135,7 @@ class Intake:
             answer = None if one.name in known else refused[one.name]
             if isinstance(may, str):
                 answer = Answer(name=one.name, reason=Reason.SUPERSEDED, message=may)
-            elif may is not None:
+            elif may:
                 fresh.append(self._new_agent(controller, one, policies[PolicyName(one.policy)], now, may.launch))
             answers.append(answer or Answer(name=one.name))
             if answer is not None:
@@ -189,16 +188,15 @@ class Intake:
             return name in told.nodes and self._lives(controller, name)
 
         strange = tuple(n for n in dict.fromkeys(strangers) if n not in met and not forgotten(n))
-        self._wanted.told(controller, told.queued)
         mine = list(live.values())
-        warm = self._wanted.kept(controller, mine)
+        wishes, warm = await self._wanted.of(controller, mine, told.queued, len(strange))
         doomed = [a for a in live.values() if a.goal == Goal.GONE and (a.name in told.nodes or a.name in told.pending)]
         return Truth(
             kept=tuple(self._keep(agent, warm=agent.id in warm) for agent in mine if agent.goal != Goal.GONE),
             removed=(*doomed, *ended),
             unknown=strange,
             revision=self._ctx.definitions.revision,
-            wishes=await self._wanted.wishes(controller, mine, len(strange)),
+            wishes=wishes,
         )
 
     def _lives(self, controller: ControllerName, name: AgentName) -> bool:
@@ -211,16 +209,18 @@ class Intake:
     ) -> set[AgentId]:
         """Writes what differs. Only an online node can say that an agent is no longer busy: after a restart of the
         controller its node is there, and idle, before the agent has come back to its build."""
-        reports = []
+        reports = list[tuple[Agent, Report]]()
         for name, node in nodes.items():
             agent = live.get(name)
             if agent is None:
                 continue
             busy = node.busy or (agent.busy and not node.online)
             if busy != agent.busy or node.uses > agent.uses:
-                reports.append(Report(agent_id=agent.id, busy=busy, uses=node.uses))
-        await self._ctx.agents.report(reports)
-        return {report.agent_id for report in reports}
+                reports.append((agent, Report(agent_id=agent.id, busy=busy, uses=node.uses)))
+        await self._ctx.agents.report([report for _, report in reports])
+        for agent, report in reports:
+            self._wanted.begun(agent, report.uses)
+        return {agent.id for agent, _ in reports}
 
     def _keep(self, agent: Agent, *, warm: bool) -> Kept:
         back = not self._ctx.presence.was_online_this_boot(agent.controller, agent.id)
@@ -236,6 +236,7 @@ class Intake:
             try:
                 if given.uses > agent.uses:
                     await self._ctx.agents.report([Report(agent_id=agent.id, busy=False, uses=given.uses)])
+                    self._wanted.begun(agent, given.uses)
                     agent = await self._ctx.agents.get(agent.id)
                 outcome = Outcome.SUCCEEDED if agent.was_online or given.uses else given.outcome
                 await self._ctx.aim(agent, Goal.GONE, outcome, given.why, given.message)

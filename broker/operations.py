@@ -1,16 +1,22 @@
 """All that operators may change: each change is one transaction with its event, which says who did it, from where."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from broker.domain.agent import Agent
+from broker.domain.hand_launch import HandLaunch
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.reason import Reason
 from broker.errors import BrokerError, Conflict, NotFound
 from broker.reconcile.context import Context
+from broker.store.hand_launches import HandLaunches
 from broker.store.search import Search
 
 LONGEST_REASON = 500
 """Characters of the reason that an operator gives."""
+
+
+class LaunchTaken(BrokerError):
+    """Another launch has this id already."""
 
 
 class AgentBusy(BrokerError):
@@ -57,6 +63,18 @@ class Operations:
                 return await self._ctx.aim(agent, goal, outcome, Reason.CANCELLED, message, str(actor))
             except Conflict:
                 continue  # it has changed meanwhile: it may be busy now
+
+    async def launch(self, launch: HandLaunch) -> HandLaunch:
+        """Keeps a launch by hand, for its controller to name and ask for; returns it as it is kept.
+
+        A repeat, known by the id, changes nothing. Raises `LaunchTaken` for an id that was given to another launch.
+        """
+        kept = await HandLaunches(self._ctx.database).add(launch)
+        same = replace(launch, actor=kept.actor, created_at=kept.created_at, expires_at=kept.expires_at)
+        if same != kept:
+            what = f"{kept.count} of policy {kept.policy} at {kept.controller}"
+            raise LaunchTaken(f"launch {launch.id} is another one: {what}")
+        return kept
 
 
 def _told(agent: Agent, goal: Goal, actor: Actor, reason: str) -> str:

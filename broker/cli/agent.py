@@ -1,4 +1,4 @@
-"""`agentbroker agent`: what can be done to one agent."""
+"""`agentbroker agent`: what can be done to agents."""
 
 import sys
 import time
@@ -8,6 +8,7 @@ import click
 
 from broker.cli.client import path_of
 from broker.cli.exits import REFUSED, TIMED_OUT, CliError
+from broker.cli.launch import launch
 from broker.cli.options import Session, asks_broker
 from broker.cli.output import emit_one
 
@@ -16,13 +17,17 @@ _LOOK_S: Final = 0.5
 
 @click.group("agent")
 def agent() -> None:
-    """Do something to one agent.
+    """Launch an agent by hand, or end one.
 
     \b
+    agentbroker agent launch --label linux --wait
     agentbroker agent terminate linux-7f3k2
     agentbroker agent terminate linux-7f3k2 --yes --reason "wrong image" --wait
     agentbroker agent terminate linux-7f3k2 --yes --force
     """
+
+
+agent.add_command(launch)
 
 
 @agent.command("terminate")

@@ -43,7 +43,7 @@ def _print(found: dict[str, Any]) -> None:
 def _print_agent(agent: dict[str, Any]) -> None:
     head = [agent["id"], agent["controller"], f"job {agent['job']}" if agent["job"] else ""]
     head += [f"label `{agent['labels']}`" if agent["labels"] else "", f"policy {agent['policy']}"]
-    say("   ".join(part for part in (*head, _result(agent)) if part))
+    say("   ".join(part for part in (*head, _asked_for(agent), _result(agent)) if part))
     rows = []
     for step in agent["timeline"]:
         why = ": ".join(part for part in (step["reason"], first_line(step["message"])) if part)
@@ -54,6 +54,15 @@ def _print_agent(agent: dict[str, Any]) -> None:
     if agent["not_chosen"] and agent["position"] is None:
         for one in agent["not_chosen"]:
             say(f"  not chosen: {one['pool']}: {one['reason']}: {first_line(one['message'])}")
+
+
+def _asked_for(agent: dict[str, Any]) -> str:
+    """Why there is such an agent where no build asked for it."""
+    if agent["cause"] == "warm":
+        return "kept warm"
+    if agent["cause"] != "manual":
+        return ""
+    return f"launched by {agent['requested_by']}" if agent["requested_by"] else "launched by hand"
 
 
 def _result(agent: dict[str, Any]) -> str:

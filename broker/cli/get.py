@@ -35,7 +35,8 @@ def _agent(item: Item) -> Sequence[str]:
 
 
 def _agent_wide(item: Item) -> Sequence[str]:
-    return (item["goal"], "yes" if item["busy"] else "no", item["labels"] or "-", item["job"] or "-")
+    cause = f"{item['cause']} ({item['requested_by']})" if item["requested_by"] else item["cause"]
+    return (item["goal"], "yes" if item["busy"] else "no", item["labels"] or "-", item["job"] or "-", cause)
 
 
 def _limit(item: Item, name: str) -> str:
@@ -66,7 +67,8 @@ def _policy(item: Item) -> Sequence[str]:
 
 
 def _policy_wide(item: Item) -> Sequence[str]:
-    return (item["strategy"], item["template"], str(item["priority"]), joined(item["controllers"], "all"))
+    warm = f"{item['warm']}/{item['warm_wanted']}" if item["warm_wanted"] else "-"
+    return (item["strategy"], item["template"], str(item["priority"]), joined(item["controllers"], "all"), warm)
 
 
 def _controller(item: Item) -> Sequence[str]:
@@ -82,7 +84,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "agents": Kind(
         ("ID", "CONTROLLER", "POLICY", "PHASE", "POOL", "ATTEMPT", "AGE", "WHY"),
         _agent,
-        ("GOAL", "BUSY", "LABELS", "JOB"),
+        ("GOAL", "BUSY", "LABELS", "JOB", "CAUSE"),
         _agent_wide,
     ),
     "pools": Kind(
@@ -94,7 +96,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "policies": Kind(
         ("ID", "LABELS", "WAITING", "STARTING", "ONLINE", "AGENTS", "POOLS"),
         _policy,
-        ("STRATEGY", "TEMPLATE", "PRIORITY", "CONTROLLERS"),
+        ("STRATEGY", "TEMPLATE", "PRIORITY", "CONTROLLERS", "WARM"),
         _policy_wide,
     ),
     "controllers": Kind(

@@ -50,13 +50,13 @@ def kept(agents: Sequence[Agent], number: int) -> frozenset[AgentId]:
     return frozenset(agent.id for agent in agents[: max(0, number)])
 
 
-def ready(agents: Iterable[Agent], definitions: Definitions) -> dict[PolicyName, int]:
-    """Policy → its agents that are online and idle, of policies that keep some; never more than are kept."""
-    found = {policy.name: 0 for policy in definitions.policies.values() if policy.min_idle}
+def counts(agents: Iterable[Agent], definitions: Definitions) -> dict[PolicyName, tuple[int, int]]:
+    """Policy → how many idle agents of it are online, at most as many as are kept, and how many are kept."""
+    found = dict.fromkeys(definitions.policies, 0)
     for agent in agents:
         if agent.policy in found and agent.phase is Phase.ONLINE and is_spare(agent, definitions):
             found[agent.policy] += 1
-    return {name: min(number, definitions.policies[name].min_idle) for name, number in found.items()}
+    return {name: (min(found[name], policy.min_idle), policy.min_idle) for name, policy in definitions.policies.items()}
 
 
 def share(policy: Policy, controllers: Sequence[ControllerName], controller: ControllerName) -> int:

@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Final
 
 from broker.domain.agent import Agent
-from broker.domain.definitions import Definitions
 from broker.domain.hand_launch import HandLaunch, Wish
 from broker.domain.ids import AgentId, ControllerName, HandLaunchId, PolicyName
 from broker.domain.lifecycle import Goal, Phase
@@ -24,6 +23,8 @@ from broker.store.search import Search
 
 SHARE_S: Final = 60.0
 """A controller that is silent for longer leaves its share of the warm agents to the others."""
+_JUST_CAME: Final = timedelta(seconds=10)
+"""An agent that takes its first build so soon after it came has come for that build."""
 _FAILURES_COUNT: Final = timedelta(hours=1)
 
 
@@ -52,23 +53,38 @@ class Wanted:
         self._launches = HandLaunches(ctx.database)
         self._queued: dict[ControllerName, Mapping[PolicyName, int]] = {}
 
-    def told(self, controller: ControllerName, queued: Mapping[PolicyName, int]) -> None:
-        """Notes how many builds wait at a controller, by policy."""
-        self._queued[controller] = queued
+    async def of(
+        self, controller: ControllerName, live: Sequence[Agent], queued: Mapping[PolicyName, int], unanswered: int
+    ) -> tuple[tuple[Wish, ...], frozenset[AgentId]]:
+        """What a controller that has just told its truth is to ask for, and which agents the idle timeout must not end.
 
-    def kept(self, controller: ControllerName, live: Sequence[Agent]) -> frozenset[AgentId]:
-        """Which of the controller's agents the idle timeout must not end."""
+        `live` are its agents, all of them; `queued` is how many builds wait, by policy. `unanswered` is how many names
+        it has that we do not know: any of them may have been named for a wish whose request is still on its way, so as
+        many are not wished for again.
+        """
+        self._queued[controller] = queued
+        return await self._wishes(controller, live, unanswered), self._kept(controller, live)
+
+    def _kept(self, controller: ControllerName, live: Sequence[Agent]) -> frozenset[AgentId]:
         found = frozenset[AgentId]()
         for policy in self._warm_policies(controller):
             found |= warm.kept(self._spares(policy, live, [controller]), self._share(policy, controller))
         return found
 
-    async def wishes(self, controller: ControllerName, live: Sequence[Agent], unanswered: int) -> tuple[Wish, ...]:
-        """What the controller is to ask for. `live` are its agents, all of them.
+    def begun(self, agent: Agent, uses: int) -> None:
+        """Counts, for a policy that keeps agents warm, whether the builds that an agent has begun found it ready.
 
-        `unanswered` is how many names it has that we do not know: any of them may have been named for a wish whose
-        request is still on its way, so as many are not wished for again.
+        `agent` is as it was before, `uses` what Jenkins has now told. One that came for its first build is a miss.
         """
+        policy = self._ctx.definitions.policies.get(agent.policy)
+        if policy is None or not policy.min_idle:
+            return
+        fresh = agent.online_at is None or self._ctx.clock.now() - agent.online_at < _JUST_CAME
+        for number in range(agent.uses, min(uses, agent.uses + warm.MOST_AT_ONCE)):
+            missed = number == 0 and agent.cause == "queue" and fresh
+            self._ctx.metrics.warm_agent_claimed(agent.policy, hit=not missed)
+
+    async def _wishes(self, controller: ControllerName, live: Sequence[Agent], unanswered: int) -> tuple[Wish, ...]:
         found = [*await self._by_hand(controller), *await self._warm(controller, live)]
         wishes = []
         for wish in found:
@@ -211,9 +227,3 @@ def queued_by_policy(depths: Sequence[tuple[str, int]]) -> Mapping[PolicyName, i
     for policy, length in depths:
         sums[PolicyName(policy)] += length
     return sums
-
-
-def warm_counts(agents: Sequence[Agent], definitions: Definitions) -> dict[PolicyName, tuple[int, int]]:
-    """Policy → how many warm agents are ready, and how many are to be."""
-    found = warm.ready(agents, definitions)
-    return {name: (number, definitions.policies[name].min_idle) for name, number in found.items()}

@@ -29,13 +29,16 @@ _API: Final = "/api/v1"
 ENDPOINTS: Final = frozenset(
     f"{_API}{path}"
     for path in (
-        "/status", "/agents", "/agents/{name}", "/agents/{name}:terminate", "/pools", "/pools/{name}", "/policies",
+        "/status", "/agents", "/agents/{name}", "/agents/{name}:terminate", "/launches", "/launches/{name}",
+        "/pools", "/pools/{name}", "/policies",
         "/policies/{name}", "/controllers", "/events", "/explain", "/openapi.json", "/reload",
         "/config",
     )
 )  # fmt: skip
 """The paths of the operators' API."""
 HTTP_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+CLAIMS: Final = ("hit", "miss")
+WARM: Final = ("actual", "wanted")
 LAUNCH_OUTCOMES: Final = frozenset({"succeeded", "failed"})
 OPERATIONS: Final = frozenset({"offers", "launch", "locate", "describe", "terminate", "list_owned"})
 """The calls of `broker.ports.Backend`."""

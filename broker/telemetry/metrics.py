@@ -94,6 +94,10 @@ class _Agents:
         self.phase = time("phase_duration_seconds", "Time spent in one phase of a start.", _START_S, "pool", "phase")
         text = "Agents now in a phase of the lifecycle (pool is empty before placement)."
         self.now = gauge("agents", text, *where, "phase")
+        text = "Idle agents kept ready; kind is actual or wanted."
+        self.warm = gauge("warm_agents", text, "policy", "kind")
+        text = "Builds of policies that keep agents warm: a hit found one ready, a miss waited for its start."
+        self.claims = count("warm_claims_total", text, "policy", "outcome")
         self.busy = gauge("busy_agents", "Online agents that run a build, as Jenkins reports it.", *where)
 
 
@@ -144,7 +148,12 @@ class Metrics:
             self._process.up.labels(name)
             for policy in definitions.policies_of(name):
                 self._define_requests(name, policy.name, [choice.pool for choice in policy.pools])
+        self._agents.warm.clear()
         for policy in definitions.policies.values():
+            for kind in labels.WARM:
+                self._agents.warm.labels(policy.name, kind)
+            for outcome in labels.CLAIMS:
+                self._agents.claims.labels(policy.name, outcome)
             for choice in policy.pools:
                 self._capacity.placements.labels(policy.name, choice.pool, "chosen", "")
                 for reason in labels.REJECTIONS:
@@ -181,6 +190,10 @@ class Metrics:
     def agent_requested(self, controller: str, policy: str) -> None:
         """Jenkins asked for an agent of a new name; a repeat of the call is none."""
         self._agents.requested.labels(self._known.controller(controller), self._known.policy(policy)).inc()
+
+    def warm_agent_claimed(self, policy: str, *, hit: bool) -> None:
+        """A build of a policy that keeps agents warm began; a `hit` found its agent ready."""
+        self._agents.claims.labels(self._known.policy(policy), "hit" if hit else "miss").inc()
 
     def agent_changed_phase(self, before: Agent, after: Agent, now: datetime) -> None:
         """The store saved a change of an agent's row at `now`; one that keeps the phase counts too, if now online."""
@@ -255,6 +268,9 @@ class Metrics:
         """Takes over what the running broker counts now; called before each exposition."""
         self._gateway.counts = readings.gateway or self._gateway.counts
         self.set_agents(readings.agents)
+        for policy, numbers in readings.warm.items():
+            for kind, number in zip(labels.WARM, numbers, strict=True):
+                self._agents.warm.labels(self._known.policy(policy), kind).set(number)
         for key, expires in readings.certificates.items():
             self._process.certificate.labels(key).set(expires.timestamp())
         for pool, now in readings.pools.items():

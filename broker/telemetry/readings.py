@@ -115,6 +115,8 @@ class Readings:
 
     agents: tuple[AgentCount, ...] = ()
     pools: Mapping[PoolName, PoolState] = field(default_factory=dict)
+    warm: Mapping[PolicyName, tuple[int, int]] = field(default_factory=dict)
+    """Policy → idle agents that are kept ready, and how many are to be."""
     gateway: GatewayCounts | None = None
     certificates: Mapping[str, datetime] = field(default_factory=dict)
     """When the certificate of a listener expires, by its key in the config, such as `server.grpc.tls`."""

@@ -43,7 +43,7 @@ class PoolRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRow:
-    """A policy; `agents` is what counts against its cap, of all controllers, all else is of the one that asks."""
+    """A policy; `agents` is what counts against its cap. That and warm are of all controllers, the rest of who asks."""
 
     policy: Policy
     agents: int
@@ -102,11 +102,14 @@ def _policy_row(policy: Policy, controller: ControllerName, snapshot: Snapshot) 
     if waiting:
         first = waiting[0]
         remark = f"waiting for {short(snapshot.now - first.requested_at)}: {_WORDS.line(first.why, first.message)}"
+    warm, _ = snapshot.warm[policy.name]
     return PolicyRow(
         policy=policy,
         agents=snapshot.used.get((Scope.POLICY_AGENTS, policy.name), 0),
         waiting=len(waiting),
         remark=remark,
+        warm=warm,
+        warm_wanted=policy.min_idle,
     )
 
 

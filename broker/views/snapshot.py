@@ -15,6 +15,7 @@ from broker.domain.placement import Rejection
 from broker.domain.policy import Policy
 from broker.placement.feasible import sieve
 from broker.placement.usage import shared_claims
+from broker.placement.warm import counts
 from broker.reconcile.context import Context
 from broker.reconcile.presence import Heard
 from broker.store.search import Search
@@ -58,15 +59,19 @@ class Snapshot:
     used: Mapping[tuple[Scope, str], int] = field(default_factory=dict)
     rests: Mapping[PoolName, Rest] = field(default_factory=dict)
     heard: Mapping[ControllerName, Heard] = field(default_factory=dict)
+    warm: Mapping[PolicyName, tuple[int, int]] = field(init=False, repr=False, compare=False)
+    """Policy → idle agents that are kept ready, and how many are to be."""
     _positions: Mapping[AgentId, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Counts each line once: every row of a list asks for its place."""
         length, positions = Counter[PolicyName](), dict[AgentId, int]()
-        for agent in filter(_waits, self.agents):
+        agents = list(self.agents)
+        for agent in filter(_waits, agents):
             length[agent.policy] += 1
             positions[agent.id] = length[agent.policy]
         object.__setattr__(self, "_positions", positions)
+        object.__setattr__(self, "warm", counts(agents, self.definitions))
 
     def usage(self) -> Usage:
         """What placement would decide against."""

@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.domain.labels import LONGEST
 from broker.domain.lifecycle import Phase
 from broker.domain.reason import Reason
 
@@ -65,6 +66,24 @@ class Termination(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     force: bool = Field(default=False, description="Also if it runs a build, which is cut.")
     reason: str = Field(default="", max_length=500, description="Why; it is kept in the history.")
+
+
+class Launching(BaseModel):
+    """Which agents are wanted, though no build waits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    label: str = Field(default="", max_length=LONGEST, description="A label expression; its first policy is taken.")
+    policy: Name | None = Field(default=None, description="The policy; default: the first that the label matches.")
+    controller: Name | None = Field(default=None, description="Whose agents; needed if several are connected.")
+    count: int = Field(default=1, ge=1, le=100, description="How many.")
+    id: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="What to call the launch: the same call again, with the same id, launches nothing more.",
+    )
+    expires_s: int = Field(
+        default=300, ge=1, le=86_400, description="For how many seconds Jenkins is asked; agents asked for go on."
+    )
 
 
 class Reloading(BaseModel):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from broker.domain.agent import Agent
+from broker.domain.hand_launch import HandLaunch
 from broker.domain.ids import ControllerName, PoolName
 from broker.domain.lifecycle import PENDING, Phase
 from broker.domain.limits import Scope
@@ -21,6 +22,23 @@ from broker.web.api import models_fleet as fleet
 def to_agent(agent: Agent, snapshot: Snapshot, words: Words) -> api.Agent:
     """One row of the list."""
     return api.Agent(**_agent_fields(agent, snapshot, words))  # type: ignore[arg-type] # the model checks its fields
+
+
+def to_launch(launch: HandLaunch, agents: Sequence[Agent], snapshot: Snapshot, words: Words) -> api.Launch:
+    """A launch by hand and its agents."""
+    complete, expired = len(agents) >= launch.count, launch.expires_at <= snapshot.now
+    return api.Launch(
+        id=launch.id,
+        controller=launch.controller,
+        policy=launch.policy,
+        labels=launch.label_expression,
+        count=launch.count,
+        state="complete" if complete else "expired" if expired else "open",
+        requested_by=launch.who,
+        created_at=launch.created_at,
+        expires_at=launch.expires_at,
+        agents=tuple(to_agent(agent, snapshot, words) for agent in agents),
+    )
 
 
 def to_detail(agent: Agent, events: Sequence[Event], snapshot: Snapshot, words: Words) -> api.AgentDetail:
@@ -73,6 +91,8 @@ def _agent_fields(agent: Agent, snapshot: Snapshot, words: Words) -> dict[str, o
         "busy": agent.busy,
         "uses": agent.uses,
         "outcome": agent.outcome,
+        "launch_id": agent.launch_id,
+        "requested_by": agent.requested_by,
         "created_at": agent.requested_at,
         "phase_since": agent.phase_since,
         "deadline": agent.deadline,
@@ -180,6 +200,8 @@ def to_policy(policy: Policy, snapshot: Snapshot, words: Words) -> fleet.Policy:
         pools=tuple(pools),
         limits=_limits(caps, policy.name, snapshot),
         agents=to_counts(a for a in snapshot.agents if a.policy == policy.name),
+        warm=snapshot.warm[policy.name][0],
+        warm_wanted=policy.min_idle,
     )
 
 

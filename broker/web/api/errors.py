@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from broker.errors import BrokerError, ConfigError, NotFound, StoreUnavailable
-from broker.operations import AgentBusy
+from broker.operations import AgentBusy, LaunchTaken
 from broker.views.ask import BadQuestion, NoSuchThing
 from broker.web.api.models import Error
 
@@ -43,6 +43,8 @@ def translated(error: BrokerError) -> ApiError:
         case AgentBusy():
             hint = "wait for its build, or say force: the build is cut"
             return ApiError(409, "agent_busy", str(error), hint)
+        case LaunchTaken():
+            return ApiError(409, "launch_taken", str(error), "choose another id, or none")
         case NoSuchThing():
             return ApiError(404, "not_found", str(error), error.hint)
         case BadQuestion():

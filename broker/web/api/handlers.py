@@ -26,10 +26,11 @@ from broker.views.snapshot import Snapshot, take
 from broker.web.api import convert
 from broker.web.api import models as api
 from broker.web.api import models_fleet as fleet
-from broker.web.api.asks import AgentsQuery, EventsQuery, ExplainQuery, Query, Reloading, Termination
+from broker.web.api.asks import AgentsQuery, EventsQuery, ExplainQuery, Launching, Query, Reloading, Termination
 from broker.web.api.auth import Caller, must_be
 from broker.web.api.errors import ApiError, unknown_name
 from broker.web.api.feed import Feed
+from broker.web.api.launches import Launches
 from broker.web.api.seams import Linked, Reloads
 from broker.web.app import Readiness
 
@@ -70,6 +71,7 @@ class Handlers:
         self._gateways = gateways
         self._search = Search(ctx.database)
         self._operations = Operations(ctx)
+        self._launches = Launches(ctx, self._operations)
         self._started_at = ctx.clock.now()
         self._openapi = (files("broker.web.api") / OPENAPI_FILE).read_bytes()
         self.feed = Feed(ctx.history, ctx.clock)
@@ -122,6 +124,15 @@ class Handlers:
         asked = cast(Termination, call.body)
         agent = await self._operations.terminate(call.name, call.caller.actor, asked.reason, force=asked.force)
         return await self._detail(agent.name, await take(self._ctx), call)
+
+    async def launch_agents(self, call: Call) -> api.Launch:
+        """Launches agents by hand: Jenkins names them though no build waits."""
+        launch = await self._launches.keep(cast(Launching, call.body), call.caller.actor)
+        return await self._launches.shown(launch, call.caller.words)
+
+    async def get_launch(self, call: Call) -> api.Launch:
+        """One launch by hand, with its agents."""
+        return await self._launches.shown(await self._launches.known(call.name), call.caller.words)
 
     async def list_pools(self, call: Call) -> fleet.Pools:
         """All pools as they stand."""

@@ -96,7 +96,7 @@ class Agent(Resource):
     policy: str
     job: str
     build_url: str
-    cause: str
+    cause: str = Field(description="Why it was asked for: queue (a build waits), warm (kept ready) or manual.")
     phase: Phase
     goal: Goal
     pool: str | None
@@ -109,6 +109,8 @@ class Agent(Resource):
     busy: bool
     uses: int = Field(description="Builds that it has begun.")
     outcome: Outcome | None
+    launch_id: str | None = Field(description="The launch by hand that wanted it, if it was asked of the broker.")
+    requested_by: str | None = Field(description="Who launched it by hand, here or in Jenkins; null otherwise.")
     created_at: Moment
     phase_since: Moment
     deadline: Moment | None
@@ -132,6 +134,24 @@ class Agents(Resource):
 
     items: tuple[Agent, ...]
     next: str | None
+
+
+class Launch(Resource):
+    """Agents that an operator wants of Jenkins, though no build waits."""
+
+    kind: Literal["Launch"] = "Launch"
+    id: str
+    controller: str
+    policy: str
+    labels: str = Field(description="The label expression that was asked for.")
+    count: int
+    state: Literal["open", "complete", "expired"] = Field(
+        description="complete: Jenkins has asked for all; expired: it has not, and is asked no more."
+    )
+    requested_by: str
+    created_at: Moment
+    expires_at: Moment
+    agents: tuple[Agent, ...] = Field(description="Those that Jenkins has asked for, also those that are gone.")
 
 
 class Events(Resource):

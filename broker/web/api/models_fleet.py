@@ -73,6 +73,8 @@ class Policy(Resource):
     pools: tuple[PolicyPool, ...]
     limits: tuple[Limit, ...]
     agents: Counts
+    warm: int = Field(description="Idle agents that are online and kept ready, of all controllers.")
+    warm_wanted: int = Field(description="How many are to be: warm.min_idle.")
 
 
 class Policies(Resource):

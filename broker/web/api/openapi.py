@@ -21,7 +21,7 @@ _DESCRIPTIONS: Final = {
     401: "It needs a token.",
     403: "The token may not do that.",
     404: "There is no such thing.",
-    409: "It runs a build: say force.",
+    409: "It cannot be done as things stand, such as the end of an agent that runs a build.",
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "The config cannot be used; nothing has changed.",

@@ -10,7 +10,16 @@ from pydantic import BaseModel
 from broker.domain.operators import Role
 from broker.web.api import models as api
 from broker.web.api import models_fleet as fleet
-from broker.web.api.asks import AgentsQuery, EventsQuery, ExplainQuery, NoQuery, Query, Reloading, Termination
+from broker.web.api.asks import (
+    AgentsQuery,
+    EventsQuery,
+    ExplainQuery,
+    Launching,
+    NoQuery,
+    Query,
+    Reloading,
+    Termination,
+)
 from broker.web.api.handlers import Call, Handlers
 
 PREFIX: Final = "/api/v1"
@@ -61,6 +70,16 @@ ROUTES: Final = (
         role=Role.OPERATOR,
         statuses=(404, 409, 413, 415),
     ),
+    Route(
+        method="POST",
+        path="/launches",
+        handler=Handlers.launch_agents,
+        answer=api.Launch,
+        body=Launching,
+        role=Role.OPERATOR,
+        statuses=(404, 409, 413, 415),
+    ),
+    Route(method="GET", path="/launches/{name}", handler=Handlers.get_launch, answer=api.Launch, statuses=(404,)),
     Route(method="GET", path="/pools", handler=Handlers.list_pools, answer=fleet.Pools),
     Route(method="GET", path="/pools/{name}", handler=Handlers.get_pool, answer=fleet.Pool, statuses=(404,)),
     Route(method="GET", path="/policies", handler=Handlers.list_policies, answer=fleet.Policies),
