@@ -42,6 +42,10 @@ def test_a_nodes_log_tells_each_event_once_whenever_jenkins_empties_it() -> None
     assert "journal: 5 passed" in run("JournalTest.groovy")
 
 
+def test_our_cloud_is_not_saved_though_another_plugin_saves_just_when_jenkins_is_told_so() -> None:
+    assert "clouds: 2 passed" in run("CloudsTest.groovy")
+
+
 def test_two_expressions_at_once_get_one_agent_a_build_and_each_ends_after_it(world: World) -> None:
     double = world.start()
     double.tell("queue", "linux", 4)
