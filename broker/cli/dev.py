@@ -9,6 +9,7 @@ import click
 @click.command("dev")
 @click.option("--builds", type=click.IntRange(min=0), default=1, show_default=True, help="Builds to queue.")
 @click.option("--build-seconds", type=float, default=1.0, show_default=True, help="How long each of them runs.")
+@click.option("--warm", type=click.IntRange(min=0), default=0, show_default=True, help="Idle agents to keep.")
 @click.option("--exit", "leave", is_flag=True, help="End when the builds have ended, with a summary.")
 @click.option("--controller", type=click.Choice(["jenkins", "simulated"]), help="Default: jenkins if one is named.")
 @click.option(
@@ -25,6 +26,7 @@ def dev(  # noqa: PLR0913  # one parameter an option
     *,
     builds: int,
     build_seconds: float,
+    warm: int,
     leave: bool,
     controller: str | None,
     jenkins_war: Path | None,
@@ -37,6 +39,7 @@ def dev(  # noqa: PLR0913  # one parameter an option
 
     \b
     agentbroker dev                                     stays up and prints its URLs
+    agentbroker dev --builds 0 --warm 2                 two idle agents wait for builds
     agentbroker dev --builds 12 --exit                  twelve builds, a summary, nothing left
     agentbroker dev --jenkins-war jenkins.war --exit    the same with a real Jenkins
     """
@@ -44,9 +47,12 @@ def dev(  # noqa: PLR0913  # one parameter an option
 
     if controller == "jenkins" and not (jenkins_war or jenkins_url):
         raise click.UsageError("--controller jenkins needs --jenkins-war FILE (or JENKINS_WAR) or --jenkins-url URL")
+    if warm and leave:
+        raise click.UsageError("--warm keeps agents, and --exit is to leave nothing: use one of them")
     options = Options(
         builds=builds,
         build_seconds=build_seconds,
+        warm=warm,
         stay=not leave,
         controller=controller,
         jenkins_war=jenkins_war,

@@ -122,6 +122,9 @@ class BrokerLink:
             lacking = state.name not in controller.nodes and state.name not in controller.planned
             if policy and lacking and state.name not in controller.removed:
                 controller.add_node(state.name, policy, frozenset(state.labels), uses=state.uses)
+        for state in reply.agents:
+            if state.name in controller.nodes:
+                controller.nodes[state.name].keep_warm = state.keep_warm
         controller.elsewhere = {a.name: frozenset(a.labels) for a in reply.agents if a.takes_builds}
         controller.forget_unknown(reply.unknown, unanswered)
         for removal in reply.remove:
@@ -129,6 +132,10 @@ class BrokerLink:
             controller.remove(removal.name)
         if not controller.synced:
             print(f"synced: {len(reply.agents)} agents", flush=True)
+        for wish in reply.wanted:
+            controller.fulfil(
+                wish.policy, wish.count, wire.Cause.Name(wish.cause).removeprefix("CAUSE_"), wish.launch_id
+            )
         controller.synced = True
         controller.syncs += 1
 
@@ -207,7 +214,8 @@ def _agent_request(one: Planned, secret: str) -> wire.AgentRequest:
         secret=secret,
         label_expression=one.expression,
         job=one.job,
-        cause=wire.CAUSE_QUEUE,
+        cause=f"CAUSE_{one.cause}",
+        launch_id=one.launch_id,
     )
     request.queued_at.FromMilliseconds(int(one.queued_at * 1000))
     return request

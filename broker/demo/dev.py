@@ -39,6 +39,7 @@ class Options:
     port: int | None
     state_dir: Path | None
     output: str
+    warm: int = 0
 
     @property
     def is_simulated(self) -> bool:
@@ -104,7 +105,9 @@ def _stack(root: Path, options: Options, ports: Ports) -> Stack:
     url = f"http://127.0.0.1:{ports.controller}/"
     if options.jenkins_url and not options.is_simulated:
         url = options.jenkins_url.rstrip("/") + "/"
-    return Stack(root=root, controller_url=url, pools={LABEL: pool}, ports=ports, secured=secured)
+    overrides = {"warm": {"min_idle": options.warm}} if options.warm else {}
+    pools = {LABEL: pool}
+    return Stack(root=root, controller_url=url, pools=pools, ports=ports, secured=secured, overrides=overrides)
 
 
 def _secured(root: Path, options: Options) -> Secured | None:

@@ -55,6 +55,8 @@ class Node:
     idle_since: float = 0.0
     build: Build | None = None
     why: str = ""
+    keep_warm: bool = False
+    """Kept ready though it is idle: its idle timeout does not end it now."""
 
     @property
     def accepting(self) -> bool:
@@ -74,7 +76,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """An agent that was named and asked for; its node appears at `node_at` (seconds of the wall clock)."""
+    """An agent that was named and asked for; its node appears at `node_at` (seconds of the wall clock).
+
+    `cause` is QUEUE, or what the broker wants it for: WARM, or MANUAL with the `launch_id`.
+    """
 
     name: str
     policy: PolicyView
@@ -82,6 +87,8 @@ class Planned:
     job: str
     queued_at: float
     node_at: float
+    cause: str = "QUEUE"
+    launch_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +156,22 @@ class Controller:
         items = [build for build in self.waiting() if self.policy_for(build.labels)]
         missing = unmatched([build.labels for build in items], self._capacity())
         made = [self._planned(items[i]) for i in missing]
+        self._ask_for(made)
+        return made
+
+    def fulfil(self, policy: str, count: int, cause: str, launch_id: str) -> None:
+        """Names the agents that the broker wants though no build waits, less those that it has not answered yet."""
+        found = next((one for one in self.policies if one.name == policy), None)
+        coming = [
+            p for p in self.unanswered.values() if (p.policy.name, p.cause, p.launch_id) == (policy, cause, launch_id)
+        ]
+        if found is None or self.now() < self.not_before:
+            return
+        self._ask_for([self._wanted(found, cause, launch_id) for _ in range(count - len(coming))])
+
+    def _ask_for(self, made: list[Planned]) -> None:
         self.planned.update((one.name, one) for one in made)
         self.unanswered.update((one.name, one) for one in made)
-        return made
 
     def _capacity(self) -> dict[str, Labels]:
         known = {name: labels for name, labels in self.elsewhere.items() if name not in self.nodes}
@@ -163,12 +183,25 @@ class Controller:
         policy = self.policy_for(build.labels)
         assert policy is not None
         return Planned(
-            name=f"{policy.prefix[:24]}-{secrets.token_hex(4)}",
+            name=_new_name(policy),
             policy=policy,
             expression=build.expression,
             job=f"demo-{build.number}",
             queued_at=build.queued_at,
             node_at=self.now() + self.node_delay_s,
+        )
+
+    def _wanted(self, policy: PolicyView, cause: str, launch_id: str) -> Planned:
+        now = self.now()
+        return Planned(
+            name=_new_name(policy),
+            policy=policy,
+            expression="",
+            job="",
+            queued_at=now,
+            node_at=now + self.node_delay_s,
+            cause=cause,
+            launch_id=launch_id,
         )
 
     def make_due_nodes(self) -> None:
@@ -228,7 +261,7 @@ class Controller:
     def release_idle(self) -> None:
         """Gives up nodes that have been online without work for their idle timeout."""
         for node in list(self.nodes.values()):
-            if node.ready and self.now() - node.idle_since > node.idle_timeout_s:
+            if node.ready and not node.keep_warm and self.now() - node.idle_since > node.idle_timeout_s:
                 self.release(node.name, "IDLE")
 
     def release(self, name: str, cause: str) -> None:
@@ -258,3 +291,7 @@ class Controller:
         for name in names:
             if name not in unanswered_then and name not in self.unanswered:
                 self.remove(name)
+
+
+def _new_name(policy: PolicyView) -> str:
+    return f"{policy.prefix[:24]}-{secrets.token_hex(4)}"

@@ -31,7 +31,8 @@ def test_a_build_ends_before_its_instance_goes_or_is_cut_with_the_clouds_words(i
     interrupting_broker.interrupt(world.stack.root, long, after_s=16)
 
     def told(name: str) -> dict[str, object]:
-        return get_json(f"{world.stack.http_url}api/v1/agents/{name}")
+        found: dict[str, object] = get_json(f"{world.stack.http_url}api/v1/agents/{name}")
+        return found
 
     until(lambda: told(short)["phase"] == told(long)["phase"] == "draining")
     until(world.have_ended)
