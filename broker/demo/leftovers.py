@@ -81,7 +81,7 @@ def directories_in(root: Path) -> int:
 def nodes_of(controller_url: str) -> frozenset[str]:
     """The names of a controller's nodes, its built-in one among them; raises OSError while it does not answer."""
     computers = get_json(controller_url + "computer/api/json")["computer"]
-    return frozenset(computer["displayName"] for computer in computers)
+    return frozenset(computer["displayName"].partition(":")[0] for computer in computers)  # behind it: how far it is
 
 
 def _pids() -> list[int]:

@@ -70,7 +70,6 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
         mode = acceptUnlabelled ? Node.Mode.NORMAL : Node.Mode.EXCLUSIVE
         labelString = labels.join(' ')
         retentionStrategy = new BrokerRetention()
-        nodeDescription = "${name}, policy ${policy}".toString()
     }
 
     /** Takes over what the broker says of it. */
@@ -82,6 +81,17 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
         keepWarm = state.keep_warm ?: false
         cause = ['WARM', 'MANUAL'].contains(state.cause) ? state.cause : cause
         ((BrokerComputer) toComputer())?.explain()
+    }
+
+    /** Who it is, of which policy, where it runs as far as the broker has told, and where people read more. */
+    @Override
+    String getNodeDescription() {
+        try {
+            [nodeName, "policy ${policy}", journal.pool, journal.instance, link].findAll().join(' · ')
+        } catch (Throwable failure) {
+            Log.fine("a node cannot be described: ${failure}")
+            nodeName
+        }
     }
 
     /** Where people read about it; empty where no URL is known. */

@@ -1,13 +1,20 @@
 import hudson.model.Descriptor
+import hudson.model.Failure
 import hudson.model.Label
+import hudson.model.User
 import hudson.slaves.Cloud
 import hudson.slaves.NodeProvisioner
 import java.util.concurrent.CompletableFuture
 import java.util.concurrent.atomic.AtomicLong
+import org.kohsuke.stapler.HttpResponse
+import org.kohsuke.stapler.HttpResponses
+import org.kohsuke.stapler.StaplerRequest2
+import org.kohsuke.stapler.interceptor.RequirePOST
 
 /** What Jenkins sees as the cloud. It is never saved: see TransientClouds. */
 class BrokerCloud extends Cloud {
     private final Fleet fleet
+    private FleetGlance glance
     /** The waiting items to serve, while our own Strategy calls; nobody else gets nodes. */
     private final ThreadLocal<List> asked = new ThreadLocal<>()
     /** How often anybody has called provision(). */
@@ -62,6 +69,43 @@ class BrokerCloud extends Cloud {
         } finally {
             asked.remove()
         }
+    }
+
+    /** For the views: what is shown now. Whoever may look at Jenkins' clouds, may: Jenkins sees to that. */
+    CloudPage getPage() {
+        synchronized (asked) {
+            glance = glance ?: new FleetGlance(fleet.link)
+        }
+        new CloudPage(this, fleet, glance)
+    }
+
+    /** *Launch an agent*, for whoever may provision. */
+    @RequirePOST
+    HttpResponse doLaunch(StaplerRequest2 request) {
+        getACL().checkPermission(Cloud.PROVISION)
+        Policy policy = fleet.policyNamed(request.getParameter('policy') ?: '')
+        if (policy == null) {
+            throw new Failure('There is no such policy (any more): go back and load the page again.')
+        }
+        if (!fleet.link.up) {
+            throw new Failure("Nothing can be launched now: ${fleet.link.trouble ?: 'the broker has not answered yet'}".toString())
+        }
+        String user = User.current()?.id ?: ''
+        BrokerAgent agent = fleet.launch(policy, user)
+        Log.info("${agent.nodeName} is launched by ${user ?: 'an anonymous visitor'}, policy ${policy.name}")
+        HttpResponses.redirectTo('.')
+    }
+
+    @Override
+    String getIconClassName() {
+        'symbol-cloud'
+    }
+
+    /** What a screen reader and a mouse that rests on the icon say. */
+    @Override
+    String getIconAltText() {
+        int starting = CloudPage.starting(fleet).size()
+        "${fleet.link.up ? 'connected' : 'not connected'}, ${starting} ${starting == 1 ? 'agent' : 'agents'} starting"
     }
 
     static class DescriptorImpl extends Descriptor<Cloud> {

@@ -21,6 +21,19 @@ class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
         super.isConnecting() || (starting && offline && agent != null && !agent.everOnline && !agent.gone && !agent.stalled)
     }
 
+    /** While it starts, how far it is: the executors' widget and the queue's reasons show it. Nothing is known by this name. */
+    @Override
+    String getDisplayName() {
+        try {
+            BrokerAgent agent = node
+            boolean live = agent != null && starting && offline && !agent.everOnline && !agent.gone
+            return live ? "${name}: ${agent.progress}".toString() : super.displayName
+        } catch (Throwable failure) {
+            Log.fine("how far ${name} is cannot be said: ${failure}")
+            return name
+        }
+    }
+
     /** Says why it is offline, in the broker's words; a cause of Jenkins' classes, so that it can be saved. */
     void explain() {
         BrokerAgent agent = node

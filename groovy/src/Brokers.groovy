@@ -20,9 +20,7 @@ class Brokers {
             if (ready) {
                 waitForBoot()
                 install()
-                BuildLog buildLog = new BuildLog(ready*.fleet)
-                ready.each { it.fleet.buildLog = buildLog }
-                buildLog.start()
+                Sight.open(ready*.fleet)
                 ready.eachWithIndex { broker, place ->
                     broker.fleet.neighbours = ready*.fleet - broker.fleet
                     alone(broker.settings) { broker.start(place) }

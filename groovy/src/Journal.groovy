@@ -42,6 +42,12 @@ class Journal {
         }
     }
 
+    /** What the broker has told of the instance that is booting or runs; empty before that. */
+    synchronized String getInstance() {
+        Map booting = events.reverse().find { it.event == 'booting' }
+        BuildWords.lines(booting?.message).find() ?: ''
+    }
+
     private void keep(Map event) {
         if (events.size() >= MOST_LINES) {
             events.remove(0)

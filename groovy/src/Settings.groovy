@@ -16,6 +16,8 @@ class Settings {
     final String certFile
     final String keyFile
     final String tokenFile
+    /** After so long (ms) without the broker administrators are told. */
+    final long alertAfterMs
 
     private Settings(Properties values, String file = 'agentbroker.properties') {
         this.file = file
@@ -26,6 +28,7 @@ class Settings {
         certFile = expand(values.getProperty('cert_file', ''))
         keyFile = expand(values.getProperty('key_file', ''))
         tokenFile = expand(values.getProperty('token_file', '$JENKINS_HOME/secrets/agentbroker.token'))
+        alertAfterMs = ((values.getProperty('alert_after_s', '300').trim() as double) * 1000) as long
         if (!broker) {
             throw new IllegalArgumentException('there is no broker=HOST:PORT in it')
         }

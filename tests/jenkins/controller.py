@@ -199,9 +199,9 @@ class Controller:
             return ""
 
     def nodes(self) -> dict[str, dict[str, Any]]:
-        """All computers but the built-in node, by name."""
+        """All computers but the built-in node, by name: what is behind a colon is how far an agent of ours is."""
         reply = self.get("computer/api/json?tree=computer[displayName,offline,offlineCauseReason,idle]")
-        return {c["displayName"]: c for c in reply["computer"] if c["displayName"] != "Built-In Node"}
+        return {c["displayName"].partition(":")[0]: c for c in reply["computer"] if c["displayName"] != "Built-In Node"}
 
     def queue(self) -> int:
         return len(self.get("queue/api/json?tree=items[id]")["items"])

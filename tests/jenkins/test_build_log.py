@@ -9,7 +9,7 @@ import pytest
 
 from tests.jenkins.conftest import new_rig
 from tests.jenkins.controller import wait_for
-from tests.jenkins.pipelines import abort, create_pipeline, install_plugins, needs_plugins, start_build
+from tests.jenkins.pipelines import create_pipeline, install_plugins, needs_plugins, start_build
 from tests.jenkins.rig import Rig
 
 pytestmark = [

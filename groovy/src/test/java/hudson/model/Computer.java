@@ -29,6 +29,10 @@ public abstract class Computer {
         return name;
     }
 
+    public String getDisplayName() {
+        return name;
+    }
+
     public abstract Channel getChannel();
 
     public boolean isOffline() {

@@ -41,6 +41,15 @@ public abstract class Label implements Comparable<Label> {
         return names.containsAll(Arrays.asList(name.split(" && ")));
     }
 
+    public Set<LabelAtom> listAtoms() {
+        return Arrays.stream(name.split(" && ")).map(LabelAtom::new).collect(Collectors.toSet());
+    }
+
+    /** As core, but for clouds. */
+    public boolean isEmpty() {
+        return getNodes().isEmpty();
+    }
+
     public Set<Node> getNodes() {
         return Jenkins.get().getNodes().stream().filter(node -> matches(node.getAssignedLabels()))
                 .collect(Collectors.toSet());

@@ -13,6 +13,12 @@ public abstract class ACL {
         return new ACLContext(() -> CURRENT.set(before));
     }
 
+    public final void checkPermission(Permission permission) {}
+
+    public final boolean hasPermission(Permission permission) {
+        return true;
+    }
+
     @io.agentbroker.testing.DoubleOnly
     public static boolean seesJobs() {
         return CURRENT.get() == SYSTEM2;

@@ -4,9 +4,13 @@ import hudson.ExtensionPoint;
 import hudson.model.Describable;
 import hudson.model.Descriptor;
 import hudson.model.Label;
+import hudson.security.ACL;
+import hudson.security.Permission;
 import java.util.Collection;
 
 public abstract class Cloud implements ExtensionPoint, Describable<Cloud> {
+    public static final Permission PROVISION = new Permission();
+
     public String name;
 
     protected Cloud(String name) {
@@ -27,6 +31,18 @@ public abstract class Cloud implements ExtensionPoint, Describable<Cloud> {
 
     public boolean canProvision(CloudState state) {
         return canProvision(state.getLabel());
+    }
+
+    public ACL getACL() {
+        return null;
+    }
+
+    public String getIconClassName() {
+        return "symbol-cloud";
+    }
+
+    public String getIconAltText() {
+        return getClass().getSimpleName();
     }
 
     @Override

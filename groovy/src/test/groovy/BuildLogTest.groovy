@@ -1,0 +1,126 @@
+// Run by GroovyMain with src on the class path; an assertion that fails ends it.
+import hudson.model.Label
+import hudson.model.TaskListener
+import java.util.concurrent.CountDownLatch
+import java.util.concurrent.Executors
+import java.util.concurrent.TimeUnit
+
+TimeZone.default = TimeZone.getTimeZone('UTC')
+AT = 1_700_000_000_000L // 22:13:20
+LINK = 'https://broker.example.com/agents/linux-7f3k2'
+tried = []
+check = { String sentence, Closure work ->
+    work.call()
+    tried << sentence
+}
+say = { Map words, int place = 0 ->
+    Map event = [at: AT, event: '', attempt: 1, pool: '', reason: '', message: '', hint: '', outcome: ''] + words
+    BuildWords.event(event, place, LINK)
+}
+
+check('each phase is a line with its pool, its reason and the words of the cloud') {
+    assert say(event: 'requested') == []
+    assert say(event: 'placed', pool: 'spot') == ['22:13:20 spot: launching']
+    assert say(event: 'placed', pool: 'spot', attempt: 2, message: 'hangzhou: PoolPaused: by ana') ==
+            ['22:13:20 spot: launching (attempt 2); not chosen: hangzhou: PoolPaused: by ana']
+    assert say(event: 'failed', pool: 'spot', reason: 'InsufficientCapacity', message: 'Capacity is unavailable at this time',
+            hint: 'Wait.') == ['22:13:20 spot: InsufficientCapacity: "Capacity is unavailable at this time"', '  hint: Wait.']
+    assert say(event: 'booting', pool: 'fargate', message: 'task/4f0c') == ['22:13:20 fargate: booting: task/4f0c']
+    assert say(event: 'online', pool: 'fargate') == [] && say(event: 'gone', outcome: 'failed') == []
+}
+
+check('what waits for room says which in line it is, and why') {
+    Map wait = [event: 'waiting', reason: 'PolicyAtLimit', message: 'policy linux is at its limit (120 of 120 agents)']
+    assert say(wait, 4) == ['22:13:20 waiting, 4th in line: PolicyAtLimit: policy linux is at its limit (120 of 120 agents)']
+    assert [1, 2, 3, 4, 11, 12, 13, 21, 22, 23, 101, 111, 112].collect { BuildWords.inLine(it) } ==
+            ['1st', '2nd', '3rd', '4th', '11th', '12th', '13th', '21st', '22nd', '23rd', '101st', '111th', '112th'].collect { ", $it in line" }
+    assert say(wait, 0)[0].startsWith('22:13:20 waiting: PolicyAtLimit')
+}
+
+check('the end of an agent that failed has all words, the hint and the page') {
+    assert say(event: 'failed', outcome: 'failed', pool: 'it', reason: 'ContainerExited', message: 'exit code 137\nheap space',
+            hint: 'Give it more.') == ['22:13:20 it: ContainerExited: exit code 137', '  heap space', '  hint: Give it more.', "  more: $LINK"]
+    assert say(event: 'goal', outcome: 'failed', reason: 'QueueTimeout', message: 'no place in 15 min') ==
+            ['22:13:20 failed: QueueTimeout: no place in 15 min', "  more: $LINK"]
+}
+
+check('words of others are cut, and cleaned of what a terminal would obey') {
+    assert say(event: 'booting', pool: 'it', message: '\u001b[31mred\u0007')[0] == '22:13:20 it: booting: ?[31mred?'
+    assert say(event: 'failed', pool: 'it', message: (1..500).join('\n')).size() == 21
+    assert say(event: 'booting', pool: 'it', message: 'x' * 10_000)[0].length() < 600
+}
+
+check('nobody can run it: what each policy lacks, the nearest first') {
+    def policies = [[name: 'big', labels: ['mac']], [name: 'linux', labels: ['linux', 'docker']]]
+    assert BuildWords.unserved(Label.expression('linux && gpu'), policies) == [
+            'no policy carries all of: gpu, linux',
+            '  linux    has linux; lacks gpu',
+            '  big      has none of them; lacks gpu, linux',
+            '  ask an admin to add a policy, or use one of the labels: mac, linux, docker']
+    assert BuildWords.unserved(null, policies)[0] == 'no policy takes builds that name no label'
+    assert BuildWords.unserved(Label.expression('gpu'), []) ==
+            ['no policy carries all of: gpu', '  ask an admin to add a policy']
+}
+
+/** As the task of a pipeline's `node` step has it. */
+class Context {
+    TaskListener listener
+    boolean ready = true
+    def get(Class wanted) { wanted == TaskListener ? listener : null }
+}
+class StandInPlaceholderTask {
+    private final Object context
+    StandInPlaceholderTask(Object context) { this.context = context }
+}
+class Slow extends OutputStream {
+    final CountDownLatch gate = new CountDownLatch(1)
+    final ByteArrayOutputStream got = new ByteArrayOutputStream()
+    void write(int b) { gate.await(); got.write(b) }
+}
+listenerTo = { OutputStream to -> [getLogger: { new PrintStream(to, true) }, error: { null }] as TaskListener }
+writers = Executors.newFixedThreadPool(2)
+until = { Closure look -> long end = System.nanoTime() + 10_000_000_000; while (!look()) { assert System.nanoTime() < end; sleep(5) } }
+
+check('the log of a pipeline is found by its shape, that of nothing else, and one that has changed is none') {
+    def out = new ByteArrayOutputStream()
+    assert RunListener.has(new StandInPlaceholderTask(null))
+    assert RunListener.of(new StandInPlaceholderTask(new Context(listener: listenerTo(out)))) != null
+    assert !RunListener.has('a task') && !RunListener.has(null) && !RunListener.has([context: 1])
+    assert RunListener.of(new StandInPlaceholderTask(null)) == null
+    assert RunListener.of(new StandInPlaceholderTask('without any of its methods')) == null
+    assert RunListener.of(new StandInPlaceholderTask(new Context(ready: false))) == null
+}
+
+check('a slow log keeps nobody waiting, gets its lines in order, and of too many the last') {
+    def slow = new Slow()
+    def log = new RunLog(new StandInPlaceholderTask(new Context(listener: listenerTo(slow))), writers)
+    long began = System.nanoTime()
+    1_000.times { log.say(["line $it".toString()]) }
+    assert System.nanoTime() - began < 2_000_000_000
+    def written = new CountDownLatch(1)
+    log.say(['the last'], written)
+    slow.gate.countDown()
+    assert written.await(10, TimeUnit.SECONDS)
+    def lines = slow.got.toString().readLines()
+    assert lines.size() < 420 && lines.last() == '[agentbroker] the last'
+    assert lines.any { it ==~ /\[agentbroker\] \(\d+ lines are left out here\)/ }
+}
+
+check('a build that is being resumed gets its lines when it is there') {
+    def out = new ByteArrayOutputStream()
+    def context = new Context(listener: listenerTo(out), ready: false)
+    def log = new RunLog(new StandInPlaceholderTask(context), writers)
+    log.say(['early'])
+    sleep(50)
+    assert out.size() == 0
+    context.ready = true
+    log.pump()
+    until { out.toString() == '[agentbroker] early\n' }
+}
+
+check('a script that is older than the broker is known by its first two numbers') {
+    assert BrokerMonitor.older('0.1.0', '0.2.0') && BrokerMonitor.older('0.9.3', '1.0.0')
+    assert !BrokerMonitor.older('0.1.0', '0.1.9') && !BrokerMonitor.older('0.2.0', '0.1.0') && !BrokerMonitor.older('0.1.0', '')
+}
+println "build log: ${tried.size()} passed"
+System.exit(0)

@@ -1,0 +1,11 @@
+package hudson.model;
+
+public class User {
+    public static User current() {
+        return null;
+    }
+
+    public String getId() {
+        return "";
+    }
+}
