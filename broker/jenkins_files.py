@@ -18,6 +18,8 @@ from broker.errors import BrokerError
 SCRIPT: Final = Path("init.groovy.d/agentbroker.groovy")
 FOLDER: Final = Path("agentbroker")
 JAR: Final = FOLDER / "lib/agentbroker-client.jar"
+MANIFEST: Final = FOLDER / "files.sha256"
+"""What belongs together, in the form of sha256sum: the script starts nothing when a file is missing or another."""
 FOLDERS: Final = ("src", "views")
 ARCHIVE: Final = "agentbroker.tar.gz"
 _PACKAGE: Final = Path(__file__).parent
@@ -75,6 +77,11 @@ def _sources(root: Path) -> Iterator[Path]:
             yield path
 
 
+def manifest(files: Mapping[Path, bytes]) -> bytes:
+    """The text of `MANIFEST` for files by their places in a JENKINS_HOME."""
+    return "".join(f"{_sha256(files[target])}  {target.as_posix()}\n" for target in sorted(files)).encode()
+
+
 class JenkinsFiles:
     """What is handed out at `/jenkins/`: each file under its name, and `ARCHIVE`, to be unpacked in a JENKINS_HOME."""
 
@@ -106,6 +113,7 @@ def _name(target: Path) -> str:
 
 def _archive(files: Mapping[Path, bytes]) -> bytes:
     """The same bytes for the same files: no times, no owners."""
+    files = {**files, MANIFEST: manifest(files)}
     packed = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1, mtime=0) as zipped,

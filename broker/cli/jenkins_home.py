@@ -10,7 +10,7 @@ from typing import Final
 
 from broker.cli.new_token import new_token
 from broker.errors import BrokerError
-from broker.jenkins_files import FOLDER, FOLDERS, JAR, SCRIPT, jenkins_files
+from broker.jenkins_files import FOLDER, FOLDERS, JAR, MANIFEST, SCRIPT, jenkins_files, manifest
 
 USUAL: Final = "agentbroker"
 """The name of the cloud where there is but one broker."""
@@ -75,6 +75,8 @@ def install(home: Path, given: Mapping[str, str], token: str | None, name: str |
             shutil.rmtree(home / FOLDER / folder, ignore_errors=True)
         for target, source in files.items():
             _copy(home, target, source)
+        (home / MANIFEST).write_bytes(manifest({target: (home / target).read_bytes() for target in files}))
+        _own(home, home / MANIFEST)
         counts = {f: sum(path.is_relative_to(FOLDER / f) for path in files) for f in FOLDERS}
         folders = [Wrote(path=home / FOLDER / f, note=f"{n} files") for f, n in counts.items() if n]
         wrote = [Wrote(path=home / SCRIPT), *folders, Wrote(path=home / JAR)]

@@ -14,6 +14,17 @@ Thread.startDaemon('agentbroker-start') {
         if (!jar.file) {
             throw new FileNotFoundException("${jar} is missing; run `agentbroker init jenkins` again".toString())
         }
+        // A half of an older version beside a half of a newer one would fail much later, and less clearly.
+        File manifest = new File(files, 'files.sha256')
+        (manifest.file ? manifest.readLines('UTF-8') : []).each { String line ->
+            List<String> words = line.split('  ', 2) as List
+            File told = new File(controller.rootDir, words[1])
+            byte[] sum = told.file ? java.security.MessageDigest.getInstance('SHA-256').digest(told.bytes) : null
+            if (sum?.encodeHex()?.toString() != words[0]) {
+                String wrong = told.file ? 'is not of the version of the others' : 'is missing'
+                throw new IllegalStateException("${told} ${wrong}; run `agentbroker init jenkins` again".toString())
+            }
+        }
         GroovyClassLoader loader = new GroovyClassLoader(controller.pluginManager.uberClassLoader)
         loader.addURL(jar.toURI().toURL())
         loader.addURL(new File(files, 'src').toURI().toURL())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.jenkins_files import JAR
+from broker.jenkins_files import JAR, MANIFEST, SCRIPT
 from tests.jenkins.conftest import new_rig
 from tests.jenkins.controller import Controller, wait_for
 from tests.jenkins.rig import Rig, java, our_names_in
@@ -84,6 +84,35 @@ def test_jenkins_boots_builds_and_says_it_in_one_line(
         assert severe(home.controller) == expected
     finally:
         home.controller.stop()
+    assert our_names_in(home) == []
+
+
+def test_each_file_of_ours_that_is_missing_is_named_in_one_line_and_the_script_starts_once_it_is_there(
+    home: Rig,
+) -> None:
+    """One is missing at the boot, the others for the script console, which runs what the boot has run."""
+    controller = home.controller
+    home.install()
+    lines = (controller.home / MANIFEST).read_text().splitlines()
+    paths = [controller.home / line.split("  ")[1] for line in lines if ".groovy.d/" not in line]
+    script = (controller.home / SCRIPT).read_text()
+    aside = controller.home / "aside"
+    paths[0].rename(aside)
+    controller.start()
+    try:
+        for number, path in enumerate(paths, start=1):
+            wait_for("our line", lambda n=number: len(controller.lines("agentbroker")) == n)  # type: ignore[misc]
+            line = controller.lines("agentbroker", "WARNING")[-1]
+            assert f"{path} is missing" in line
+            assert line.endswith("Jenkins goes on without it")
+            aside.rename(path)
+            for following in paths[number : number + 1]:
+                following.rename(aside)
+            controller.script(script)
+        wait_for("it starts", lambda: "not reachable" in controller.lines("agentbroker", "WARNING")[-1], 30)
+        controller.script("jenkins.model.Jenkins.get().save()")
+    finally:
+        controller.stop()
     assert our_names_in(home) == []
 
 

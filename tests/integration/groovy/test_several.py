@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,7 @@ def test_a_script_that_runs_again_changes_nothing_and_says_so_once(worlds: tuple
     before = {key: number for key, number in double.tell("state").items() if key != "nodes"}
     double.tell("again")  # in a class loader of its own
     until("it says so", lambda: "runs already, from these very files: nothing was done" in double.log())
+    (home / "agentbroker/files.sha256").unlink()  # which would say that this one file does not belong to the others
     with (home / "agentbroker/src/Words.groovy").open("a") as source:
         source.write("// newer\n")
     double.tell("again")
@@ -137,3 +139,33 @@ def test_one_that_could_not_start_is_tried_by_the_next_run(worlds: tuple[World, 
     shutil.move(home / "aside", properties)
     double.tell("again")
     until("it has its cloud", lambda: double.tell("state")["clouds"])
+
+
+def test_each_file_that_is_missing_or_another_is_named_and_nothing_starts_before_all_belong_together(
+    worlds: tuple[World, World],
+) -> None:
+    main, _ = worlds
+    home = main.root / "home"
+    home.mkdir(parents=True)
+    add(main, home, "agentbroker")
+    names = [line.split("  ")[1] for line in (home / "agentbroker/files.sha256").read_text().splitlines()]
+    names.remove("init.groovy.d/agentbroker.groovy")
+    assert len(names) > 20
+    double = main.double = Double(home, main.root / "double.log")
+    (home / names[0]).rename(home / "aside")
+    for number, (name, following) in enumerate(pairwise([*names, names[-1]])):
+        until("it says so", lambda n=number: double.log().count("WARNING") == n + 1)  # type: ignore[misc]
+        assert f"{name} is missing; run `agentbroker init jenkins`" in double.log()
+        (home / "aside").rename(home / name)
+        (home / following).rename(home / "aside")
+        double.tell("again")
+    until("the last one says so twice", lambda: double.log().count("WARNING") == len(names) + 1)
+    (home / "aside").rename(home / names[-1])
+    with (home / names[-1]).open("a") as source:
+        source.write("// older\n")
+    double.tell("again")
+    until("it says so", lambda: f"{names[-1]} is not of the version of the others" in double.log())
+    assert double.tell("state")["clouds"] == double.tell("state")["strategies"] == 0
+    add(main, home, "agentbroker")
+    double.tell("again")
+    until("it has its cloud", lambda: double.tell("state")["clouds"] == 1)

@@ -1,5 +1,6 @@
 """`agentbroker init jenkins`: installs, repeats and uninstalls without a trace."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,7 @@ def test_it_installs_sources_jar_properties_and_a_private_token_and_says_so(home
         "init.groovy.d/agentbroker.groovy",
         "agentbroker/src/Cloud.groovy",
         "agentbroker/lib/agentbroker-client.jar",
+        "agentbroker/files.sha256",
         "agentbroker/agentbroker.properties",
         "secrets/agentbroker.token",
     }
@@ -60,6 +62,19 @@ def test_it_installs_sources_jar_properties_and_a_private_token_and_says_so(home
     for written in ("agentbroker.groovy", "agentbroker-client.jar", "agentbroker.properties", "agentbroker.token"):
         assert f"{written}" in result.output
     assert (home / TOKEN).read_text() not in result.output
+
+
+@pytest.mark.usefixtures("clone")
+def test_what_belongs_together_is_written_down_as_sha256sum_reads_it(home: Path) -> None:
+    assert run(home, "--broker", "127.0.0.1:7071").exit_code == 0
+    lines = [line.split("  ") for line in (home / "agentbroker/files.sha256").read_text().splitlines()]
+    names = {
+        "agentbroker/lib/agentbroker-client.jar",
+        "agentbroker/src/Cloud.groovy",
+        "init.groovy.d/agentbroker.groovy",
+    }
+    assert {name for _, name in lines} == names
+    assert all(digest == hashlib.sha256((home / name).read_bytes()).hexdigest() for digest, name in lines)
 
 
 @pytest.mark.usefixtures("clone")

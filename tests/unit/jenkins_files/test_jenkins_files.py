@@ -65,6 +65,8 @@ def test_the_archive_unpacks_to_what_belongs_into_a_home_and_holds_no_owner_and_
     with tarfile.open(fileobj=io.BytesIO(JenkinsFiles().read()[ARCHIVE].body)) as archive:
         members = archive.getmembers()
         unpacked = {m.name: file.read() for m in members if (file := archive.extractfile(m))}
+    lines = unpacked.pop("agentbroker/files.sha256").decode().splitlines()
+    assert lines == [f"{hashlib.sha256(IN_A_HOME[name]).hexdigest()}  {name}" for name in sorted(IN_A_HOME)]
     assert unpacked == IN_A_HOME
     assert {(m.mode, m.uid, m.uname, m.mtime) for m in members} == {(0o644, 0, "", 0)}
 
