@@ -1,7 +1,7 @@
 """Messages to our own values and back: the one place that knows both."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
@@ -154,6 +154,13 @@ def policy_set(policies: Sequence[Policy], definitions: Definitions) -> wire.Pol
         revision=definitions.revision,
         policies=[_policy(p, definitions.templates[p.template]) for p in policies],
     )
+
+
+def timestamp(value: datetime) -> Timestamp:
+    """A moment as the API has it."""
+    moment = Timestamp()
+    moment.FromDatetime(value)
+    return moment
 
 
 def duration(value: timedelta) -> Duration:

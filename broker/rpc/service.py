@@ -56,6 +56,7 @@ class AgentsService(agents_pb2_grpc.AgentsServicer):
             sync_interval=convert.duration(timedelta(seconds=SYNC_INTERVAL_S)),
             gateway_url=self._ctx.gateway_url(controller),
             agent_page=self._pages().agent,
+            now=convert.timestamp(self._ctx.clock.now()),
         )
 
     async def RequestAgents(self, request: wire.RequestAgentsRequest, context: _Call) -> wire.RequestAgentsReply:

@@ -32,7 +32,9 @@ Thread.startDaemon('agentbroker-start') {
         loader.loadClass('io.agentbroker.client.BrokerClient')
         loader.loadClass('Brokers').start(files)
     } catch (Throwable failure) {
-        String text = "agentbroker: not started: ${failure}; Jenkins goes on without it"
+        boolean plain = failure instanceof IllegalArgumentException || failure instanceof FileNotFoundException
+        String why = (plain ? failure.message : failure.toString()).readLines().find { it.trim() }
+        String text = "agentbroker: not started: ${why}; Jenkins goes on without it"
         log.logp(Level.WARNING, 'agentbroker', null, text)
         log.log(Level.FINE, text, failure)
     }

@@ -22,6 +22,9 @@ class BrokerLink {
     /** Until a broker is asked again that does not speak our version: other files need a restart of Jenkins or of it. */
     private static final int OTHER_VERSION_S = 60
 
+    /** Policies that change at each look are not asked for at each look. */
+    private static final long GREET_NS = 1_000_000_000L
+
     final String bootId = UUID.randomUUID().toString()
     NodeSync sync
     Closure afterSync
@@ -40,6 +43,8 @@ class BrokerLink {
     private boolean failing
     private boolean refused
     private String revision
+    private long greeted
+    private final Remarks remarks = new Remarks()
     private double intervalS = 5
     private long nextSync
     /** Counts the connects: a chain of ticks ends with the connection that it began with. */
@@ -63,9 +68,9 @@ class BrokerLink {
         thread
     }
 
-    /** Throws what is wrong with the settings; nothing is sent. */
+    /** Throws what is wrong with the settings, or a file that they name; nothing is sent. */
     void open() {
-        client = BrokerClient.connect(settings.broker, settings.tls, settings.caFile, settings.certFile, settings.keyFile,
+        client = client ?: BrokerClient.connect(settings.broker, settings.tls, settings.caFile, settings.certFile, settings.keyFile,
                 settings.tokenFile, DEADLINE_MS)
     }
 
@@ -203,6 +208,7 @@ class BrokerLink {
     private void connect() {
         try {
             alone { sync.releaseSurplus() }
+            open()
             handshake()
             failures = 0
             outbox.empty(client, bootId, sync)
@@ -216,16 +222,29 @@ class BrokerLink {
             alone { fleet.reviewAll() }
         } catch (BrokerException failure) {
             down(failure)
+        } catch (IllegalArgumentException failure) { // a setting, or a file that it names
+            client == null ? down('not asked', failure.message, false) : again(failure)
         } catch (Throwable failure) {
-            stumbled(failure)
-            later(PAUSES_S.last() * 1000L) { connect() }
+            again(failure)
         }
     }
 
+    private void again(Throwable failure) {
+        stumbled(failure)
+        later(PAUSES_S.last() * 1000L) { connect() }
+    }
+
     private void down(BrokerException failure) {
-        boolean otherVersion = failure.code == 'FAILED_PRECONDITION'
+        if (failure.what in ['not trusted', 'not asked']) { // our files are read anew: somebody may have mended them
+            client?.close()
+            client = null
+        }
+        down(failure.what, failure.message, failure.code == 'FAILED_PRECONDITION')
+    }
+
+    private void down(String what, String why, boolean otherVersion) {
         int pause = otherVersion ? OTHER_VERSION_S : PAUSES_S[Math.min(failures, PAUSES_S.size() - 1)]
-        connection.failed(failure, pause)
+        connection.failed(what, why, pause)
         boolean lost = up
         up = false
         failures++
@@ -257,8 +276,10 @@ class BrokerLink {
     private Map handshake() {
         Map reply = client.handshake(Jenkins.VERSION, Jenkins.get().rootUrl, bootId)
         connection.told(reply)
+        remarks.on(reply)
+        greeted = System.nanoTime()
         revision = reply.policies_revision
-        intervalS = Math.max(0.2d, reply.sync_interval as double)
+        intervalS = Math.max(0.2d, Math.min(60d, reply.sync_interval as double))
         fleet.policies = reply.policies.collect { new Policy(it) }
         reply
     }
@@ -300,7 +321,11 @@ class BrokerLink {
         if (reply == null) {
             return
         }
+        remarks.on(reply)
         if (reply.policies_revision != revision) {
+            if (System.nanoTime() - greeted < GREET_NS) {
+                return // nothing is made of policies that are not known: the next sync tells the same
+            }
             handshake()
         }
         sync.apply(reply)

@@ -1,5 +1,4 @@
 import io.agentbroker.client.BrokerClient
-import io.agentbroker.client.BrokerException
 
 /** How the connection to one broker is, for people: since when, why not, and one line in the system log at each change. */
 class Connection {
@@ -47,20 +46,19 @@ class Connection {
         }
     }
 
-    /** A try has failed, the first or a later one: a line when that is news. */
-    void failed(BrokerException failure, int pauseS) {
-        String now = failure.temporary ? 'not reachable' : 'refused us'
+    /** A try has failed, the first or a later one: a line when that is news. `now`: what it is, in two words. */
+    void failed(String now, String why, int pauseS) {
         if (up || !problemAt) {
             since = System.currentTimeMillis()
         }
         up = false
-        String text = "${settings.broker} ${now} (${failure.message}); Jenkins goes on without it, next try in ${pauseS} s"
+        String text = "${settings.broker} ${now} (${why}); Jenkins goes on without it, next try in ${pauseS} s"
         if (now == kind) {
             Log.fine(text)
             return
         }
         kind = now
-        problem = BuildWords.clean(failure.message)
+        problem = BuildWords.clean(why)
         problemAt = System.currentTimeMillis()
         Log.warning(text)
     }

@@ -136,8 +136,11 @@ class Fleet {
             link.releaseAgain(told.name, [name: told.name, cause: 'CANCELLED', message: 'ended in Jenkins', uses: told.uses])
             return
         }
+        if (!Adoption.isAllowed(told.name, this)) {
+            return
+        }
         Policy policy = policyNamed(told.policy)
-        BrokerAgent agent = new BrokerAgent(told.name, told.policy, told.labels, policy?.acceptUnlabelled ?: false,
+        BrokerAgent agent = new BrokerAgent(told.name, told.policy, Adoption.labels(told, policy), policy?.acceptUnlabelled ?: false,
                 Math.max(1, told.executors as int), told.remote_fs ?: '/tmp/agentbroker', told.retention, this)
         agent.uses.set(told.uses as int)
         agent.adopted = true

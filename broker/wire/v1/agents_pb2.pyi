@@ -50,7 +50,7 @@ class HandshakeRequest(_message.Message):
     def __init__(self, api_version: _Optional[int] = ..., client_version: _Optional[str] = ..., controller_version: _Optional[str] = ..., controller_url: _Optional[str] = ..., boot_id: _Optional[str] = ...) -> None: ...
 
 class HandshakeReply(_message.Message):
-    __slots__ = ("api_version", "broker_version", "controller", "policies", "sync_interval", "gateway_url", "agent_page")
+    __slots__ = ("api_version", "broker_version", "controller", "policies", "sync_interval", "gateway_url", "agent_page", "now")
     API_VERSION_FIELD_NUMBER: _ClassVar[int]
     BROKER_VERSION_FIELD_NUMBER: _ClassVar[int]
     CONTROLLER_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +58,7 @@ class HandshakeReply(_message.Message):
     SYNC_INTERVAL_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_URL_FIELD_NUMBER: _ClassVar[int]
     AGENT_PAGE_FIELD_NUMBER: _ClassVar[int]
+    NOW_FIELD_NUMBER: _ClassVar[int]
     api_version: int
     broker_version: str
     controller: str
@@ -65,7 +66,8 @@ class HandshakeReply(_message.Message):
     sync_interval: _duration_pb2.Duration
     gateway_url: str
     agent_page: str
-    def __init__(self, api_version: _Optional[int] = ..., broker_version: _Optional[str] = ..., controller: _Optional[str] = ..., policies: _Optional[_Union[PolicySet, _Mapping]] = ..., sync_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., gateway_url: _Optional[str] = ..., agent_page: _Optional[str] = ...) -> None: ...
+    now: _timestamp_pb2.Timestamp
+    def __init__(self, api_version: _Optional[int] = ..., broker_version: _Optional[str] = ..., controller: _Optional[str] = ..., policies: _Optional[_Union[PolicySet, _Mapping]] = ..., sync_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., gateway_url: _Optional[str] = ..., agent_page: _Optional[str] = ..., now: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class PolicySet(_message.Message):
     __slots__ = ("revision", "policies")

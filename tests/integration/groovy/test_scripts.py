@@ -38,6 +38,10 @@ def test_the_link_survives_what_goes_wrong_and_tells_the_truth() -> None:
     assert "link: 18 passed" in run("LinkTest.groovy")
 
 
+def test_what_comes_from_outside_is_held_to_what_may_come() -> None:
+    assert "edge: 9 passed" in run("EdgeTest.groovy")
+
+
 def test_a_nodes_log_tells_each_event_once_whenever_jenkins_empties_it() -> None:
     assert "journal: 5 passed" in run("JournalTest.groovy")
 

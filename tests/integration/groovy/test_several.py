@@ -100,7 +100,7 @@ def test_what_is_wrong_with_one_is_one_line_and_the_others_go_on(worlds: tuple[W
     assert "agentbroker: x3: not started: agentbroker-x3.properties: tls=false is for loopback" in double.log()
     assert "not started: agentbroker-x4.properties: there is no broker=HOST:PORT in it" in double.log()
     assert (
-        f"agentbroker: x5: 127.0.0.1:{eu.stack.ports.grpc} refused us (token file cannot be read: /nowhere)"
+        f"agentbroker: x5: 127.0.0.1:{eu.stack.ports.grpc} not asked (token_file=/nowhere does not exist)"
         in double.log()
     )
     double.tell("queue", "linux", 3)

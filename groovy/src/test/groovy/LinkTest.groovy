@@ -94,7 +94,7 @@ check = { String sentence, Closure work ->
     world.link.client.close()
     tried << sentence
 }
-failure = { String code, String message -> new BrokerException(code, message, null) }
+failure = { String code, String message -> new BrokerException(code, code == 'UNAVAILABLE' ? 'not reachable' : 'refused us', message, null) }
 
 check('a node that a person has set aside is connected, takes nothing, and says why in one short line') { World world ->
     BrokerAgent agent = world.online()

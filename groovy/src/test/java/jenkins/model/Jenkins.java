@@ -9,6 +9,7 @@ import hudson.model.Label;
 import hudson.model.Node;
 import hudson.model.Queue;
 import hudson.model.Slave;
+import hudson.model.labels.LabelAtom;
 import hudson.slaves.AbstractCloudSlave;
 import hudson.slaves.Cloud;
 import hudson.slaves.NodeProvisioner;
@@ -68,6 +69,16 @@ public class Jenkins {
 
     public String getRootUrl() {
         return "http://127.0.0.1/";
+    }
+
+    public static void checkGoodName(String name) {
+        if (name.isBlank() || name.matches(".*[?*/\\\\%!@#$^&|<>\\[\\]:;].*")) {
+            throw new IllegalArgumentException("the name is not good: " + name);
+        }
+    }
+
+    public LabelAtom getLabelAtom(String name) {
+        return new LabelAtom(name);
     }
 
     public Queue getQueue() {

@@ -21,9 +21,11 @@ public final class AgentWatch implements AutoCloseable {
     /** One message at most, and after it the end: END, or a Status. */
     private final BlockingQueue<Object> arrived = new LinkedBlockingQueue<>();
 
+    private final Trouble.Way way;
     private volatile ClientCallStreamObserver<WatchAgentsRequest> call;
 
-    AgentWatch(AgentsGrpc.AgentsStub stub, String bootId, long after) {
+    AgentWatch(AgentsGrpc.AgentsStub stub, Trouble.Way way, String bootId, long after) {
+        this.way = way;
         stub.watchAgents(
                 WatchAgentsRequest.newBuilder().setBootId(bootId).setAfter(after).build(), new Receiver());
     }
@@ -39,13 +41,14 @@ public final class AgentWatch implements AutoCloseable {
         Object next = arrived.poll(silenceMs, TimeUnit.MILLISECONDS);
         if (next == null) {
             close();
-            throw BrokerException.from(Status.UNAVAILABLE.withDescription("nothing was heard for " + silenceMs + " ms"));
+            throw BrokerException.from(
+                    Status.UNAVAILABLE.withDescription("nothing was heard for " + silenceMs + " ms"), way);
         }
         if (next == END) {
             return null;
         }
         if (next instanceof Status status) {
-            throw BrokerException.from(status);
+            throw BrokerException.from(status, way);
         }
         call.request(1);
         return Replies.watched((WatchAgentsReply) next);

@@ -7,9 +7,14 @@ import io.agentbroker.wire.v1.HandshakeRequest;
 import io.grpc.ManagedChannel;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.stream.Collectors;
 
 /**
  * One connection to a broker, in plain Java types: what scripts call instead of gRPC.
@@ -29,10 +34,12 @@ public final class BrokerClient implements AutoCloseable {
     private final ManagedChannel channel;
     private final AgentsGrpc.AgentsBlockingStub stub;
     private final AgentsGrpc.AgentsStub streams;
+    private final Trouble.Way way;
     private final long deadlineMs;
 
-    private BrokerClient(ManagedChannel channel, TokenFile token, long deadlineMs) {
+    private BrokerClient(ManagedChannel channel, TokenFile token, Trouble.Way way, long deadlineMs) {
         this.channel = channel;
+        this.way = way;
         this.stub = AgentsGrpc.newBlockingStub(channel).withCallCredentials(token);
         this.streams = AgentsGrpc.newStub(channel).withCallCredentials(token);
         this.deadlineMs = deadlineMs;
@@ -53,13 +60,17 @@ public final class BrokerClient implements AutoCloseable {
     public static BrokerClient connect(
             String target, boolean tls, String caFile, String certFile, String keyFile, String tokenFile, long deadlineMs) {
         Target where = Target.parse(target);
-        ManagedChannel channel = tls ? where.secure(new TlsFiles(caFile, certFile, keyFile)) : where.plaintext();
-        return new BrokerClient(channel, new TokenFile(tokenFile), deadlineMs);
+        FrameLog.silence();
+        TlsFiles files = new TlsFiles(caFile, certFile, keyFile);
+        ManagedChannel channel = tls ? where.secure(files) : where.plaintext();
+        Trouble.Way way = new Trouble.Way(where, tls, files, tokenFile, new AtomicBoolean());
+        return new BrokerClient(channel, new TokenFile(tokenFile), way, deadlineMs);
     }
 
     /**
-     * Returns broker_version, controller, gateway_url, sync_interval (seconds), policies_revision and policies. Another
-     * api_version is FAILED_PRECONDITION, whichever side finds it.
+     * Returns broker_version, controller, gateway_url, agent_page, sync_interval (seconds), policies_revision, policies,
+     * ahead_ms (our clock, of the broker's; 0 from one that does not tell) and left_out: what cannot be used, for people.
+     * Another api_version is FAILED_PRECONDITION, whichever side finds it.
      */
     public Map<String, Object> handshake(String controllerVersion, String controllerUrl, String bootId) {
         HandshakeRequest request = HandshakeRequest.newBuilder()
@@ -69,7 +80,8 @@ public final class BrokerClient implements AutoCloseable {
                 .setControllerUrl(controllerUrl == null ? "" : controllerUrl)
                 .setBootId(bootId)
                 .build();
-        return call(() -> {
+        long sent = System.currentTimeMillis();
+        Map<String, Object> all = new HashMap<>(call(() -> {
             HandshakeReply reply = timed().handshake(request);
             if (reply.getApiVersion() != API_VERSION) { // a broker refuses what it does not speak; one day one may not
                 throw Status.FAILED_PRECONDITION
@@ -79,7 +91,9 @@ public final class BrokerClient implements AutoCloseable {
                         .asRuntimeException();
             }
             return Replies.handshake(reply);
-        });
+        }));
+        all.put("ahead_ms", ahead(sent, (Long) all.remove("now"), System.currentTimeMillis()));
+        return Map.copyOf(all);
     }
 
     /**
@@ -87,18 +101,24 @@ public final class BrokerClient implements AutoCloseable {
      * one answer each.
      */
     public List<Map<String, Object>> requestAgents(String bootId, List<Map<String, Object>> agents) {
-        return call(() -> Replies.answers(timed().requestAgents(Requests.agents(bootId, agents))));
+        Set<String> asked = agents.stream().map(agent -> String.valueOf(agent.get("name"))).collect(Collectors.toSet());
+        return call(() -> Replies.answers(timed().requestAgents(Requests.agents(bootId, agents)), asked));
     }
 
     /** Ends agents (name, cause, message, uses); returns the names that the broker does not know. */
     public List<String> releaseAgents(String bootId, List<Map<String, Object>> agents) {
-        return call(() -> List.copyOf(timed().releaseAgents(Requests.releases(bootId, agents)).getUnknownList()));
+        Set<String> asked = agents.stream().map(agent -> String.valueOf(agent.get("name"))).collect(Collectors.toSet());
+        return call(() -> timed().releaseAgents(Requests.releases(bootId, agents)).getUnknownList().stream()
+                .filter(asked::contains)
+                .toList());
     }
 
-    /** Tells nodes, queue and pending names; returns agents, unknown, remove, wanted and policies_revision. */
+    /** Tells nodes, queue and pending names; returns agents, unknown, remove, wanted, policies_revision, left_out. */
     public Map<String, Object> syncNodes(
             String bootId, List<Map<String, Object>> nodes, List<Map<String, Object>> queue, List<String> pending) {
-        return call(() -> Replies.sync(timed().syncNodes(Requests.sync(bootId, nodes, queue, pending))));
+        Set<String> asked = new HashSet<>(pending);
+        nodes.forEach(node -> asked.add(String.valueOf(node.get("name"))));
+        return call(() -> Replies.sync(timed().syncNodes(Requests.sync(bootId, nodes, queue, pending)), asked));
     }
 
     /** Pools, policies and failures as people want to see them, within {@code deadlineMs}: a page waits for it. */
@@ -109,7 +129,7 @@ public final class BrokerClient implements AutoCloseable {
 
     /** A stream of what happens to the agents, from the number of its last heartbeat on; 0 for all that now live. */
     public AgentWatch watchAgents(String bootId, long after) {
-        return new AgentWatch(streams, bootId, after);
+        return new AgentWatch(streams, way, bootId, after);
     }
 
     /** Ends the connection; calls that still run fail. */
@@ -118,15 +138,22 @@ public final class BrokerClient implements AutoCloseable {
         channel.shutdownNow();
     }
 
+    /** How far our clock is ahead of the broker's, as far as this is sure: the call itself took some time. */
+    private static long ahead(long sent, long theirs, long received) {
+        return theirs == 0 ? 0 : theirs < sent ? sent - theirs : Math.min(0, received - theirs);
+    }
+
     private AgentsGrpc.AgentsBlockingStub timed() {
         return stub.withDeadlineAfter(deadlineMs, TimeUnit.MILLISECONDS);
     }
 
     private <T> T call(java.util.function.Supplier<T> rpc) {
         try {
-            return rpc.get();
+            T reply = rpc.get();
+            way.answered().set(true);
+            return reply;
         } catch (StatusRuntimeException error) {
-            throw BrokerException.from(error);
+            throw BrokerException.from(error.getStatus(), way);
         }
     }
 }

@@ -1,17 +1,18 @@
 package io.agentbroker.client;
 
 import io.grpc.Status;
-import io.grpc.StatusRuntimeException;
 
 /** A call that failed: the gRPC status by name, and one line for people. */
 public final class BrokerException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
     private final String code;
+    private final String what;
 
-    private BrokerException(String code, String message, Throwable cause) {
+    private BrokerException(String code, String what, String message, Throwable cause) {
         super(message, cause);
         this.code = code;
+        this.what = what;
     }
 
     /** The name of the gRPC status, such as UNAVAILABLE or UNAUTHENTICATED. */
@@ -34,28 +35,13 @@ public final class BrokerException extends RuntimeException {
                 && (getMessage().contains("larger than max") || getMessage().contains("exceeds maximum size"));
     }
 
-    static BrokerException from(StatusRuntimeException error) {
-        return from(error.getStatus());
+    /** In two words: not reachable, not trusted, refused us, or not asked, for something must be mended here first. */
+    public String getWhat() {
+        return what;
     }
 
-    static BrokerException from(Status status) {
-        return new BrokerException(status.getCode().name(), words(status), status.asRuntimeException());
-    }
-
-    private static String words(Status status) {
-        return switch (status.getCode()) {
-            case UNAVAILABLE -> innermost(status);
-            case DEADLINE_EXCEEDED -> "no answer in time";
-            default -> status.getDescription() == null ? status.getCode().name() : status.getDescription();
-        };
-    }
-
-    private static String innermost(Status status) {
-        Throwable cause = status.getCause();
-        while (cause != null && cause.getCause() != null && cause.getCause() != cause) {
-            cause = cause.getCause();
-        }
-        String text = cause == null ? status.getDescription() : cause.getMessage();
-        return text == null || text.isBlank() ? "unavailable" : text.lines().findFirst().orElse("unavailable");
+    static BrokerException from(Status status, Trouble.Way way) {
+        Trouble trouble = Trouble.of(status, way);
+        return new BrokerException(status.getCode().name(), trouble.what(), trouble.words(), status.asRuntimeException());
     }
 }

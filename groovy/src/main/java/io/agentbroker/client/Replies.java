@@ -1,67 +1,101 @@
 package io.agentbroker.client;
 
-import com.google.protobuf.Duration;
 import com.google.protobuf.Timestamp;
+import io.agentbroker.wire.v1.AgentAnswer;
 import io.agentbroker.wire.v1.AgentEvent;
 import io.agentbroker.wire.v1.AgentState;
 import io.agentbroker.wire.v1.DescribeFleetReply;
 import io.agentbroker.wire.v1.Failure;
 import io.agentbroker.wire.v1.HandshakeReply;
+import io.agentbroker.wire.v1.NodeRemoval;
 import io.agentbroker.wire.v1.Policy;
 import io.agentbroker.wire.v1.PolicyState;
 import io.agentbroker.wire.v1.PoolState;
 import io.agentbroker.wire.v1.RequestAgentsReply;
 import io.agentbroker.wire.v1.Retention;
 import io.agentbroker.wire.v1.SyncNodesReply;
+import io.agentbroker.wire.v1.Wanted;
 import io.agentbroker.wire.v1.WatchAgentsReply;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** Maps made of messages. */
 final class Replies {
+    private static final long LAST_SECOND = 253_402_300_799L;
+
     private Replies() {}
 
     static Map<String, Object> handshake(HandshakeReply reply) {
-        return Map.of(
+        Told told = new Told();
+        List<Policy> policies = told.only(
+                "policies", reply.getPolicies().getPoliciesList(), Told.MOST_POLICIES,
+                policy -> Told.line(policy.getName()).equals(policy.getName()) && !policy.getName().isEmpty() ? null : "is no name",
+                Policy::getName);
+        return told.beside(Map.of(
                 "api_version", reply.getApiVersion(),
-                "broker_version", reply.getBrokerVersion(),
-                "controller", reply.getController(),
+                "broker_version", Told.line(reply.getBrokerVersion()),
+                "controller", Told.line(reply.getController()),
                 "policies_revision", reply.getPolicies().getRevision(),
-                "policies", reply.getPolicies().getPoliciesList().stream().map(Replies::policy).toList(),
-                "sync_interval", seconds(reply.getSyncInterval()),
-                "gateway_url", reply.getGatewayUrl(),
-                "agent_page", reply.getAgentPage());
+                "policies", policies.stream().map(policy -> policy(policy, told)).toList(),
+                "sync_interval", Told.seconds(reply.getSyncInterval()),
+                "gateway_url", Told.url(reply.getGatewayUrl()),
+                "agent_page", Told.url(reply.getAgentPage()),
+                "now", reply.hasNow() ? milliseconds(reply.getNow()) : 0L));
     }
 
-    static List<Map<String, Object>> answers(RequestAgentsReply reply) {
-        return reply.getAnswersList().stream()
+    static List<Map<String, Object>> answers(RequestAgentsReply reply, Set<String> asked) {
+        return new Told().only("answers", reply.getAnswersList(), Told.MOST_AGENTS,
+                        answer -> asked.contains(answer.getName()) ? null : "was not asked for", AgentAnswer::getName).stream()
                 .map(answer -> Map.<String, Object>of(
                         "name", answer.getName(),
                         "accepted", answer.getAccepted(),
-                        "reason", answer.getReason(),
-                        "message", answer.getMessage()))
+                        "reason", Told.code(answer.getReason()),
+                        "message", Told.text(answer.getMessage())))
                 .toList();
     }
 
-    static Map<String, Object> sync(SyncNodesReply reply) {
-        return Map.of(
-                "agents", reply.getAgentsList().stream().map(Replies::agent).toList(),
-                "unknown", List.copyOf(reply.getUnknownList()),
-                "remove", reply.getRemoveList().stream()
+    /** `asked`: the names that the broker was told of. */
+    static Map<String, Object> sync(SyncNodesReply reply, Set<String> asked) {
+        Told told = new Told();
+        List<AgentState> agents = told.only("agents", reply.getAgentsList(), Told.MOST_AGENTS,
+                agent -> Told.isAgent(agent.getName()) ? null : "is no name of an agent", AgentState::getName);
+        List<NodeRemoval> removals = told.only("remove", reply.getRemoveList(), Told.MOST_AGENTS,
+                node -> Told.isAgent(node.getName()) ? null : "is no name of an agent", NodeRemoval::getName);
+        return told.beside(Map.of(
+                "agents", agents.stream().map(agent -> agent(agent, told)).toList(),
+                "unknown", told.agentNames("unknown", reply.getUnknownList(), asked),
+                "remove", removals.stream()
                         .map(node -> Map.<String, Object>of(
                                 "name", node.getName(),
-                                "reason", node.getReason(),
-                                "message", node.getMessage(),
+                                "reason", Told.code(node.getReason()),
+                                "message", Told.text(node.getMessage()),
                                 "cancel_build", node.getCancelBuild()))
                         .toList(),
-                "wanted", reply.getWantedList().stream()
-                        .map(wanted -> Map.<String, Object>of(
-                                "policy", wanted.getPolicy(),
-                                "count", (long) wanted.getCount(),
-                                "cause", wanted.getCause().name().replace("CAUSE_", ""),
-                                "launch_id", wanted.getLaunchId()))
-                        .toList(),
-                "policies_revision", reply.getPoliciesRevision());
+                "wanted", wanted(reply, told),
+                "policies_revision", reply.getPoliciesRevision()));
+    }
+
+    private static List<Map<String, Object>> wanted(SyncNodesReply reply, Told told) {
+        List<Map<String, Object>> wishes = new ArrayList<>();
+        long room = Told.MOST_WANTED;
+        for (Wanted wanted : reply.getWantedList()) {
+            long count = Told.number(wanted.getCount(), 0, room);
+            if (count < Integer.toUnsignedLong(wanted.getCount())) {
+                told.leaveOut("wanted: " + Integer.toUnsignedString(wanted.getCount()) + " agents of \""
+                        + Told.line(wanted.getPolicy()) + "\" are more than " + Told.MOST_WANTED + " at once");
+            }
+            if (count > 0) {
+                room -= count;
+                wishes.add(Map.of(
+                        "policy", wanted.getPolicy(),
+                        "count", count,
+                        "cause", wanted.getCause().name().replace("CAUSE_", ""),
+                        "launch_id", Told.line(wanted.getLaunchId())));
+            }
+        }
+        return List.copyOf(wishes);
     }
 
     static Map<String, Object> watched(WatchAgentsReply reply) {
@@ -71,7 +105,7 @@ final class Replies {
             case HEARTBEAT -> Map.of(
                     "kind", "heartbeat",
                     "number", reply.getHeartbeat().getNumber(),
-                    "interval", seconds(reply.getHeartbeat().getInterval()));
+                    "interval", Told.seconds(reply.getHeartbeat().getInterval()));
             case WHAT_NOT_SET -> Map.of("kind", ""); // of a newer broker
         };
     }
@@ -82,39 +116,39 @@ final class Replies {
                 Map.entry("number", event.getNumber()),
                 Map.entry("agent", event.getAgent()),
                 Map.entry("at", milliseconds(event.getAt())),
-                Map.entry("event", event.getEvent()),
-                Map.entry("phase", event.getPhase()),
-                Map.entry("attempt", (long) event.getAttempt()),
-                Map.entry("pool", event.getPool()),
-                Map.entry("reason", event.getReason()),
-                Map.entry("message", event.getMessage()),
-                Map.entry("hint", event.getHint()),
-                Map.entry("outcome", event.getOutcome()));
+                Map.entry("event", Told.code(event.getEvent())),
+                Map.entry("phase", Told.code(event.getPhase())),
+                Map.entry("attempt", Told.number(event.getAttempt(), 0, Told.MOST_USES)),
+                Map.entry("pool", Told.line(event.getPool())),
+                Map.entry("reason", Told.code(event.getReason())),
+                Map.entry("message", Told.text(event.getMessage())),
+                Map.entry("hint", Told.line(event.getHint())),
+                Map.entry("outcome", Told.code(event.getOutcome())));
     }
 
-    private static Map<String, Object> policy(Policy policy) {
+    private static Map<String, Object> policy(Policy policy, Told told) {
         return Map.of(
                 "name", policy.getName(),
-                "labels", List.copyOf(policy.getLabelsList()),
+                "labels", told.labels(policy.getLabelsList()),
                 "accept_unlabelled", policy.getAcceptUnlabelled(),
                 "priority", (long) policy.getPriority(),
-                "name_prefix", policy.getNamePrefix(),
-                "executors", (long) policy.getExecutors(),
-                "remote_fs", policy.getRemoteFs(),
+                "name_prefix", Told.prefix(policy.getNamePrefix(), policy.getName()),
+                "executors", Told.number(policy.getExecutors(), 1, Told.MOST_EXECUTORS),
+                "remote_fs", Told.remoteFs(policy.getRemoteFs()),
                 "retention", retention(policy.getRetention()));
     }
 
-    private static Map<String, Object> agent(AgentState agent) {
+    private static Map<String, Object> agent(AgentState agent, Told told) {
         return Map.ofEntries(
                 Map.entry("name", agent.getName()),
                 Map.entry("policy", agent.getPolicy()),
-                Map.entry("phase", agent.getPhase()),
+                Map.entry("phase", Told.code(agent.getPhase())),
                 Map.entry("takes_builds", agent.getTakesBuilds()),
-                Map.entry("uses", (long) agent.getUses()),
-                Map.entry("why", agent.getWhy()),
-                Map.entry("labels", List.copyOf(agent.getLabelsList())),
-                Map.entry("executors", (long) agent.getExecutors()),
-                Map.entry("remote_fs", agent.getRemoteFs()),
+                Map.entry("uses", Told.number(agent.getUses(), 0, Told.MOST_USES)),
+                Map.entry("why", Told.line(agent.getWhy())),
+                Map.entry("labels", told.labels(agent.getLabelsList())),
+                Map.entry("executors", Told.number(agent.getExecutors(), 1, Told.MOST_EXECUTORS)),
+                Map.entry("remote_fs", Told.remoteFs(agent.getRemoteFs())),
                 Map.entry("retention", retention(agent.getRetention())),
                 Map.entry("requested_at", milliseconds(agent.getRequestedAt())),
                 Map.entry("waits_for_room", agent.getWaitsForRoom()),
@@ -124,60 +158,61 @@ final class Replies {
 
     static Map<String, Object> fleet(DescribeFleetReply reply) {
         return Map.of(
-                "pools", reply.getPoolsList().stream().map(Replies::pool).toList(),
-                "policies", reply.getPoliciesList().stream().map(Replies::policyState).toList(),
-                "failures", reply.getFailuresList().stream().map(Replies::failure).toList(),
-                "page_url", reply.getPageUrl());
+                "pools", reply.getPoolsList().stream().limit(Told.MOST_POLICIES).map(Replies::pool).toList(),
+                "policies", reply.getPoliciesList().stream().limit(Told.MOST_POLICIES).map(Replies::policyState).toList(),
+                "failures", reply.getFailuresList().stream().limit(Told.MOST_FAILURES).map(Replies::failure).toList(),
+                "page_url", Told.url(reply.getPageUrl()));
     }
 
     private static Map<String, Object> pool(PoolState pool) {
         return Map.of(
-                "name", pool.getName(),
-                "backend", pool.getBackend(),
-                "agents", (long) pool.getAgents(),
-                "agents_cap", (long) pool.getAgentsCap(),
-                "starting", (long) pool.getStarting(),
-                "starting_cap", (long) pool.getStartingCap(),
-                "state", pool.getState(),
-                "why", pool.getWhy());
+                "name", Told.line(pool.getName()),
+                "backend", Told.line(pool.getBackend()),
+                "agents", count(pool.getAgents()),
+                "agents_cap", count(pool.getAgentsCap()),
+                "starting", count(pool.getStarting()),
+                "starting_cap", count(pool.getStartingCap()),
+                "state", Told.line(pool.getState()),
+                "why", Told.line(pool.getWhy()));
     }
 
     private static Map<String, Object> policyState(PolicyState policy) {
         return Map.of(
-                "name", policy.getName(),
-                "labels", List.copyOf(policy.getLabelsList()),
-                "pools", List.copyOf(policy.getPoolsList()),
-                "agents", (long) policy.getAgents(),
-                "agents_cap", (long) policy.getAgentsCap(),
-                "waiting", (long) policy.getWaiting(),
-                "warm", (long) policy.getWarm(),
-                "warm_wanted", (long) policy.getWarmWanted(),
-                "remark", policy.getRemark());
+                "name", Told.line(policy.getName()),
+                "labels", policy.getLabelsList().stream().limit(Told.MOST_LABELS).map(Told::line).toList(),
+                "pools", policy.getPoolsList().stream().limit(Told.MOST_LABELS).map(Told::line).toList(),
+                "agents", count(policy.getAgents()),
+                "agents_cap", count(policy.getAgentsCap()),
+                "waiting", count(policy.getWaiting()),
+                "warm", count(policy.getWarm()),
+                "warm_wanted", count(policy.getWarmWanted()),
+                "remark", Told.line(policy.getRemark()));
     }
 
     private static Map<String, Object> failure(Failure failure) {
         return Map.of(
                 "at", milliseconds(failure.getAt()),
-                "agent", failure.getAgent(),
-                "policy", failure.getPolicy(),
-                "pool", failure.getPool(),
-                "reason", failure.getReason(),
-                "message", failure.getMessage(),
-                "hint", failure.getHint());
+                "agent", Told.line(failure.getAgent()),
+                "policy", Told.line(failure.getPolicy()),
+                "pool", Told.line(failure.getPool()),
+                "reason", Told.code(failure.getReason()),
+                "message", Told.line(failure.getMessage()),
+                "hint", Told.line(failure.getHint()));
+    }
+
+    private static long count(int unsigned) {
+        return Told.number(unsigned, 0, Told.MOST_USES);
     }
 
     private static Map<String, Object> retention(Retention retention) {
         return Map.of(
-                "max_uses", (long) retention.getMaxUses(),
-                "idle_timeout", seconds(retention.getIdleTimeout()),
-                "max_lifetime", seconds(retention.getMaxLifetime()));
+                "max_uses", count(retention.getMaxUses()),
+                "idle_timeout", Told.seconds(retention.getIdleTimeout()),
+                "max_lifetime", Told.seconds(retention.getMaxLifetime()));
     }
 
-    private static double seconds(Duration duration) {
-        return duration.getSeconds() + duration.getNanos() / 1e9;
-    }
-
+    /** Of a moment between the years 1970 and 9999, the nearest. */
     private static long milliseconds(Timestamp time) {
-        return time.getSeconds() * 1000L + time.getNanos() / 1_000_000L;
+        return Math.max(0L, Math.min(LAST_SECOND, time.getSeconds())) * 1000L + Math.max(0, time.getNanos()) / 1_000_000L;
     }
 }

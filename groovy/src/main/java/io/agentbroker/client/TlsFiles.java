@@ -38,12 +38,22 @@ record TlsFiles(String ca, String cert, String key) {
                 Certificate own = certificates("cert_file", cert).iterator().next();
                 checkPair(own);
                 credentials.keyManager(
-                        new ByteArrayInputStream(read("cert_file", cert)), new ByteArrayInputStream(read("key_file", key)));
+                        new ByteArrayInputStream(read("cert_file", cert)), new ByteArrayInputStream(keyBytes()));
             }
             return credentials.build();
         } catch (IOException error) { // of streams in memory
             throw new IllegalStateException(error);
         }
+    }
+
+    /** For people: whom we trust. */
+    String caSetting() {
+        return isSet(ca) ? "ca_file=" + ca : "the JVM's own authorities (ca_file is not set)";
+    }
+
+    /** For people: who we say that we are. */
+    String certSetting() {
+        return isSet(cert) ? "cert_file=" + cert : "none (cert_file and key_file are not set)";
     }
 
     private void checkPair(Certificate own) {
@@ -67,7 +77,7 @@ record TlsFiles(String ca, String cert, String key) {
     }
 
     private PrivateKey privateKey() {
-        String text = new String(read("key_file", key), StandardCharsets.ISO_8859_1);
+        String text = new String(keyBytes(), StandardCharsets.ISO_8859_1);
         int from = text.indexOf(BEGIN);
         int to = text.indexOf(END);
         if (from >= 0 && to > from) {
@@ -82,6 +92,10 @@ record TlsFiles(String ca, String cert, String key) {
         }
         throw new IllegalArgumentException("key_file=" + key + " is not an RSA or EC key in PEM without a password ("
                 + BEGIN + "); openssl pkcs8 -topk8 -nocrypt makes one");
+    }
+
+    private byte[] keyBytes() {
+        return new PrivateFile("key_file", Path.of(key)).bytes();
     }
 
     private static Collection<? extends Certificate> certificates(String setting, String file) {

@@ -1,0 +1,20 @@
+package io.agentbroker.client;
+
+import io.grpc.okhttp.OkHttpChannelBuilder;
+import java.util.logging.Logger;
+
+/**
+ * gRPC writes each frame with its headers and the beginning of its data to a logger of its own at FINE: bearer tokens
+ * and agents' secrets. No level that anybody sets may bring that into a log.
+ */
+final class FrameLog {
+    /** Kept, for the JVM forgets a logger that nobody holds, with its filter. */
+    private static final Logger LOGGER =
+            Logger.getLogger(OkHttpChannelBuilder.class.getPackageName() + ".OkHttpClientTransport");
+
+    private FrameLog() {}
+
+    static void silence() {
+        LOGGER.setFilter(record -> false);
+    }
+}
