@@ -29,7 +29,8 @@ class PropertiesFile {
         (lines.keySet() - known).collect { String key ->
             String near = known.min { distance(key.toLowerCase(), it) }
             boolean meant = distance(key.toLowerCase(), near) <= Math.max(2, key.length().intdiv(3))
-            place(lines[key]) + "unknown key \"${shown(key)}\"" + (meant ? ", do you mean \"${near}\"?" : "; known: ${known.join(', ')}")
+            place(lines[key]) + "unknown key \"${shown(key)}\" is ignored; " +
+                    (meant ? "did you mean \"${near}\"?" : "known: ${known.join(', ')}")
         }
     }
 

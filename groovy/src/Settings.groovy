@@ -40,7 +40,7 @@ class Settings {
     /** An IllegalArgumentException says what is wrong, on which line, and what to do. */
     static Settings read(File file) {
         PropertiesFile read = new PropertiesFile(file)
-        read.unknown(KEYS).each { Log.warning("${file.name}: ${it}; it is ignored") }
+        read.unknown(KEYS).each { Log.warning("${file.name}: ${it}") }
         Settings settings = new Settings(read.values, file.name)
         settings.check(read)
         settings
