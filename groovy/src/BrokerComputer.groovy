@@ -47,7 +47,7 @@ class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
     }
 
     boolean isIdleTooLong() {
-        idle && System.currentTimeMillis() - idleStartMilliseconds > (node?.idleTimeoutMs ?: Long.MAX_VALUE)
+        idle && !node?.keepWarm && System.currentTimeMillis() - idleStartMilliseconds > (node?.idleTimeoutMs ?: Long.MAX_VALUE)
     }
 
     @Override

@@ -10,6 +10,7 @@ _ORPHANS: Final = "tests/unit/reconcile/test_orphans.py"
 _LIFE: Final = "tests/unit/reconcile/test_life.py"
 _ODD: Final = "tests/unit/reconcile/test_odd_ends.py"
 _ADMISSION: Final = "tests/unit/admission/test_admission.py"
+_WARM: Final = "tests/unit/wanted/test_warm.py"
 _RPC: Final = "tests/integration/rpc"
 _API: Final = "tests/unit/web/test_api"
 
@@ -444,5 +445,40 @@ MUTANTS: Final = (
         old="tls.asks_clients)",
         new="False)",
         tests=(f"{_RPC}/test_tls.py",),
+    ),
+    Mutant(
+        guard="names that Jenkins is about to ask for are not wished for again",
+        file="broker/reconcile/wanted.py",
+        old="less = min(unanswered, wish.count)",
+        new="less = 0",
+        tests=(_WARM,),
+    ),
+    Mutant(
+        guard="no more warm agents are taken on than are wanted",
+        file="broker/reconcile/wanted.py",
+        old="answers.append(Passed() if warm_left[ask.policy] >= 0 else enough)",
+        new="answers.append(Passed())",
+        tests=(_WARM,),
+    ),
+    Mutant(
+        guard="no more agents are taken on than a launch by hand wants",
+        file="broker/reconcile/wanted.py",
+        old="if left[launch.id] < 0:",
+        new="if False:",
+        tests=("tests/unit/wanted/test_launches.py",),
+    ),
+    Mutant(
+        guard="idle agents of controllers that are away count",
+        file="broker/reconcile/wanted.py",
+        old="return policy.min_idle - len(self._spares(policy, everybody, controllers))",
+        new="return policy.min_idle",
+        tests=(_WARM,),
+    ),
+    Mutant(
+        guard="warm agents leave their places to agents that wait",
+        file="broker/placement/warm.py",
+        old="decide(list(waiting), offers, usage, definitions)  # takes their places from `usage`",
+        new="",
+        tests=(_WARM,),
     ),
 )

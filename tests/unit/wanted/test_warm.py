@@ -16,7 +16,9 @@ from broker.domain.pool import Cooldown, PoolLimits
 from broker.domain.reason import Reason
 from broker.domain.template import Retention
 from broker.errors import BackendRejected
+from broker.placement.warm import counts
 from broker.reconcile.wanted import SHARE_S
+from broker.telemetry.readings import Readings
 from broker.testing.backend import Ledger
 from broker.testing.clock import ManualClock
 from broker.testing.factories import make_controller, make_definitions, make_policy, make_pool, make_template
@@ -340,6 +342,55 @@ async def test_after_warm_agents_have_failed_the_next_are_wanted_later_each_time
         for agent in await jenkins.agents():
             jenkins.begin(agent.name)
         assert wishes(await jenkins.sync()) == [("linux", 2)], "one that came makes good for all that failed"
+
+
+# what is counted
+
+
+def series(core: Core, name: str) -> dict[str, float]:
+    families = core.ctx.metrics.registry.collect()
+    samples = [s for family in families for s in family.samples if s.name == f"agentbroker_{name}"]
+    return {s.labels["outcome" if "claims" in name else "kind"]: s.value for s in samples}
+
+
+async def test_a_build_that_finds_an_agent_ready_is_a_hit_and_one_that_waits_for_its_own_a_miss(tmp_path: Path) -> None:
+    async with open_core(tmp_path / "broker.db", keeping(2)) as core:
+        jenkins, first, second = await both_idle(core)
+        assert series(core, "warm_claims_total") == {"hit": 0, "miss": 0}
+        jenkins.begin(first)
+        for _ in range(2):
+            await jenkins.sync()
+        assert series(core, "warm_claims_total") == {"hit": 1, "miss": 0}
+        await jenkins.queue("q-1")
+        await jenkins.come_online()
+        jenkins.queued.clear()
+        jenkins.begin(AgentName("q-1"))
+        await jenkins.sync()
+        assert series(core, "warm_claims_total") == {"hit": 1, "miss": 1}
+        jenkins.nodes[second] = replace(IDLE, uses=1)  # a build so short that no sync has seen it
+        await jenkins.release(second)
+        assert series(core, "warm_claims_total") == {"hit": 2, "miss": 1}
+
+
+async def test_how_many_are_ready_and_how_many_are_to_be_is_a_metric(tmp_path: Path) -> None:
+    async with open_core(tmp_path / "broker.db", keeping(2)) as core:
+        jenkins = Jenkins(core)
+        assert series(core, "warm_agents") == {"actual": 0, "wanted": 0}
+        numbers = [await read_warm(core)]
+        await jenkins.exchange()
+        numbers.append(await read_warm(core))
+        await jenkins.come_online()
+        numbers.append(await read_warm(core))
+        jenkins.begin((await jenkins.agents())[0].name)
+        await jenkins.sync()
+        numbers.append(await read_warm(core))
+    assert numbers == [{"actual": n, "wanted": 2} for n in (0, 0, 2, 1)]
+
+
+async def read_warm(core: Core) -> dict[str, float]:
+    warm = counts(await core.ctx.agents.live(), core.ctx.definitions)
+    core.ctx.metrics.read(Readings(warm=warm))
+    return series(core, "warm_agents")
 
 
 # several controllers
