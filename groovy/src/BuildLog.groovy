@@ -140,7 +140,7 @@ class BuildLog {
 
     private void end(long id, boolean cancelled, Object owner) {
         WaitingBuild build = builds.remove(id)
-        if (build == null || !build.spoken || build.over) {
+        if (build == null || !build.spoken || (build.over && cancelled)) {
             return
         }
         if (build.agent != null) {

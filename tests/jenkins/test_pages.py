@@ -13,7 +13,7 @@ from broker.cli.jenkins_home import PROPERTIES
 from tests.jenkins.browser import SECURE, Browser
 from tests.jenkins.conftest import new_rig
 from tests.jenkins.controller import Controller, wait_for
-from tests.jenkins.rig import Rig, our_names_in
+from tests.jenkins.rig import Rig
 
 pytestmark = [pytest.mark.jenkins, pytest.mark.component("jenkins"), pytest.mark.timeout(300)]
 
@@ -126,7 +126,7 @@ def test_a_freestyle_build_that_waits_is_told_how_far_its_agent_is(
         [name] = wait_for("there is a node", lambda: set(controller.nodes()) - known, every=0.05)
         expected = re.compile(rf"‘{name}: connecting on linux, \d+ s’ is offline")
         wait_for("the queue says it", lambda: expected.search(why(controller)), seconds=15)
-        widget = as_user("admin").open("ajaxExecutors").text
+        widget = as_user("admin").open("").text
         assert re.search(rf"{name}: connecting on linux, \d+ s", widget)
         assert re.search(rf"{name} . policy linux . linux", as_user("admin").open(f"computer/{name}/").text)
         assert f"{name}: connecting" in as_user("admin").open(f"computer/{name}/api/json").text
@@ -161,7 +161,7 @@ def test_what_clouds_and_brokers_say_is_text_and_no_more(rig: Rig, as_user: Call
         java.write_text(good)
         rig.controller.script(LINK + "link.connection.problem = ''")
     assert EVIL not in page.text
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.table("Connection")
+    assert "&lt;script>alert(1)&lt;/script>" in page.table("Connection")
     assert "exit code 3" in page.table("Last failures")
 
 
@@ -201,7 +201,7 @@ def test_a_broker_that_is_away_is_one_line_on_the_page_and_a_notice_that_can_be_
     assert "has not been reached for" not in admin.open("manage/").text
     config = (controller.home / "config.xml").read_text()
     assert "<string>agentbroker</string>" in config
-    assert our_names_in(rig) == []
+    assert "Broker" not in config
     controller.script("hudson.model.AdministrativeMonitor.all().find { it.id == 'agentbroker' }.disable(false)")
     connects = controller.log().count("agentbroker: connected to")
     rig.stack.start_broker()
