@@ -19,7 +19,7 @@ class Partners {
         all.findAll { it.itemId && !isLost(it) }.each { askedFor[it.itemId] = it }
         Set<Long> ids = waiting*.id as Set
         free = all.findAll { !isLost(it) && !(it.itemId && ids.contains(it.itemId)) }
-        all.findAll { it.waitsForRoom && !it.everOnline }.groupBy { it.policy }.each { policy, agents ->
+        all.findAll { !it.everOnline && (it.waitsForRoom || it.journal.last?.event == 'waiting') }.groupBy { it.policy }.each { policy, agents ->
             agents.eachWithIndex { agent, number -> places[agent] = number + 1 }
         }
     }
@@ -29,7 +29,7 @@ class Partners {
         agent.gone || agent.places <= 0
     }
 
-    /** Which in line, among those of its policy that wait for room; 0 for one that does not. */
+    /** Which in line, among those of its policy that wait for room; 0 for one that does not. The stream tells before the sync. */
     int placeOf(BrokerAgent agent) {
         places[agent] ?: 0
     }
