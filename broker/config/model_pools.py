@@ -92,7 +92,10 @@ class RetentionModel(Model):
 
     max_uses: Count = Field(default=1, description="Builds that an agent may run; 0 is without limit.")
     idle_timeout: Duration = Field(default=timedelta(minutes=2), description="Idle time after which it ends.")
-    max_lifetime: SomeTime = Field(default=timedelta(hours=6), description="Age at which it ends, busy or not.")
+    max_lifetime: SomeTime = Field(
+        default=timedelta(hours=6),
+        description="Age at which it ends, busy or not; in its last tenth it takes no new build.",
+    )
 
 
 class TemplateModel(Model):

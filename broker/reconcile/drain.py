@@ -1,5 +1,8 @@
 """The life of an agent that was online: sessions lost and found, its last build, its end."""
 
+from datetime import datetime
+from typing import Final
+
 from broker.domain.agent import Agent
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.reason import Reason
@@ -8,6 +11,8 @@ from broker.reconcile.interrupted import give_up, heed_notice, when_given_up
 from broker.reconcile.watch import why_ended
 
 _LOOK_AGAIN_S = 10.0
+_OLD: Final = 0.9
+"""The part of `retention.max_lifetime` after which an agent takes no new build: shorter builds are never cut by it."""
 _JENKINS_KNOWS_S = 10.0
 """Some syncs: what Jenkins was told of an agent, it has taken in."""
 
@@ -26,8 +31,12 @@ async def stay_online(ctx: Context, agent: Agent) -> Again | None:
         return None
     elif ctx.sessions.known() and ctx.sessions.live(agent.id) is None:
         await ctx.move(agent, Phase.RECONNECTING, "reconnecting")
+    elif ctx.clock.now() >= _age_limit(ctx, agent, _OLD) and not ctx.definitions.used_up(agent):
+        lifetime = ctx.definitions.retention_of(agent.policy).max_lifetime
+        message = f"it takes no build in the last tenth of its {lifetime}"
+        await ctx.aim(agent, Goal.DRAINED, Outcome.SUCCEEDED, Reason.MAX_LIFETIME, message)
     else:
-        return Again(_until(ctx, agent))
+        return Again(_until(ctx, agent, None if ctx.definitions.used_up(agent) else _age_limit(ctx, agent, _OLD)))
     return None
 
 
@@ -55,7 +64,7 @@ async def reconnect(ctx: Context, agent: Agent) -> Again | None:
 async def drain(ctx: Context, agent: Agent) -> Again | None:
     """An agent that takes no new build: ends when its running build has, and Jenkins knows that it takes none.
 
-    One that a reload has superseded is given all the time that its build takes.
+    One that a reload has superseded is given all the time that its build takes, an old one the rest of its life.
     """
     session = ctx.sessions.live(agent.id)
     if agent.goal == Goal.GONE or (not agent.busy and _gets_no_build(ctx, agent)):
@@ -64,7 +73,7 @@ async def drain(ctx: Context, agent: Agent) -> Again | None:
         return None
     elif ctx.sessions.known() and session is None:
         await ctx.move(agent, Phase.RECONNECTING, "reconnecting")
-    elif ctx.waited_enough(agent) and not ctx.superseded(agent):
+    elif ctx.waited_enough(agent) and not ctx.superseded(agent) and agent.why != Reason.MAX_LIFETIME:
         message = f"its build did not end within {ctx.definitions.timeouts_of(agent.policy).drain}"
         await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, Reason.DRAIN_TIMEOUT, message)
     else:
@@ -81,7 +90,7 @@ async def _is_over(ctx: Context, agent: Agent) -> bool:
             return True
         why = Reason.AGENT_LOST if ended[0] == Reason.CONTAINER_EXITED else ended[0]
         over = (why, ended[1])
-    elif ctx.clock.now() >= (agent.online_at or agent.phase_since) + retention.max_lifetime:
+    elif ctx.clock.now() >= _age_limit(ctx, agent):
         over = (Reason.MAX_LIFETIME, f"older than {retention.max_lifetime}")
     elif ctx.definitions.used_up(agent) and not agent.busy and ctx.presence.synced(agent.controller):
         over = (Reason.COMPLETED, f"it has run {agent.uses} of {retention.max_uses} builds")
@@ -89,6 +98,11 @@ async def _is_over(ctx: Context, agent: Agent) -> bool:
         return False
     await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, *over)
     return True
+
+
+def _age_limit(ctx: Context, agent: Agent, part: float = 1.0) -> datetime:
+    """When an agent has lived for this part of the time that it may live."""
+    return (agent.online_at or agent.phase_since) + part * ctx.definitions.retention_of(agent.policy).max_lifetime
 
 
 def _may_speak(ctx: Context, agent: Agent, ended: Reason) -> bool:
@@ -115,8 +129,7 @@ def _ending(agent: Agent) -> dict[str, object]:
     return {"goal": Goal.GONE, "outcome": agent.outcome or Outcome.SUCCEEDED}
 
 
-def _until(ctx: Context, agent: Agent) -> float:
-    ends = [end for end in (agent.deadline, when_given_up(ctx, agent)) if end is not None]
-    if not ends:
-        return _LOOK_AGAIN_S
-    return min(_LOOK_AGAIN_S, max(0.5, (min(ends) - ctx.clock.now()).total_seconds()))
+def _until(ctx: Context, agent: Agent, or_at: datetime | None = None) -> float:
+    now = ctx.clock.now()
+    ends = [end for end in (agent.deadline, when_given_up(ctx, agent), or_at) if end is not None]
+    return min([_LOOK_AGAIN_S, *(max(0.5, (end - now).total_seconds()) for end in ends)])

@@ -15,6 +15,8 @@ class AgentBroker {
     final BrokerLink link
     final NodeSync sync
     final BrokerCloud cloud
+    /** Where the cloud was in Jenkins' list when it was last seen there; last of all after a boot. */
+    private int place = Integer.MAX_VALUE
 
     AgentBroker(Settings settings) {
         this.settings = settings
@@ -42,6 +44,7 @@ class AgentBroker {
         ExtensionList.lookup(QueueListener).add(new QueueWatch(fleet))
         ExtensionList.lookup(ComputerListener).add(new ComputerWatch(fleet))
         ExtensionList.lookup(NodeListener).add(new NodeWatch(fleet))
+        ExtensionList.lookup(hudson.model.listeners.RunListener).add(new BuildWatch())
         ExtensionList strategies = ExtensionList.lookup(NodeProvisioner.Strategy)
         strategies.size() // a list that was never loaded ignores refresh()
         strategies.refresh(new FirstOf(NodeProvisioner.Strategy, new BrokerStrategy(cloud, fleet), ordinal))
@@ -49,9 +52,18 @@ class AgentBroker {
 
     /** After each sync, so not before the first: puts the cloud in, and in again when somebody has taken it out. */
     private void register() {
-        if (!Jenkins.get().clouds.any { it.is(cloud) }) {
-            Jenkins.get().clouds.add(cloud)
-            fleet.reviewAll()
+        List clouds = new ArrayList(Jenkins.get().clouds.toList())
+        int now = clouds.findIndexOf { it.is(cloud) }
+        if (now >= 0) {
+            place = now
+            return
         }
+        if (place < clouds.size()) {
+            clouds.add(place, cloud)
+            Jenkins.get().clouds.replaceBy(clouds)
+        } else {
+            Jenkins.get().clouds.add(cloud)
+        }
+        fleet.reviewAll()
     }
 }

@@ -1,13 +1,20 @@
 import hudson.model.Descriptor
+import hudson.model.Executor
 import hudson.model.Job
 import hudson.model.Node
 import hudson.model.Queue
 import hudson.model.Slave
+import hudson.model.User
 import hudson.model.queue.CauseOfBlockage
 import hudson.slaves.AbstractCloudComputer
 import hudson.slaves.AbstractCloudSlave
+import hudson.slaves.DumbSlave
 import hudson.slaves.EphemeralNode
+import hudson.slaves.JNLPLauncher
 import hudson.model.TaskListener
+import java.util.concurrent.ConcurrentHashMap
+import java.util.concurrent.Future
+import java.util.concurrent.atomic.AtomicBoolean
 import java.util.concurrent.atomic.AtomicInteger
 import java.util.concurrent.atomic.AtomicLong
 import jenkins.model.Jenkins
@@ -56,6 +63,17 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     volatile boolean adopted
     /** Since when (ms) no build needs it, while it has not been started. */
     volatile long surplusSince
+    /** Since when (ms) it could have taken a build, if nothing has kept it busy. */
+    volatile long availableSince
+    /** Builds on it → what writes into their logs. */
+    final Map<Object, TaskListener> voices = new ConcurrentHashMap<>()
+    /** Of Retirement: a look at it is due; its end has begun; the look at the end of its idle time. */
+    final AtomicBoolean watched = new AtomicBoolean()
+    final AtomicBoolean dismissed = new AtomicBoolean()
+    volatile Future timer
+    /** The work of an executor that counts in `uses`. */
+    private final Set counted = Collections.newSetFromMap(new WeakHashMap())
+    private final AtomicBoolean ending = new AtomicBoolean()
 
     BrokerAgent(String name, String policy, List<String> labels, boolean acceptUnlabelled, int executors,
                 String remoteFs, Map retention, Fleet fleet, String wanted = '') {
@@ -74,6 +92,10 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
 
     /** Takes over what the broker says of it. */
     void told(Map state) {
+        if (state.phase == 'draining' && phase != 'draining') {
+            // The broker believes the next report that it is idle and takes no build: nothing may be on its way to it then.
+            Queue.withLock({ phase = state.phase } as Runnable)
+        }
         phase = state.phase
         toldToTakeBuilds = state.takes_builds
         why = state.why ?: "${state.phase}".toString()
@@ -124,7 +146,25 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     }
 
     boolean isUsedUp() {
-        maxUses > 0 && uses.get() >= maxUses
+        maxUses > 0 && committed >= maxUses
+    }
+
+    /** A build has begun on an executor. One that goes on after a restart of this controller is no new use. */
+    void begins(Executor executor) {
+        synchronized (counted) {
+            boolean goesOn = resumes && usedUp
+            if (counted.add(executor.currentWorkUnit) && !goesOn) {
+                uses.incrementAndGet()
+            }
+        }
+    }
+
+    /** Builds that it has begun, and those that the queue has given to an executor which has not begun yet. */
+    private int getCommitted() {
+        Collection given = toComputer()?.executors?.collect { it.currentWorkUnit }?.findAll() ?: []
+        synchronized (counted) {
+            uses.get() + (resumes ? 0 : given.count { !counted.contains(it) })
+        }
     }
 
     /** Nothing has been started for it, and it is not known when that will be. */
@@ -141,8 +181,10 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
         if (everOnline) {
             BrokerComputer computer = (BrokerComputer) toComputer()
             free = computer?.online && computer.acceptingTasks ? computer.countIdle() : 0
+        } else if (temporaryOfflineCause != null) {
+            return 0 // a person has set it aside before it came
         }
-        maxUses > 0 ? Math.min(free, maxUses - uses.get()) : free
+        maxUses > 0 ? Math.min(free, maxUses - committed) : free
     }
 
     @Override
@@ -150,13 +192,14 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
         !gone && takesBuilds && (!usedUp || resumes)
     }
 
-    /** A used-up agent takes nothing but the build that it ran before. */
+    /** A used-up agent takes nothing but the build that it ran before. Jenkins asks this alone of light-weight tasks. */
     @Override
     CauseOfBlockage canTake(Queue.BuildableItem item) {
         if (usedUp && !isResumption(item)) {
             return CauseOfBlockage.fromMessage(new NonLocalizable("${nodeName} has had its builds".toString()))
         }
-        super.canTake(item)
+        acceptingTasks ? super.canTake(item) :
+                CauseOfBlockage.fromMessage(new NonLocalizable("${nodeName} takes no more builds".toString()))
     }
 
     /** A step of a build that wants just this node, not a job that happens to be tied to it. */
@@ -176,9 +219,23 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
         }
     }
 
+    /** Called before the node is removed, whether by us or by the button Delete. Any thread that holds no lock. */
     @Override
     protected void _terminate(TaskListener listener) {
+        boolean byPerson = !gone
         gone = true
+        timer?.cancel(false)
+        if (!ending.compareAndSet(false, true)) {
+            return
+        }
+        if (byPerson) {
+            why = "its node was deleted in Jenkins${User.current() ? ' by ' + User.current().id : ''}".toString()
+        }
+        BrokerComputer computer = (BrokerComputer) toComputer()
+        if (computer != null && !computer.idle) {
+            Farewell.say(computer, this, why)
+            computer.hangUp()
+        }
     }
 
     @Override
@@ -195,6 +252,22 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     @Override
     Node reconfigure(org.kohsuke.stapler.StaplerRequest2 request, net.sf.json.JSONObject form) {
         this
+    }
+
+    /** For its configuration page. */
+    String getRetentionText() {
+        String builds = maxUses > 0 ? "at most ${maxUses}" : 'any number'
+        "${builds}; it ends when no build has needed it for ${idleTimeoutMs.intdiv(1000)} s".toString()
+    }
+
+    /** A node of Jenkins' own classes with these settings, to be shown: ours may not be written. */
+    Node likeness() {
+        DumbSlave copy = new DumbSlave(nodeName, remoteFS, new JNLPLauncher())
+        copy.nodeDescription = nodeDescription
+        copy.numExecutors = numExecutors
+        copy.mode = mode
+        copy.labelString = labelString
+        copy
     }
 
     static class DescriptorImpl extends Slave.SlaveDescriptor {

@@ -6,6 +6,7 @@ import hudson.slaves.Cloud
 import hudson.slaves.NodeProvisioner
 import java.util.concurrent.CompletableFuture
 import java.util.concurrent.atomic.AtomicLong
+import net.sf.json.JSONObject
 import org.kohsuke.stapler.HttpResponse
 import org.kohsuke.stapler.HttpResponses
 import org.kohsuke.stapler.StaplerRequest2
@@ -108,7 +109,14 @@ class BrokerCloud extends Cloud {
         "${fleet.link.up ? 'connected' : 'not connected'}, ${starting} ${starting == 1 ? 'agent' : 'agents'} starting"
     }
 
-    static class DescriptorImpl extends Descriptor<Cloud> {
+    /** Settings are the broker's: saving the form changes nothing. */
+    @Override
+    Cloud reconfigure(StaplerRequest2 request, JSONObject form) {
+        this
+    }
+
+    /** Not one of Cloud: "New cloud" lists those, and nobody can make one of ours there. */
+    static class DescriptorImpl extends Descriptor<BrokerCloud> {
         @Override
         String getDisplayName() {
             'agentbroker'

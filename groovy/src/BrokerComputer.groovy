@@ -3,11 +3,19 @@ import hudson.security.ACL
 import hudson.slaves.AbstractCloudComputer
 import hudson.slaves.OfflineCause
 import java.util.concurrent.Future
+import java.util.concurrent.TimeUnit
 import jenkins.model.Jenkins
 import jenkins.util.NonLocalizable
+import org.kohsuke.stapler.HttpResponses
+import org.kohsuke.stapler.StaplerRequest2
+import org.kohsuke.stapler.StaplerResponse2
+import org.kohsuke.stapler.WebMethod
+import org.kohsuke.stapler.verb.POST
 
 /** A node's living side. */
 class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
+    private static final long HANG_UP_S = 5
+
     private volatile boolean starting
 
     BrokerComputer(BrokerAgent agent) {
@@ -34,20 +42,33 @@ class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
         }
     }
 
-    /** Says why it is offline, in the broker's words; a cause of Jenkins' classes, so that it can be saved. */
+    /** Says why it is offline, in the broker's words unless a person has; a cause of Jenkins' classes: it can be saved. */
     void explain() {
         BrokerAgent agent = node
-        if (channel == null && agent?.why && offlineCauseReason != agent.why) {
+        if (channel == null && !saidByPerson && agent?.why && offlineCauseReason != agent.why) {
             setOfflineCause(OfflineCause.create(new NonLocalizable(agent.why)))
         }
+    }
+
+    private boolean isSaidByPerson() {
+        offlineCause instanceof OfflineCause.UserCause || offlineCause instanceof OfflineCause.ByCLI
     }
 
     void launching() {
         starting = true
     }
 
+    /** Whether nobody has needed it for long. True at one moment only if it took no build until then. */
     boolean isIdleTooLong() {
-        idle && !node?.keepWarm && System.currentTimeMillis() - idleStartMilliseconds > (node?.idleTimeoutMs ?: Long.MAX_VALUE)
+        BrokerAgent agent = node
+        agent != null && idle && online && !agent.keepWarm && msOfIdleTimeLeft() <= 0
+    }
+
+    /** Idle time counts from when it could take a build: an agent may start for longer than it may be idle. */
+    long msOfIdleTimeLeft() {
+        BrokerAgent agent = node
+        long since = Math.max(idleStartMilliseconds, agent?.availableSince ?: 0L)
+        since + (agent?.idleTimeoutMs ?: Long.MAX_VALUE / 2) - System.currentTimeMillis()
     }
 
     @Override
@@ -55,6 +76,15 @@ class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
         BrokerAgent agent = node
         boolean ours = agent != null && agent.gone && agent.why
         super.disconnect(ours ? OfflineCause.create(new NonLocalizable(agent.why)) : cause)
+    }
+
+    /** Ends the connection, and returns when it has ended: at most some seconds. */
+    void hangUp() {
+        try {
+            disconnect(offlineCause)?.get(HANG_UP_S, TimeUnit.SECONDS)
+        } catch (Exception failure) {
+            Log.fine("${name} was not disconnected in time: ${failure}")
+        }
     }
 
     /** The build that it runs: its URL, or its name; empty when idle. */
@@ -73,6 +103,31 @@ class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
 
     private OutputStream emptyLogFile() {
         super.openLogFile()
+    }
+
+    /** Settings are the broker's: whatever form is sent, nothing changes. */
+    @Override
+    @POST
+    void doConfigSubmit(StaplerRequest2 request, StaplerResponse2 response) {
+        checkPermission(CONFIGURE)
+        response.sendRedirect2('.')
+    }
+
+    /** Read: a static node of Jenkins' own with the same settings, for ours cannot be written. Write: refused. */
+    @Override
+    @WebMethod(name = 'config.xml')
+    void doConfigDotXml(StaplerRequest2 request, StaplerResponse2 response) {
+        if (request.method != 'GET') {
+            checkPermission(CONFIGURE)
+            throw HttpResponses.errorWithoutStack(400, "${name} is configured in broker.yaml of the broker; nothing has changed".toString())
+        }
+        checkPermission(EXTENDED_READ)
+        BrokerAgent agent = node
+        if (agent == null) {
+            throw HttpResponses.notFound()
+        }
+        response.contentType = 'application/xml'
+        Jenkins.XSTREAM2.toXMLUTF8(agent.likeness(), response.outputStream)
     }
 
     @Override

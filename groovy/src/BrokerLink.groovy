@@ -1,10 +1,8 @@
-import hudson.model.Queue
 import hudson.security.ACL
 import hudson.security.ACLContext
 import io.agentbroker.client.AgentWatch
 import io.agentbroker.client.BrokerClient
 import io.agentbroker.client.BrokerException
-import java.util.concurrent.Callable
 import java.util.concurrent.Executors
 import java.util.concurrent.ScheduledExecutorService
 import java.util.concurrent.ThreadFactory
@@ -110,28 +108,6 @@ class BrokerLink {
             later(50) {
                 syncing.set(false)
                 exchange { synchronise() }
-            }
-        }
-    }
-
-    /**
-     * Ends an agent if it is idle. The build that has just ended holds its executor for a moment, so it looks a few times;
-     * another build tells when it ends, and so does the check of each minute. For IDLE it looks once: a build that has
-     * come meanwhile makes the cause untrue.
-     */
-    void retire(BrokerAgent agent, String cause, String why, int looks = cause == 'IDLE' ? 0 : 50) {
-        later(0) {
-            BrokerComputer computer = (BrokerComputer) agent.toComputer()
-            boolean idle = Queue.withLock({
-                boolean unused = computer == null || (cause == 'IDLE' ? computer.idleTooLong : computer.idle)
-                boolean free = !agent.gone && unused
-                agent.gone = agent.gone || free
-                free
-            } as Callable)
-            if (idle) {
-                agent.end(cause, why)
-            } else if (!agent.gone && looks > 0) {
-                later(100) { retire(agent, cause, why, looks - 1) }
             }
         }
     }

@@ -8,17 +8,12 @@ import jenkins.model.Jenkins
 
 /** Counts the builds of an agent, and ends it after its last one or when nobody has needed it for long. */
 class BrokerRetention extends RetentionStrategy<AbstractCloudComputer> implements ExecutorListener {
-    /** Every minute, under the queue's lock: nothing here may wait. */
+    /** Every minute, under the queue's lock: nothing here may wait. Retirement knows better when; this is for the worst. */
     @Override
     long check(AbstractCloudComputer computer) {
-        BrokerAgent agent = agentOf(computer)
-        if (agent == null || agent.gone || agent.resumes || !agent.everOnline || computer.offline || !computer.idle) {
-            return 1
-        }
-        if (agent.usedUp) {
-            agent.fleet.link.retire(agent, 'COMPLETED', 'its last build is done')
-        } else if (((BrokerComputer) computer).idleTooLong) {
-            agent.fleet.link.retire(agent, 'IDLE', "idle for ${agent.idleTimeoutMs.intdiv(1000)} s".toString())
+        guarded {
+            BrokerAgent agent = agentOf(computer)
+            agent?.fleet?.retirement?.consider(agent)
         }
         1
     }
@@ -32,9 +27,7 @@ class BrokerRetention extends RetentionStrategy<AbstractCloudComputer> implement
     void taskAccepted(Executor executor, Queue.Task task) {
         guarded {
             BrokerAgent agent = agentOf(executor.owner)
-            if (agent != null && !(agent.resumes && agent.usedUp)) { // a build that goes on after a restart is no new use
-                agent.uses.incrementAndGet()
-            }
+            agent?.begins(executor)
             agent?.fleet?.link?.syncSoon()
         }
     }
@@ -57,9 +50,7 @@ class BrokerRetention extends RetentionStrategy<AbstractCloudComputer> implement
         guarded {
             BrokerAgent agent = agentOf(executor.owner)
             if (agent != null && !Jenkins.get().terminating) { // a build that goes on after the restart keeps its agent
-                if (agent.usedUp) {
-                    agent.fleet.link.retire(agent, 'COMPLETED', 'its last build is done')
-                }
+                agent.fleet.retirement.consider(agent)
                 agent.fleet.link.syncSoon()
             }
         }

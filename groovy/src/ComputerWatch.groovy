@@ -16,6 +16,8 @@ class ComputerWatch extends ComputerListener {
         BrokerAgent agent = computer instanceof BrokerComputer ? computer.node : null
         if (agent != null && agent.fleet.is(fleet)) {
             agent.everOnline = true
+            agent.availableSince = System.currentTimeMillis()
+            fleet.retirement.consider(agent)
             fleet.link.syncSoon()
         }
     }
@@ -23,6 +25,35 @@ class ComputerWatch extends ComputerListener {
     @Override
     void onOffline(Computer computer, OfflineCause cause) {
         if (computer instanceof BrokerComputer) {
+            fleet.link.syncSoon()
+        }
+    }
+
+    /** A person has brought it back. */
+    @Override
+    void onTemporarilyOnline(Computer computer) {
+        BrokerAgent agent = computer instanceof BrokerComputer ? computer.node : null
+        if (agent != null && agent.fleet.is(fleet)) {
+            agent.availableSince = System.currentTimeMillis()
+            fleet.retirement.consider(agent)
+            fleet.link.syncSoon()
+        }
+    }
+
+    /** A person has set it aside: a build that waits may need another one. */
+    @Override
+    void onTemporarilyOffline(Computer computer, OfflineCause cause) {
+        if (computer instanceof BrokerComputer && computer.node?.fleet?.is(fleet)) {
+            fleet.link.syncSoon()
+            fleet.reviewAll()
+        }
+    }
+
+    @Override
+    void onIdle(Computer computer) {
+        BrokerAgent agent = computer instanceof BrokerComputer ? computer.node : null
+        if (agent != null && agent.fleet.is(fleet)) {
+            fleet.retirement.consider(agent)
             fleet.link.syncSoon()
         }
     }

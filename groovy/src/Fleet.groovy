@@ -18,6 +18,7 @@ class Fleet {
     private static final int ENDED_KEPT = 10_000
     private static final SecureRandom RANDOM = new SecureRandom()
 
+    final Retirement retirement = new Retirement()
     volatile List<Policy> policies = []
     BrokerLink link
     /** Who tells the builds that wait. */
@@ -59,12 +60,12 @@ class Fleet {
         served(Jenkins.get().queue.buildableItems.findAll { !it.pending })
     }
 
-    /** Those of the items that a policy serves, oldest first. Each label is matched once: queues are long, labels few. */
+    /** Those of the items that a policy serves and that may run, oldest first: none before a shutdown. Each label is matched once: queues are long, labels few. */
     List<Queue.BuildableItem> served(List<Queue.BuildableItem> items) {
         Map<Object, Boolean> known = [:]
         items.findAll { item ->
             Label label = item.assignedLabel
-            known.computeIfAbsent(key(label)) { policyFor(label) != null }
+            !Queue.isBlockedByShutdown(item.task) && known.computeIfAbsent(key(label)) { policyFor(label) != null }
         }.sort { it.id }
     }
 

@@ -112,7 +112,11 @@ class NodeSync {
             Log.info(text)
             agent.journal.end(reason, message)
         }
-        agent.end(null, message ?: reason)
+        if (agent.toComputer()?.idle == false) {
+            fleet.retirement.dismiss(agent, [reason, Words.line(message)].findAll().unique().join(': '))
+        } else {
+            agent.end(null, message ?: reason)
+        }
     }
 
     /**

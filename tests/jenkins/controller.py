@@ -63,6 +63,8 @@ class Controller:
         self.boots = 0
         self.user: tuple[str, str] | None = None
         """Name and password to ask with, once the test has secured it."""
+        self.session: dict[str, str] = {}
+        """Headers of a browser's session with its crumb, once `take_crumb` was called."""
         self.init("a_prepare", PREPARE % self.url)
 
     def init(self, name: str, script: str) -> None:
@@ -130,11 +132,30 @@ class Controller:
 
     def _request(self, path: str, body: bytes | None = None, content_type: str = "") -> urllib.request.Request:
         request = urllib.request.Request(self.url + path, data=body, method="GET" if body is None else "POST")
+        for header, value in self.session.items():
+            request.add_header(header, value)
         if body is not None:
             request.add_header("Content-Type", content_type)
         if self.user:
             request.add_header("Authorization", "Basic " + base64.b64encode(":".join(self.user).encode()).decode())
         return request
+
+    def take_crumb(self) -> None:
+        """From now on no POST without a crumb; ours have one, as a browser's have."""
+        self.script("jenkins.model.Jenkins.get().crumbIssuer = new hudson.security.csrf.DefaultCrumbIssuer(true)")
+        with urllib.request.urlopen(self._request("crumbIssuer/api/json"), timeout=20) as reply:
+            cookies = [cookie.partition(";")[0] for cookie in reply.headers.get_all("Set-Cookie") or []]
+            crumb = json.loads(reply.read())
+        self.session = {"Cookie": "; ".join(cookies), crumb["crumbRequestField"]: crumb["crumb"]}
+
+    def page(self, path: str) -> str:
+        """What a person sees at a path; raises urllib.error.HTTPError."""
+        with urllib.request.urlopen(self._request(path), timeout=30) as reply:
+            return str(reply.read().decode())
+
+    def press(self, path: str, **fields: str) -> None:
+        """Sends a form, as a button does."""
+        self.post(path, urllib.parse.urlencode(fields).encode())
 
     def version(self) -> str:
         with urllib.request.urlopen(self._request("api/json"), timeout=20) as reply:

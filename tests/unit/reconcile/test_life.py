@@ -7,12 +7,15 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
+from broker.domain.ids import AgentName
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.policy import AgentLimits, OnTimeout, Retry, Timeouts
 from broker.domain.pool import Cooldown, PoolLimits
 from broker.domain.reason import Reason
+from broker.domain.template import Retention
 from broker.errors import BackendRejected, InsufficientCapacity, Throttled
-from broker.testing.factories import make_definitions, make_policy, make_pool
+from broker.reconcile.presence import NodeReport
+from broker.testing.factories import make_definitions, make_policy, make_pool, make_template
 from tests.core import Core, open_core
 
 NAME = "linux-000001"
@@ -199,6 +202,42 @@ async def test_an_agent_older_than_its_lifetime_ends_even_when_busy(core: Core) 
     await core.advance(2)
     gone = await core.agent(NAME)
     assert (gone.phase, gone.why) == (Phase.GONE, Reason.MAX_LIFETIME)
+
+
+async def age(core: Core, minutes: int) -> None:
+    for _ in range(minutes):
+        await core.sync()
+        await core.advance(60, step_s=60)
+
+
+async def test_an_agent_that_may_run_more_builds_takes_none_in_the_last_tenth_of_its_life(tmp_path: Path) -> None:
+    many = make_definitions(templates=[make_template(retention=Retention(max_uses=0))])
+    async with open_core(tmp_path / "broker.db", many) as core:
+        await core.start(NAME)
+        core.nodes[AgentName(NAME)] = NodeReport(online=True, accepting=True, busy=True, uses=3)
+        await age(core, 323)
+        assert (await core.agent(NAME)).phase == Phase.ONLINE
+        await age(core, 2)
+        assert (await core.agent(NAME)).phase == Phase.DRAINING
+        await age(core, 30)
+        assert (await core.agent(NAME)).phase == Phase.DRAINING
+        core.nodes[AgentName(NAME)] = NodeReport(online=True, accepting=False, busy=False, uses=3)
+        await age(core, 1)
+        gone = await core.agent(NAME)
+        assert (gone.phase, gone.why, gone.outcome) == (Phase.GONE, Reason.MAX_LIFETIME, Outcome.SUCCEEDED)
+
+
+async def test_an_old_agent_is_not_cut_by_the_time_for_draining_but_by_its_age(tmp_path: Path) -> None:
+    soon = make_policy(timeouts=Timeouts(drain=timedelta(minutes=5)))
+    definitions = make_definitions(templates=[make_template(retention=Retention(max_uses=0))], policies=[soon])
+    async with open_core(tmp_path / "broker.db", definitions) as core:
+        await core.start(NAME)
+        core.nodes[AgentName(NAME)] = NodeReport(online=True, accepting=True, busy=True, uses=1)
+        await age(core, 355)
+        assert (await core.agent(NAME)).phase == Phase.DRAINING
+        await age(core, 6)
+        gone = await core.agent(NAME)
+        assert (gone.phase, gone.why) == (Phase.GONE, Reason.MAX_LIFETIME)
 
 
 async def test_a_request_cancelled_while_it_waits_is_gone_at_once(tmp_path: Path) -> None:

@@ -3,14 +3,22 @@ package hudson.model;
 import hudson.remoting.Channel;
 import hudson.security.ACL;
 import hudson.slaves.OfflineCause;
+import hudson.security.Permission;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import jenkins.model.Jenkins;
+import org.kohsuke.stapler.StaplerRequest2;
+import org.kohsuke.stapler.StaplerResponse2;
 
 public abstract class Computer {
+    public static final Permission CONFIGURE = null;
+    public static final Permission EXTENDED_READ = null;
+    public static final ExecutorService threadPoolForRemoting = Executors.newCachedThreadPool();
     protected volatile OfflineCause offlineCause;
-    private volatile OfflineCause temporaryCause;
     private final String name;
     private final List<Executor> executors = new ArrayList<>();
 
@@ -36,11 +44,16 @@ public abstract class Computer {
     public abstract Channel getChannel();
 
     public boolean isOffline() {
-        return temporaryCause != null || getChannel() == null;
+        return temporaryCause() != null || getChannel() == null;
     }
 
     public void setTemporaryOfflineCause(OfflineCause cause) {
-        temporaryCause = cause;
+        getNode().setTemporaryOfflineCause(cause);
+    }
+
+    private OfflineCause temporaryCause() {
+        Node node = getNode();
+        return node == null ? null : node.getTemporaryOfflineCause();
     }
 
     public final boolean isOnline() {
@@ -65,12 +78,26 @@ public abstract class Computer {
     }
 
     public String getOfflineCauseReason() {
-        OfflineCause cause = temporaryCause == null ? offlineCause : temporaryCause;
+        OfflineCause cause = temporaryCause() == null ? offlineCause : temporaryCause();
         return cause == null ? "" : cause.toString();
     }
 
     public List<Executor> getExecutors() {
         return executors;
+    }
+
+    public List<? extends Executor> getOneOffExecutors() {
+        return List.of();
+    }
+
+    public void checkPermission(Permission permission) {}
+
+    public void doConfigSubmit(StaplerRequest2 request, StaplerResponse2 response) throws IOException {
+        throw new UnsupportedOperationException();
+    }
+
+    public void doConfigDotXml(StaplerRequest2 request, StaplerResponse2 response) throws IOException {
+        throw new UnsupportedOperationException();
     }
 
     public final boolean isIdle() {

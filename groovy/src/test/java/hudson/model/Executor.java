@@ -1,9 +1,13 @@
 package hudson.model;
 
+import hudson.model.queue.WorkUnit;
+import hudson.slaves.ComputerListener;
+
 public class Executor extends Thread {
     long idleSince = System.currentTimeMillis();
     private final Computer owner;
     private volatile Queue.Task task;
+    private volatile WorkUnit work;
 
     Executor(Computer owner, int number) {
         this.owner = owner;
@@ -11,6 +15,14 @@ public class Executor extends Thread {
 
     public Computer getOwner() {
         return owner;
+    }
+
+    public WorkUnit getCurrentWorkUnit() {
+        return work;
+    }
+
+    public static Executor currentExecutor() {
+        return null;
     }
 
     public boolean isBusy() {
@@ -29,6 +41,7 @@ public class Executor extends Thread {
     @io.agentbroker.testing.DoubleOnly
     public void begin(Queue.Task task) {
         this.task = task;
+        work = new WorkUnit();
         listener().taskAccepted(this, task);
         listener().taskStarted(this, task);
     }
@@ -38,6 +51,8 @@ public class Executor extends Thread {
         listener().taskCompleted(this, task, 0);
         idleSince = System.currentTimeMillis();
         task = null;
+        work = null;
+        ComputerListener.all().forEach(listener -> listener.onIdle(owner));
     }
 
     private ExecutorListener listener() {

@@ -2,6 +2,7 @@ package hudson.model;
 
 import hudson.model.labels.LabelAtom;
 import hudson.model.queue.CauseOfBlockage;
+import hudson.slaves.OfflineCause;
 import java.util.Set;
 import jenkins.model.Jenkins;
 import net.sf.json.JSONObject;
@@ -9,6 +10,8 @@ import org.kohsuke.stapler.StaplerRequest2;
 
 public abstract class Node {
     public enum Mode { NORMAL, EXCLUSIVE }
+
+    private volatile OfflineCause temporaryCause;
 
     public abstract String getNodeName();
 
@@ -38,6 +41,14 @@ public abstract class Node {
         Label label = item.getAssignedLabel();
         boolean fits = label == null ? getMode() == Mode.NORMAL : label.matches(getAssignedLabels());
         return fits ? null : CauseOfBlockage.fromMessage(new jenkins.util.NonLocalizable("another label"));
+    }
+
+    public OfflineCause getTemporaryOfflineCause() {
+        return temporaryCause;
+    }
+
+    public void setTemporaryOfflineCause(OfflineCause cause) {
+        temporaryCause = cause;
     }
 
     public Node reconfigure(StaplerRequest2 request, JSONObject form) {

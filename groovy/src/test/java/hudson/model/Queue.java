@@ -7,6 +7,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
 import hudson.model.queue.QueueListener;
+import hudson.model.queue.SubTask;
 import jenkins.model.Jenkins;
 
 public class Queue {
@@ -18,7 +19,11 @@ public class Queue {
     @io.agentbroker.testing.DoubleOnly
     public Queue() {}
 
-    public interface Task {
+    public static boolean isBlockedByShutdown(Task task) {
+        return false;
+    }
+
+    public interface Task extends SubTask {
         String getFullDisplayName();
 
         default Task getOwnerTask() {
@@ -27,6 +32,8 @@ public class Queue {
     }
 
     public interface Executable {
+        SubTask getParent();
+
         default Executable getParentExecutable() {
             return null;
         }

@@ -5,6 +5,7 @@ import hudson.slaves.RetentionStrategy;
 
 public abstract class Slave extends Node {
     protected String name;
+    private final String remoteFS;
     private final ComputerLauncher launcher;
     private RetentionStrategy<?> retentionStrategy;
     private String label = "";
@@ -14,12 +15,17 @@ public abstract class Slave extends Node {
 
     protected Slave(String name, String remoteFS, ComputerLauncher launcher) {
         this.name = name;
+        this.remoteFS = remoteFS;
         this.launcher = launcher;
     }
 
     @Override
     public String getNodeName() {
         return name;
+    }
+
+    public String getRemoteFS() {
+        return remoteFS;
     }
 
     public ComputerLauncher getLauncher() {

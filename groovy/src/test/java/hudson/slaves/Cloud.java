@@ -7,6 +7,8 @@ import hudson.model.Label;
 import hudson.security.ACL;
 import hudson.security.Permission;
 import java.util.Collection;
+import net.sf.json.JSONObject;
+import org.kohsuke.stapler.StaplerRequest2;
 
 public abstract class Cloud implements ExtensionPoint, Describable<Cloud> {
     public static final Permission PROVISION = new Permission();
@@ -43,6 +45,10 @@ public abstract class Cloud implements ExtensionPoint, Describable<Cloud> {
 
     public String getIconAltText() {
         return getClass().getSimpleName();
+    }
+
+    public Cloud reconfigure(StaplerRequest2 request, JSONObject form) {
+        throw new UnsupportedOperationException();
     }
 
     @Override

@@ -12,6 +12,12 @@ public abstract class ComputerListener implements ExtensionPoint {
 
     public void onLaunchFailure(Computer computer, TaskListener listener) {}
 
+    public void onTemporarilyOnline(Computer computer) {}
+
+    public void onTemporarilyOffline(Computer computer, OfflineCause cause) {}
+
+    public void onIdle(Computer computer) {}
+
     public static ExtensionList<ComputerListener> all() {
         return ExtensionList.lookup(ComputerListener.class);
     }

@@ -11,4 +11,8 @@ public abstract class OfflineCause {
             }
         };
     }
+
+    public abstract static class UserCause extends OfflineCause {}
+
+    public abstract static class ByCLI extends OfflineCause {}
 }

@@ -17,6 +17,15 @@ public class DescribableList<T, D> implements Iterable<T> {
         items.add(item);
     }
 
+    public List<T> toList() {
+        return new java.util.ArrayList<>(items);
+    }
+
+    public void replaceBy(java.util.Collection<? extends T> others) throws java.io.IOException {
+        items.clear();
+        items.addAll(others);
+    }
+
     @Override
     public Iterator<T> iterator() {
         return items.iterator();

@@ -1,0 +1,3 @@
+package hudson.model;
+
+public abstract class Run<JobT, RunT> implements Queue.Executable {}
