@@ -45,24 +45,10 @@ class BrokerMonitor extends AdministrativeMonitor {
     }
 
     private static String old(Connection connection) {
-        if (!older(Connection.ownVersion, connection.version)) {
+        if (!Versions.older(Connection.ownVersion, connection.version)) {
             return ''
         }
         "Cloud ${connection.settings.cloud}: the files in this Jenkins are of version ${Connection.ownVersion}, the broker is " +
                 "${connection.version}. Run `agentbroker init jenkins` of the broker's version and restart Jenkins."
-    }
-
-    /** By the first two numbers: a patch changes nothing that the other side would notice. */
-    static boolean older(String ours, String theirs) {
-        List<Integer> mine = numbers(ours)
-        List<Integer> other = numbers(theirs)
-        if (mine.size() < 2 || other.size() < 2) {
-            return false
-        }
-        mine[0] < other[0] || (mine[0] == other[0] && mine[1] < other[1])
-    }
-
-    private static List<Integer> numbers(String version) {
-        (version ?: '').findAll(/\d+/).take(2).collect { it as int }
     }
 }

@@ -65,8 +65,8 @@ class Connection {
 
     /** One line, the same for as long as it lasts; empty while all is well, and before the first answer. */
     String getTrouble() {
-        up || !kind ? '' : "the broker at ${settings.broker} is ${kind == 'refused us' ? 'refusing us' : kind} " +
-                "since ${BuildWords.at(since)} (${problem}); it is tried again by itself"
+        String how = [('refused us'): 'has refused us', ('not asked'): 'is not asked'].getOrDefault(kind, "is ${kind}")
+        up || !kind ? '' : "the broker at ${settings.broker} ${how} since ${BuildWords.at(since)} (${problem}); it is tried again by itself"
     }
 
     /** How long (ms) the broker has been away; 0 while it is there. */
