@@ -15,9 +15,13 @@ Call = grpc.ServicerContext
 class FakeBroker(agents_pb2_grpc.AgentsServicer):
     """Takes every request on and makes no agent. What newer ones have beside these four calls is UNIMPLEMENTED."""
 
-    def __init__(self, *, version: str = "0.1.0", api_version: int = 1, refuses: str = "") -> None:
+    def __init__(
+        self, *, version: str = "0.1.0", api_version: int = 1, refuses: str = "", label: str = "linux"
+    ) -> None:
         """`refuses`: the words with which a broker refuses another api_version."""
-        self.version, self.api_version, self.refuses = version, api_version, refuses
+        self.version, self.api_version, self.refuses, self.label = version, api_version, refuses, label
+        self.secrets: dict[str, str] = {}
+        """What an agent of a name has to show the controller."""
         self.calls: list[tuple[str, float]] = []
         self.requested: set[str] = set()
         self._lock = threading.Lock()
@@ -42,7 +46,7 @@ class FakeBroker(agents_pb2_grpc.AgentsServicer):
         self._note("Handshake")
         if self.refuses:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, self.refuses)
-        policy = wire.Policy(name="linux", labels=["linux"], executors=1, retention=wire.Retention(max_uses=1))
+        policy = wire.Policy(name=self.label, labels=[self.label], executors=1, retention=wire.Retention(max_uses=1))
         reply = wire.HandshakeReply(api_version=self.api_version, broker_version=self.version, controller="demo")
         reply.policies.CopyFrom(wire.PolicySet(revision="1", policies=[policy]))
         reply.sync_interval.FromMilliseconds(500)
@@ -51,6 +55,7 @@ class FakeBroker(agents_pb2_grpc.AgentsServicer):
     def RequestAgents(self, request: wire.RequestAgentsRequest, context: Call) -> wire.RequestAgentsReply:
         self._note("RequestAgents")
         self.requested |= {agent.name for agent in request.agents}
+        self.secrets |= {agent.name: agent.secret for agent in request.agents}
         return wire.RequestAgentsReply(answers=[wire.AgentAnswer(name=a.name, accepted=True) for a in request.agents])
 
     def ReleaseAgents(self, request: wire.ReleaseAgentsRequest, context: Call) -> wire.ReleaseAgentsReply:

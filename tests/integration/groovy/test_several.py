@@ -65,6 +65,7 @@ def test_of_builds_that_both_serve_the_second_gets_what_the_first_leaves(worlds:
 def test_each_has_its_name_before_its_lines_and_the_death_of_one_leaves_the_other(worlds: tuple[World, World]) -> None:
     main, eu = worlds
     double = start_both(worlds)
+    until("both say so", lambda: double.log().count("connected to") == 2)
     assert f"INFO: agentbroker: eu: connected to 127.0.0.1:{eu.stack.ports.grpc}" in double.log()
     assert f"INFO: agentbroker: connected to 127.0.0.1:{main.stack.ports.grpc}" in double.log()
     assert main.stack.broker is not None
