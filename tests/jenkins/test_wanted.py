@@ -91,6 +91,25 @@ def test_idle_agents_come_without_a_build_and_a_build_takes_one_at_once(rig: Rig
     assert len(rig.launched()) == 3
 
 
+def test_a_restart_of_either_side_starts_no_more_of_them(rig: Rig) -> None:
+    before = set(rig.launched())
+    keep(rig, 2)
+    wait_for("two idle agents", lambda: len(online(rig)) == 2)
+    kept = online(rig)
+    rig.controller.kill()
+    rig.controller.start()
+    wait_for("they are back", lambda: online(rig) == kept)
+    assert rig.stack.broker is not None
+    rig.stack.broker.kill()
+    rig.stack.start_broker()
+    connected = "agentbroker: connected to"
+    wait_for("connected again", lambda: rig.controller.log().count(connected) == 2)
+    time.sleep(5)  # some syncs
+    assert (online(rig), set(rig.launched()) - before) == (kept, kept)
+    keep(rig, 0)
+    wait_until_idle_ones_have_ended(rig)
+
+
 def test_an_agent_is_launched_by_hand_and_ends_when_it_stays_idle(rig: Rig) -> None:
     before = rig.launched()
     command = [sys.executable, "-m", "broker", "--url", rig.stack.http_url, "agent", "launch", "--label", LABEL]
