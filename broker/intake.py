@@ -1,7 +1,6 @@
 """All that controllers may do: accept, release, sync. Nothing here waits for a cloud."""
 
 import asyncio
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,8 +8,9 @@ from datetime import datetime
 from typing import Final
 
 from broker.domain.agent import Agent
+from broker.domain.asked import Answer, Asked, refusal
 from broker.domain.hand_launch import HandLaunch, Wish
-from broker.domain.ids import AgentId, AgentName, BootId, ControllerName, PolicyName, is_agent_name
+from broker.domain.ids import AgentId, AgentName, BootId, ControllerName, PolicyName
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.policy import Policy
 from broker.domain.reason import Reason
@@ -21,36 +21,11 @@ from broker.reconcile.wanted import Ask, Wanted
 from broker.store.agents import Report
 from broker.telemetry import events
 
-_SECRET: Final = re.compile(r"[0-9a-f]{64}")
 MOST_AGENTS: Final = 10_000
 """Of one controller, waiting ones included: as many nodes as a sync may tell of."""
 _ROOM_AGAIN_S: Final = 10.0
 _LONGEST_TEXT: Final = 2_000
 _LONGEST_NAME: Final = 128
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """One agent that Jenkins asks for."""
-
-    name: str
-    policy: str
-    secret: str = field(repr=False)
-    label_expression: str = ""
-    job: str = ""
-    build_url: str = ""
-    cause: str = "queue"
-    launch_id: str = ""
-    requested_by: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What became of one asked agent; `reason` is None when it is accepted."""
-
-    name: str
-    reason: Reason | None = None
-    message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +100,7 @@ class Intake:
         known = await self._ctx.agents.by_names(controller, names)
         await self._check_room(controller, sum(name not in known for name in dict.fromkeys(names)))
         now = self._ctx.clock.now()
-        refused = {one.name: _refusal(one, taken) or self._no_policy(controller, one, policies) for one in asked}
+        refused = {one.name: refusal(one, taken) or self._no_policy(controller, one, policies) for one in asked}
         sound = {one.name: one for one in asked if one.name not in known and refused[one.name] is None}
         asks = [Ask(PolicyName(one.policy), one.cause, one.launch_id) for one in sound.values()]
         passed = dict(zip(sound, await self._wanted.check(controller, asks), strict=True))
@@ -264,6 +239,7 @@ class Intake:
             phase_since=now,
             not_before=now,
             deadline=queue_deadline(now, policy.timeouts),
+            waits_since=now - asked.waited if asked.waited is not None else None,
             launch_id=launch.id if launch else None,
             requested_by=asked.requested_by[:_LONGEST_NAME] or (launch.who if launch else None),
         )
@@ -284,17 +260,3 @@ class Intake:
     def _hear(self, controller: ControllerName, boot_id: BootId) -> None:
         if self._ctx.presence.heard(controller, boot_id):
             events.CONTROLLER_CONNECTED.emit(controller=controller, boot_id=boot_id)
-
-
-def _refusal(asked: Asked, taken: set[AgentName]) -> Answer | None:
-    name = asked.name[:80]
-    if not is_agent_name(asked.name):
-        message = f"name {name!r}: an agent's name is 1 to 63 letters, digits and hyphens, no hyphen first or last"
-        return Answer(name=asked.name, reason=Reason.INVALID_REQUEST, message=message)
-    if _SECRET.fullmatch(asked.secret) is None:
-        message = f"agent {name}: the secret must be 64 lower-case hex digits, it has {len(asked.secret)} characters"
-        return Answer(name=asked.name, reason=Reason.INVALID_REQUEST, message=message)
-    if asked.name in taken:
-        message = f"the name {name} has been used by another controller; names are never used twice: choose another"
-        return Answer(name=asked.name, reason=Reason.NAME_TAKEN, message=message)
-    return None

@@ -48,18 +48,29 @@ class Operations:
         An online agent is drained first, unless `force`d: Jenkins may have given it a build that nobody has told of
         yet. Raises `NotFound`, and `AgentBusy` for one that runs a build unless `force`d: that build is cut.
         """
+        return await self._end(name, actor, reason, "ended", force=force, may_be_busy=force)
+
+    async def drain(self, name: str, actor: Actor, reason: str) -> Agent:
+        """Lets an agent take no new build, and end; returns it as it then is. A repeat changes nothing.
+
+        A running build ends first; for that it has `timeouts.drain` of its policy. One that never was online ends at
+        once. Raises `NotFound`.
+        """
+        return await self._end(name, actor, reason, "drained", force=False, may_be_busy=True)
+
+    async def _end(self, name: str, actor: Actor, reason: str, deed: str, *, force: bool, may_be_busy: bool) -> Agent:
         while True:
             agent = await Search(self._ctx.database).named(name)
             if agent is None:
                 raise NotFound(f"no agent is called {name}")
             if agent.phase is Phase.GONE or agent.goal is Goal.GONE:
                 return agent
-            if agent.busy and not force:
+            if agent.busy and not may_be_busy:
                 raise AgentBusy(f"agent {name} runs a build")
             outcome = Outcome.SUCCEEDED if agent.was_online else Outcome.CANCELLED
             goal = Goal.DRAINED if agent.was_online and not force else Goal.GONE
             try:
-                message = _told(agent, goal, actor, reason)
+                message = f"{deed} by {actor.name}{_told(agent, goal, reason)}"
                 return await self._ctx.aim(agent, goal, outcome, Reason.CANCELLED, message, str(actor))
             except Conflict:
                 continue  # it has changed meanwhile: it may be busy now
@@ -77,7 +88,7 @@ class Operations:
         return kept
 
 
-def _told(agent: Agent, goal: Goal, actor: Actor, reason: str) -> str:
+def _told(agent: Agent, goal: Goal, reason: str) -> str:
     why = f": {reason[:LONGEST_REASON]}" if reason else ""
     before = f"{agent.phase}{', busy' if agent.busy else ''}"
-    return f"ended by {actor.name}{why} (goal {agent.goal} -> {goal}; it was {before})"
+    return f"{why} (goal {agent.goal} -> {goal}; it was {before})"

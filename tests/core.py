@@ -9,11 +9,12 @@ from typing import Protocol
 
 from broker.admission import Admission
 from broker.domain.agent import Agent
+from broker.domain.asked import Answer, Asked
 from broker.domain.definitions import Definitions
 from broker.domain.ids import AgentName, BootId, ControllerName
 from broker.domain.lifecycle import Outcome, Phase
 from broker.domain.reason import Reason
-from broker.intake import Answer, Asked, Intake, Release, Told, Truth
+from broker.intake import Intake, Release, Told, Truth
 from broker.keys import Keyring
 from broker.ports import Admitted, Backend, Knock, Refused
 from broker.reconcile.context import Context

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from itertools import count
 
+from broker.domain.asked import Asked
 from broker.domain.ids import AgentName
 from broker.domain.lifecycle import Outcome, Phase
 from broker.domain.reason import Reason
-from broker.intake import Asked, Release
+from broker.intake import Release
 from broker.testing.factories import CONTROLLER
 from tests.core import BOOT, Core, real_secret
 

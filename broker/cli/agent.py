@@ -24,6 +24,7 @@ def agent() -> None:
     agentbroker agent terminate linux-7f3k2
     agentbroker agent terminate linux-7f3k2 --yes --reason "wrong image" --wait
     agentbroker agent terminate linux-7f3k2 --yes --force
+    agentbroker agent drain linux-7f3k2 --reason "the host is replaced"
     """
 
 
@@ -57,6 +58,24 @@ def terminate(session: Session, name: str, yes: bool, force: bool, reason: str, 
     emit_one(session.output, found, "id", _print)
 
 
+@agent.command("drain")
+@click.argument("name")
+@click.option("--reason", default="", help="Why; it is kept in the history and shown in Jenkins.")
+@click.option("--wait", is_flag=True, help="Return when nothing of it is left.")
+@click.option("--timeout", type=click.FloatRange(min=0), default=7200.0, show_default=True, help="Seconds to wait.")
+@asks_broker
+def drain(session: Session, name: str, reason: str, wait: bool, timeout: float) -> None:
+    """Let an agent take no new build, and end.
+
+    A build that it runs ends first; one that takes longer than `timeouts.drain` of its policy is cut.
+    """
+    path = f"agents/{path_of(name)}"
+    found = session.client.post(f"{path}:drain", {"reason": reason})
+    if wait:
+        found = _wait(session, path, name, timeout)
+    emit_one(session.output, found, "id", _print_drained)
+
+
 def _ask(found: dict[str, Any], *, force: bool) -> None:
     what = f"{found['id']} ({found['phase']}{', runs a build' if found['busy'] else ''})"
     if not sys.stdin.isatty():
@@ -83,3 +102,11 @@ def _wait(session: Session, path: str, name: str, timeout_s: float) -> dict[str,
 def _print(found: dict[str, Any]) -> None:
     told = "is gone" if found["phase"] == "gone" else f"is being ended ({found['phase']})"
     click.echo(f"{found['id']} {told}")
+
+
+def _print_drained(found: dict[str, Any]) -> None:
+    if found["phase"] == "gone":
+        click.echo(f"{found['id']} is gone")
+        return
+    end = "ends when the build that it runs has ended" if found["busy"] else "ends as soon as Jenkins knows"
+    click.echo(f"{found['id']} takes no new build and {end}")

@@ -77,8 +77,13 @@ class TimeoutsModel(Model):
     boot: SomeTime = Field(default=timedelta(minutes=6), description="Until the instance runs.")
     connect: SomeTime = Field(default=timedelta(minutes=3), description="Until Jenkins says that the agent is online.")
     reconnect: SomeTime = Field(default=timedelta(minutes=5), description="After a lost session.")
-    drain: SomeTime = Field(default=timedelta(hours=2), description="For the end of a running build.")
-    on_timeout: Literal["wait", "fail"] = Field(default="wait", description="What the end of queue does.")
+    drain: SomeTime = Field(
+        default=timedelta(hours=2),
+        description="For the end of the build on an agent that an operator drains; then it is cut.",
+    )
+    on_timeout: Literal["wait", "fail"] = Field(
+        default="wait", description="What the end of queue does: nothing, or Jenkins cancels the build with the reason."
+    )
 
 
 class RetryModel(Model):

@@ -35,7 +35,6 @@ NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "policies.*.warm.schedule": frozenset(),
     "policies.*.budget": frozenset(),
     "policies.*.overrides": frozenset(),
-    "policies.*.timeouts.drain": frozenset(),
     "policies.*.spread": frozenset(),
     "policies.*.binpack": frozenset(),
 }

@@ -27,7 +27,8 @@ class Agent:
     a person: the reason for waiting, failing or ending, with the cloud's own words in `message`.
     `busy`, `accepting` and `uses` are what Jenkins reported last; `uses` never goes back.
     `cause` is why it was asked for: queue, warm or manual. `launch_id` is the launch by hand that it belongs to, if the
-    broker was asked for it; `requested_by` is who launched it, here or in Jenkins.
+    broker was asked for it; `requested_by` is who launched it, here or in Jenkins. `waits_since` is since when its
+    build waits, for other agents before this one too; None where Jenkins did not say.
     """
 
     id: AgentId
@@ -59,6 +60,7 @@ class Agent:
     uses: int = 0
     launch_id: HandLaunchId | None = None
     requested_by: str | None = None
+    waits_since: datetime | None = None
 
     @property
     def launch_key(self) -> LaunchKey:

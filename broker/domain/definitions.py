@@ -7,9 +7,11 @@ from fnmatch import fnmatchcase
 
 from broker.domain.agent import Agent
 from broker.domain.ids import BackendName, ControllerName, PolicyName, PoolName, TemplateName
+from broker.domain.lifecycle import Outcome
 from broker.domain.operators import Operator
-from broker.domain.policy import AgentLimits, Policy, Retry, Timeouts
+from broker.domain.policy import AgentLimits, OnTimeout, Policy, Retry, Timeouts
 from broker.domain.pool import BackendDefinition, Pool
+from broker.domain.reason import Reason
 from broker.domain.template import Retention, Template
 
 
@@ -90,6 +92,20 @@ class Definitions:
     def used_up(self, agent: Agent) -> bool:
         """Whether an agent has begun as many builds as it may."""
         return 0 < self.retention_of(agent.policy).max_uses <= agent.uses
+
+    def gives_up_build(self, agent: Agent) -> bool:
+        """Whether the build that waits for an agent which has ended waits no longer (`timeouts.on_timeout: fail`).
+
+        So it is when no place was found in time, and when the agent failed and its build has waited for
+        `timeouts.queue` by then, for this agent and those before: else a build whose agents all fail would be given
+        new ones for ever.
+        """
+        times = self.timeouts_of(agent.policy)
+        failed = agent.outcome is Outcome.FAILED and not agent.was_online and agent.why is not Reason.NO_MATCHING_POLICY
+        if times.on_timeout is not OnTimeout.FAIL or agent.cause != "queue" or not failed:
+            return False
+        waited = agent.phase_since - (agent.waits_since or agent.requested_at)
+        return agent.why is Reason.QUEUE_TIMEOUT or waited >= times.queue
 
     def policies_of(self, controller: ControllerName) -> tuple[Policy, ...]:
         """The policies that a controller may use, the highest priority first, else in the order of the file.

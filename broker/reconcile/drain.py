@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from broker.domain.agent import Agent
+from broker.domain.lengths import short
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.reason import Reason
 from broker.reconcile.context import Again, Context
@@ -74,7 +75,7 @@ async def drain(ctx: Context, agent: Agent) -> Again | None:
     elif ctx.sessions.known() and session is None:
         await ctx.move(agent, Phase.RECONNECTING, "reconnecting")
     elif ctx.waited_enough(agent) and not ctx.superseded(agent) and agent.why != Reason.MAX_LIFETIME:
-        message = f"its build did not end within {ctx.definitions.timeouts_of(agent.policy).drain}"
+        message = f"its build did not end within {short(ctx.definitions.timeouts_of(agent.policy).drain)}"
         await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, Reason.DRAIN_TIMEOUT, message)
     else:
         return Again(_until(ctx, agent))

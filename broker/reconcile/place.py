@@ -6,6 +6,7 @@ from datetime import timedelta
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
 from broker.domain.ids import PoolName
+from broker.domain.lengths import short
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.offer import Offer
 from broker.domain.placement import Decision, Placed
@@ -64,7 +65,7 @@ async def wait_for_place(ctx: Context, agent: Agent) -> Again | None:
     if not ctx.deadline_passed(agent):
         return Again(left if left > 0 else _LOOK_AGAIN_S)
     limit = ctx.definitions.timeouts_of(agent.policy).queue
-    message = f"no place in {limit}: {agent.why or ''} {agent.message}".strip()
+    message = f"no place in {short(limit)}: {agent.why or ''} {agent.message}".strip()
     await ctx.aim(agent, Goal.GONE, Outcome.FAILED, Reason.QUEUE_TIMEOUT, message)
     return None
 

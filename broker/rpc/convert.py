@@ -8,6 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from broker.domain.agent import Agent
+from broker.domain.asked import Answer, Asked
 from broker.domain.definitions import Definitions
 from broker.domain.hand_launch import Wish
 from broker.domain.ids import AgentName, BootId
@@ -17,7 +18,7 @@ from broker.domain.policy import Policy
 from broker.domain.reason import Reason, hint
 from broker.domain.template import Retention, Template
 from broker.errors import BrokerError
-from broker.intake import Answer, Asked, Kept, Release, Told, Truth
+from broker.intake import Kept, Release, Told, Truth
 from broker.news import CaughtUp, Item, Resync
 from broker.news import Told as ToldEvent
 from broker.reconcile.presence import NodeReport
@@ -30,6 +31,7 @@ MOST_USES: Final = 2**31 - 1
 """What every store can count to; more builds have not been run."""
 LONGEST_PREFIX: Final = 24
 LONGEST_LINE: Final = 300
+LONGEST_WAIT: Final = timedelta(days=30)
 LONGEST_MESSAGE: Final = 16_000
 
 _WIRE_CAUSES: Final[Mapping[str, wire.Cause]] = {
@@ -75,9 +77,18 @@ def asked_agents(request: wire.RequestAgentsRequest) -> list[Asked]:
             cause=_CAUSES.get(a.cause, "queue"),
             launch_id=a.launch_id,
             requested_by=a.requested_by,
+            waited=_waited(request, a),
         )
         for a in request.agents
     ]
+
+
+def _waited(request: wire.RequestAgentsRequest, agent: wire.AgentRequest) -> timedelta | None:
+    """None where the controller does not say, or says what cannot be."""
+    if not request.HasField("sent_at") or agent.queued_at.seconds <= 0:
+        return None
+    waited = timedelta(seconds=request.sent_at.seconds - agent.queued_at.seconds)
+    return waited if timedelta() <= waited <= LONGEST_WAIT else None
 
 
 def agent_answers(answers: Iterable[Answer]) -> wire.RequestAgentsReply:
@@ -123,7 +134,7 @@ def truth(found: Truth, definitions: Definitions) -> wire.SyncNodesReply:
     return wire.SyncNodesReply(
         agents=[_agent_state(kept, definitions) for kept in found.kept],
         unknown=found.unknown,
-        remove=[_removal(agent) for agent in found.removed],
+        remove=[_removal(agent, definitions) for agent in found.removed],
         wanted=[_wanted(wish) for wish in found.wishes],
         policies_revision=found.revision,
     )
@@ -229,9 +240,9 @@ def _wanted(wish: Wish) -> wire.Wanted:
     return wire.Wanted(policy=wish.policy, count=wish.count, cause=cause, launch_id=wish.launch_id or "")
 
 
-def _removal(agent: Agent) -> wire.NodeRemoval:
-    why = agent.why or Reason.COMPLETED
-    return wire.NodeRemoval(name=agent.name, reason=why, message=one_line(agent.message or why))
+def _removal(agent: Agent, definitions: Definitions) -> wire.NodeRemoval:
+    why, cancel = agent.why or Reason.COMPLETED, definitions.gives_up_build(agent)
+    return wire.NodeRemoval(name=agent.name, reason=why, message=one_line(agent.message or why), cancel_build=cancel)
 
 
 def one_line(text: str) -> str:

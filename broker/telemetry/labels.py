@@ -29,7 +29,8 @@ _API: Final = "/api/v1"
 ENDPOINTS: Final = frozenset(
     f"{_API}{path}"
     for path in (
-        "/status", "/agents", "/agents/{name}", "/agents/{name}:terminate", "/launches", "/launches/{name}",
+        "/status", "/agents", "/agents/{name}", "/agents/{name}:terminate", "/agents/{name}:drain",
+        "/launches", "/launches/{name}",
         "/pools", "/pools/{name}", "/policies",
         "/policies/{name}", "/controllers", "/events", "/explain", "/openapi.json", "/reload",
         "/config",

@@ -322,7 +322,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         guard="a name belongs to the controller that used it first",
-        file="broker/intake.py",
+        file="broker/domain/asked.py",
         old="if asked.name in taken:",
         new="if not asked.name:",
         tests=("tests/unit/intake/test_requests.py",),
@@ -344,7 +344,7 @@ MUTANTS: Final = (
     Mutant(
         guard="operators: a build is cut by force alone",
         file="broker/operations.py",
-        old="if agent.busy and not force:",
+        old="if agent.busy and not may_be_busy:",
         new="if False:",
         tests=(f"{_API}_agents.py",),
     ),

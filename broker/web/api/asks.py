@@ -86,6 +86,13 @@ class Launching(BaseModel):
     )
 
 
+class Draining(BaseModel):
+    """How an agent is to be drained."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    reason: str = Field(default="", max_length=500, description="Why; it is kept in the history.")
+
+
 class Reloading(BaseModel):
     """How the config is to be read anew."""
 

@@ -12,8 +12,6 @@ from typing import Final, cast
 from aiohttp import hdrs, web
 
 from broker.domain.ids import ControllerName, PolicyName, PoolName
-from broker.domain.lengths import short
-from broker.domain.lifecycle import Phase
 from broker.domain.operators import Role
 from broker.errors import NotFound
 from broker.operations import Operations
@@ -26,11 +24,21 @@ from broker.views.snapshot import Snapshot, take
 from broker.web.api import convert
 from broker.web.api import models as api
 from broker.web.api import models_fleet as fleet
-from broker.web.api.asks import AgentsQuery, EventsQuery, ExplainQuery, Launching, Query, Reloading, Termination
+from broker.web.api.asks import (
+    AgentsQuery,
+    Draining,
+    EventsQuery,
+    ExplainQuery,
+    Launching,
+    Query,
+    Reloading,
+    Termination,
+)
 from broker.web.api.auth import Caller, must_be
 from broker.web.api.errors import ApiError, unknown_name
 from broker.web.api.feed import Feed
 from broker.web.api.launches import Launches
+from broker.web.api.remarks import warnings
 from broker.web.api.seams import Linked, Reloads
 from broker.web.app import Readiness
 
@@ -39,7 +47,6 @@ _START_WINDOW: Final = timedelta(minutes=15)
 _SINCE: Final = re.compile(r"(\d{1,6})(s|m|h|d)")
 _LONGEST: Final = timedelta(days=36_500)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_ABSENT: Final = {"away": "is away", "never": "was not heard since the broker started"}
 _STREAM: Final = "text/event-stream"
 
 
@@ -99,7 +106,7 @@ class Handlers:
             agents=convert.to_counts(snapshot.agents),
             start_p95_s=starts[int(len(starts) * 0.95)].total_seconds() if starts else None,
             last_event=await self._ctx.history.last_number(),
-            warnings=tuple(_warnings(pools, controllers, snapshot)),
+            warnings=tuple(warnings(pools, controllers, snapshot)),
         )
 
     async def list_agents(self, call: Call) -> api.Agents:
@@ -123,6 +130,12 @@ class Handlers:
         """Ends an agent; one that runs a build only by force."""
         asked = cast(Termination, call.body)
         agent = await self._operations.terminate(call.name, call.caller.actor, asked.reason, force=asked.force)
+        return await self._detail(agent.name, await take(self._ctx), call)
+
+    async def drain_agent(self, call: Call) -> api.AgentDetail:
+        """Lets an agent take no new build, and end with the one that it runs."""
+        asked = cast(Draining, call.body)
+        agent = await self._operations.drain(call.name, call.caller.actor, asked.reason)
         return await self._detail(agent.name, await take(self._ctx), call)
 
     async def launch_agents(self, call: Call) -> api.Launch:
@@ -237,26 +250,6 @@ class Handlers:
 
 def _to_gateway(linked: Linked) -> fleet.Gateway:
     return fleet.Gateway(id=linked.id, pid=linked.pid, version=linked.version, listen=linked.listen)
-
-
-def _warnings(
-    pools: Sequence[fleet.Pool], controllers: Sequence[fleet.Controller], snapshot: Snapshot
-) -> list[fleet.Warning]:
-    found = [
-        fleet.Warning(message=f"pool {p.id} is in {p.state}: {p.reason}", command=f"agentbroker explain pool {p.id}")
-        for p in pools
-        if p.state != "ready"
-    ]
-    found += [
-        fleet.Warning(message=f"controller {c.id} {_ABSENT[c.link]}", command="agentbroker get controllers")
-        for c in controllers
-        if c.link in _ABSENT
-    ]
-    held = {a.policy: a for a in reversed(snapshot.agents) if a.phase is Phase.REQUESTED and a.why is not None}
-    for policy, agent in held.items():
-        message = f"policy {policy}: agents wait for {short(snapshot.now - agent.requested_at)}: {agent.why}"
-        found.append(fleet.Warning(message=message, command=f"agentbroker explain policy {policy}"))
-    return found
 
 
 def _is_chosen(event: Event, query: EventsQuery) -> bool:

@@ -12,6 +12,7 @@ from broker.web.api import models as api
 from broker.web.api import models_fleet as fleet
 from broker.web.api.asks import (
     AgentsQuery,
+    Draining,
     EventsQuery,
     ExplainQuery,
     Launching,
@@ -69,6 +70,15 @@ ROUTES: Final = (
         body=Termination,
         role=Role.OPERATOR,
         statuses=(404, 409, 413, 415),
+    ),
+    Route(
+        method="POST",
+        path="/agents/{name}:drain",
+        handler=Handlers.drain_agent,
+        answer=api.AgentDetail,
+        body=Draining,
+        role=Role.OPERATOR,
+        statuses=(404, 413, 415),
     ),
     Route(
         method="POST",

@@ -108,12 +108,14 @@ class Retention(_message.Message):
     def __init__(self, max_uses: _Optional[int] = ..., idle_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_lifetime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class RequestAgentsRequest(_message.Message):
-    __slots__ = ("boot_id", "agents")
+    __slots__ = ("boot_id", "agents", "sent_at")
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     AGENTS_FIELD_NUMBER: _ClassVar[int]
+    SENT_AT_FIELD_NUMBER: _ClassVar[int]
     boot_id: str
     agents: _containers.RepeatedCompositeFieldContainer[AgentRequest]
-    def __init__(self, boot_id: _Optional[str] = ..., agents: _Optional[_Iterable[_Union[AgentRequest, _Mapping]]] = ...) -> None: ...
+    sent_at: _timestamp_pb2.Timestamp
+    def __init__(self, boot_id: _Optional[str] = ..., agents: _Optional[_Iterable[_Union[AgentRequest, _Mapping]]] = ..., sent_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class AgentRequest(_message.Message):
     __slots__ = ("name", "policy", "secret", "label_expression", "job", "build_url", "cause", "queued_at", "launch_id", "requested_by")

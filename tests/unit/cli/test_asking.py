@@ -182,6 +182,20 @@ async def test_terminate_ends_an_agent_and_waits_for_its_end(tmp_path: Path) -> 
     assert (again.code, again.out) == (0, "linux-000001 is gone\n")
 
 
+async def test_drain_says_what_it_waits_for(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api:
+        await api.core.start("linux-000001")
+        api.core.says("linux-000001", busy=True, uses=1)
+        await api.core.sync()
+        done = await run("agent", "drain", "linux-000001", "--reason", "its host goes", port=api.port)
+        agent = await api.core.agent("linux-000001")
+        nobody = await run("agent", "drain", "nobody", port=api.port)
+    assert (done.code, done.err) == (0, "")
+    assert done.out == "linux-000001 takes no new build and ends when the build that it runs has ended\n"
+    assert agent.message.startswith("drained by local: its host goes")
+    assert nobody.code == exits.NO_SUCH_THING
+
+
 async def test_without_a_terminal_nothing_is_asked_and_nothing_ends(tmp_path: Path) -> None:
     async with running_api(tmp_path) as api:
         await api.core.start("linux-000001")

@@ -2,16 +2,18 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broker.domain.asked import Answer, Asked
 from broker.domain.ids import AgentName, BootId, ControllerName
 from broker.domain.lifecycle import Outcome, Phase
 from broker.domain.pool import PoolLimits
 from broker.domain.reason import Reason
 from broker.errors import Busy
-from broker.intake import Answer, Asked, Release
+from broker.intake import Release
 from broker.testing.factories import (
     CONTROLLER,
     make_controller,
@@ -27,7 +29,7 @@ OTHER = ControllerName("other")
 BOOT = BootId("boot-1")
 
 
-async def ask_one(core: Core, **changes: str) -> Answer:
+async def ask_one(core: Core, **changes: Any) -> Answer:
     asked = {"name": NAME, "policy": "linux", "secret": real_secret(NAME)} | changes
     [answer] = await core.intake.accept(CONTROLLER, BOOT, [Asked(**asked)])
     return answer

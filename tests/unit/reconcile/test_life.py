@@ -282,6 +282,27 @@ async def test_a_queue_timeout_fails_only_where_the_policy_says_so(tmp_path: Pat
         assert (await core.agent("patient-1")).phase == Phase.REQUESTED
 
 
+async def test_a_drained_agent_whose_build_does_not_end_in_time_is_ended(tmp_path: Path) -> None:
+    short = make_policy(timeouts=Timeouts(drain=timedelta(minutes=1)))
+    async with open_core(tmp_path / "broker.db", make_definitions(policies=[short])) as core:
+        agent = await core.start(NAME)
+        core.says(NAME, busy=True, uses=1)
+        await core.sync()
+        agent = await core.agent(NAME)
+        await core.ctx.aim(agent, Goal.DRAINED, Outcome.SUCCEEDED, Reason.CANCELLED, "drained by ana")
+        for _ in range(11):
+            await core.sync()
+            await core.advance(5)
+        assert (await core.agent(NAME)).phase == Phase.DRAINING
+        for _ in range(2):
+            await core.sync()
+            await core.advance(5)
+        ended = await core.agent(NAME)
+        assert (ended.phase, ended.outcome, ended.why) == (Phase.GONE, Outcome.SUCCEEDED, Reason.DRAIN_TIMEOUT)
+        assert ended.message == "its build did not end within 1m00s"
+        assert core.backend.ledger.instances == {}
+
+
 async def test_a_full_pool_falls_back_to_the_next_one(tmp_path: Path) -> None:
     pools = [make_pool(limits=PoolLimits(agents=1)), make_pool(name="second")]
     async with open_core(tmp_path / "broker.db", make_definitions(pools=pools)) as core:

@@ -4,11 +4,12 @@ import secrets
 from dataclasses import replace
 
 from broker.domain.agent import Agent
+from broker.domain.asked import Asked
 from broker.domain.hand_launch import Wish
 from broker.domain.ids import AgentName, BootId, ControllerName, PolicyName
 from broker.domain.lifecycle import Outcome, Phase
 from broker.domain.reason import Reason
-from broker.intake import Asked, Release, Told, Truth
+from broker.intake import Release, Told, Truth
 from broker.reconcile.presence import NodeReport
 from broker.testing.factories import CONTROLLER
 from tests.core import Core, real_secret

@@ -5,11 +5,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from broker.domain.asked import Asked
 from broker.domain.definitions import Definitions
 from broker.domain.hand_launch import HandLaunch
 from broker.domain.ids import ControllerName, HandLaunchId, PolicyName
 from broker.domain.policy import AgentLimits
-from broker.intake import Asked
 from broker.store.hand_launches import HandLaunches
 from broker.store.pruning import prune
 from broker.testing.backend import Ledger

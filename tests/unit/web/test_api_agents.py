@@ -66,6 +66,54 @@ async def test_an_agent_that_runs_a_build_is_ended_only_by_force(tmp_path: Path)
         assert (await api.core.agent("linux-000001")).phase is Phase.GONE
 
 
+async def test_a_drained_agent_takes_no_build_and_ends_with_the_one_that_it_runs(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api:
+        await api.core.start("linux-000001")
+        api.core.says("linux-000001", busy=True, uses=1)
+        await api.core.sync()
+        answer = await api.call("POST", "agents/linux-000001:drain", json={"reason": "its host goes"})
+        assert (answer.status, answer.json["goal"], answer.json["busy"]) == (200, "drained", True)
+        assert answer.json["message"].startswith("drained by local: its host goes (goal online -> drained")
+        await api.core.advance(60)
+        [kept] = (await api.core.sync()).kept
+        assert (kept.agent.phase, kept.takes_builds) == (Phase.DRAINING, False)
+        assert (await api.call("POST", "agents/linux-000001:drain")).status == 200
+        api.core.says("linux-000001", accepting=False, uses=1)
+        await api.core.sync()
+        await api.core.advance(3)
+        [told] = (await api.core.sync()).removed
+        events = (await api.call("GET", "events?audit=1")).json["items"]
+    assert (told.phase, told.outcome, told.why) == (Phase.GONE, Outcome.SUCCEEDED, Reason.CANCELLED)
+    assert told.message.startswith("drained by local: its host goes")
+    assert [(e["event"], e["actor"], e["agent"]) for e in events] == [("goal", "local@127.0.0.1", "linux-000001")]
+
+
+async def test_draining_an_agent_that_never_was_online_ends_it(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api:
+        await api.core.sync()
+        await api.core.ask("linux-000001")
+        await api.core.settle()
+        assert (await api.call("POST", "agents/linux-000001:drain")).json["goal"] == "gone"
+        await api.core.advance(3)
+        agent = await api.core.agent("linux-000001")
+    assert (agent.phase, agent.outcome, agent.why) == (Phase.GONE, Outcome.CANCELLED, Reason.CANCELLED)
+    assert api.core.backend.ledger.instances == {}
+
+
+async def test_ending_by_force_goes_on_where_draining_waits(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api:
+        await api.core.start("linux-000001")
+        api.core.says("linux-000001", busy=True, uses=1)
+        await api.core.sync()
+        await api.call("POST", "agents/linux-000001:drain")
+        await api.core.advance(3)
+        forced = await api.call("POST", "agents/linux-000001:terminate", json={"force": True})
+        await api.core.advance(3)
+        agent = await api.core.agent("linux-000001")
+    assert (forced.status, agent.phase) == (200, Phase.GONE)
+    assert "goal drained -> gone; it was draining, busy" in agent.message
+
+
 async def test_ending_an_agent_again_changes_nothing(tmp_path: Path) -> None:
     async with running_api(tmp_path) as api:
         await api.core.start("linux-000001")
@@ -99,6 +147,7 @@ async def test_a_body_that_says_something_else_is_refused(tmp_path: Path, body: 
 async def test_an_agent_that_nobody_knows_is_not_found(tmp_path: Path) -> None:
     async with running_api(tmp_path) as api:
         assert (await api.call("POST", "agents/nobody:terminate")).status == 404
+        assert (await api.call("POST", "agents/nobody:drain")).status == 404
 
 
 async def test_a_reload_says_what_it_changes_and_who_asked(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ async def test_a_viewer_reads_and_only_an_operator_changes(tmp_path: Path) -> No
         assert (refused.status, refused.json["code"]) == (403, "not_allowed")
         assert "tv is a viewer and may not" in refused.json["message"]
         assert (await api.core.agent("linux-000001")).goal == "online"
+        assert (await api.call("POST", "agents/linux-000001:drain", TV_TOKEN)).status == 403
         assert (await api.call("POST", "agents/linux-000001:terminate", ANA_TOKEN)).status == 200
         assert (await api.core.agent("linux-000001")).goal == "gone"
 

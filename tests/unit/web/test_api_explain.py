@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from broker.domain.asked import Asked
 from broker.domain.ids import ControllerName, PolicyName, PoolName
 from broker.domain.policy import AgentLimits
 from broker.domain.pool import Cooldown, PoolLimits
 from broker.domain.reason import REASONS, Reason
 from broker.errors import BackendRejected
-from broker.intake import Asked
 from broker.testing.factories import CONTROLLER, make_controller, make_definitions, make_policy, make_pool
 from tests.core import BOOT, real_secret
 from tests.unit.web.api_world import running_api

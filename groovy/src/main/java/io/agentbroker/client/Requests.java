@@ -19,7 +19,9 @@ final class Requests {
     private Requests() {}
 
     static RequestAgentsRequest agents(String bootId, List<Map<String, Object>> agents) {
-        RequestAgentsRequest.Builder request = RequestAgentsRequest.newBuilder().setBootId(bootId);
+        RequestAgentsRequest.Builder request = RequestAgentsRequest.newBuilder()
+                .setBootId(bootId)
+                .setSentAt(time(System.currentTimeMillis()));
         for (Map<String, Object> agent : agents) {
             request.addAgents(AgentRequest.newBuilder()
                     .setName(text(agent, "name"))

@@ -1,0 +1,51 @@
+"""What Jenkins asks for, and what is answered."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from broker.domain.ids import AgentName, is_agent_name
+from broker.domain.reason import Reason
+
+_SECRET: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One agent that Jenkins asks for; `waited` is how long its build has waited, by the controller's own clock."""
+
+    name: str
+    policy: str
+    secret: str = field(repr=False)
+    label_expression: str = ""
+    job: str = ""
+    build_url: str = ""
+    cause: str = "queue"
+    launch_id: str = ""
+    requested_by: str = ""
+    waited: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of one asked agent; `reason` is None when it is accepted."""
+
+    name: str
+    reason: Reason | None = None
+    message: str = ""
+
+
+def refusal(asked: Asked, taken: set[AgentName]) -> Answer | None:
+    """Why an agent cannot be as it is asked for; `taken` are the names that other controllers have used."""
+    name = asked.name[:80]
+    if not is_agent_name(asked.name):
+        message = f"name {name!r}: an agent's name is 1 to 63 letters, digits and hyphens, no hyphen first or last"
+        return Answer(name=asked.name, reason=Reason.INVALID_REQUEST, message=message)
+    if _SECRET.fullmatch(asked.secret) is None:
+        message = f"agent {name}: the secret must be 64 lower-case hex digits, it has {len(asked.secret)} characters"
+        return Answer(name=asked.name, reason=Reason.INVALID_REQUEST, message=message)
+    if asked.name in taken:
+        message = f"the name {name} has been used by another controller; names are never used twice: choose another"
+        return Answer(name=asked.name, reason=Reason.NAME_TAKEN, message=message)
+    return None
