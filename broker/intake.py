@@ -14,12 +14,14 @@ from broker.domain.ids import AgentId, AgentName, BootId, ControllerName, Policy
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.policy import Policy
 from broker.domain.reason import Reason
+from broker.domain.versions import too_far_apart
 from broker.errors import Busy, Conflict
 from broker.reconcile.context import Context, queue_deadline
 from broker.reconcile.presence import NodeReport
 from broker.reconcile.wanted import Ask, Wanted
 from broker.store.agents import Report
 from broker.telemetry import events
+from broker.version import VERSION
 
 MOST_AGENTS: Final = 10_000
 """Of one controller, waiting ones included: as many nodes as a sync may tell of."""
@@ -82,9 +84,11 @@ class Intake:
         self._accepting = asyncio.Lock()
         self._wanted = Wanted(ctx)
 
-    async def greet(self, controller: ControllerName, boot_id: BootId) -> tuple[Policy, ...]:
-        """A handshake: notes the boot, returns the policies that this controller may use."""
+    async def greet(self, controller: ControllerName, boot_id: BootId, client: str = "") -> tuple[Policy, ...]:
+        """A handshake: notes the boot and the client's version, returns the policies that this controller may use."""
         self._hear(controller, boot_id)
+        if self._ctx.presence.greeted(controller, client) and (message := too_far_apart(VERSION, client)):
+            events.CONTROLLER_TOO_FAR_APART.emit(controller=controller, message=message)
         return self._ctx.definitions.policies_of(controller)
 
     async def accept(self, controller: ControllerName, boot_id: BootId, asked: Sequence[Asked]) -> list[Answer]:

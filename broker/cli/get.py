@@ -73,11 +73,13 @@ def _policy_wide(item: Item) -> Sequence[str]:
 
 def _controller(item: Item) -> Sequence[str]:
     heard = age(seconds_since(item["last_heard_at"], datetime.now(tz=UTC)))
-    return (item["id"], item["link"], heard, _limit(item, "agents"), joined(item["policies"]))
+    row = (item["id"], item["link"], heard, _limit(item, "agents"), joined(item["policies"]))
+    return (*row, item.get("remark", ""))  # a broker of an older version says none
 
 
 def _controller_wide(item: Item) -> Sequence[str]:
-    return (item["url"], age(seconds_since(item["connected_since"], datetime.now(tz=UTC))))
+    since = age(seconds_since(item["connected_since"], datetime.now(tz=UTC)))
+    return (item["url"], since, item.get("version") or "-")
 
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -100,9 +102,9 @@ KINDS: Final[Mapping[str, Kind]] = {
         _policy_wide,
     ),
     "controllers": Kind(
-        ("ID", "LINK", "HEARD", "AGENTS", "POLICIES"),
+        ("ID", "LINK", "HEARD", "AGENTS", "POLICIES", "REMARK"),
         _controller,
-        ("URL", "CONNECTED"),
+        ("URL", "CONNECTED", "VERSION"),
         _controller_wide,
     ),
 }

@@ -35,6 +35,8 @@ class Heard:
     last_heard_at: datetime
     away: bool
     synced: bool
+    client_version: str = ""
+    """Of the files in Jenkins, as its last handshake said; empty before."""
 
 
 @dataclass(slots=True)
@@ -46,6 +48,7 @@ class _Controller:
     nodes: dict[AgentId, NodeReport] = field(default_factory=dict)
     was_online: set[AgentId] = field(default_factory=set)
     strangers: dict[AgentName, float] = field(default_factory=dict)
+    client_version: str = ""
 
 
 class Presence:
@@ -81,7 +84,15 @@ class Presence:
             last_heard_at=now - timedelta(seconds=monotonic - known.heard_at),
             away=self.away(controller),
             synced=self.synced(controller),
+            client_version=known.client_version,
         )
+
+    def greeted(self, controller: ControllerName, client_version: str) -> bool:
+        """Notes the version of the files in Jenkins; tells whether it is news. After `heard`."""
+        known = self._controllers[controller]
+        news = known.client_version != client_version
+        known.client_version = client_version
+        return news
 
     def told(
         self,

@@ -30,6 +30,7 @@ MOST_NODES_A_SYNC: Final = 10_000
 MOST_USES: Final = 2**31 - 1
 """What every store can count to; more builds have not been run."""
 LONGEST_PREFIX: Final = 24
+LONGEST_VERSION: Final = 64
 LONGEST_LINE: Final = 300
 LONGEST_WAIT: Final = timedelta(days=30)
 LONGEST_MESSAGE: Final = 16_000

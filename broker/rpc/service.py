@@ -47,7 +47,9 @@ class AgentsService(agents_pb2_grpc.AgentsServicer):
             text = f"api_version {request.api_version} is not spoken here, this broker {VERSION} speaks {API_VERSION}"
             raise convert.OtherVersion(f"{text}; run: agentbroker init jenkins")
         controller = controller_of_call.get()
-        policies = await self._intake.greet(controller, convert.boot_id(request.boot_id))
+        policies = await self._intake.greet(
+            controller, convert.boot_id(request.boot_id), request.client_version[: convert.LONGEST_VERSION]
+        )
         return wire.HandshakeReply(
             api_version=API_VERSION,
             broker_version=VERSION,

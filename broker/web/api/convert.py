@@ -10,7 +10,9 @@ from broker.domain.limits import Scope
 from broker.domain.placement import Rejection
 from broker.domain.policy import AgentLimits, Policy
 from broker.domain.reason import Reason
+from broker.domain.versions import too_far_apart
 from broker.store.history import Event
+from broker.version import VERSION
 from broker.views import life
 from broker.views.explain import Explanation
 from broker.views.snapshot import Snapshot, count
@@ -216,6 +218,8 @@ def to_controller(name: ControllerName, snapshot: Snapshot) -> fleet.Controller:
         link="never" if heard is None else "away" if heard.away else "connected" if heard.synced else "syncing",
         connected_since=heard.connected_since if heard and not heard.away else None,
         last_heard_at=heard.last_heard_at if heard else None,
+        version=heard.client_version if heard else "",
+        remark=too_far_apart(VERSION, heard.client_version) if heard else "",
         policies=tuple(p.name for p in snapshot.definitions.policies_of(name)),
         limits=_limits(caps, name, snapshot),
         agents=to_counts(a for a in snapshot.agents if a.controller == name),

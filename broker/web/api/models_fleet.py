@@ -94,6 +94,8 @@ class Controller(Resource):
     )
     connected_since: Moment | None
     last_heard_at: Moment | None
+    version: str = Field(description="Of the files in Jenkins; empty before its first handshake.")
+    remark: str = Field(description="What to do about that version; empty if it may work with this broker.")
     policies: tuple[str, ...]
     limits: tuple[Limit, ...]
     agents: Counts

@@ -25,6 +25,11 @@ def warnings(
         for c in controllers
         if c.link in _ABSENT
     ]
+    found += [
+        fleet.Warning(message=f"controller {c.id}: {c.remark}", command="agentbroker get controllers")
+        for c in controllers
+        if c.remark
+    ]
     held = {a.policy: a for a in reversed(snapshot.agents) if a.phase is Phase.REQUESTED and a.why is not None}
     for policy, agent in held.items():
         message = f"policy {policy}: agents wait for {short(snapshot.now - agent.requested_at)}: {agent.why}"

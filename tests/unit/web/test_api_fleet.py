@@ -138,6 +138,20 @@ async def test_a_controller_says_since_when_it_is_connected_and_when_it_was_hear
     assert away["last_heard_at"] == connected["last_heard_at"]
 
 
+async def test_a_controller_with_files_of_a_version_too_far_apart_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.web.api.convert.VERSION", "1.7.0")
+    async with running_api(tmp_path) as api:
+        for version, step in (("1.4.0", "run: agentbroker init jenkins"), ("1.5.0", "")):
+            await api.core.intake.greet(next(iter(api.core.ctx.definitions.controllers)), api.core.boot, version)
+            [found] = (await api.get("controllers"))["items"]
+            warnings = [w["message"] for w in (await api.get("status"))["warnings"] if "version" in w["message"]]
+            assert (found["version"], found["remark"].endswith(step)) == (version, True)
+            assert bool(found["remark"]) == bool(step)
+            assert warnings == ([f"controller main: {found['remark']}"] if step else [])
+
+
 async def test_the_status_tells_parts_counts_and_the_time_of_a_start(tmp_path: Path) -> None:
     async with running_api(tmp_path) as api:
         await api.core.start()
