@@ -65,7 +65,7 @@ async def test_get_agents_is_a_table_with_the_why(tmp_path: Path) -> None:
     assert first.split()[:6] == ["linux-000001", "main", "linux", "online", "it", "1/3"]
     assert second.split()[:6] == ["linux-000002", "main", "linux", "requested", "-", "-"]
     assert second.endswith("PolicyAtLimit: policy linux is at its limit (1 of 1 agents)")
-    assert wide.out.splitlines()[0].split()[-4:] == ["GOAL", "BUSY", "LABELS", "JOB"]
+    assert wide.out.splitlines()[0].split()[-5:] == ["GOAL", "BUSY", "LABELS", "JOB", "CAUSE"]
     assert names.out == "linux-000002\n"
     assert [json.loads(text)["id"] for text in lines.out.splitlines()] == ["linux-000001", "linux-000002"]
     assert [item["id"] for item in as_json.json["items"]] == ["linux-000001", "linux-000002"]
