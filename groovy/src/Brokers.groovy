@@ -14,12 +14,13 @@ class Brokers {
         if (mark == null) {
             return
         }
-        List<AgentBroker> ready = []
+        boolean installed = false
         try {
-            ready = read(files)
+            List<AgentBroker> ready = read(files)
             if (ready) {
                 waitForBoot()
                 install()
+                installed = true
                 Sight.open(ready*.fleet)
                 ready.eachWithIndex { broker, place ->
                     broker.fleet.neighbours = ready*.fleet - broker.fleet
@@ -27,7 +28,7 @@ class Brokers {
                 }
             }
         } finally {
-            if (!ready) {
+            if (!installed) {
                 mark.giveUp()
             }
         }

@@ -200,7 +200,7 @@ def test_a_list_of_clouds_that_is_replaced_has_ours_again_within_a_sync_and_no_b
     if "other" not in clouds(two):
         controller.script(OTHER_CLOUD)
     launched = two.launched()
-    controller.create_job(how, "linux", "sleep 12")
+    controller.create_job(how, "linux", "sleep 9")
     controller.build(how, 1)
     wait_for("it runs", lambda: len(running(two.main, how)) == 1)
     controller.script(f"def j = jenkins.model.Jenkins.get()\n{REPLACED[how]}")
