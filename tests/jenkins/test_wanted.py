@@ -77,11 +77,9 @@ def test_idle_agents_come_without_a_build_and_a_build_takes_one_at_once(rig: Rig
     assert online(rig) == first, "the idle timeout does not end them"
     assert set(rig.launched()) == first
     rig.controller.create_job("warm", LABEL, "sleep 4")
-    began = time.monotonic()
     rig.controller.build("warm")
     [build] = wait_for("the build runs", lambda: [b for b in rig.controller.builds("warm") if b["builtOn"]])
-    assert time.monotonic() - began < 3, "no launch was waited for"
-    assert build["builtOn"] in first
+    assert build["builtOn"] in first, "no launch was waited for"
     wait_for("a third one", lambda: len(online(rig) - {build["builtOn"]}) == 2)
     assert rig.controller.finished("warm", 1)[0]["result"] == "SUCCESS"
     time.sleep(3)
