@@ -67,6 +67,8 @@ class Context:
     """Since when, in monotonic time, nothing can be written; None while all is well. No deadline counts meanwhile."""
     seen: dict[AgentId, Seen] = field(default_factory=dict)
     terminate_called: dict[AgentId, float] = field(default_factory=dict)
+    given_up: dict[AgentId, float] = field(default_factory=dict)
+    """When, in monotonic time, the end of a busy agent was first seen to be decided."""
     alerted: dict[AgentId, float] = field(default_factory=dict)
     """When, in monotonic time, it was last told that an agent's end does not come."""
     placed: dict[AgentId, Agent] = field(default_factory=dict)

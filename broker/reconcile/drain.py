@@ -14,6 +14,11 @@ from broker.reconcile.watch import why_ended
 _LOOK_AGAIN_S = 10.0
 _OLD: Final = 0.9
 """The part of `retention.max_lifetime` after which an agent takes no new build: shorter builds are never cut by it."""
+_FAREWELL_S: Final = 5.0
+"""For so long a busy agent that is given up waits for Jenkins to hear of it: two syncs, half of `LAST_MOMENTS`."""
+_FAREWELL_AGAIN_S: Final = 0.25
+_OF_JENKINS: Final = frozenset({Reason.COMPLETED, Reason.IDLE_TIMEOUT, Reason.CANCELLED})
+"""Ends that Jenkins decides: it has no build on such an agent any more."""
 _JENKINS_KNOWS_S = 10.0
 """Some syncs: what Jenkins was told of an agent, it has taken in."""
 
@@ -21,7 +26,7 @@ _JENKINS_KNOWS_S = 10.0
 async def stay_online(ctx: Context, agent: Agent) -> Again | None:
     """An agent that Jenkins calls online: serves until it is used up, too old, lost, or not wanted."""
     if agent.goal == Goal.GONE:
-        await ctx.move(agent, Phase.TERMINATING, "terminating")
+        return await _part(ctx, agent)
     elif agent.goal == Goal.DRAINED:
         await ctx.move(agent, Phase.DRAINING, "draining")
     elif await heed_notice(ctx, agent):
@@ -69,7 +74,7 @@ async def drain(ctx: Context, agent: Agent) -> Again | None:
     """
     session = ctx.sessions.live(agent.id)
     if agent.goal == Goal.GONE or (not agent.busy and _gets_no_build(ctx, agent)):
-        await ctx.move(agent, Phase.TERMINATING, "terminating", **_ending(agent))
+        return await _part(ctx, agent)
     elif await heed_notice(ctx, agent) or await _is_over(ctx, agent):
         return None
     elif ctx.sessions.known() and session is None:
@@ -99,6 +104,19 @@ async def _is_over(ctx: Context, agent: Agent) -> bool:
         return False
     await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, *over)
     return True
+
+
+async def _part(ctx: Context, agent: Agent) -> Again | None:
+    """Ends an agent; a build on it that Jenkins knows to run is first told why, which is the end of its node."""
+    node = ctx.presence.node(agent.controller, agent.id)
+    told = agent.busy and agent.why not in _OF_JENKINS and node is not None and node.online
+    if told and not ctx.time_stands_still(agent):
+        given_up = ctx.given_up.setdefault(agent.id, ctx.clock.monotonic())
+        if ctx.clock.monotonic() - given_up < _FAREWELL_S:
+            return Again(_FAREWELL_AGAIN_S)
+    ctx.given_up.pop(agent.id, None)
+    await ctx.move(agent, Phase.TERMINATING, "terminating", **_ending(agent))
+    return None
 
 
 def _age_limit(ctx: Context, agent: Agent, part: float = 1.0) -> datetime:

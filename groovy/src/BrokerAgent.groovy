@@ -100,7 +100,11 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
         toldToTakeBuilds = state.takes_builds
         why = state.why ?: "${state.phase}".toString()
         waitsForRoom = state.waits_for_room
+        boolean wasWarm = keepWarm
         keepWarm = state.keep_warm ?: false
+        if (wasWarm && !keepWarm) {
+            fleet.retirement.consider(this) // its idle time may be over
+        }
         cause = ['WARM', 'MANUAL'].contains(state.cause) ? state.cause : cause
         ((BrokerComputer) toComputer())?.explain()
     }

@@ -52,6 +52,6 @@ def runs_on(rig: Rig, job: str, number: int = 1) -> str:
     """The node of a build, once it runs."""
 
     def look() -> str:
-        return next((str(b["builtOn"]) for b in rig.controller.builds(job) if b["number"] == number), "")
+        return next((str(b["builtOn"] or "") for b in rig.controller.builds(job) if b["number"] == number), "")
 
     return wait_for(f"{job} #{number} runs", look, every=0.1)

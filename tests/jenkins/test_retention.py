@@ -30,7 +30,7 @@ def rig(jenkins_root: Path, request: pytest.FixtureRequest) -> Iterator[Rig]:
             "thrice": {"retention": {"max_uses": 3, "idle_timeout": "10m"}},
             "brief": {"retention": {"max_uses": 0, "idle_timeout": "2s"}},
             "two": {"retention": {"max_uses": 3, "idle_timeout": "10m"}, "executors": 2},
-            "old": {"retention": {"max_uses": 0, "idle_timeout": "10m", "max_lifetime": "40s"}},
+            "old": {"retention": {"max_uses": 0, "idle_timeout": "10m", "max_lifetime": "80s"}},
             "hammer": {"retention": {"max_uses": 0, "idle_timeout": "1s"}},
         },
     )
@@ -39,6 +39,14 @@ def rig(jenkins_root: Path, request: pytest.FixtureRequest) -> Iterator[Rig]:
         yield rig
     finally:
         rig.stop()
+
+
+@pytest.fixture(autouse=True)
+def _each_begins_with_no_node(rig: Rig) -> Iterator[None]:
+    yield
+    for name in rig.controller.nodes():
+        rig.controller.post(f"computer/{name}/doDelete")
+    rig.wait_until_nothing_is_left()
 
 
 def nodes_of(rig: Rig, job: str) -> Counter[str]:
@@ -109,38 +117,33 @@ def test_several_executors_run_no_more_builds_than_the_agent_may(rig: Rig) -> No
     assert results(rig.controller.finished("pair", 8, seconds=200)) == {"SUCCESS"}
     counted = nodes_of(rig, "pair")
     assert max(counted.values()) <= 3
-    for name in counted:
-        row = agent(rig, name)
-        assert row["uses"] == counted[name]
-        if row["uses"] == 3:
-            assert wait_until_gone(rig, name)["reason"] == "Completed"
+    for name, builds in counted.items():
+        if builds == 3:
+            row = wait_until_gone(rig, name)
+            assert (row["reason"], row["uses"]) == ("Completed", 3)
         else:
-            rig.controller.post(f"computer/{name}/doDelete")
-    rig.wait_until_nothing_is_left()
+            assert agent(rig, name)["uses"] == builds
 
 
-def test_an_old_agent_takes_no_new_build_and_its_running_one_is_not_cut(rig: Rig) -> None:
-    name = a_node(rig, "old", "old", "sleep 38")
+def test_an_old_agent_takes_no_new_build_and_only_a_build_that_outlives_its_age_is_cut(rig: Rig) -> None:
+    enough = rig.root / "enough"
+    name = a_node(rig, "old", "old", f'until [ -e "{enough}" ]; do sleep 0.2; done')
     assert runs_on(rig, "old") == name
-    wait_for("it is old", lambda: agent(rig, name)["phase"] == "draining", seconds=60)
+    other = a_node(rig, "endless", "old", "sleep 600")
+    assert runs_on(rig, "endless") == other
+    wait_for("it is old", lambda: agent(rig, name)["phase"] == "draining", seconds=90)
+    enough.touch()
+    assert rig.controller.finished("old", 1)[0]["result"] == "SUCCESS"
+    row = wait_until_gone(rig, name)
+    assert (row["reason"], row["outcome"]) == ("MaxLifetime", "succeeded")
     rig.controller.create_job("young", "old")
     rig.controller.build("young")
     [young] = rig.controller.finished("young", 1)
-    assert young["builtOn"] != name
-    [build] = rig.controller.finished("old", 1)
-    assert build["result"] == "SUCCESS"
-    assert wait_until_gone(rig, name)["reason"] == "MaxLifetime"
+    assert young["builtOn"] not in {name, other}
+    assert rig.controller.finished("endless", 1)[0]["result"] in {"FAILURE", "ABORTED"}
+    assert f"[agentbroker] {other} ends: MaxLifetime" in rig.controller.console("endless", 1)
+    assert wait_until_gone(rig, other)["reason"] == "MaxLifetime"
     rig.controller.post(f"computer/{young['builtOn']}/doDelete")
-    rig.wait_until_nothing_is_left()
-
-
-def test_a_build_that_outlives_its_agents_age_is_cut_and_says_why(rig: Rig) -> None:
-    name = a_node(rig, "endless", "old", "sleep 600")
-    assert runs_on(rig, "endless") == name
-    [build] = rig.controller.finished("endless", 1, seconds=120)
-    assert build["result"] in {"FAILURE", "ABORTED"}
-    assert f"[agentbroker] {name} ends: MaxLifetime" in rig.controller.console("endless", 1)
-    assert wait_until_gone(rig, name)["reason"] == "MaxLifetime"
     rig.wait_until_nothing_is_left()
 
 

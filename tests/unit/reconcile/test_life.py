@@ -204,6 +204,31 @@ async def test_an_agent_older_than_its_lifetime_ends_even_when_busy(core: Core) 
     assert (gone.phase, gone.why) == (Phase.GONE, Reason.MAX_LIFETIME)
 
 
+async def test_a_busy_agent_that_is_given_up_stays_until_jenkins_could_tell_its_build(core: Core) -> None:
+    agent = await core.start(NAME)
+    core.says(NAME, busy=True, uses=1)
+    await core.sync()
+    await core.ctx.aim(await core.agent(NAME), Goal.GONE, Outcome.FAILED, Reason.SPOT_INTERRUPTED, "it goes")
+    await core.advance(1)
+    assert (await core.agent(NAME)).phase == Phase.ONLINE
+    assert core.sessions.live(agent.id) is not None
+    del core.nodes[AgentName(NAME)]  # Jenkins has heard of it
+    await core.sync()
+    await core.advance(2)
+    assert (await core.agent(NAME)).phase == Phase.GONE
+
+
+async def test_a_jenkins_that_keeps_the_node_of_a_given_up_agent_is_waited_for_five_seconds(core: Core) -> None:
+    await core.start(NAME)
+    core.says(NAME, busy=True, uses=1)
+    await core.sync()
+    await core.ctx.aim(await core.agent(NAME), Goal.GONE, Outcome.FAILED, Reason.SPOT_INTERRUPTED, "it goes")
+    await core.advance(4)
+    assert (await core.agent(NAME)).phase == Phase.ONLINE
+    await core.advance(4)
+    assert (await core.agent(NAME)).phase == Phase.GONE
+
+
 async def age(core: Core, minutes: int) -> None:
     for _ in range(minutes):
         await core.sync()
