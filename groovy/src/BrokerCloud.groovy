@@ -56,9 +56,10 @@ class BrokerCloud extends Cloud {
         if (policy == null) {
             return []
         }
-        List<BrokerAgent> agents = items.take(excess).collect { fleet.plan(policy, it) }
+        int places = policy.places
+        List<BrokerAgent> agents = items.take(excess).collate(places).collect { fleet.plan(policy, it[0]) }
         agents.collect { BrokerAgent agent ->
-            new NodeProvisioner.PlannedNode(agent.nodeName, CompletableFuture.completedFuture(agent), policy.executors)
+            new NodeProvisioner.PlannedNode(agent.nodeName, CompletableFuture.completedFuture(agent), places)
         }
     }
 

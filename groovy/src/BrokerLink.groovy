@@ -141,7 +141,7 @@ class BrokerLink {
     }
 
     /** On the worker thread, which sees all of Jenkins: a bare thread has the sight of an anonymous visitor. */
-    private void later(long ms, Closure work) {
+    void later(long ms, Closure work) {
         worker.schedule({
             ACLContext system = null
             try {
@@ -303,6 +303,7 @@ class BrokerLink {
                 return // nothing is made of policies that are not known: the next sync tells the same
             }
             handshake()
+            alone { fleet.reviewAll() } // builds that nobody has served may have their policy now
         }
         sync.apply(reply)
         afterSync.call()

@@ -5,6 +5,7 @@ import hudson.slaves.NodeProvisioner
 import hudson.slaves.NodeProvisioner.Strategy
 import hudson.slaves.NodeProvisioner.StrategyDecision
 import hudson.slaves.NodeProvisioner.StrategyState
+import java.util.concurrent.atomic.AtomicLong
 import jenkins.model.Jenkins
 
 /**
@@ -14,11 +15,12 @@ import jenkins.model.Jenkins
  * Lock order: ours, then the queue's; whoever holds the queue's may not take ours.
  */
 class BrokerStrategy extends Strategy {
-    /** One for the strategies of all brokers: each counts the others' agents. */
-    private static final Object LOCK = new Object()
-
     private final BrokerCloud cloud
     private final Fleet fleet
+    /** How often a label has been reviewed, how long that took in all, and the last one alone (ns). */
+    final AtomicLong reviews = new AtomicLong()
+    final AtomicLong reviewNanos = new AtomicLong()
+    volatile long lastReviewNanos
 
     BrokerStrategy(BrokerCloud cloud, Fleet fleet) {
         this.cloud = cloud
@@ -31,12 +33,23 @@ class BrokerStrategy extends Strategy {
             if (fleet.policyFor(state.label) == null || !fleet.link.up) {
                 return StrategyDecision.CONSULT_REMAINING_STRATEGIES
             }
-            synchronized (LOCK) {
-                return provision(state)
+            synchronized (Fleet.PLANNING) {
+                return measured { provision(state) }
             }
         } catch (Throwable failure) {
             Log.warning('the review of a label failed', failure)
             return StrategyDecision.CONSULT_REMAINING_STRATEGIES
+        }
+    }
+
+    private StrategyDecision measured(Closure<StrategyDecision> review) {
+        long start = System.nanoTime()
+        try {
+            return review.call()
+        } finally {
+            lastReviewNanos = System.nanoTime() - start
+            reviewNanos.addAndGet(lastReviewNanos)
+            reviews.incrementAndGet()
         }
     }
 
@@ -45,18 +58,20 @@ class BrokerStrategy extends Strategy {
         List<Queue.BuildableItem> items = []
         List<BrokerAgent> agents = []
         Queue.withLock({ // a copy and no more: all of Jenkins waits meanwhile
-            items.addAll(Jenkins.get().queue.buildableItems.findAll { !it.pending })
+            items.addAll(Backlog.waiting(Jenkins.get().queue.buildableItems))
             agents.addAll(fleet.all())
         } as Runnable)
-        List<Queue.BuildableItem> waiting = fleet.served(items)
-        int missing = fleet.shortage(waiting, agents)[Fleet.key(label)] ?: 0
-        if (missing > 0 && fleet.policyFor(label).open && !blocked(label, missing)) {
-            List<Queue.BuildableItem> ours = waiting.findAll { it.assignedLabel == label }
-            Collection planned = cloud.provisionFor(label, ours.takeRight(missing))
+        Backlog waiting = fleet.backlogOf(items)
+        Object key = Fleet.key(label)
+        int missing = fleet.shortage(waiting, agents)[key] ?: 0
+        List<Queue.BuildableItem> unserved = missing > 0 ? waiting.startable(key).takeRight(missing) : []
+        Policy policy = fleet.policyFor(label)
+        if (unserved && policy?.open && !blocked(label, missing)) {
+            Collection planned = cloud.provisionFor(label, unserved)
             state.recordPendingLaunches(planned)
             CloudProvisioningListener.all().each { announce(it, label, planned) }
             fleet.reviewSoon(label) // the nodes of planned nodes are added by the next review
-            missing -= planned.size()
+            missing -= planned.sum { it.numExecutors } ?: 0
         }
         boolean covered = missing <= 0 && !reliesOnStalled(waiting, agents, label)
         covered ? StrategyDecision.PROVISIONING_COMPLETED : StrategyDecision.CONSULT_REMAINING_STRATEGIES
@@ -72,7 +87,7 @@ class BrokerStrategy extends Strategy {
     }
 
     /** Whether builds of this label wait for agents that the broker has no room for: others may serve them. */
-    private boolean reliesOnStalled(List waiting, List<BrokerAgent> agents, Label label) {
+    private boolean reliesOnStalled(Backlog waiting, List<BrokerAgent> agents, Label label) {
         agents.any { it.stalled } && fleet.shortage(waiting, agents.findAll { !it.stalled }).containsKey(Fleet.key(label))
     }
 

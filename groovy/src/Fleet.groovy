@@ -19,12 +19,16 @@ class Fleet {
     private static final SecureRandom RANDOM = new SecureRandom()
 
     final Retirement retirement = new Retirement()
-    volatile List<Policy> policies = []
+    private volatile List<Policy> policies = []
     BrokerLink link
     /** Who tells the builds that wait. */
     volatile BuildLog buildLog
     /** Those of this controller's other brokers. */
     volatile List<Fleet> neighbours = []
+    /** Builds that were cancelled in the queue: their agents are given back. */
+    final Aborted aborted = new Aborted(this)
+    /** Labels whose review is due. */
+    private final Set<Object> due = ConcurrentHashMap.newKeySet()
     private final Map<String, BrokerAgent> agents = new ConcurrentHashMap<>()
     /** Names that are over: a late reply must not bring them back. Names are never reused. */
     private final Set<String> ended = Collections.newSetFromMap(new LinkedHashMap<String, Boolean>() {
@@ -34,9 +38,43 @@ class Fleet {
         }
     })
 
+    /** Whatever reads the queue to decide about agents holds this, for all brokers. Taken before the queue's lock, never under it. */
+    static final Object PLANNING = new Object()
+    /** What one label or pair was found to be, for as long as the policies stay; emptied when it grows. */
+    private static final int KNOWN_KEPT = 10_000
+    private static final Object NONE = new Object()
+    private final Map<Object, Object> policyOf = new ConcurrentHashMap<>()
+    private final Map<List, Boolean> pairs = new ConcurrentHashMap<>()
+
+    List<Policy> getPolicies() {
+        policies
+    }
+
+    void setPolicies(List<Policy> policies) {
+        this.policies = policies
+        policyOf.clear()
+        pairs.clear()
+    }
+
     /** The policy that serves a label: the first that matches; null if none does. */
     Policy policyFor(Label label) {
-        policies.find { it.serves(label) }
+        List<Policy> known = policies
+        Object key = key(label)
+        Object found = policyOf[key]
+        if (found == null) {
+            found = known.find { it.serves(label) } ?: NONE
+            if (known.is(policies)) { // else what was found is of yesterday
+                remember(policyOf, key, found)
+            }
+        }
+        found.is(NONE) ? null : (Policy) found
+    }
+
+    private static void remember(Map map, Object key, Object value) {
+        if (map.size() >= KNOWN_KEPT) {
+            map.clear()
+        }
+        map[key] = value
     }
 
     Policy policyNamed(String name) {
@@ -47,6 +85,17 @@ class Fleet {
         label == null ? kind[1] : label.matches(kind[0].collect { new LabelAtom(it) })
     }
 
+    /** The same, and each pair is matched once. */
+    private boolean mayServe(List kind, Object key, Label label) {
+        List pair = [key, kind]
+        Boolean known = pairs[pair]
+        if (known == null) {
+            known = serves(kind, label)
+            remember(pairs, pair, known)
+        }
+        known
+    }
+
     BrokerAgent agent(String name) {
         agents[name]
     }
@@ -55,37 +104,41 @@ class Fleet {
         new ArrayList<>(agents.values())
     }
 
-    /** Waiting builds that could be served, oldest first. Items that an executor already has are no demand. */
-    List<Queue.BuildableItem> waitingItems() {
-        served(Jenkins.get().queue.buildableItems.findAll { !it.pending })
+    /** Waiting builds that could be served, by label. Items that an executor already has are no demand. */
+    Backlog backlog() {
+        backlogOf(Backlog.waiting(Jenkins.get().queue.buildableItems))
     }
 
-    /** Those of the items that a policy serves and that may run, oldest first: none before a shutdown. Each label is matched once: queues are long, labels few. */
-    List<Queue.BuildableItem> served(List<Queue.BuildableItem> items) {
-        Map<Object, Boolean> known = [:]
-        items.findAll { item ->
-            Label label = item.assignedLabel
-            !Queue.isBlockedByShutdown(item.task) && known.computeIfAbsent(key(label)) { policyFor(label) != null }
-        }.sort { it.id }
+    Backlog backlogOf(List<Queue.BuildableItem> items) {
+        new Backlog(items, { Label label -> policyFor(label) != null }, Neighbours.waiting(this, items))
     }
 
     /** label (see key()) → waiting builds that neither these agents nor other clouds' coming nodes will serve. */
-    Map<Object, Integer> shortage(List<Queue.BuildableItem> waiting, List<BrokerAgent> agents) {
-        Map<Object, Label> labels = [:]
-        Map<Object, Integer> byLabel = [:]
-        (Neighbours.waiting(this) + waiting).each {
-            Label label = it.assignedLabel
-            labels[key(label)] = label
-            byLabel[key(label)] = (byLabel[key(label)] ?: 0) + 1
-        }
+    Map<Object, Integer> shortage(Backlog waiting, List<BrokerAgent> agents) {
+        Map<Object, Integer> missing = shortageBeside(waiting, placesOf(agents))
+        missing.collectEntries { key, count -> [key, count - comingFromOthers(waiting.label(key))] }.findAll { it.value > 0 }
+    }
+
+    /** kind → builds that these agents can take. */
+    static Map<List, Integer> placesOf(List<BrokerAgent> agents) {
         Map<List, Integer> places = [:]
-        (agents + Neighbours.coming(this)).each { places[it.kind] = (places[it.kind] ?: 0) + it.places }
-        Map<Object, Integer> missing = Demand.shortage(byLabel, places) { key, kind -> serves(kind, labels[key]) }
-        missing.collectEntries { key, count -> [key, count - comingFromOthers(labels[key])] }.findAll { it.value > 0 }
+        agents.each {
+            int free = it.places
+            if (free > 0) {
+                places[it.kind] = (places[it.kind] ?: 0) + free
+            }
+        }
+        places
+    }
+
+    /** label → waiting builds for which there is none of these places. */
+    Map<Object, Integer> shortageBeside(Backlog waiting, Map<List, Integer> places) {
+        Map<List, Integer> all = Neighbours.coming(this, places)
+        Demand.shortage(waiting.allCounts, (Map) all) { key, kind -> mayServe((List) kind, key, waiting.label(key)) }
     }
 
     static Object key(Label label) {
-        label == null ? '' : label.name
+        Backlog.key(label)
     }
 
     /** Executors of other plugins' nodes on their way, as every strategy counts them. */
@@ -117,7 +170,7 @@ class Fleet {
 
     private BrokerAgent ask(Policy policy, String wanted, Map what, long itemId = 0) {
         String name = policy.prefix + '-' + (1..8).collect { ALPHABET[RANDOM.nextInt(ALPHABET.length())] }.join('')
-        BrokerAgent agent = new BrokerAgent(name, policy.name, policy.labels, policy.acceptUnlabelled, policy.executors,
+        BrokerAgent agent = new BrokerAgent(name, policy.name, policy.labels, policy.acceptUnlabelled, policy.places,
                 policy.remoteFs, policy.retention, this, wanted)
         agent.cause = what.cause
         agent.launchId = what.launch_id ?: ''
@@ -173,12 +226,17 @@ class Fleet {
     }
 
     void reviewAll() {
-        waitingItems().collect { it.assignedLabel }.unique().each { reviewSoon(it) }
+        Backlog waiting = backlog()
+        waiting.keys.each { reviewSoon(waiting.label(it)) }
     }
 
-    /** 250 ms later: a review at once would not see the item yet. */
+    /** 250 ms later: a review at once would not see the item yet. One for all that ask meanwhile. */
     void reviewSoon(Label label) {
+        if (!due.add(key(label))) {
+            return
+        }
         Timer.get().schedule({
+            due.remove(key(label)) // before the review, which may miss what comes now
             NodeProvisioner reviewer = label == null ? Jenkins.get().unlabeledNodeProvisioner : label.nodeProvisioner
             reviewer.suggestReviewNow()
         } as Runnable, 250, TimeUnit.MILLISECONDS)

@@ -85,6 +85,11 @@ class Journal {
         }
     }
 
+    /** A line of our own. */
+    synchronized void note(String line) {
+        write("[${TIME.format(Instant.now())}] ${line}".toString())
+    }
+
     private void write(String line) {
         if (lines.size() >= MOST_LINES) {
             lines.remove(1) // the oldest behind the head: the end is what people look for

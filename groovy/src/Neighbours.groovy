@@ -1,27 +1,22 @@
+import hudson.model.Label
 import hudson.model.Queue
-import jenkins.model.Jenkins
 
 /** What this controller's other brokers have to do with the shortage of one: a build is served by one of them. */
 class Neighbours {
-    /**
-     * Builds that only others serve, and so to be matched first: their agents are not counted on for ours. Empty, and
-     * without a look at the queue, when there is one broker.
-     */
-    static List<Queue.BuildableItem> waiting(Fleet fleet) {
-        if (!fleet.neighbours) {
-            return []
-        }
-        Map<Object, Boolean> theirs = [:]
-        Jenkins.get().queue.buildableItems.findAll { item ->
-            !item.pending && theirs.computeIfAbsent(Fleet.key(item.assignedLabel)) {
-                fleet.policyFor(item.assignedLabel) == null &&
-                        fleet.neighbours.any { it.policyFor(item.assignedLabel) != null }
-            }
-        }
+    /** Those of these items that only others serve; null, and without a look at them, when there is one broker. */
+    static Backlog waiting(Fleet fleet, List<Queue.BuildableItem> items) {
+        fleet.neighbours ? new Backlog(items, { Label label ->
+            fleet.policyFor(label) == null && fleet.neighbours.any { it.policyFor(label) != null }
+        }) : null
     }
 
-    /** The agents of others that are there or on their way. */
-    static List<BrokerAgent> coming(Fleet fleet) {
-        fleet.neighbours.collectMany { it.all() }.findAll { !it.stalled }
+    /** These places of ours (by kind), and those of the agents of others that are there or on their way. */
+    static Map<List, Integer> coming(Fleet fleet, Map<List, Integer> ours) {
+        if (!fleet.neighbours) {
+            return ours
+        }
+        Map<List, Integer> all = Fleet.placesOf(fleet.neighbours.collectMany { it.all() }.findAll { !it.stalled })
+        ours.each { kind, places -> all[kind] = (all[kind] ?: 0) + places }
+        all
     }
 }

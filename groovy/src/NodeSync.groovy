@@ -18,11 +18,23 @@ class NodeSync {
     }
 
     List<Map> nodes() {
-        List<Queue.Item> items = Jenkins.get().queue.items as List
+        Set<String> resumed = resumedNodes()
         fleet.all().findAll { exists(it) }.collect { BrokerAgent agent ->
-            agent.resumes = items.any { agent.isResumption(it) }
+            agent.resumes = resumed.contains(agent.nodeName)
             describe(agent)
         }
+    }
+
+    /** Names of our agents for which a build waits that they ran before: found in one walk over the queue. */
+    private Set<String> resumedNodes() {
+        Set<String> found = new HashSet<>()
+        for (Queue.Item item : Jenkins.get().queue.items) {
+            BrokerAgent agent = fleet.agent(item.assignedLabel?.name ?: '')
+            if (agent?.isResumption(item)) {
+                found << agent.nodeName
+            }
+        }
+        found
     }
 
     private static Map describe(BrokerAgent agent) {
@@ -39,9 +51,11 @@ class NodeSync {
 
     List<Map> queue() {
         long now = System.currentTimeMillis()
-        fleet.waitingItems().groupBy { it.assignedLabel?.name ?: '' }.collect { label, items ->
-            [policy          : fleet.policyFor(items[0].assignedLabel)?.name ?: '',
-             label_expression: label,
+        Backlog waiting = fleet.backlog()
+        waiting.keys.collect { key ->
+            List<Queue.BuildableItem> items = waiting.of(key)
+            [policy          : fleet.policyFor(waiting.label(key))?.name ?: '',
+             label_expression: key,
              length          : items.size(),
              oldest_age      : Math.max(0L, now - items*.buildableStartMilliseconds.min()) / 1000d]
         }
@@ -58,7 +72,12 @@ class NodeSync {
             BrokerAgent agent = fleet.agent(told.name)
             agent == null ? fleet.adopt(told) : tell(agent, told)
         }
-        eachAlone(reply.remove) { remove(it.name, it.reason, it.message) }
+        eachAlone(reply.remove) {
+            if (it.cancel_build) {
+                Overdue.cancelBuild(it, fleet)
+            }
+            remove(it.name, it.reason, it.message)
+        }
         eachAlone(reply.unknown.findAll { !link.isUnanswered(it) }) { remove(it, '', 'the broker does not know it') }
         eachAlone(reply.wanted) { Wishes.fulfil(it, fleet) }
         releaseSurplus()
@@ -129,11 +148,11 @@ class NodeSync {
         if (!stalled) {
             return
         }
-        List<Queue.BuildableItem> waiting = fleet.waitingItems()
+        Backlog waiting = fleet.backlog()
         Map<Object, Integer> missing = fleet.shortage(waiting, all.findAll { !it.stalled })
         stalled.groupBy { it.kind }.each { kind, agents ->
-            Collection labels = waiting*.assignedLabel.findAll { Fleet.serves(kind, it) }.unique()
-            int needed = labels.sum { missing[Fleet.key(it)] ?: 0 } ?: 0
+            Collection labels = waiting.keys.findAll { Fleet.serves(kind, waiting.label(it)) }
+            int needed = labels.sum { missing[it] ?: 0 } ?: 0
             agents.sort { it.serial }
             agents.take(needed).each { it.surplusSince = 0 }
             agents.drop(needed).each { releaseWhenOld(it) }

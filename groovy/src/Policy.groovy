@@ -30,6 +30,12 @@ class Policy {
         label == null ? acceptUnlabelled : label.matches(atoms)
     }
 
+    /** Builds that one new agent of it can run at once: an executor more than it may have builds would never be used. */
+    int getPlaces() {
+        int most = retention.max_uses as int
+        most > 0 ? Math.min(executors, most) : executors
+    }
+
     /** What its agents can serve: equal for policies with equal labels. */
     List getKind() {
         [labels.toSorted(), acceptUnlabelled]

@@ -1,3 +1,4 @@
+import hudson.model.Label
 import hudson.model.Queue
 import hudson.model.queue.QueueListener
 
@@ -12,10 +13,11 @@ class QueueWatch extends QueueListener {
     @Override
     void onEnterBuildable(Queue.BuildableItem item) {
         guarded {
-            if (fleet.policyFor(item.assignedLabel) != null) {
-                fleet.reviewSoon(item.assignedLabel)
+            Label label = item.assignedLabel
+            if (fleet.policyFor(label) != null) {
+                fleet.reviewSoon(label)
             }
-            BrokerAgent agent = fleet.agent(item.assignedLabel?.name ?: '')
+            BrokerAgent agent = fleet.agent(label?.name ?: '')
             if (agent?.isResumption(item)) {
                 agent.resumes = true
                 fleet.link.syncSoon()
@@ -28,7 +30,8 @@ class QueueWatch extends QueueListener {
         guarded {
             fleet.buildLog?.left(item)
             if (item.cancelled && fleet.policyFor(item.assignedLabel) != null) {
-                fleet.link.syncSoon() // an agent that waits for room may be needed no more
+                fleet.aborted.left(item)
+                fleet.link.syncSoon()
             }
         }
     }

@@ -95,6 +95,13 @@ check = { String sentence, Closure work ->
     tried << sentence
 }
 failure = { String code, String message -> new BrokerException(code, code == 'UNAVAILABLE' ? 'not reachable' : 'refused us', message, null) }
+until = { Closure look ->
+    long end = System.currentTimeMillis() + 5_000
+    while (!look.call()) {
+        assert System.currentTimeMillis() < end: lines
+        Thread.sleep(20)
+    }
+}
 
 check('a node that a person has set aside is connected, takes nothing, and says why in one short line') { World world ->
     BrokerAgent agent = world.online()
@@ -173,7 +180,7 @@ check('a label is matched once for all of its waiting builds, and not under the 
     }
     world.queued(50)
     world.queued(50, 'windows')
-    assert world.fleet.waitingItems().size() == 50
+    assert world.fleet.backlog().counts == [linux: 50]
     assert matched == 2
     world.link.up = true
     NodeProvisioner reviewer = Label.expression('linux').nodeProvisioner
@@ -324,8 +331,7 @@ check('an agent that is wanted takes a build that comes, and none is asked for b
     world.fleet.launch(world.fleet.policies[0], 'ana')
     assert world.link.outbox.requests.values().collect { [it.cause, it.requested_by] } == [['MANUAL', 'ana']]
     world.queued(3)
-    List waiting = world.fleet.waitingItems()
-    assert world.fleet.shortage(waiting, world.fleet.all()) == [linux: 2]
+    assert world.fleet.shortage(world.fleet.backlog(), world.fleet.all()) == [linux: 2]
 }
 
 check('an agent that no build asked for is not given back because none waits, after its node was made again neither') { World world ->
@@ -336,6 +342,131 @@ check('an agent that no build asked for is not given back because none waits, af
     stalled.each { it.surplusSince = 1 }
     world.sync.releaseSurplus()
     assert stalled.every { it.stalled && !it.gone }
+}
+
+strategyOf = { World world -> new BrokerStrategy(new BrokerCloud('agentbroker', world.fleet), world.fleet) }
+review = { World world, String label ->
+    world.link.up = true
+    def state = new NodeProvisioner.StrategyState(Label.expression(label).nodeProvisioner)
+    def decision = strategyOf(world).apply(state)
+    state.this$0.pending.each { Jenkins.get().addNode(it.future.get()) }
+    state.this$0.pending.clear()
+    decision
+}
+watched = { World world -> ExtensionList.lookup(hudson.model.queue.QueueListener).add(new QueueWatch(world.fleet)) }
+
+check('a build that is cancelled gives back the agent that was named for it, and the others keep theirs') { World world ->
+    watched(world)
+    List told = []
+    broker.releaseAgents = { told.addAll(it); [] }
+    List items = world.queued(3)
+    review(world, 'linux')
+    List agents = items.collect { item -> world.fleet.all().find { it.itemId == item.id } }
+    Jenkins.get().queue.cancel(items[1])
+    until { Jenkins.get().nodes.toSet() == [agents[0], agents[2]].toSet() }
+    until { told*.cause == ['CANCELLED'] }
+    assert review(world, 'linux') == NodeProvisioner.StrategyDecision.PROVISIONING_COMPLETED
+    assert world.fleet.all().size() == 2
+}
+
+check('an agent that another build has come to need stays when its own is cancelled, and so does one launched by hand') { World world ->
+    watched(world)
+    List items = world.queued(1)
+    review(world, 'linux')
+    BrokerAgent agent = world.fleet.all()[0]
+    world.fleet.launch(world.fleet.policies[0], 'ana')
+    world.queued(2)
+    Jenkins.get().queue.cancel(items[0])
+    Thread.sleep(300)
+    assert !agent.gone && world.fleet.all().size() == 2
+    Jenkins.get().queue.buildableItems.each { Jenkins.get().queue.cancel(it) }
+    until { world.fleet.all()*.cause == ['MANUAL'] }
+}
+
+check('of an agent that starts and one that has no room the first stays for the build that is left') { World world ->
+    watched(world)
+    List items = world.queued(2)
+    review(world, 'linux')
+    List agents = items.collect { item -> world.fleet.all().find { it.itemId == item.id } }
+    agents[1].waitsForRoom = true
+    Jenkins.get().queue.cancel(items[0])
+    until { world.fleet.all() == [agents[0]] }
+}
+
+check('an agent that runs the build of another is not ended by the end of its own, and the youngest unused one is') { World world ->
+    watched(world)
+    List items = world.queued(2)
+    review(world, 'linux')
+    List agents = items.collect { item -> world.fleet.all().find { it.itemId == item.id } }
+    agents[1].everOnline = true
+    agents[1].toComputer().channelIs(new Channel())
+    Jenkins.get().queue.buildables.remove(items[0])
+    agents[1].toComputer().executors[0].begin(items[0].task)
+    Jenkins.get().queue.cancel(items[1])
+    until { world.fleet.all() == [agents[1]] }
+}
+
+check('for an agent that came too late for its policy the build it was asked for is cancelled, and no other') { World world ->
+    watched(world)
+    List items = world.queued(3)
+    review(world, 'linux')
+    List agents = items.collect { item -> world.fleet.all().find { it.itemId == item.id } }
+    Map removal = [name: agents[1].nodeName, reason: 'QueueTimeout', message: 'no room for 5 m', cancel_build: true]
+    world.sync.apply(NOTHING + [remove: [removal]])
+    world.sync.apply(NOTHING + [remove: [removal]])
+    Thread.sleep(200)
+    assert Jenkins.get().queue.buildableItems == [items[0], items[2]]
+    assert world.fleet.all().toSet() == [agents[0], agents[2]].toSet()
+    assert lines.count { it.contains('job was cancelled in the queue') && it.endsWith('QueueTimeout: no room for 5 m') } == 1
+}
+
+check('where that build runs already, the oldest one without an agent is cancelled, and none where all have theirs') { World world ->
+    List items = world.queued(2)
+    review(world, 'linux')
+    List agents = items.collect { item -> world.fleet.all().find { it.itemId == item.id } }
+    Jenkins.get().queue.buildables.remove(items[0])
+    Map removal = [name: agents[0].nodeName, reason: 'QueueTimeout', message: '', cancel_build: true]
+    world.sync.apply(NOTHING + [remove: [removal]])
+    assert Jenkins.get().queue.buildableItems == [items[1]]
+    agents[1].itemId = 0
+    world.sync.apply(NOTHING + [remove: [removal + [name: agents[1].nodeName]]])
+    assert Jenkins.get().queue.buildableItems.empty
+}
+
+check('an agent with several executors is one for as many builds as it may have at once') { World world ->
+    world.fleet.policies = [new Policy(POLICY + [executors: 3])]
+    world.queued(7)
+    assert review(world, 'linux') == NodeProvisioner.StrategyDecision.PROVISIONING_COMPLETED
+    assert world.fleet.all()*.numExecutors == [3, 3, 3]
+    world.queued(2)
+    review(world, 'linux')
+    assert world.fleet.all().size() == 3
+    assert new Policy(POLICY + [executors: 3, retention: [max_uses: 1, idle_timeout: 1d]]).places == 1
+}
+
+check('while Jenkins is about to shut down nothing is asked for, and what was asked for stays') { World world ->
+    world.queued(2)
+    Jenkins.get().quietingDown = true
+    assert review(world, 'linux') == NodeProvisioner.StrategyDecision.CONSULT_REMAINING_STRATEGIES
+    assert world.fleet.all().empty
+    Jenkins.get().quietingDown = false
+    review(world, 'linux')
+    Jenkins.get().quietingDown = true
+    assert review(world, 'linux') == NodeProvisioner.StrategyDecision.PROVISIONING_COMPLETED
+    assert world.fleet.all().size() == 2
+}
+
+check('builds that come at once are one review of their label, and one more for those that come after it') { World world ->
+    watched(world)
+    int reviews = 0
+    world.fleet.policies = [new Policy(POLICY + [labels: ['many']])]
+    Label.expression('many').nodeProvisioner.metaClass.suggestReviewNow = { -> reviews++ }
+    world.queued(20, 'many')
+    until { reviews == 1 }
+    world.queued(20, 'many')
+    until { reviews == 2 }
+    Thread.sleep(300)
+    assert reviews == 2
 }
 
 println "link: ${tried.size()} passed"

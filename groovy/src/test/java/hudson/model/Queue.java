@@ -19,10 +19,6 @@ public class Queue {
     @io.agentbroker.testing.DoubleOnly
     public Queue() {}
 
-    public static boolean isBlockedByShutdown(Task task) {
-        return false;
-    }
-
     public interface Task extends SubTask {
         String getFullDisplayName();
 
@@ -42,11 +38,16 @@ public class Queue {
     public abstract static class Item {
         public final Task task;
         private final Label assignedLabel;
-        private final long id = IDS.incrementAndGet();
+        private final long id;
 
         Item(Task task, Label assignedLabel) {
+            this(task, assignedLabel, IDS.incrementAndGet());
+        }
+
+        Item(Task task, Label assignedLabel, long id) {
             this.task = task;
             this.assignedLabel = assignedLabel;
+            this.id = id;
         }
 
         public long getId() {
@@ -80,7 +81,7 @@ public class Queue {
         private final boolean cancelled;
 
         LeftItem(Item item, boolean cancelled) {
-            super(item.task, item.assignedLabel);
+            super(item.task, item.assignedLabel, item.id);
             this.cancelled = cancelled;
         }
 
@@ -114,6 +115,14 @@ public class Queue {
     /** Those that the current thread may see, as core does. */
     public Item[] getItems() {
         return hudson.security.ACL.seesJobs() ? buildables.toArray(new Item[0]) : new Item[0];
+    }
+
+    public static boolean isBlockedByShutdown(Task task) {
+        return Jenkins.get().isQuietingDown();
+    }
+
+    public Item getItem(long id) {
+        return buildables.stream().filter(item -> item.getId() == id).findFirst().orElse(null);
     }
 
     public boolean cancel(Item item) {

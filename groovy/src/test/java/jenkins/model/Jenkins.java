@@ -36,6 +36,7 @@ public class Jenkins {
     private final Map<Node, Computer> computers = new ConcurrentHashMap<>();
     private final Queue queue = new Queue();
     private final File root;
+    private volatile boolean quietingDown;
 
     @io.agentbroker.testing.DoubleOnly
     protected Jenkins(File root) {
@@ -65,6 +66,15 @@ public class Jenkins {
 
     public boolean isTerminating() {
         return false;
+    }
+
+    public boolean isQuietingDown() {
+        return quietingDown;
+    }
+
+    @io.agentbroker.testing.DoubleOnly
+    public void setQuietingDown(boolean quietingDown) {
+        this.quietingDown = quietingDown;
     }
 
     public String getRootUrl() {
