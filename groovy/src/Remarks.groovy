@@ -10,6 +10,11 @@ class Remarks {
         if (reply.left_out) {
             once('left out', "the broker said what cannot be used, and it was left out: ${reply.left_out}")
         }
+        List useless = (reply.policies ?: []).findAll { !it.labels && !it.accept_unlabelled }
+        if (useless) {
+            once('labels', "policy ${useless*.name.take(10).collect { "\"${it}\"" }.join(', ')} has no labels and takes no build " +
+                    'without one: it serves none')
+        }
         long ahead = (reply.ahead_ms ?: 0) as long
         if (Math.abs(ahead) >= CLOCK_MS) {
             once('clock', "the clock of this controller is ${span(Math.abs(ahead))} ${ahead > 0 ? 'ahead of' : 'behind'} the " +

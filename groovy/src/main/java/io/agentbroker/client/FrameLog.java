@@ -1,5 +1,6 @@
 package io.agentbroker.client;
 
+import io.grpc.ManagedChannel;
 import io.grpc.okhttp.OkHttpChannelBuilder;
 import java.util.logging.Logger;
 
@@ -12,9 +13,14 @@ final class FrameLog {
     private static final Logger LOGGER =
             Logger.getLogger(OkHttpChannelBuilder.class.getPackageName() + ".OkHttpClientTransport");
 
+    /** Says at WARNING, with a stack, that a host is not found, at each try: we say it once. */
+    private static final Logger CHANNELS =
+            Logger.getLogger(ManagedChannel.class.getPackageName() + ".internal.ManagedChannelImpl");
+
     private FrameLog() {}
 
     static void silence() {
         LOGGER.setFilter(record -> false);
+        CHANNELS.setFilter(record -> record.getMessage() == null || !record.getMessage().contains("Failed to resolve name"));
     }
 }
