@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.jenkins.controller import wait_for
+from tests.jenkins.policies import FLEET
 from tests.jenkins.rig import Rig, our_names_in
 
 pytestmark = [pytest.mark.jenkins, pytest.mark.component("jenkins"), pytest.mark.timeout(300)]
@@ -25,15 +26,10 @@ def safe_restart(rig: Rig) -> None:
 
 
 def an_idle_agent(rig: Rig) -> str:
-    """An agent whose build was aborted before it came."""
-    rig.controller.create_job("aborted", "linux")
-    known = set(rig.launched())
-    rig.controller.build("aborted")
-    [name] = wait_for("an agent is started", lambda: set(rig.launched()) - known)
-    rig.controller.script("jenkins.model.Jenkins.get().queue.clear()")
+    """An agent that was launched by hand, and waits for a build."""
+    name = rig.controller.script(FLEET + "print fleet.launch(fleet.policyNamed('linux'), 'ana').nodeName")
     wait_for("it is online", lambda: name in rig.noted("online"))
-    assert rig.controller.builds("aborted") == []
-    return str(name)
+    return name
 
 
 def a_busy_agent(rig: Rig, job: str, seconds: int) -> str:
