@@ -21,6 +21,13 @@ println ((System.nanoTime() - from).intdiv(1_000_000))
 println agents*.nodeName.join(' ')
 """
 
+# As in a reply of the broker's, on the thread that reads them.
+OVERDUE = """
+def name = fleet.all().min { it.itemId }.nodeName
+def removal = [name: name, reason: 'QueueTimeout', message: 'no room for 5 m', cancel_build: true]
+fleet.link.later(0) { fleet.link.sync.apply([agents: [], unknown: [], wanted: [], remove: [removal]]) }
+"""
+
 
 @pytest.fixture(autouse=True)
 def _slow(rig: Rig) -> None:
@@ -46,11 +53,7 @@ def test_the_build_of_an_agent_that_is_overdue_is_cancelled_with_the_reason(rig:
     rig.controller.create_job("overdue", "linux")
     rig.controller.build("overdue", 2)
     wait_for("two are asked for", lambda: rig.controller.script(FLEET + "print fleet.all().size()") == "2")
-    rig.controller.script(
-        FLEET + "def agent = fleet.all().min { it.itemId }\n"
-        "fleet.link.later(0) { fleet.link.sync.apply([agents: [], unknown: [], wanted: [], remove: [[name: agent.nodeName,"
-        " reason: 'QueueTimeout', message: 'no room for 5 m', cancel_build: true]]]) }"
-    )
+    rig.controller.script(FLEET + OVERDUE)
     wait_for(
         "one is cancelled",
         lambda: any("cancelled in the queue" in line for line in rig.controller.lines("agentbroker")),
