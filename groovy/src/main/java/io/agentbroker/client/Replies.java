@@ -89,7 +89,7 @@ final class Replies {
             if (count > 0) {
                 room -= count;
                 wishes.add(Map.of(
-                        "policy", wanted.getPolicy(),
+                        "policy", Told.line(wanted.getPolicy()),
                         "count", count,
                         "cause", wanted.getCause().name().replace("CAUSE_", ""),
                         "launch_id", Told.line(wanted.getLaunchId())));
@@ -141,7 +141,7 @@ final class Replies {
     private static Map<String, Object> agent(AgentState agent, Told told) {
         return Map.ofEntries(
                 Map.entry("name", agent.getName()),
-                Map.entry("policy", agent.getPolicy()),
+                Map.entry("policy", Told.line(agent.getPolicy())),
                 Map.entry("phase", Told.code(agent.getPhase())),
                 Map.entry("takes_builds", agent.getTakesBuilds()),
                 Map.entry("uses", Told.number(agent.getUses(), 0, Told.MOST_USES)),
