@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from tests.benchmarks.figures import Benchmark, Figure
+from tests.benchmarks.jenkins_side import jenkins_side
 from tests.benchmarks.provisioning import PROVISIONING
 from tests.benchmarks.reliability import RELIABILITY
 from tests.benchmarks.startup import STARTUP
 
-BENCHMARKS = {benchmark.name: benchmark for benchmark in (PROVISIONING, RELIABILITY, STARTUP)}
+BENCHMARKS = {benchmark.name: benchmark for benchmark in (jenkins_side(), PROVISIONING, RELIABILITY, STARTUP)}
 
 
 def main() -> int:
@@ -20,6 +21,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("name", nargs="?", help="without it: the list")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--builds", type=_sizes, help="of jenkins: sizes of its bursts, 1,20,100 if not given; '' for none"
+    )
     given = parser.parse_args()
     if given.name is None:
         _list(given.output)
@@ -27,9 +31,14 @@ def main() -> int:
     if given.name not in BENCHMARKS:
         print(f"no benchmark {given.name!r}; there are: {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
-    figures = asyncio.run(BENCHMARKS[given.name].run())
-    _show(BENCHMARKS[given.name], figures, given.output)
+    benchmark = BENCHMARKS[given.name] if given.builds is None else jenkins_side(given.builds)
+    figures = asyncio.run(benchmark.run())
+    _show(benchmark, figures, given.output)
     return 0 if figures else 1
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(int(word) for word in text.split(",") if word)
 
 
 def _list(output: str) -> None:

@@ -22,7 +22,7 @@ import jenkins.util.Timer;
 /**
  * A controller without a controller: runs the init script of a home as Jenkins does, and obeys lines on its standard
  * input, each answered by one line: queue LABEL COUNT, cancel, online NAME, lost NAME, finish NAME, delete NAME, log NAME,
- * again (runs the init script once more), state.
+ * again (runs the init script once more), review LABEL (and tells its ns of CPU), state.
  */
 public final class Driver {
     private Driver() {}
@@ -61,6 +61,9 @@ public final class Driver {
                 return quoted(computer == null ? "" : computer.log());
             }
             case "again" -> run(jenkins);
+            case "review" -> {
+                return Long.toString(Label.expression(words[1]).nodeProvisioner.review());
+            }
             case "delete" -> jenkins.removeNode(jenkins.getNode(words[1]));
             default -> {
                 return state(jenkins);
