@@ -1,6 +1,7 @@
 import hudson.model.Descriptor
 import hudson.model.Executor
 import hudson.model.Job
+import hudson.model.Label
 import hudson.model.Node
 import hudson.model.Queue
 import hudson.model.Slave
@@ -47,6 +48,8 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     /** What the broker last said: its phase, and whether it may still take a build. */
     private volatile String phase = ''
     private volatile boolean toldToTakeBuilds = true
+    /** A build has begun on it since its node was made. */
+    volatile boolean hasBegun
     /** The broker has no room for it now. */
     volatile boolean waitsForRoom
     /** A build that was interrupted by a restart waits for just this node. */
@@ -154,9 +157,10 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     }
 
     /** A build has begun on an executor. One that goes on after a restart of this controller is no new use. */
-    void begins(Executor executor) {
+    void begins(Executor executor, Queue.Task task) {
         synchronized (counted) {
-            boolean goesOn = resumes && usedUp
+            hasBegun = true
+            boolean goesOn = adopted && uses.get() > 0 && isOfThisNode(task, task.assignedLabel)
             if (counted.add(executor.currentWorkUnit) && !goesOn) {
                 uses.incrementAndGet()
             }
@@ -208,7 +212,11 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
 
     /** A step of a build that wants just this node, not a job that happens to be tied to it. */
     boolean isResumption(Queue.Item item) {
-        !(item.task instanceof Job) && item.assignedLabel?.name == nodeName
+        isOfThisNode(item.task, item.assignedLabel)
+    }
+
+    private boolean isOfThisNode(Queue.Task task, Label label) {
+        !(task instanceof Job) && label?.name == nodeName
     }
 
     /** Ends the agent: its node is removed, and the broker told unless it knows (`cause` null). Any thread but none that holds the queue's lock for long. */

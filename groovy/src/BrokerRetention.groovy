@@ -27,7 +27,7 @@ class BrokerRetention extends RetentionStrategy<AbstractCloudComputer> implement
     void taskAccepted(Executor executor, Queue.Task task) {
         guarded {
             BrokerAgent agent = agentOf(executor.owner)
-            agent?.begins(executor)
+            agent?.begins(executor, task)
             agent?.fleet?.link?.syncSoon()
         }
     }

@@ -43,7 +43,7 @@ class NodeSync {
         [name         : agent.nodeName,
          online       : online,
          accepting    : online && computer.online && computer.acceptingTasks && agent.acceptingTasks && !agent.usedUp,
-         busy         : agent.resumes || (computer != null && !computer.idle),
+         busy         : agent.resumes || Resumption.isExpected(agent) || (computer != null && !computer.idle),
          uses         : agent.uses.get(),
          current_build: computer?.currentBuild ?: '',
          offline_cause: computer?.online ? '' : Words.line(computer?.offlineCauseReason)]

@@ -20,6 +20,8 @@ import jenkins.model.Jenkins
  */
 class Retirement {
     private static final long SOON_MS = 100
+    /** So often an agent is looked at which a pipeline may still ask for. */
+    private static final long RESUMPTION_MS = 500
     /** So often a used-up agent is looked at while the build that has just ended still holds its executor. */
     private static final int LOOKS = 50
 
@@ -58,7 +60,9 @@ class Retirement {
             return
         }
         BrokerComputer computer = (BrokerComputer) agent.toComputer()
-        if (agent.usedUp) {
+        if (Resumption.isExpected(agent)) {
+            later(RESUMPTION_MS) { consider(agent) }
+        } else if (agent.usedUp) {
             if (!end(agent, 'COMPLETED', 'its last build is done') { computer == null || computer.idle } && looks > 0) {
                 later(SOON_MS) { look(agent, looks - 1) }
             }

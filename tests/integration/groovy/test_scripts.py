@@ -54,6 +54,10 @@ def test_a_build_that_waits_is_told_in_words_that_help_and_a_slow_log_holds_up_n
     assert "build log: 8 passed" in run("BuildLogTest.groovy")
 
 
+def test_an_agent_is_kept_while_a_pipeline_that_is_being_read_may_come_back_to_it() -> None:
+    assert "resumption: 5 passed" in run("ResumptionTest.groovy")
+
+
 def test_two_expressions_at_once_get_one_agent_a_build_and_each_ends_after_it(world: World) -> None:
     double = world.start()
     double.tell("queue", "linux", 4)

@@ -27,6 +27,8 @@ public class Queue {
         }
     }
 
+    public interface FlyweightTask extends Task {}
+
     public interface Executable {
         SubTask getParent();
 

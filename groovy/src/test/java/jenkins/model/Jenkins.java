@@ -95,6 +95,10 @@ public class Jenkins {
         return queue;
     }
 
+    public Computer[] getComputers() {
+        return computers.values().toArray(new Computer[0]);
+    }
+
     public List<Node> getNodes() {
         return new ArrayList<>(nodes.values());
     }
