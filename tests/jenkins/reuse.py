@@ -11,13 +11,23 @@ from tests.jenkins.controller import wait_for
 from tests.jenkins.rig import LABEL, Rig
 
 
-def set_policies(rig: Rig, templates: Mapping[str, Mapping[str, object]]) -> None:
-    """Before the start: one more policy for each template, which is its label too. `templates` holds its keys."""
+def set_policies(
+    rig: Rig, templates: Mapping[str, Mapping[str, object]], policies: Mapping[str, Mapping[str, object]] | None = None
+) -> None:
+    """Before the start: one more policy for each template, which is its label too. `templates` holds its keys.
+
+    `policies` holds more keys of these policies, by the same names.
+    """
     file = rig.stack.config_file
     config = yaml.safe_load(file.read_text())
     for label, keys in templates.items():
         config["templates"][label] = {"inherit_from": "default", **keys}
-        config["policies"][label] = {"labels": [label], "pools": [LABEL], "template": label}
+        config["policies"][label] = {
+            "labels": [label],
+            "pools": [LABEL],
+            "template": label,
+            **(policies or {}).get(label, {}),
+        }
     file.write_text(yaml.safe_dump(config, sort_keys=False))
 
 
