@@ -241,13 +241,18 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
             return
         }
         if (byPerson) {
-            why = "its node was deleted in Jenkins${User.current() ? ' by ' + User.current().id : ''}".toString()
+            deletedByHand()
         }
         BrokerComputer computer = (BrokerComputer) toComputer()
         if (computer != null && !computer.idle) {
             Farewell.say(computer, this, why)
             computer.hangUp()
         }
+    }
+
+    /** Somebody has removed its node: the broker is told who, as far as that is known. */
+    void deletedByHand() {
+        why = "its node was deleted in Jenkins${User.current() ? ' by ' + User.current().id : ''}".toString()
     }
 
     @Override
@@ -258,6 +263,19 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     @Override
     Node asNode() {
         this
+    }
+
+    /** Nobody renames it: broker and machine know it by its name alone. */
+    @Override
+    void setNodeName(String other) {
+        keepsName(other)
+    }
+
+    /** Tells the log that it was to have another name, if so. */
+    void keepsName(String other) {
+        if (other && other != nodeName) {
+            Log.info("${nodeName} keeps its name, for broker and machine know it by that alone; it was to be ${Words.line(other)}")
+        }
     }
 
     /** Settings are the broker's: saving the form changes nothing. */

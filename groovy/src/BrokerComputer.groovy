@@ -110,6 +110,7 @@ class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
     @POST
     void doConfigSubmit(StaplerRequest2 request, StaplerResponse2 response) {
         checkPermission(CONFIGURE)
+        node?.keepsName(request.getParameter('name'))
         response.sendRedirect2('.')
     }
 

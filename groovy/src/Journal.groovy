@@ -16,7 +16,13 @@ class Journal {
     private static final Set<String> AFTERMATH = ['terminating', 'gone'] as Set
 
     private final List<String> lines = []
-    private final Set<List> told = new HashSet<>()
+    /** The last events by number and time: a stream that begins anew repeats no more than the broker keeps of them. */
+    private final Set<List> told = Collections.newSetFromMap(new LinkedHashMap<List, Boolean>() {
+        @Override
+        protected boolean removeEldestEntry(Map.Entry eldest) {
+            size() > MOST_LINES
+        }
+    })
     private final List<Map> events = []
     private int dropped
     private PrintStream log

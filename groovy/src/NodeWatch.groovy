@@ -19,7 +19,11 @@ class NodeWatch extends NodeListener {
     @Override
     protected void onDeleted(Node node) {
         if (node instanceof BrokerAgent && fleet.agent(node.nodeName).is(node)) {
-            fleet.forget((BrokerAgent) node)
+            BrokerAgent agent = (BrokerAgent) node
+            if (!agent.gone) { // a script has removed it, past its button
+                agent.deletedByHand()
+            }
+            fleet.forget(agent)
         }
     }
 }

@@ -1,6 +1,7 @@
 """`agentbroker init jenkins`: installs, repeats and uninstalls without a trace."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,22 @@ def test_it_installs_sources_jar_properties_and_a_private_token_and_says_so(home
     for written in ("agentbroker.groovy", "agentbroker-client.jar", "agentbroker.properties", "agentbroker.token"):
         assert f"{written}" in result.output
     assert (home / TOKEN).read_text() not in result.output
+
+
+@pytest.mark.usefixtures("clone")
+def test_a_secret_is_for_the_homes_user_alone_from_the_moment_it_is_there(home: Path) -> None:
+    (home / "secrets/master.key").unlink()
+    (home / "secrets").rmdir()
+    before = os.umask(0)
+    try:
+        assert run(home, "--broker", "127.0.0.1:7071").exit_code == 0
+    finally:
+        os.umask(before)
+    assert (home / "secrets").stat().st_mode & 0o777 == 0o700
+    assert (home / TOKEN).stat().st_mode & 0o777 == 0o600
+    (home / TOKEN).chmod(0o644)
+    assert run(home).exit_code == 0
+    assert (home / TOKEN).stat().st_mode & 0o777 == 0o600, "one that was opened by hand is closed again"
 
 
 @pytest.mark.usefixtures("clone")

@@ -148,6 +148,32 @@ async def test_deadlines_stand_still_while_the_controller_is_away(core: Core) ->
     assert (lost.phase, lost.why) == (Phase.GONE, Reason.RECONNECT_TIMEOUT)
 
 
+async def test_a_controller_that_is_away_for_an_hour_loses_no_build_and_each_ends_in_order_when_it_is_back(
+    core: Core,
+) -> None:
+    names = [f"linux-{number:06}" for number in range(3)]
+    for name in names:
+        await core.start(name)
+        core.says(name, busy=True, uses=1)
+    await core.sync()
+    core.sessions.disconnect((await core.agent(names[1])).id)  # its machine has not found its way back
+    await core.settle()
+    await core.advance(3600, step_s=10)
+    assert set((await core.phases()).values()) == {Phase.ONLINE, Phase.RECONNECTING}
+    assert all([(await core.agent(name)).busy for name in names])
+    assert (len(core.backend.ledger.instances), core.sessions.ended) == (3, [])
+    core.sessions.connect(await core.agent(names[1]))
+    await core.sync()
+    await core.settle()
+    for name in names:
+        assert (await core.agent(name)).phase == Phase.ONLINE
+        await core.release(name)
+    await core.advance(3)
+    assert {(await core.agent(name)).why for name in names} == {Reason.COMPLETED}
+    assert core.backend.ledger.instances == {}
+    assert core.backend.ledger.total_created() == 3, "none was replaced"
+
+
 async def test_deadlines_stand_still_while_the_gateway_is_away(core: Core) -> None:
     await core.start(NAME)
     core.sessions.lose_link()

@@ -82,6 +82,7 @@ check('of a node that waits for days the last lines are kept, and its head') { J
     journal.reopen(new PrintStream(log))
     assert lines().size() == 2_000
     assert lines()[0] == HEAD && lines().last().endsWith('2499')
+    assert journal.@told.size() == 2_000 && journal.count == 2_500: 'what is known of the oldest is let go'
 }
 println "journal: ${tried.size()} passed"
 System.exit(0)

@@ -327,6 +327,16 @@ check('an agent that the broker wants is named once, has its node at once, and a
     assert Jenkins.get().nodes.size() == 5
 }
 
+check('a broker that wants more and more is given a thousand that have not come, and more when those have') { World world ->
+    Map wish = [policy: 'linux', count: 1_000L, cause: 'MANUAL', launch_id: '']
+    Closure wants = { int number -> world.sync.apply(NOTHING + [wanted: [wish + [launch_id: "l-${number}".toString()]]]) }
+    15.times { wants(it) }
+    assert world.fleet.all().size() == 1_000
+    world.fleet.all().take(10)*.everOnline = true
+    wants(99)
+    assert world.fleet.all().size() == 1_010
+}
+
 check('an agent that is wanted takes a build that comes, and none is asked for beside it') { World world ->
     world.fleet.launch(world.fleet.policies[0], 'ana')
     assert world.link.outbox.requests.values().collect { [it.cause, it.requested_by] } == [['MANUAL', 'ana']]

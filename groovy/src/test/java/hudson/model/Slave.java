@@ -24,6 +24,10 @@ public abstract class Slave extends Node {
         return name;
     }
 
+    public void setNodeName(String value) {
+        name = value;
+    }
+
     public String getRemoteFS() {
         return remoteFS;
     }
