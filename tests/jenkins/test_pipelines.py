@@ -131,8 +131,7 @@ def test_a_block_whose_agent_dies_is_cancelled_soon_and_retried_on_another(rig: 
     assert time.monotonic() - began < 60, "Jenkins itself waits for 5 min"
     console = ended_console(rig.controller, "dies")
     assert build["result"] == "SUCCESS", console
-    for said in (f"[agentbroker] {first} ends: ", f"Agent {first} was deleted; cancelling node body", "Retrying"):
-        assert said in console, console
+    assert "Retrying" in console  # at the channel's end, before anybody knows why it ended
     [_, second] = nodes_in(console)
     assert rig.launched()[before:] == [first, second]
     assert wait_until_gone(rig, first)["outcome"] == "failed"
