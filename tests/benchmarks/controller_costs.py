@@ -46,6 +46,8 @@ _HEAP: Final = """
 print java.lang.management.ManagementFactory.memoryMXBean.heapMemoryUsage.used
 """
 _THREADS: Final = "print java.lang.management.ManagementFactory.threadMXBean.threadCount"
+_NODES: Final = "print jenkins.model.Jenkins.get().nodes.size()"
+_QUEUED: Final = "print jenkins.model.Jenkins.get().queue.buildableItems.count { !it.pending }"
 _LAUNCH: Final = _OURS + "%d.times { fleet.launch(fleet.policies[0], 'bench') }"
 _END_WAITING: Final = (
     _OURS
@@ -72,12 +74,12 @@ def _reviews(rig: Rig, room: int, how: str) -> Mapping[str, Figure]:
         controller.create_job(label, label, "sleep 3000")
     for label in LABELS:
         controller.build(label, QUEUED // len(LABELS))
-    wait_for("all have an agent on its way", lambda: len(controller.nodes()) == QUEUED, seconds=120, every=1)
+    wait_for("all have an agent on its way", lambda: _number(rig, _NODES) == QUEUED, seconds=300, every=2)
     ended, total = json.loads(controller.script(_TOLD))
-    wait_for("all that there is room for run", lambda: controller.queue() == QUEUED - room, seconds=240, every=1)
+    wait_for("all that there is room for run", lambda: _number(rig, _QUEUED) == QUEUED - room, seconds=240, every=1)
     times = json.loads(controller.script(_REVIEW % (json.dumps(LABELS), _ROUNDS)))
     controller.script("jenkins.model.Jenkins.get().queue.clear()")
-    wait_for("those that wait are given back", lambda: len(controller.nodes()) == room, seconds=120, every=1)
+    wait_for("those that wait are given back", lambda: _number(rig, _NODES) == room, seconds=120, every=1)
     ours, cpu = ([sample[n] / 1e6 for sample in times] for n in (0, 1))
     told = (
         f"{how}; {QUEUED} builds of {len(LABELS)} labels, {room} of them run and the others' agents wait for room; one "
@@ -126,12 +128,12 @@ def _heap(rig: Rig, room: int, how: str) -> Mapping[str, Figure]:
 def _launch(rig: Rig, room: int, count: int) -> None:
     rig.controller.script(_LAUNCH % count)
     time.sleep(2)
-    assert len(rig.controller.nodes()) == room + count
+    assert _number(rig, _NODES) == room + count
 
 
 def _end(rig: Rig, room: int, script: str) -> None:
     rig.controller.script(script)
-    wait_for("they are gone", lambda: len(rig.controller.nodes()) == room, seconds=60, every=0.5)
+    wait_for("they are gone", lambda: _number(rig, _NODES) == room, seconds=60, every=0.5)
 
 
 def _settled(rig: Rig) -> int:
