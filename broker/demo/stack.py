@@ -51,7 +51,7 @@ class Stack:
     controller_url: str
     pools: Mapping[str, Mapping[str, object]]
     ports: Ports = field(default_factory=Ports)
-    run_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    run_id: str = field(default_factory=lambda: f"run-{secrets.token_hex(8)}")  # a text to YAML, whatever the digits
     token: str = field(default_factory=lambda: secrets.token_hex(32))
     overrides: Mapping[str, object] = field(default_factory=dict)
     """Keys of every policy, such as timeouts."""

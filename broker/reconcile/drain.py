@@ -19,6 +19,8 @@ _FAREWELL_S: Final = 5.0
 _FAREWELL_AGAIN_S: Final = 0.25
 _OF_JENKINS: Final = frozenset({Reason.COMPLETED, Reason.IDLE_TIMEOUT, Reason.CANCELLED})
 """Ends that Jenkins decides: it has no build on such an agent any more."""
+_ENDS_BY_ITSELF: Final = frozenset({Reason.MAX_LIFETIME, Reason.SPOT_INTERRUPTED})
+"""What drains an agent and has an end of its own: `timeouts.drain` does not count then."""
 _JENKINS_KNOWS_S = 10.0
 """Some syncs: what Jenkins was told of an agent, it has taken in."""
 
@@ -79,7 +81,7 @@ async def drain(ctx: Context, agent: Agent) -> Again | None:
         return None
     elif ctx.sessions.known() and session is None:
         await ctx.move(agent, Phase.RECONNECTING, "reconnecting")
-    elif ctx.waited_enough(agent) and not ctx.superseded(agent) and agent.why != Reason.MAX_LIFETIME:
+    elif ctx.waited_enough(agent) and not ctx.superseded(agent) and agent.why not in _ENDS_BY_ITSELF:
         message = f"its build did not end within {short(ctx.definitions.timeouts_of(agent.policy).drain)}"
         await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, Reason.DRAIN_TIMEOUT, message)
     else:

@@ -35,6 +35,7 @@ async def heed_notice(ctx: Context, agent: Agent) -> bool:
     elif agent.why != Reason.SPOT_INTERRUPTED:  # it drains already, for another reason
         events.AGENT_INTERRUPTED.emit(agent=agent.name, pool=agent.pool, at=notice.at, message=notice.message)
         await ctx.note(agent, Reason.SPOT_INTERRUPTED, in_words(notice), "interrupted")
+        ctx.nudge.agent(agent.id)
     elif ctx.clock.now() >= notice.at - LAST_MOMENTS:
         await give_up(ctx, agent, "its build did not end before" if agent.busy else "")
     else:

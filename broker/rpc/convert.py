@@ -12,7 +12,7 @@ from broker.domain.asked import Answer, Asked
 from broker.domain.definitions import Definitions
 from broker.domain.hand_launch import Wish
 from broker.domain.ids import AgentName, BootId
-from broker.domain.lifecycle import Outcome, Phase
+from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.limits import is_cap_on_agents
 from broker.domain.policy import Policy
 from broker.domain.reason import Reason, hint
@@ -195,6 +195,12 @@ def _policy(policy: Policy, template: Template) -> wire.Policy:
     )
 
 
+def _phase_as_told(agent: Agent) -> Phase:
+    """Jenkins gives no build to an agent that drains: not while it has lost its session either."""
+    drains = agent.goal == Goal.DRAINED and agent.phase == Phase.RECONNECTING
+    return Phase.DRAINING if drains else agent.phase
+
+
 def _agent_state(kept: Kept, definitions: Definitions) -> wire.AgentState:
     agent, policy = kept.agent, definitions.policies.get(kept.agent.policy)
     template = definitions.templates[policy.template] if policy else None
@@ -203,7 +209,7 @@ def _agent_state(kept: Kept, definitions: Definitions) -> wire.AgentState:
     return wire.AgentState(
         name=agent.name,
         policy=agent.policy,
-        phase=agent.phase,
+        phase=_phase_as_told(agent),
         takes_builds=kept.takes_builds,
         uses=agent.uses,
         why=one_line(kept.why),

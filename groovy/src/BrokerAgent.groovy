@@ -58,6 +58,8 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     volatile String cause = 'QUEUE'
     /** With WARM and MANUAL: which wish of the broker's it fulfils; else empty. */
     volatile String launchId = ''
+    /** Since when (ms) its build has waited at least, also before a restart of this controller. */
+    volatile long askedAt = namedAt
     /** The queue's number of the build that it was asked for; 0 where there is none, or none is known. */
     volatile long itemId
     /** Kept ready though it is idle: its idle time does not end it now. */

@@ -7,6 +7,7 @@ import java.util.concurrent.TimeUnit
 import jenkins.model.Jenkins
 import jenkins.util.NonLocalizable
 import org.kohsuke.stapler.HttpResponses
+import org.kohsuke.stapler.Stapler
 import org.kohsuke.stapler.StaplerRequest2
 import org.kohsuke.stapler.StaplerResponse2
 import org.kohsuke.stapler.WebMethod
@@ -29,17 +30,22 @@ class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
         super.isConnecting() || (starting && offline && agent != null && !agent.everOnline && !agent.gone && !agent.stalled)
     }
 
-    /** While it starts, how far it is: the executors' widget and the queue's reasons show it. Nothing is known by this name. */
+    /** While it starts, how far it is: the executors' widget and the queue's reasons show it. Programs get the name alone. */
     @Override
     String getDisplayName() {
         try {
             BrokerAgent agent = node
             boolean live = agent != null && starting && offline && !agent.everOnline && !agent.gone
-            return live ? "${name}: ${agent.progress}".toString() : super.displayName
+            return live && !answersProgram ? "${name}: ${agent.progress}".toString() : super.displayName
         } catch (Throwable failure) {
             Log.fine("how far ${name} is cannot be said: ${failure}")
             return name
         }
+    }
+
+    private static boolean isAnswersProgram() {
+        String asked = Stapler.currentRequest2?.requestURI ?: ''
+        asked.contains('/computer/') && asked.contains('/api/')
     }
 
     /** Says why it is offline, in the broker's words unless a person has; a cause of Jenkins' classes: it can be saved. */

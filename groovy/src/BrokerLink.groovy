@@ -4,6 +4,7 @@ import io.agentbroker.client.AgentWatch
 import io.agentbroker.client.BrokerClient
 import io.agentbroker.client.BrokerException
 import java.util.concurrent.Executors
+import java.util.concurrent.RejectedExecutionException
 import java.util.concurrent.ScheduledExecutorService
 import java.util.concurrent.ThreadFactory
 import java.util.concurrent.TimeUnit
@@ -142,6 +143,14 @@ class BrokerLink {
 
     /** On the worker thread, which sees all of Jenkins: a bare thread has the sight of an anonymous visitor. */
     void later(long ms, Closure work) {
+        try {
+            schedule(ms, work)
+        } catch (RejectedExecutionException ignored) {
+            Log.fine('Jenkins ends: nothing is done any more')
+        }
+    }
+
+    private void schedule(long ms, Closure work) {
         worker.schedule({
             ACLContext system = null
             try {

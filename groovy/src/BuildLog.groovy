@@ -24,11 +24,15 @@ class BuildLog {
     private static final long PATIENCE_MS = 1_000
     private static final long FORGOTTEN_MS = 60_000
     private static final int WRITERS = 8
+    /** How long a build that is cancelled is waited for; and after one whose log could not be written. */
+    private static final long WRITE_MS = 1_000
+    private static final long HURRIED_WRITE_MS = 20
 
     /** How long nothing is said while nothing changes. */
     volatile long heartbeatMs = 60_000
     private final List<Fleet> fleets
     private final Map<Long, WaitingBuild> builds = [:]
+    private volatile long patience = WRITE_MS
     private final AtomicBoolean asked = new AtomicBoolean()
     private final ScheduledExecutorService worker
     private final ThreadPoolExecutor writers
@@ -71,7 +75,7 @@ class BuildLog {
 
     /**
      * For whoever cancels a waiting build for good: the last line of its log is why. Returns when it is written, or after a
-     * second; not to be called under the queue's lock.
+     * second, and sooner after one that could not be written; not to be called under the queue's lock.
      */
     void cancelling(Queue.Item item, String reason, String message) {
         CountDownLatch written = new CountDownLatch(1)
@@ -87,7 +91,7 @@ class BuildLog {
                 written.countDown()
             }
         }
-        written.await(1, TimeUnit.SECONDS)
+        patience = written.await(patience, TimeUnit.MILLISECONDS) ? WRITE_MS : HURRIED_WRITE_MS
     }
 
     private WaitingBuild adopt(Object item) {

@@ -18,9 +18,11 @@ class NodeSync {
     }
 
     List<Map> nodes() {
+        List<BrokerAgent> before = fleet.all().findAll { it.resumes } // who is marked from now on stays so
         Set<String> resumed = resumedNodes()
+        before.findAll { !resumed.contains(it.nodeName) }.each { it.resumes = false }
         fleet.all().findAll { exists(it) }.collect { BrokerAgent agent ->
-            agent.resumes = resumed.contains(agent.nodeName)
+            agent.resumes = agent.resumes || resumed.contains(agent.nodeName)
             describe(agent)
         }
     }
@@ -39,12 +41,13 @@ class NodeSync {
 
     private static Map describe(BrokerAgent agent) {
         BrokerComputer computer = (BrokerComputer) agent.toComputer()
+        int uses = agent.uses.get() // first: a build that begins just now is told as busy, and never as one that is done
         boolean online = computer?.channel != null // a person who sets it aside does not end its connection
         [name         : agent.nodeName,
          online       : online,
          accepting    : online && computer.online && computer.acceptingTasks && agent.acceptingTasks && !agent.usedUp,
          busy         : agent.resumes || Resumption.isExpected(agent) || (computer != null && !computer.idle),
-         uses         : agent.uses.get(),
+         uses         : uses,
          current_build: computer?.currentBuild ?: '',
          offline_cause: computer?.online ? '' : Words.line(computer?.offlineCauseReason)]
     }
@@ -105,9 +108,13 @@ class NodeSync {
             policy?.accepted()
             return
         }
-        policy?.refused()
         String why = [answer.reason, answer.message].findAll().join(': ')
-        Log.info("${answer.name} was refused: ${why}")
+        if (agent == null || agent.cause == 'QUEUE') {
+            policy?.refused()
+            Log.info("${answer.name} was refused: ${why}")
+        } else { // a wish of the broker's that something has overtaken: builds may be served all the same
+            Log.fine("${answer.name} was refused: ${why}")
+        }
         if (agent != null) {
             agent.journal.end(answer.reason, answer.message)
             agent.end(null, why)

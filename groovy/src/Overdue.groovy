@@ -61,7 +61,8 @@ class Overdue {
         Collection alone = fleet.shortageBeside(waiting, others).keySet().intersect(waiting.keys).findAll {
             onlyServedBy(agent, waiting.label(it), fleet)
         }
-        alone.collect { waiting.of(it)[0] }.min { it.id }
+        // Only one that has waited as long: a younger one may have been counted on this agent when it came.
+        alone.collect { key -> waiting.of(key).find { it.inQueueSince <= agent.askedAt } }.findAll().min { it.id }
     }
 
     /** Neither another of our policies nor a node or cloud that is not ours could run it. */

@@ -11,8 +11,8 @@ class Policy {
     final String remoteFs
     final Map retention
     private final Set<LabelAtom> atoms
-    /** Until when (ms) nothing is asked of it, because the broker refused; and how long the next pause is. */
-    private volatile long closedUntil
+    /** Until when (System.nanoTime) nothing is asked of it, because the broker refused; and how long (ms) the next pause is. */
+    private volatile long closedUntil = System.nanoTime()
     private volatile long pause = 5_000
 
     Policy(Map told) {
@@ -42,13 +42,13 @@ class Policy {
     }
 
     boolean isOpen() {
-        System.currentTimeMillis() >= closedUntil
+        System.nanoTime() - closedUntil >= 0
     }
 
     /** The broker refused an agent: others get a chance, and we do not ask every second. */
     void refused() {
         if (open) {
-            closedUntil = System.currentTimeMillis() + pause
+            closedUntil = System.nanoTime() + pause * 1_000_000
             pause = Math.min(pause * 2, 60_000)
         }
     }

@@ -63,7 +63,7 @@ class Retirement {
         if (Resumption.isExpected(agent)) {
             later(RESUMPTION_MS) { consider(agent) }
         } else if (agent.usedUp) {
-            if (!end(agent, 'COMPLETED', 'its last build is done') { computer == null || computer.idle } && looks > 0) {
+            if (!end(agent, 'COMPLETED', 'its last build is done') { isDone(agent, computer) } && looks > 0) {
                 later(SOON_MS) { look(agent, looks - 1) }
             }
         } else if (computer != null && computer.idle && computer.online && !agent.keepWarm) {
@@ -75,6 +75,12 @@ class Retirement {
                 end(agent, 'IDLE', "idle for ${agent.idleTimeoutMs.intdiv(1000)} s".toString()) { computer.idleTooLong }
             }
         }
+    }
+
+    /** Under the queue's lock: a build that it ran before a restart may have come back to the queue just now. */
+    private static boolean isDone(BrokerAgent agent, BrokerComputer computer) {
+        boolean idle = computer == null || computer.idle
+        idle && !(agent.adopted && Jenkins.get().queue.items.any { agent.isResumption(it) })
     }
 
     private static boolean end(BrokerAgent agent, String cause, String why, Closure<Boolean> over) {

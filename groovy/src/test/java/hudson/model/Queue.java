@@ -41,6 +41,7 @@ public class Queue {
         public final Task task;
         private final Label assignedLabel;
         private final long id;
+        private final long inQueueSince = System.currentTimeMillis();
 
         Item(Task task, Label assignedLabel) {
             this(task, assignedLabel, IDS.incrementAndGet());
@@ -58,6 +59,10 @@ public class Queue {
 
         public Label getAssignedLabel() {
             return assignedLabel;
+        }
+
+        public long getInQueueSince() {
+            return inQueueSince;
         }
     }
 

@@ -4,4 +4,6 @@ public interface StaplerRequest2 {
     String getParameter(String name);
 
     String getMethod();
+
+    String getRequestURI();
 }
