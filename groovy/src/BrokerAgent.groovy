@@ -1,3 +1,5 @@
+import groovy.transform.CompileStatic
+import hudson.model.Computer
 import hudson.model.Descriptor
 import hudson.model.Executor
 import hudson.model.Job
@@ -150,12 +152,14 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     }
 
     /** Once it is connected here, only its end can forbid builds: the broker hears later than we see. */
+    @CompileStatic
     boolean isTakesBuilds() {
         everOnline ? phase != 'draining' : toldToTakeBuilds
     }
 
+    @CompileStatic
     boolean isUsedUp() {
-        maxUses > 0 && committed >= maxUses
+        maxUses > 0 && getCommitted() >= maxUses
     }
 
     /** A build has begun on an executor. One that goes on after a restart of this controller is no new use. */
@@ -169,11 +173,28 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
         }
     }
 
-    /** Builds that it has begun, and those that the queue has given to an executor which has not begun yet. */
+    /**
+     * Builds that it has begun, and those that the queue has given to an executor which has not begun yet. A light task
+     * takes none of its executors and leaves its traces all the same: its executor, made for it alone, counts too.
+     */
+    @CompileStatic
     private int getCommitted() {
-        Collection given = toComputer()?.executors?.collect { it.currentWorkUnit }?.findAll() ?: []
+        List<Object> given = []
+        Computer computer = resumes ? null : toComputer()
+        if (computer != null) {
+            for (Executor executor : computer.allExecutors) {
+                Object work = executor.currentWorkUnit
+                if (work != null) {
+                    given.add(work)
+                }
+            }
+        }
         synchronized (counted) {
-            uses.get() + (resumes ? 0 : given.count { !counted.contains(it) })
+            int committed = uses.get()
+            for (Object work : given) {
+                committed += counted.contains(work) ? 0 : 1
+            }
+            committed
         }
     }
 
@@ -183,18 +204,20 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     }
 
     /** How many builds it can take now, or when it comes online. */
+    @CompileStatic
     int getPlaces() {
-        if (gone || usedUp || !takesBuilds) {
+        int left = gone || !isTakesBuilds() ? 0 : maxUses > 0 ? maxUses - getCommitted() : Integer.MAX_VALUE
+        if (left <= 0) {
             return 0
         }
         int free = numExecutors
         if (everOnline) {
-            BrokerComputer computer = (BrokerComputer) toComputer()
-            free = computer?.online && computer.acceptingTasks ? computer.countIdle() : 0
+            Computer computer = toComputer()
+            free = computer != null && computer.online && computer.acceptingTasks ? computer.countIdle() : 0
         } else if (temporaryOfflineCause != null) {
             return 0 // a person has set it aside before it came
         }
-        maxUses > 0 ? Math.min(free, maxUses - committed) : free
+        Math.min(free, left)
     }
 
     @Override

@@ -95,7 +95,7 @@ class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
 
     /** The build that it runs: its URL, or its name; empty when idle. */
     String getCurrentBuild() {
-        Executor busy = executors.find { it.busy }
+        Executor busy = allExecutors.find { it.busy }
         def build = busy?.currentExecutable?.parentExecutable ?: busy?.currentExecutable
         build == null ? '' : (build.hasProperty('url') ? (Jenkins.get().rootUrl ?: '') + build.url : build.toString())
     }

@@ -63,7 +63,7 @@ class BrokerStrategy extends Strategy {
         } as Runnable)
         Backlog waiting = fleet.backlogOf(items)
         Object key = Fleet.key(label)
-        int missing = fleet.shortage(waiting, agents)[key] ?: 0
+        int missing = fleet.shortage(waiting, agents, label)
         List<Queue.BuildableItem> unserved = missing > 0 ? waiting.startable(key).takeRight(missing) : []
         Policy policy = fleet.policyFor(label)
         if (unserved && policy?.open && !blocked(label, missing)) {
@@ -88,7 +88,7 @@ class BrokerStrategy extends Strategy {
 
     /** Whether builds of this label wait for agents that the broker has no room for: others may serve them. */
     private boolean reliesOnStalled(Backlog waiting, List<BrokerAgent> agents, Label label) {
-        agents.any { it.stalled } && fleet.shortage(waiting, agents.findAll { !it.stalled }).containsKey(Fleet.key(label))
+        agents.any { it.stalled } && fleet.shortage(waiting, agents.findAll { !it.stalled }, label) > 0
     }
 
     private boolean blocked(Label label, int missing) {

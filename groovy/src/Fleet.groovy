@@ -1,3 +1,5 @@
+import groovy.transform.CompileStatic
+import hudson.model.Computer
 import hudson.model.Label
 import hudson.model.Node
 import hudson.model.Queue
@@ -57,12 +59,14 @@ class Fleet {
     }
 
     /** The policy that serves a label: the first that matches; null if none does. */
+    @CompileStatic
     Policy policyFor(Label label) {
         List<Policy> known = policies
         Object key = key(label)
-        Object found = policyOf[key]
+        Object found = policyOf.get(key)
         if (found == null) {
-            found = known.find { it.serves(label) } ?: NONE
+            Policy first = known.find { Policy policy -> policy.serves(label) }
+            found = first == null ? NONE : first
             if (known.is(policies)) { // else what was found is of yesterday
                 remember(policyOf, key, found)
             }
@@ -70,11 +74,12 @@ class Fleet {
         found.is(NONE) ? null : (Policy) found
     }
 
+    @CompileStatic
     private static void remember(Map map, Object key, Object value) {
         if (map.size() >= KNOWN_KEPT) {
             map.clear()
         }
-        map[key] = value
+        map.put(key, value)
     }
 
     Policy policyNamed(String name) {
@@ -86,9 +91,10 @@ class Fleet {
     }
 
     /** The same, and each pair is matched once. */
+    @CompileStatic
     private boolean mayServe(List kind, Object key, Label label) {
         List pair = [key, kind]
-        Boolean known = pairs[pair]
+        Boolean known = pairs.get(pair)
         if (known == null) {
             known = serves(kind, label)
             remember(pairs, pair, known)
@@ -113,38 +119,56 @@ class Fleet {
         new Backlog(items, { Label label -> policyFor(label) != null }, Neighbours.waiting(this, items))
     }
 
-    /** label (see key()) → waiting builds that neither these agents nor other clouds' coming nodes will serve. */
+    /** Waiting builds of this label that neither these agents nor other clouds' coming nodes will serve. */
+    @CompileStatic
+    int shortage(Backlog waiting, List<BrokerAgent> agents, Label label) {
+        Integer missing = shortageBeside(waiting, placesOf(agents)).get(key(label))
+        missing == null ? 0 : Math.max(0, missing - comingFromOthers(label))
+    }
+
+    /** The same by label (see key()), for all; only those that have some. */
     Map<Object, Integer> shortage(Backlog waiting, List<BrokerAgent> agents) {
         Map<Object, Integer> missing = shortageBeside(waiting, placesOf(agents))
         missing.collectEntries { key, count -> [key, count - comingFromOthers(waiting.label(key))] }.findAll { it.value > 0 }
     }
 
     /** kind → builds that these agents can take. */
+    @CompileStatic
     static Map<List, Integer> placesOf(List<BrokerAgent> agents) {
         Map<List, Integer> places = [:]
-        agents.each {
-            int free = it.places
+        for (BrokerAgent agent : agents) {
+            int free = agent.getPlaces()
             if (free > 0) {
-                places[it.kind] = (places[it.kind] ?: 0) + free
+                Integer before = places.get(agent.kind)
+                places.put(agent.kind, (before == null ? 0 : before) + free)
             }
         }
         places
     }
 
     /** label → waiting builds for which there is none of these places. */
+    @CompileStatic
     Map<Object, Integer> shortageBeside(Backlog waiting, Map<List, Integer> places) {
         Map<List, Integer> all = Neighbours.coming(this, places)
-        Demand.shortage(waiting.allCounts, (Map) all) { key, kind -> mayServe((List) kind, key, waiting.label(key)) }
+        Demand.shortage(waiting.allCounts, (Map) all) { Object key, Object kind -> mayServe((List) kind, key, waiting.label(key)) }
     }
 
+    @CompileStatic
     static Object key(Label label) {
         Backlog.key(label)
     }
 
     /** Executors of other plugins' nodes on their way, as every strategy counts them. */
+    @CompileStatic
     private static int comingFromOthers(Label label) {
-        Collection<Node> nodes = label == null ? Jenkins.get().nodes.findAll { it.mode == Node.Mode.NORMAL } : label.nodes
-        nodes.findAll { it.class.name != 'BrokerAgent' && it.toComputer()?.connecting }.sum { it.numExecutors } ?: 0
+        int coming = 0
+        for (Node node : label == null ? Jenkins.get().nodes : label.nodes) {
+            if ((label != null || node.mode == Node.Mode.NORMAL) && node.getClass().name != 'BrokerAgent') {
+                Computer computer = node.toComputer()
+                coming += computer != null && computer.connecting ? node.numExecutors : 0
+            }
+        }
+        coming
     }
 
     /** Names an agent for a waiting item and hands it to the link. */

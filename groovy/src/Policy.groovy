@@ -1,3 +1,4 @@
+import groovy.transform.CompileStatic
 import hudson.model.Label
 import hudson.model.labels.LabelAtom
 
@@ -26,6 +27,7 @@ class Policy {
         atoms = labels.collect { Label.parse(it) }.flatten().toSet()
     }
 
+    @CompileStatic
     boolean serves(Label label) {
         label == null ? acceptUnlabelled : label.matches(atoms)
     }

@@ -59,12 +59,18 @@ class MavenLikeJob extends FreeStyleProject {
     boolean scheduleBuild(int quiet, Cause cause) { scheduleBuild2(quiet, cause) != null }
     boolean isHoldOffBuildUntilSave() { false }
     void save() {}
+    protected Class getBuildClass() { MavenLikeBuild }
     static MavenLikeJob make(String name, String label) {
         def job = new MavenLikeJob(name, label)
         job.rootDir.mkdirs()
+        job.onCreatedFromScratch()
         Jenkins.get().add(job, name)
         job
     }
+}
+class MavenLikeBuild extends FreeStyleBuild {
+    MavenLikeBuild(MavenLikeJob job) { super(job) } // Jenkins looks for one that takes just this class
+    void save() {}
 }
 """
 

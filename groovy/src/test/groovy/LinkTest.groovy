@@ -157,17 +157,16 @@ check('an agent that took a build before its end as idle is left alone') { World
     BrokerAgent agent = world.online()
     Thread.sleep(20)
     CountDownLatch held = new CountDownLatch(1)
-    world.link.later(0) { held.await() }
+    world.fleet.retirement.worker.submit({ held.await() } as Runnable)
     agent.retentionStrategy.check(agent.toComputer())
     agent.toComputer().executors[0].begin(new Job())
     held.countDown()
-    Thread.sleep(150)
-    agent.toComputer().executors[0].finish()
     Thread.sleep(300)
     assert Jenkins.get().nodes == [agent] && !agent.gone
+    agent.toComputer().executors[0].finish()
     agent.retentionStrategy.check(agent.toComputer())
-    Thread.sleep(200)
-    assert Jenkins.get().nodes.empty && agent.endCause == 'IDLE'
+    until { Jenkins.get().nodes.empty }
+    assert agent.endCause == 'IDLE'
 }
 
 check('a label is matched once for all of its waiting builds, and not under the lock of the queue') { World world ->
@@ -477,6 +476,34 @@ check('builds that come at once are one review of their label, and one more for 
     until { reviews == 2 }
     Thread.sleep(300)
     assert reviews == 2
+}
+
+check('eight builds on agents of two executors are four agents') { World world ->
+    world.fleet.policies = [new Policy(POLICY + [executors: 2, retention: [max_uses: 2, idle_timeout: 1d]])]
+    world.queued(8)
+    review(world, 'linux')
+    assert world.fleet.all()*.numExecutors == [2, 2, 2, 2]
+    review(world, 'linux')
+    assert world.fleet.all().size() == 4
+}
+
+check('a light task is one of the builds that an agent may have, though it takes none of its executors') { World world ->
+    world.fleet.policies = [new Policy(POLICY + [retention: [max_uses: 1, idle_timeout: 60d]])]
+    BrokerAgent agent = world.online()
+    Queue.BuildableItem other = world.queued(1).last()
+    assert agent.places == 1 && agent.canTake(other) == null
+    def light = agent.toComputer().giveLightTask() // by the queue; it has not begun
+    assert agent.places == 0 && !agent.acceptingTasks && agent.canTake(other) != null
+    light.begin(new Job())
+    assert agent.uses.get() == 1 && agent.usedUp && agent.places == 0
+    assert !agent.toComputer().idle && agent.toComputer().countIdle() == 1
+    agent.fleet.retirement.consider(agent)
+    Thread.sleep(300)
+    assert !agent.gone // it runs
+    light.finish()
+    agent.fleet.retirement.consider(agent)
+    until { agent.gone }
+    assert agent.uses.get() == 1
 }
 
 println "link: ${tried.size()} passed"

@@ -7,6 +7,7 @@ import hudson.security.Permission;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -21,6 +22,7 @@ public abstract class Computer {
     protected volatile OfflineCause offlineCause;
     private final String name;
     private final List<Executor> executors = new ArrayList<>();
+    private final List<Executor> oneOffExecutors = new CopyOnWriteArrayList<>();
 
     public Computer(Node node) {
         name = node.getNodeName();
@@ -87,7 +89,26 @@ public abstract class Computer {
     }
 
     public List<? extends Executor> getOneOffExecutors() {
-        return List.of();
+        return oneOffExecutors;
+    }
+
+    public List<Executor> getAllExecutors() {
+        List<Executor> all = new ArrayList<>(executors);
+        all.addAll(oneOffExecutors);
+        return all;
+    }
+
+    /** An executor that takes none of the node's: it has been given a light task, and has not begun it. */
+    @io.agentbroker.testing.DoubleOnly
+    public Executor giveLightTask() {
+        Executor executor = new Executor(this, -1);
+        executor.give();
+        oneOffExecutors.add(executor);
+        return executor;
+    }
+
+    void remove(Executor executor) {
+        oneOffExecutors.remove(executor);
     }
 
     public void checkPermission(Permission permission) {}
@@ -101,7 +122,7 @@ public abstract class Computer {
     }
 
     public final boolean isIdle() {
-        return executors.stream().noneMatch(Executor::isBusy);
+        return getAllExecutors().stream().noneMatch(Executor::isBusy);
     }
 
     public final int countIdle() {

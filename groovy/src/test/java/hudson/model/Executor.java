@@ -26,7 +26,7 @@ public class Executor extends Thread {
     }
 
     public boolean isBusy() {
-        return task != null;
+        return task != null || work != null;
     }
 
     public Queue.Executable getCurrentExecutable() {
@@ -41,9 +41,15 @@ public class Executor extends Thread {
     @io.agentbroker.testing.DoubleOnly
     public void begin(Queue.Task task) {
         this.task = task;
-        work = new WorkUnit();
+        give();
         listener().taskAccepted(this, task);
         listener().taskStarted(this, task);
+    }
+
+    /** The queue has chosen it. */
+    @io.agentbroker.testing.DoubleOnly
+    public void give() {
+        work = work == null ? new WorkUnit() : work;
     }
 
     @io.agentbroker.testing.DoubleOnly
@@ -52,6 +58,7 @@ public class Executor extends Thread {
         idleSince = System.currentTimeMillis();
         task = null;
         work = null;
+        owner.remove(this);
         ComputerListener.all().forEach(listener -> listener.onIdle(owner));
     }
 
