@@ -159,7 +159,6 @@ class Fleet {
     }
 
     /** Executors of other plugins' nodes on their way, as every strategy counts them. */
-    @CompileStatic
     private static int comingFromOthers(Label label) {
         int coming = 0
         for (Node node : label == null ? Jenkins.get().nodes : label.nodes) {
