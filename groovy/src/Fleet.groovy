@@ -221,7 +221,7 @@ class Fleet {
                 Math.max(1, told.executors as int), told.remote_fs ?: '/tmp/agentbroker', told.retention, this)
         agent.uses.set(told.uses as int)
         agent.adopted = true
-        agent.askedAt = Math.min(agent.namedAt, told.requested_at as long)
+        agent.askedAt = Math.min(agent.namedAt, (told.requested_at ?: 0) as long)
         agent.told(told)
         agent.resumes = Jenkins.get().queue.items.any { agent.isResumption(it) } // it may be there before the node is
         agents[told.name] = agent
