@@ -127,7 +127,9 @@ def test_a_deleted_node_ends_its_agent(world: World) -> None:
 
 
 @pytest.mark.parametrize("world", [{"limits": {"agents": 2}}], indirect=True)
-def test_what_waits_for_room_counts_as_nothing_and_all_is_given_back_when_the_builds_are_cancelled(world: World) -> None:
+def test_what_waits_for_room_counts_as_nothing_and_all_is_given_back_when_the_builds_are_cancelled(
+    world: World,
+) -> None:
     double = world.start()
     double.tell("queue", "linux", 5)
     until("two start", lambda: sum(node["connecting"] for node in double.nodes().values()) == 2)
