@@ -78,12 +78,12 @@ def test_an_agent_that_fails_says_why_in_its_own_words_at_each_attempt_and_at_la
     double.tell("queue", "linux", 1)
     [name] = until("there is a node", double.nodes)
     until("it was tried again", lambda: words(double, name).count("failed") == 2)
-    double.tell("cancel")
     log = "\n".join(double.node_log(name))
     assert re.search(r"] failed       linux: ContainerExited: exit code 3\b", log)
     assert "             Cannot find the tool\n           giving up" in log
     assert "] launching    linux (attempt 2)" in log
     until("it has ended", lambda: name not in double.nodes())
+    double.tell("cancel")
     ends = [line for line in double.log().splitlines() if f"agentbroker: {name}" in line]
     assert len(ends) == 1
     assert "ended: ContainerExited: exit code 3" in ends[0]
