@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.store.schema import SCHEMA_VERSION
 from tests.integration.serve.world import Server, config, write
 
 
@@ -131,7 +132,7 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     with Server(path) as server:
         code, said = server.refused()
     assert code == 1
-    assert "made by a newer agentbroker (schema 99, this one knows 2)" in said
+    assert f"made by a newer agentbroker (schema 99, this one knows {SCHEMA_VERSION})" in said
     assert "Traceback" not in said
 
 
