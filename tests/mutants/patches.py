@@ -523,4 +523,25 @@ MUTANTS: Final = (
         new="os.O_EXCL, 0o666)",
         tests=("tests/unit/cli/test_init_jenkins.py",),
     ),
+    Mutant(
+        guard="jenkins: an agent that drains takes no build while it reconnects",
+        file="broker/rpc/convert.py",
+        old="phase=_phase_as_told(agent),",
+        new="phase=agent.phase,",
+        tests=("tests/unit/rpc/test_convert.py",),
+    ),
+    Mutant(
+        guard="jenkins: a build on an interrupted instance has the cloud's time and not that of a drain",
+        file="broker/reconcile/drain.py",
+        old="frozenset({Reason.MAX_LIFETIME, Reason.SPOT_INTERRUPTED})",
+        new="frozenset({Reason.MAX_LIFETIME})",
+        tests=("tests/unit/reconcile/test_interrupted.py",),
+    ),
+    Mutant(
+        guard="jenkins: an agent that drains already is looked at again before its instance goes",
+        file="broker/reconcile/interrupted.py",
+        old="        ctx.nudge.agent(agent.id)\n",
+        new="",
+        tests=("tests/unit/reconcile/test_interrupted.py",),
+    ),
 )

@@ -8,12 +8,13 @@ import pytest
 
 from broker.domain.agent import Agent
 from broker.domain.lifecycle import Goal, Outcome, Phase
-from broker.domain.policy import Retry
+from broker.domain.policy import Retry, Timeouts
 from broker.domain.reason import Reason
+from broker.domain.template import Retention
 from broker.reconcile.interrupted import LAST_MOMENTS
 from broker.testing.backend import Ledger
 from broker.testing.clock import ManualClock
-from broker.testing.factories import make_definitions, make_policy
+from broker.testing.factories import make_definitions, make_policy, make_template
 from tests.core import Core, open_core
 
 NAME = "linux-000001"
@@ -154,6 +155,37 @@ async def test_an_agent_that_drains_for_another_reason_is_interrupted_all_the_sa
     notice(core, agent)
     await lives(core, 120)
     assert (await core.agent(NAME)).why == Reason.SPOT_INTERRUPTED
+
+
+async def test_an_agent_that_drains_for_another_reason_is_given_up_in_its_last_moments_and_not_after(
+    core: Core,
+) -> None:
+    agent = await busy(core)
+    await core.ctx.aim(await core.agent(NAME), Goal.DRAINED, Outcome.SUCCEEDED, Reason.CANCELLED, "drained by ana")
+    await core.settle()
+    await core.sync()
+    notice(core, agent, LAST_MOMENTS + timedelta(seconds=2))
+    await core.advance(3)
+    given_up = await core.agent(NAME)
+    assert (given_up.goal, given_up.outcome, given_up.why) == (Goal.GONE, Outcome.FAILED, Reason.SPOT_INTERRUPTED)
+
+
+@pytest.mark.parametrize("old", [True, False], ids=["it drained as too old", "it was online"])
+async def test_a_build_may_use_all_the_time_that_the_cloud_leaves_however_short_the_drain_is(
+    tmp_path: Path, *, old: bool
+) -> None:
+    lifetime = timedelta(minutes=5) if old else timedelta(hours=1)
+    template = make_template(retention=Retention(max_uses=0, max_lifetime=lifetime))
+    policy = make_policy(timeouts=Timeouts(drain=timedelta(seconds=6)))
+    definitions = make_definitions(templates=[template], policies=[policy])
+    async with open_core(tmp_path / "broker.db", definitions) as core:
+        agent = await busy(core)
+        await lives(core, 272)
+        assert (await core.agent(NAME)).phase == (Phase.DRAINING if old else Phase.ONLINE)
+        notice(core, agent, timedelta(seconds=26))
+        await lives(core, 12)
+        agent = await core.agent(NAME)
+        assert (agent.phase, agent.goal, agent.why) == (Phase.DRAINING, Goal.DRAINED, Reason.SPOT_INTERRUPTED)
 
 
 async def test_a_notice_before_the_agent_is_online_costs_an_attempt_and_another_one_takes_its_place(core: Core) -> None:

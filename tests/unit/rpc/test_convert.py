@@ -1,7 +1,12 @@
-"""What controllers send becomes what the core and every store can hold."""
+"""What controllers send becomes what the core and every store can hold; what they are told is what they act on."""
+
+import pytest
 
 from broker.domain.ids import AgentName
-from broker.rpc.convert import MOST_USES, releases, told
+from broker.domain.lifecycle import Goal, Phase
+from broker.intake import Kept, Truth
+from broker.rpc.convert import MOST_USES, releases, told, truth
+from broker.testing.factories import make_agent, make_definitions
 from broker.wire.v1 import agents_pb2 as wire
 
 
@@ -9,5 +14,22 @@ def test_no_controller_counts_further_than_a_store_does() -> None:
     release = wire.AgentRelease(name="a", cause=wire.RELEASE_CAUSE_COMPLETED, uses=2**32 - 1)
     node = wire.Node(name="a", uses=2**32 - 1)
     [given] = releases(wire.ReleaseAgentsRequest(boot_id="boot-1", agents=[release]))
-    truth = told(wire.SyncNodesRequest(boot_id="boot-1", nodes=[node]))
-    assert given.uses == truth.nodes[AgentName("a")].uses == MOST_USES < 2**31
+    found = told(wire.SyncNodesRequest(boot_id="boot-1", nodes=[node]))
+    assert given.uses == found.nodes[AgentName("a")].uses == MOST_USES < 2**31
+
+
+@pytest.mark.parametrize(
+    ("goal", "phase", "as_told"),
+    [
+        (Goal.DRAINED, Phase.RECONNECTING, "draining"),
+        (Goal.DRAINED, Phase.DRAINING, "draining"),
+        (Goal.ONLINE, Phase.RECONNECTING, "reconnecting"),
+        (Goal.DRAINED, Phase.ONLINE, "online"),
+    ],
+)
+def test_jenkins_is_told_that_an_agent_drains_while_it_has_lost_its_session_too(
+    goal: Goal, phase: Phase, as_told: str
+) -> None:
+    kept = Kept(agent=make_agent(goal=goal, phase=phase), takes_builds=False, why="")
+    reply = truth(Truth(kept=(kept,), removed=(), unknown=(), revision="1"), make_definitions())
+    assert [state.phase for state in reply.agents] == [as_told]
