@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
-from broker.demo.channel import CAPABILITY, Address, Channel, Closed, Refused, connect, get
+from broker.demo.channel import Address, Channel, Closed, Refused, connect, get
+from broker.inbound.capability import USUAL
 
 LAUNCH_LOG: Final = "AGENTBROKER_LAUNCH_LOG"
 """Environment variable: the file to which every agent appends a line at its start, so that launches can be counted."""
@@ -57,7 +58,7 @@ class Agent:
         self._identity = {
             "Node-Name": options["name"],
             "Secret-Key": options["secret"],
-            "X-Remoting-Capability": CAPABILITY,
+            "X-Remoting-Capability": USUAL,
         }
         self._give_up_s = seconds(options["noReconnectAfter"]) if "noReconnectAfter" in options else None
         self._once = "noReconnect" in options or "noreconnect" in options

@@ -5,13 +5,12 @@ anything but the network, and the state is `broker.demo.model.Controller` alone.
 """
 
 import asyncio
-import hashlib
-import hmac
 from collections.abc import Sequence
 
 import grpc
 
 from broker.demo.model import Controller, Planned, PolicyView, Released
+from broker.inbound.secret import node_secret
 from broker.wire.v1 import agents_pb2 as wire
 from broker.wire.v1 import agents_pb2_grpc
 
@@ -23,11 +22,6 @@ _OPTIONS = [
 ]
 _CALL_TIMEOUT_S = 10.0
 _PAUSE_S = 0.5
-
-
-def inbound_secret(key: bytes, name: str) -> str:
-    """The real secret of an agent, as Jenkins computes it: HMAC-SHA256 of the name, in hex."""
-    return hmac.new(key, name.encode(), hashlib.sha256).hexdigest()
 
 
 class BrokerLink:
@@ -151,7 +145,7 @@ class BrokerLink:
     async def _request(self, batch: Sequence[Planned]) -> bool:
         request = wire.RequestAgentsRequest(
             boot_id=self.controller.boot_id,
-            agents=[_agent_request(one, inbound_secret(self._secret_key, one.name)) for one in batch[:1000]],
+            agents=[_agent_request(one, node_secret(self._secret_key, one.name)) for one in batch[:1000]],
         )
         try:
             reply = await self._stub.RequestAgents(request, metadata=self._metadata, timeout=_CALL_TIMEOUT_S)

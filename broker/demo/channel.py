@@ -8,10 +8,6 @@ import binascii
 import os
 import socket
 from collections.abc import Mapping
-from typing import Final
-
-CAPABILITY: Final = "rO0ABXNyABpodWRzb24ucmVtb3RpbmcuQ2FwYWJpbGl0eQAAAAAAAAABAgABSgAEbWFza3hwAAAAAAAAAf4="
-"""What agents of today send as X-Remoting-Capability: a Java-serialised bit mask, observed on the wire."""
 
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10
 

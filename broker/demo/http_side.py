@@ -17,9 +17,9 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from broker.demo.broker_link import inbound_secret
-from broker.demo.channel import CAPABILITY
 from broker.demo.model import Build, Controller, Node
+from broker.inbound.capability import USUAL
+from broker.inbound.secret import node_secret
 
 _HEADERS = ("Node-Name", "Secret-Key", "X-Remoting-Capability")
 _JENKINS = {"X-Jenkins": "simulated"}
@@ -81,7 +81,7 @@ class HttpSide:
         node = self._controller.nodes.get(name)
         if node is None:
             raise web.HTTPBadRequest(text="no such agent")
-        if not hmac.compare_digest(secret.encode(), inbound_secret(self._secret_key, name).encode()):
+        if not hmac.compare_digest(secret.encode(), node_secret(self._secret_key, name).encode()):
             raise web.HTTPForbidden
         cookie = request.headers.get("Connection-Cookie", "")
         if node.channel is not None:
@@ -91,7 +91,7 @@ class HttpSide:
             self._controller.to_close.append(node.channel)
             self._controller.disconnected(name, node.channel)
         socket = web.WebSocketResponse(heartbeat=15, compress=False, max_msg_size=65536)
-        socket.headers["X-Remoting-Capability"] = CAPABILITY
+        socket.headers["X-Remoting-Capability"] = USUAL
         socket.headers["Connection-Cookie"] = cookie = cookie or secrets.token_hex(32)
         if request.headers.get("Upgrade", "").lower() != "websocket":
             raise web.HTTPBadRequest(text="only WS connections accepted here", headers=socket.headers)

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from broker.inbound.blocks import Malformed
+
 MAX_HEAD: Final = 16 * 1024
 """Bytes of a head, with the empty line that ends it."""
 MAX_FIELDS: Final = 100
@@ -27,7 +29,7 @@ PHRASES: Final = {
 }
 
 
-class MalformedHead(ValueError):
+class MalformedHead(Malformed):
     """The bytes are no head of HTTP/1.1, or one that cannot be understood in one way only."""
 
 

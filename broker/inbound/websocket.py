@@ -14,19 +14,15 @@ from enum import StrEnum
 from typing import Final
 
 from broker.inbound.address import HttpBase
-from broker.inbound.discovery import Page
+from broker.inbound.blocks import plain
+from broker.inbound.capability import is_capability
+from broker.inbound.discovery import MINIMUM_VERSION, Page
+from broker.inbound.headers import COOKIES, NAME, NODE_NAME, SECRET, SECRET_KEY
 from broker.inbound.http import MalformedHead, RequestHead, ResponseHead, render
 
-NODE_NAME: Final = "Node-Name"
-SECRET_KEY: Final = "Secret-Key"  # noqa: S105 - the name of a header
 CAPABILITY: Final = "X-Remoting-Capability"
-MINIMUM_VERSION: Final = "X-Remoting-Minimum-Version"
 COOKIE: Final = "Connection-Cookie"
 _GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_SECRET: Final = re.compile(r"[\x21-\x7e]{1,256}")
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/]{1,4096}={0,2}")
-_COOKIE: Final = re.compile(r"(?:[0-9a-fA-F]{2}){1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +55,14 @@ def read_agent_request(head: RequestHead) -> AgentRequest:
             f"{NODE_NAME}, {SECRET_KEY} and {CAPABILITY} are needed: only agent.jar -webSocket asks here"
         )
     cookie = head.fields.one(COOKIE) or ""
-    checks = ((NODE_NAME, _NAME, name), (SECRET_KEY, _SECRET, secret), (CAPABILITY, _BASE64, capability))
-    for what, pattern, value in checks:
-        if not pattern.fullmatch(value):
+    for what, fits in (
+        (NODE_NAME, NAME.fullmatch(name)),
+        (SECRET_KEY, SECRET.fullmatch(secret)),
+        (CAPABILITY, is_capability(capability)),
+    ):
+        if not fits:
             raise MalformedHead(f"{what} is malformed")
-    if cookie and not _COOKIE.fullmatch(cookie):
+    if cookie and not COOKIES.fullmatch(cookie):
         raise MalformedHead(f"{COOKIE} is malformed")
     return AgentRequest(
         name=name,
@@ -132,14 +131,32 @@ def agent_reply(head: ResponseHead, cookie: str) -> bytes:
     return render("HTTP/1.1 101 Switching Protocols", [*fields, (COOKIE, cookie)])
 
 
+def own_reply(key: str, *, capability: str, cookie: str, minimum_version: str = "") -> bytes:
+    """A 101 of our own, for an agent whose controller is reached in another way."""
+    fields = [
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Accept", accept_value(key)),
+        (CAPABILITY, capability),
+        *([(MINIMUM_VERSION, minimum_version)] if minimum_version else []),
+        (COOKIE, cookie),
+    ]
+    return render("HTTP/1.1 101 Switching Protocols", fields)
+
+
 def controller_cookie(head: ResponseHead, presented: str) -> str:
     """The cookie that the controller holds for the connection it accepted."""
-    return next((value for value in head.fields.all(COOKIE) if _COOKIE.fullmatch(value)), presented)
+    return next((value for value in head.fields.all(COOKIE) if COOKIES.fullmatch(value)), presented)
 
 
 def accept_value(key: str) -> str:
     """The `Sec-WebSocket-Accept` that belongs to a `Sec-WebSocket-Key` (RFC 6455 section 4.2.2)."""
     return base64.b64encode(hashlib.sha1(key.encode() + _GUID.encode(), usedforsecurity=False).digest()).decode()
+
+
+def new_key() -> str:
+    """A `Sec-WebSocket-Key` for an upgrade of our own."""
+    return base64.b64encode(secrets.token_bytes(16)).decode()
 
 
 def new_cookie() -> str:
@@ -159,4 +176,4 @@ def derived_cookie(name: str, real_secret: str) -> str:
 def _words(body: bytes) -> str:
     text = re.sub(r"<(?:style|script)[^>]*>.*?</(?:style|script)>", " ", body.decode("utf-8", "replace"), flags=re.S)
     text = re.sub(r"<[^>]*>", " ", text)
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]
+    return plain(text)

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from broker.demo.channel import CAPABILITY, Address, Closed, Refused, connect
+from broker.demo.channel import Address, Closed, Refused, connect
 from broker.demo.controllers import BuildView, SimulatedController
 from broker.demo.dev import wait_for_nothing
 from broker.demo.leftovers import LeftBehind, end, marked_processes
 from broker.demo.ports import free_port
 from broker.demo.secured import Secured
 from broker.demo.stack import CONTROLLER, Ports, Stack, simulated_pool
+from broker.inbound.capability import USUAL
 
 T = TypeVar("T")
 QUICK, SLOW = "quick", "slow"
@@ -107,7 +108,7 @@ class World:
     def knock(self, name: str, secret: str, controller: str = CONTROLLER) -> int:
         """The gateway's HTTP answer to an agent of this name and secret at a controller's path; 101 is let in."""
         ca = str(self.stack.secured.ca) if self.stack.secured else None
-        headers = {"Node-Name": name, "Secret-Key": secret, "X-Remoting-Capability": CAPABILITY}
+        headers = {"Node-Name": name, "Secret-Key": secret, "X-Remoting-Capability": USUAL}
         try:
             connect(Address(self.stack.gateway_url_of(controller), ca), headers).close()
         except Refused as refused:

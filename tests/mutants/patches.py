@@ -11,6 +11,7 @@ _LIFE: Final = "tests/unit/reconcile/test_life.py"
 _ODD: Final = "tests/unit/reconcile/test_odd_ends.py"
 _ADMISSION: Final = "tests/unit/admission/test_admission.py"
 _WARM: Final = "tests/unit/wanted/test_warm.py"
+_INBOUND: Final = "tests/unit/inbound"
 _RPC: Final = "tests/integration/rpc"
 _API: Final = "tests/unit/web/test_api"
 
@@ -543,5 +544,61 @@ MUTANTS: Final = (
         old="        ctx.nudge.agent(agent.id)\n",
         new="",
         tests=("tests/unit/reconcile/test_interrupted.py",),
+    ),
+    Mutant(
+        guard="inbound: a block over the limit is not waited for",
+        file="broker/inbound/blocks.py",
+        old="if size > self._limit:",
+        new="if False:",
+        tests=(f"{_INBOUND}/test_blocks.py", f"{_INBOUND}/test_dialogue.py"),
+    ),
+    Mutant(
+        guard="inbound: a message over the limit is not waited for",
+        file="broker/inbound/frames.py",
+        old="if not first & 0x08 and len(self._fragments) + size > self._most:",
+        new="if not first & 0x08 and size > self._most:",
+        tests=(f"{_INBOUND}/test_frames.py",),
+    ),
+    Mutant(
+        guard="inbound: the name of a protocol has at most 64 bytes",
+        file="broker/inbound/preamble.py",
+        old="if not _SHORTEST <= size <= _LONGEST:",
+        new="if size < _SHORTEST:",
+        tests=(f"{_INBOUND}/test_preamble.py",),
+    ),
+    Mutant(
+        guard="inbound: nothing is taken of what follows the name of a protocol",
+        file="broker/inbound/preamble.py",
+        old="self._size = 2 + size",
+        new="self._size = 3 + size",
+        tests=(f"{_INBOUND}/test_preamble.py",),
+    ),
+    Mutant(
+        guard="inbound: what follows a block is not lost",
+        file="broker/inbound/blocks.py",
+        old="del rest[:end]",
+        new="rest.clear()",
+        tests=(f"{_INBOUND}/test_blocks.py", f"{_INBOUND}/test_dialogue.py"),
+    ),
+    Mutant(
+        guard="inbound: an error holds nothing of the headers",
+        file="broker/inbound/headers.py",
+        old="        found = None\n",
+        new="        raise Malformed(str(data)) from None\n",
+        tests=(f"{_INBOUND}/test_headers.py",),
+    ),
+    Mutant(
+        guard="inbound: a capability can stand in a header",
+        file="broker/inbound/capability.py",
+        old="if not is_capability(text):",
+        new="if False:",
+        tests=(f"{_INBOUND}/test_capability.py",),
+    ),
+    Mutant(
+        guard="inbound: a probe shows a controller no cookie",
+        file="broker/inbound/dialogue.py",
+        old="{**shown, COOKIE: cookie} if cookie else shown",
+        new="{**shown, COOKIE: cookie}",
+        tests=(f"{_INBOUND}/test_dialogue.py",),
     ),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from broker.domain.reason import Reason
-from broker.inbound.websocket import NODE_NAME
+from broker.inbound.headers import NODE_NAME
 from broker.ports import Refused
 from tests.integration.gateway.world import World, until, upgrade
 

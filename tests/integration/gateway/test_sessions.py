@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from broker.domain.ids import AgentId
-from broker.inbound.websocket import CAPABILITY, COOKIE, MINIMUM_VERSION, SECRET_KEY
-from tests.integration.gateway.world import MASK, World, until, upgrade
+from broker.inbound.capability import USUAL
+from broker.inbound.discovery import MINIMUM_VERSION
+from broker.inbound.headers import SECRET_KEY
+from broker.inbound.websocket import CAPABILITY, COOKIE
+from tests.integration.gateway.world import World, until, upgrade
 
 A1 = AgentId("id-a1")
 
@@ -22,7 +25,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 async def test_an_admitted_agent_talks_with_its_controller(world: World) -> None:
     agent = await world.knock("a1", world.mint())
     assert agent.head.status == 101
-    assert agent.head.fields.one(CAPABILITY) == MASK
+    assert agent.head.fields.one(CAPABILITY) == USUAL
     assert agent.head.fields.one(MINIMUM_VERSION) == "3176.v207ec082a_8c0"
     assert await agent.say(b"hello") == b"HELLO"
     session = world.control.live(A1)

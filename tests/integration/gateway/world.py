@@ -16,11 +16,13 @@ from broker.domain.reason import Reason
 from broker.gateway.control import ControlServer
 from broker.gateway.process import Gateway
 from broker.gateway.settings import GatewaySettings, Limits
+from broker.inbound.capability import USUAL
+from broker.inbound.discovery import MINIMUM_VERSION
+from broker.inbound.headers import NODE_NAME, SECRET_KEY
 from broker.inbound.http import HeadBuffer, RequestHead, ResponseHead, parse_request, parse_response, render, text_reply
-from broker.inbound.websocket import CAPABILITY, COOKIE, MINIMUM_VERSION, NODE_NAME, SECRET_KEY, accept_value
+from broker.inbound.websocket import CAPABILITY, COOKIE, accept_value
 from broker.ports import Admitted, Knock, Refused
 
-MASK = "rO0ABXNyABpodWRzb24ucmVtb3RpbmcuQ2FwYWJpbGl0eQAAAAAAAAABAgABSgAEbWFza3hwAAAAAAAAAf4="
 QUICK = Limits(head_s=1.0, admit_s=1.0, dial_s=2.0, unknown_name_s=1.5, unknown_name_every_s=0.05)
 
 
@@ -120,7 +122,7 @@ class FakeController:
             ("Upgrade", "websocket"),
             ("Connection", "Upgrade"),
             ("Sec-WebSocket-Accept", accept_value(request.fields.one("Sec-WebSocket-Key") or "")),
-            (CAPABILITY, MASK),
+            (CAPABILITY, USUAL),
             (MINIMUM_VERSION, "3176.v207ec082a_8c0"),
             (COOKIE, self.live[name]),
         ]
@@ -271,7 +273,7 @@ def upgrade(name: str, secret: str, cookie: str = "", changes: Mapping[str, str 
         "Sec-WebSocket-Version": "13",
         NODE_NAME: name,
         SECRET_KEY: secret,
-        CAPABILITY: MASK,
+        CAPABILITY: USUAL,
         COOKIE: cookie or None,
     }
     fields |= changes or {}

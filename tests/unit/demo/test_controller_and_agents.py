@@ -11,9 +11,10 @@ import aiohttp
 import grpc
 import pytest
 
-from broker.demo.broker_link import inbound_secret
-from broker.demo.channel import CAPABILITY, Address, Channel, Refused, connect
+from broker.demo.channel import Address, Channel, Refused, connect
 from broker.demo.ports import free_port
+from broker.inbound.capability import USUAL
+from broker.inbound.secret import node_secret
 from broker.wire.v1 import agents_pb2 as wire
 from broker.wire.v1 import agents_pb2_grpc
 
@@ -122,7 +123,7 @@ async def test_a_build_runs_on_the_agent_that_was_asked_for(
 ) -> None:
     await queue(url, label="linux", seconds=0.2)
     agent = await first_agent(broker[0])
-    assert agent.secret == inbound_secret(KEY, agent.name)
+    assert agent.secret == node_secret(KEY, agent.name)
     (tmp_path / "secret").write_text(agent.secret)
     arguments = ["-url", url, "-secret", f"@{tmp_path / 'secret'}", "-name", agent.name, "-webSocket"]
     async with process("broker.demo.agent", *arguments, "-workDir", str(tmp_path)):
@@ -138,7 +139,7 @@ async def test_a_build_runs_on_the_agent_that_was_asked_for(
 async def test_the_door_refuses_as_jenkins_does(broker: tuple[YesBroker, int], url: str) -> None:
     await queue(url, label="linux", seconds=60)
     agent = await first_agent(broker[0])
-    headers = {"Node-Name": agent.name, "Secret-Key": agent.secret, "X-Remoting-Capability": CAPABILITY}
+    headers = {"Node-Name": agent.name, "Secret-Key": agent.secret, "X-Remoting-Capability": USUAL}
     address = Address(url)
 
     def status_for(**changes: str) -> int:

@@ -3,8 +3,11 @@
 import pytest
 
 from broker.inbound.address import parse_base
+from broker.inbound.capability import USUAL
+from broker.inbound.discovery import MINIMUM_VERSION
 from broker.inbound.http import parse_request, parse_response, render
 from broker.inbound.websocket import (
+    CAPABILITY,
     COOKIE,
     Answer,
     accept_value,
@@ -14,6 +17,8 @@ from broker.inbound.websocket import (
     derived_cookie,
     judge,
     new_cookie,
+    new_key,
+    own_reply,
     read_agent_request,
 )
 
@@ -111,3 +116,13 @@ def test_what_an_agent_shows_is_not_shown() -> None:
     shown = repr(read_agent_request(parse_request(request_head([(COOKIE, "cc" * 32)]))))
     assert "minted" not in shown
     assert "cc" * 32 not in shown
+
+
+def test_a_reply_of_our_own_is_that_of_a_controller() -> None:
+    key = new_key()
+    reply = parse_response(own_reply(key, capability=USUAL, cookie="ee" * 32, minimum_version="3176")[:-4])
+    assert judge(reply, b"", key) == (Answer.ACCEPTED, "")
+    assert controller_cookie(reply, "") == "ee" * 32
+    assert (reply.fields.one(CAPABILITY), reply.fields.one(MINIMUM_VERSION)) == (USUAL, "3176")
+    bare = parse_response(own_reply(key, capability=USUAL, cookie="ee")[:-4])
+    assert bare.fields.all(MINIMUM_VERSION) == []
