@@ -9,6 +9,7 @@ import click
 
 from broker.config.settings import Config
 from broker.errors import BrokerError, ConfigError, GatewayError
+from broker.gateway.presence import Presence
 from broker.gateway.process import Gateway, run_gateway
 from broker.gateway.settings import GatewaySettings
 from broker.gateway.spawn import LISTENS
@@ -29,6 +30,9 @@ def gateway_settings(config: Config) -> GatewaySettings:
         tls_key=gateway.tls.key_file if gateway.tls else None,
         http_host=gateway.http.host if gateway.http else "127.0.0.1",
         http_port=gateway.http.port if gateway.http else None,
+        presence=Presence.of(
+            interval_s=gateway.ping_interval.total_seconds(), timeout_s=gateway.ping_timeout.total_seconds()
+        ),
         log_format=config.server.log.format,
         log_level=config.server.log.level,
     )

@@ -1,18 +1,20 @@
 """Lets an agent in: its request, the control plane's word, the controller's word, then the relay."""
 
 import asyncio
+import time
 from collections import OrderedDict
-from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from broker.domain.reason import Reason
-from broker.gateway.legs import Leg
-from broker.gateway.link import Admission, Admit, Closed, Failed, LinkedSession, Opened, Refusal
+from broker.gateway.link import Admission, Admit, Closed, Failed, Opened, Refusal
 from broker.gateway.linkclient import ControlLink, LinkAway, new_id
 from broker.gateway.live import LiveSession, LiveSessions
-from broker.gateway.relay import Relay
+from broker.gateway.relay import Reactor, Relay
 from broker.gateway.settings import Limits
 from broker.gateway.upstream import Accepted, Declined, Upstream
+from broker.inbound.descriptor import Descriptor
+from broker.inbound.exchange import reply
 from broker.inbound.http import MalformedHead, RequestHead, text_reply
 from broker.inbound.websocket import (
     AgentRequest,
@@ -27,6 +29,8 @@ from broker.telemetry.events import HANDSHAKE_REFUSED, SESSION_CLOSED, SESSION_O
 
 _PROTOCOL: Final = "websocket"
 _CALM_S: Final = 1.0
+_LONGEST_S: Final = 600.0
+"""Beyond what all steps of a controller's decision may take together."""
 _ENDED_KEPT: Final = 10_000
 
 
@@ -45,30 +49,35 @@ class TurnedAway(Exception):
 class Door:
     """What `wsagents/` does. An agent is never accepted and then closed: it would come back at once, for ever."""
 
-    def __init__(self, limits: Limits, upstream: Upstream, link: ControlLink, live: LiveSessions) -> None:
+    def __init__(
+        self, limits: Limits, upstream: Upstream, link: ControlLink, live: LiveSessions, reactor: Reactor
+    ) -> None:
         """Uses them all; owns none."""
         self._limits = limits
         self._upstream = upstream
         self._link = link
         self._live = live
+        self._reactor = reactor
         self._ended: OrderedDict[tuple[str, str], float] = OrderedDict()
 
-    async def enter(self, leg: Leg, controller: str, head: RequestHead) -> None:
-        """Returns when the agent has been refused or its session is over; closes the leg."""
+    async def enter(self, leg: Descriptor, controller: str, head: RequestHead) -> bool:
+        """True when the agent's session has begun, which closes the leg; False when the agent was refused."""
         name = ""
         try:
             request = _request(head)
             name = request.name
             await self._calm(controller, name)
             await self._enter(leg, controller, request)
+            return True
         except TurnedAway as away:
             self._live.refused(_PROTOCOL, away.reason)
             if not away.logged:
                 told = {"status": away.status, "why": away.reason, "message": away.message}
                 HANDSHAKE_REFUSED.emit(controller=controller, agent=name, peer=leg.peer, **told)
-            await leg.reply(text_reply(away.status, away.message + "\n"), self._limits.reply_s)
+            await reply(leg, text_reply(away.status, away.message + "\n"), self._limits.reply_s)
+            return False
 
-    async def _enter(self, leg: Leg, controller: str, request: AgentRequest) -> None:
+    async def _enter(self, leg: Descriptor, controller: str, request: AgentRequest) -> None:
         admission = await self._admission(leg, controller, request)
         accepted: Accepted | None = None
         failed = TurnedAway(503, Reason.HANDSHAKE_REJECTED, "the handshake was given up")
@@ -81,7 +90,7 @@ class Door:
             if accepted is None:
                 agent_id, reason, message = admission.agent_id, failed.reason, failed.message
                 self._link.tell(Failed(id=admission.id, agent_id=agent_id, reason=reason, message=message))
-        await self._relay(leg, controller, request, admission, accepted)
+        self._relay(leg, controller, request, admission, accepted)
 
     async def _calm(self, controller: str, name: str) -> None:
         """An agent comes back at once from a session that the controller has ended.
@@ -97,7 +106,7 @@ class Door:
         if len(self._ended) > _ENDED_KEPT:
             self._ended.popitem(last=False)
 
-    async def _admission(self, leg: Leg, controller: str, request: AgentRequest) -> Admission:
+    async def _admission(self, leg: Descriptor, controller: str, request: AgentRequest) -> Admission:
         question = Admit(
             id=new_id(),
             controller=controller,
@@ -116,13 +125,14 @@ class Door:
         return answer
 
     async def _controllers_word(
-        self, leg: Leg, controller: str, request: AgentRequest, admission: Admission
+        self, leg: Descriptor, controller: str, request: AgentRequest, admission: Admission
     ) -> Accepted:
         cookie = admission.controller_cookie or derived_cookie(request.name, admission.secret)
+        until = asyncio.get_running_loop().time() + _LONGEST_S
         async with asyncio.TaskGroup() as group:
             opening = self._upstream.open(controller, request, secret=admission.secret, cookie=cookie)
             dial = group.create_task(opening, name="door:dial")
-            gone = group.create_task(leg.until_gone(), name="door:gone")
+            gone = group.create_task(leg.gone(until), name="door:gone")
             await asyncio.wait({dial, gone}, return_when=asyncio.FIRST_COMPLETED)
             left = gone.done()
             dial.cancel()
@@ -130,19 +140,20 @@ class Door:
         answer = None if dial.cancelled() else dial.result()
         if left:
             if isinstance(answer, Accepted):
-                await answer.leg.close()
+                answer.leg.close()
             raise TurnedAway(408, Reason.HANDSHAKE_REJECTED, "the agent left before the controller had answered")
         assert answer is not None
         if isinstance(answer, Declined):
             raise _declined(request.name, controller, answer)
         return answer
 
-    async def _relay(
-        self, leg: Leg, controller: str, request: AgentRequest, admission: Admission, accepted: Accepted
+    def _relay(
+        self, leg: Descriptor, controller: str, request: AgentRequest, admission: Admission, accepted: Accepted
     ) -> None:
-        cookie = request.cookie or new_cookie()
+        """Begins the session; from here on it needs no task."""
         presented = admission.controller_cookie or derived_cookie(request.name, admission.secret)
-        session = LinkedSession(
+        ending = partial(self._ending, controller, request.name)
+        live = LiveSession(
             id=new_id(),
             agent_id=admission.agent_id,
             controller=controller,
@@ -150,46 +161,30 @@ class Door:
             attempt=admission.attempt,
             protocol=_PROTOCOL,
             peer=leg.peer,
-            since=datetime.now(UTC),
-            cookie=cookie,
+            since=time.time(),
+            cookie=request.cookie or new_cookie(),
             controller_cookie=controller_cookie(accepted.head, presented),
+            relay=Relay(leg, accepted.leg, self._reactor, self._over, ending),
         )
-
-        def over(why: str) -> None:
-            if why == accepted.leg.name:
-                self._calm_down(controller, request.name)
-
-        live = LiveSession(session=session, relay=Relay(leg, accepted.leg, over))
         self._live.opened(live)
-        self._link.tell(Opened(id=admission.id, session=session))
-        SESSION_OPENED.emit(session=session.id, controller=controller, agent=session.name, peer=session.peer)
-        try:
-            leg.writer.write(agent_reply(accepted.head, cookie))
-            await live.relay.run()
-        finally:
-            self._over(live)
+        self._link.tell(Opened(id=admission.id, session=live.linked()))
+        SESSION_OPENED.emit(session=live.id, controller=controller, agent=live.name, peer=live.peer)
+        live.relay.give(live.relay.agent, agent_reply(accepted.head, live.cookie))
+        live.relay.start()
 
-    def _over(self, live: LiveSession) -> None:
-        session, relay = live.session, live.relay
+    def _ending(self, controller: str, name: str, relay: Relay) -> None:
+        if relay.why == relay.controller.name:
+            self._calm_down(controller, name)
+
+    def _over(self, relay: Relay) -> None:
+        live = self._live.closed(relay)
         received, sent = relay.received_bytes, relay.sent_bytes
-        self._live.closed(live)
-        self._link.tell(
-            Closed(
-                agent_id=session.agent_id,
-                session=session.id,
-                why=relay.why,
-                received_bytes=received,
-                sent_bytes=sent,
-            )
+        closed = Closed(
+            agent_id=live.agent_id, session=live.id, why=relay.why, received_bytes=received, sent_bytes=sent
         )
-        SESSION_CLOSED.emit(
-            session=session.id,
-            agent=session.name,
-            why=relay.why,
-            message=live.message,
-            received_bytes=received,
-            sent_bytes=sent,
-        )
+        self._link.tell(closed)
+        told = closed.model_dump(include={"why", "received_bytes", "sent_bytes"})
+        SESSION_CLOSED.emit(session=live.id, agent=live.name, message=live.message, **told)
 
 
 def _request(head: RequestHead) -> AgentRequest:

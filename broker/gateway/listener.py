@@ -8,13 +8,21 @@ from contextlib import suppress
 from typing import Final
 
 from broker.errors import GatewayError
-from broker.gateway.legs import Leg, accept_leg
+from broker.gateway.presence import Presence
 from broker.gateway.settings import Limits
+from broker.inbound.descriptor import Descriptor
+from broker.inbound.exchange import read_head, reply
 from broker.inbound.http import HeadTooLarge, MalformedHead, RequestHead, parse_request, text_reply
 from broker.telemetry.events import CONNECTION_FAILED
 
 BACKLOG: Final = 1024
-Serve = Callable[[Leg, RequestHead], Awaitable[None]]
+_AT_ONCE: Final = 64
+"""Connections accepted before it is the others' turn."""
+_FULL_S: Final = 0.05
+"""How long nobody is accepted when no descriptor is free."""
+
+Serve = Callable[[Descriptor, RequestHead], Awaitable[bool]]
+"""Answers a request, and says whether it has given the connection to somebody who closes it."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -37,35 +45,74 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Listener:
-    """One listening socket; every connection carries one request."""
+    """One listening socket; every connection carries one request, and a task only until it is a session."""
 
-    def __init__(self, sock: socket.socket, tls: ssl.SSLContext | None, limits: Limits, serve: Serve) -> None:
-        """Takes the socket over. `serve` closes the leg that it is given."""
+    def __init__(
+        self,
+        sock: socket.socket,
+        tls: ssl.SSLContext | None,
+        limits: Limits,
+        serve: Serve,
+        presence: Presence | None = None,
+        sessions: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """Takes the socket over. `sessions` are the connections that were given away and still live."""
         self._sock = sock
         self._tls = tls
         self._limits = limits
         self._serve = serve
+        self._presence = presence or Presence()
+        self._sessions = sessions
+        self._stopped = asyncio.Event()
         self._heads = 0
         self._open = 0
 
     async def run(self) -> None:
-        """Accepts until cancelled; then the connections end, their relays with a FIN."""
+        """Accepts until it is stopped, and returns when its last connection is answered or given away.
+
+        Cancelled, it drops those that are neither.
+        """
         loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.TaskGroup() as group:
-                while True:
-                    try:
-                        accepted, _ = await loop.sock_accept(self._sock)
-                    except OSError:  # no descriptor is free, or the peer has left already
-                        await asyncio.sleep(0.05)
-                        continue
-                    if self._open >= self._limits.connections:
-                        self._turn_away(accepted)
-                        continue
-                    self._open += 1
-                    group.create_task(self._connection(accepted), name="gateway:connection")
-        finally:
-            self._sock.close()
+        async with asyncio.TaskGroup() as group:
+            loop.add_reader(self._sock, self._accept, group)
+            try:
+                await self._stopped.wait()
+                self._accept(group)  # who waits in the queue would be cut off with the socket
+            finally:
+                loop.remove_reader(self._sock)
+                self._sock.close()
+
+    def stop(self) -> None:
+        """Accepts nobody any more. Safe to repeat."""
+        self._stopped.set()
+
+    def _accept(self, group: asyncio.TaskGroup) -> None:
+        for _ in range(BACKLOG if self._stopped.is_set() else _AT_ONCE):
+            try:
+                sock, address = self._sock.accept()
+            except BlockingIOError:
+                return
+            except ConnectionError:  # it has left already
+                continue
+            except OSError:  # no descriptor is free
+                self._pause(group)
+                return
+            if self._open + self._sessions() >= self._limits.connections:
+                self._turn_away(sock)
+                continue
+            self._open += 1
+            peer = f"{address[0]}:{address[1]}"
+            group.create_task(self._connection(Descriptor(sock, peer)), name="gateway:connection")
+
+    def _pause(self, group: asyncio.TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._sock)
+
+        def go_on() -> None:
+            if self._sock.fileno() >= 0:
+                loop.add_reader(self._sock, self._accept, group)
+
+        loop.call_later(_FULL_S, go_on)
 
     def _turn_away(self, sock: socket.socket) -> None:
         """Without waiting: what the socket takes at once. Under TLS there is nobody yet who could read it."""
@@ -74,32 +121,33 @@ class Listener:
                 sock.setblocking(False)
                 sock.send(text_reply(503, "too many connections: try again\n"))
 
-    async def _connection(self, sock: socket.socket) -> None:
-        leg: Leg | None = None
+    async def _connection(self, connection: Descriptor) -> None:
+        given = False
         try:
-            leg = await accept_leg(sock, self._tls, self._limits.head_s)
-            request = await self._request(leg)
+            self._presence.watch(connection.sock)
+            if self._tls is not None:
+                until = asyncio.get_running_loop().time() + self._limits.head_s
+                await connection.start_tls(self._tls, server=True, name=None, until=until)
+            request = await self._request(connection)
             if request is not None:
-                await self._serve(leg, request)
+                given = await self._serve(connection, request)
         except OSError:
             pass  # the other side went away
         except Exception as error:
             CONNECTION_FAILED.emit(error=type(error).__name__, message=str(error))
         finally:
             self._open -= 1
-            if leg is not None:
-                await leg.close()
-            else:
-                sock.close()
+            if not given:
+                connection.close()
 
-    async def _request(self, leg: Leg) -> RequestHead | None:
+    async def _request(self, connection: Descriptor) -> RequestHead | None:
         """The request, None if it was answered here already: too many, too slow, too large, malformed."""
         if self._heads >= self._limits.handshakes:
-            await leg.reply(text_reply(503, "too many connections: try again\n"), self._limits.reply_s)
+            await reply(connection, text_reply(503, "too many connections: try again\n"), self._limits.reply_s)
             return None
         self._heads += 1
         try:
-            head = await leg.read_head(self._limits.head_s)
+            head = await read_head(connection, asyncio.get_running_loop().time() + self._limits.head_s)
             return None if head is None else parse_request(head)
         except EOFError:
             return None
@@ -111,5 +159,5 @@ class Listener:
             refusal = text_reply(400, f"{error}\n")
         finally:
             self._heads -= 1
-        await leg.reply(refusal, self._limits.reply_s)
+        await reply(connection, refusal, self._limits.reply_s)
         return None

@@ -1,9 +1,10 @@
 """The sessions that a gateway relays now, and what it has counted since its start."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from broker.domain.reason import Reason
 from broker.gateway.link import LinkedSession
@@ -11,14 +12,39 @@ from broker.gateway.relay import Relay
 from broker.telemetry.readings import GatewayCounts
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class LiveSession:
-    """One running relay and whose it is."""
+    """One running relay and whose it is. Small: it lives as long as the agent is connected."""
 
-    session: LinkedSession
+    id: str
+    agent_id: str
+    controller: str
+    name: str
+    attempt: int
+    protocol: str
+    peer: str
+    cookie: str = field(repr=False)
+    controller_cookie: str = field(repr=False)
     relay: Relay
+    since: float
+    """Seconds since the epoch."""
     message: str = ""
     """Why the broker ended it; empty if it did not."""
+
+    def linked(self) -> LinkedSession:
+        """The session as the control link carries it."""
+        return LinkedSession(
+            id=self.id,
+            agent_id=self.agent_id,
+            controller=self.controller,
+            name=self.name,
+            attempt=self.attempt,
+            protocol=self.protocol,
+            peer=self.peer,
+            since=datetime.fromtimestamp(self.since, UTC),
+            cookie=self.cookie,
+            controller_cookie=self.controller_cookie,
+        )
 
 
 class LiveSessions:
@@ -28,6 +54,9 @@ class LiveSessions:
         """Nobody is connected, nothing has been counted. Each count asks when the gateway's certificate expires."""
         self._certificate_expires = certificate_expires
         self._by_id: dict[str, LiveSession] = {}
+        self._by_relay: dict[Relay, LiveSession] = {}
+        self._nobody = asyncio.Event()
+        self._nobody.set()
         self._handshakes: Counter[tuple[str, str, str]] = Counter()
         self._disconnects: Counter[tuple[str, str]] = Counter()
         self._received: Counter[str] = Counter()
@@ -45,18 +74,26 @@ class LiveSessions:
         """The running session of an id."""
         return self._by_id.get(session_id)
 
+    async def all_over(self) -> None:
+        """Returns when none is left."""
+        await self._nobody.wait()
+
     def opened(self, live: LiveSession) -> None:
         """Counts a session in, and its handshake as succeeded."""
-        self._by_id[live.session.id] = live
-        self._handshakes[live.session.protocol, "succeeded", ""] += 1
+        self._by_id[live.id] = self._by_relay[live.relay] = live
+        self._nobody.clear()
+        self._handshakes[live.protocol, "succeeded", ""] += 1
 
-    def closed(self, live: LiveSession) -> None:
-        """Counts a session out."""
-        protocol = live.session.protocol
-        del self._by_id[live.session.id]
-        self._disconnects[protocol, live.relay.why] += 1
-        self._received[protocol] += live.relay.received_bytes
-        self._sent[protocol] += live.relay.sent_bytes
+    def closed(self, relay: Relay) -> LiveSession:
+        """Counts the session of a relay out."""
+        live = self._by_relay.pop(relay)
+        del self._by_id[live.id]
+        if not self._by_id:
+            self._nobody.set()
+        self._disconnects[live.protocol, relay.why] += 1
+        self._received[live.protocol] += relay.received_bytes
+        self._sent[live.protocol] += relay.sent_bytes
+        return live
 
     def refused(self, protocol: str, reason: Reason) -> None:
         """Counts a handshake that failed."""
@@ -67,9 +104,9 @@ class LiveSessions:
         connections: Counter[str] = Counter({"websocket": 0})
         received, sent = self._received.copy(), self._sent.copy()
         for live in self:
-            connections[live.session.protocol] += 1
-            received[live.session.protocol] += live.relay.received_bytes
-            sent[live.session.protocol] += live.relay.sent_bytes
+            connections[live.protocol] += 1
+            received[live.protocol] += live.relay.received_bytes
+            sent[live.protocol] += live.relay.sent_bytes
         return GatewayCounts(
             connections=connections,
             handshakes=self._handshakes.copy(),

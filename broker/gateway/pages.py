@@ -3,12 +3,13 @@
 import asyncio
 
 from broker.gateway.door import Door
-from broker.gateway.legs import CHUNK, Leg
 from broker.gateway.linkclient import ControlLink
 from broker.gateway.live import LiveSessions
 from broker.gateway.settings import Limits
 from broker.gateway.upstream import Declined, Upstream
+from broker.inbound.descriptor import Descriptor
 from broker.inbound.discovery import Page, split_target, websocket_only_reply
+from broker.inbound.exchange import reply
 from broker.inbound.http import RequestHead, render, text_reply
 
 _NOWHERE = "agents connect under the path of their controller here; this is not a page of it, or of no controller\n"
@@ -23,48 +24,52 @@ class AgentPages:
         self._upstream = upstream
         self._door = door
 
-    async def serve(self, leg: Leg, request: RequestHead) -> None:
-        """Answers one request and closes the leg."""
+    async def serve(self, connection: Descriptor, request: RequestHead) -> bool:
+        """Answers one request; True if the connection is a session now, which closes it."""
         path, page = split_target(request.target) or ("", None)
         controller = self._upstream.under(path)
         if page is None or controller is None:
-            await leg.reply(text_reply(404, _NOWHERE), self._limits.reply_s)
-            return
-        if request.method != "GET":
-            await leg.reply(text_reply(405, "only GET is answered here\n"), self._limits.reply_s)
-            return
-        match page:
-            case Page.WEBSOCKET:
-                await self._door.enter(leg, controller, request)
-            case Page.AGENT_JAR:
-                await self._agent_jar(leg, controller)
-            case Page.DISCOVERY:
-                await leg.reply(websocket_only_reply(), self._limits.reply_s)
-            case Page.LOGIN:
-                await leg.reply(text_reply(200, "agents may come in\n"), self._limits.reply_s)
+            await reply(connection, text_reply(404, _NOWHERE), self._limits.reply_s)
+        elif request.method != "GET":
+            await reply(connection, text_reply(405, "only GET is answered here\n"), self._limits.reply_s)
+        else:
+            match page:
+                case Page.WEBSOCKET:
+                    return await self._door.enter(connection, controller, request)
+                case Page.AGENT_JAR:
+                    await self._agent_jar(connection, controller)
+                case Page.DISCOVERY:
+                    await reply(connection, websocket_only_reply(), self._limits.reply_s)
+                case Page.LOGIN:
+                    await reply(connection, text_reply(200, "agents may come in\n"), self._limits.reply_s)
+        return False
 
-    async def _agent_jar(self, leg: Leg, controller: str) -> None:
+    async def _agent_jar(self, connection: Descriptor, controller: str) -> None:
         """Streams the controller's own agent.jar: never an older one than it wants."""
         got = await self._upstream.get(controller, Page.AGENT_JAR)
         if isinstance(got, Declined):
             text = f"{controller} is away, so its agent.jar cannot be had: {got.message}\n"
-            await leg.reply(text_reply(503, text), self._limits.reply_s)
+            await reply(connection, text_reply(503, text), self._limits.reply_s)
             return
         source, head = got
         try:
             if head.status != 200:
                 text = f"{controller} answered {head.status} for its agent.jar\n"
-                await leg.reply(text_reply(503, text), self._limits.reply_s)
+                await reply(connection, text_reply(503, text), self._limits.reply_s)
                 return
             passed = ("Content-Type", "Content-Length", "Transfer-Encoding", "ETag", "Last-Modified")
             fields = [(name, value) for name in passed for value in head.fields.all(name)]
-            data = render("HTTP/1.1 200 OK", [*fields, ("Connection", "close")]) + bytes(source.surplus)
-            while data:
-                await leg.send(data, self._limits.download_idle_s)
-                async with asyncio.timeout(self._limits.download_idle_s):
-                    data = await source.reader.read(CHUNK)
+            await self._copy(render("HTTP/1.1 200 OK", [*fields, ("Connection", "close")]), source, connection)
         finally:
-            await source.close()
+            source.close()
+
+    async def _copy(self, head: bytes, source: Descriptor, sink: Descriptor) -> None:
+        loop, idle_s, data = asyncio.get_running_loop(), self._limits.download_idle_s, head
+        while data:
+            await sink.send(data, loop.time() + idle_s)
+            data = await source.read_some(loop.time() + idle_s)
+            await asyncio.sleep(0)  # two quick ends must not hold the loop
+        await reply(sink, b"", self._limits.reply_s)
 
 
 class HealthPages:
@@ -76,20 +81,23 @@ class HealthPages:
         self._link = link
         self._live = live
 
-    async def serve(self, leg: Leg, request: RequestHead) -> None:
-        """Answers one request and closes the leg."""
-        match request.target.split("?")[0]:
+    async def serve(self, connection: Descriptor, request: RequestHead) -> bool:
+        """Answers one request."""
+        await reply(connection, self._page(request.target.split("?")[0]), self._limits.reply_s)
+        return False
+
+    def _page(self, path: str) -> bytes:
+        match path:
             case "/healthz":
-                reply = text_reply(200, "ok\n")
+                return text_reply(200, "ok\n")
             case "/readyz" if self._link.up:
-                reply = text_reply(200, "ok\n")
+                return text_reply(200, "ok\n")
             case "/readyz":
-                reply = text_reply(503, "the control plane is away: sessions go on, nobody new gets in\n")
+                return text_reply(503, "the control plane is away: sessions go on, nobody new gets in\n")
             case "/metrics":
-                reply = text_reply(200, self._metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+                return text_reply(200, self._metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
             case _:
-                reply = text_reply(404, "there are /healthz, /readyz and /metrics here\n")
-        await leg.reply(reply, self._limits.reply_s)
+                return text_reply(404, "there are /healthz, /readyz and /metrics here\n")
 
     def _metrics(self) -> str:
         counts = self._live.counts()

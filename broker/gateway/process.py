@@ -12,6 +12,7 @@ from broker.gateway.linkclient import ControlLink, LinkSource, new_id
 from broker.gateway.listener import Listener, listen
 from broker.gateway.live import LiveSessions
 from broker.gateway.pages import AgentPages, HealthPages
+from broker.gateway.reactor import LoopReactor
 from broker.gateway.settings import GatewaySettings
 from broker.gateway.sockets import process_started
 from broker.gateway.upstream import Upstream
@@ -29,23 +30,24 @@ class Gateway:
         self._settings = settings
         tls = _certificates(settings)
         self._live = LiveSessions((lambda: tls.current().expires) if tls else (lambda: None))
-        upstream = Upstream(settings)
-        self._upstream = upstream
+        self._upstream = Upstream(settings)
+        self._reactor = LoopReactor()
         source = LinkSource(
             hello=self._hello, counts=self._live.counts, end=self._end, controllers=self._know_controllers
         )
         self._link = ControlLink(settings.control, source)
-        door = Door(settings.limits, upstream, self._link, self._live)
-        pages = AgentPages(settings.limits, upstream, door)
+        door = Door(settings.limits, self._upstream, self._link, self._live, self._reactor)
+        pages = AgentPages(settings.limits, self._upstream, door)
         health = HealthPages(settings.limits, self._link, self._live)
         sock = listen(settings.listen_host, settings.listen_port)
         self.address = _address(sock)
-        self._listeners = [Listener(sock, tls.context if tls else None, settings.limits, pages.serve)]
+        context, limits, presence = tls.context if tls else None, settings.limits, settings.presence
+        self._listeners = [Listener(sock, context, limits, pages.serve, presence, self._live.__len__)]
         self.http_address = ""
         if settings.http_port is not None:
             sock = listen(settings.http_host, settings.http_port)
             self.http_address = _address(sock)
-            self._listeners.append(Listener(sock, None, settings.limits, health.serve))
+            self._listeners.append(Listener(sock, None, limits, health.serve))
 
     async def run(self) -> None:
         """Serves until cancelled; then all sessions end, with what is pending delivered."""
@@ -57,7 +59,14 @@ class Gateway:
                 for listener in self._listeners:
                     group.create_task(listener.run(), name="gateway:listener")
         finally:
+            await self._end_all()
             GATEWAY_STOPPED.emit(gateway=self.id)
+
+    async def _end_all(self) -> None:
+        for live in self._live:
+            live.relay.end()
+        await self._live.all_over()  # each takes no longer than its grace
+        self._reactor.close()
 
     def _hello(self) -> Hello:
         pid = os.getpid()
@@ -67,7 +76,7 @@ class Gateway:
             started=process_started(pid) or 0,
             version=VERSION,
             listen=self.address,
-            sessions=tuple(live.session for live in self._live),
+            sessions=tuple(live.linked() for live in self._live),
         )
 
     def _know_controllers(self, known: Controllers) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from broker.errors import GatewayError
+from broker.gateway.presence import Presence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,7 @@ class GatewaySettings:
     """Where /healthz, /readyz and /metrics are; None for nowhere."""
     log_format: str = "console"
     log_level: str = "info"
+    presence: Presence = field(default_factory=Presence)
     limits: Limits = field(default_factory=Limits)
 
     def save(self, path: Path) -> None:
@@ -82,5 +84,5 @@ class GatewaySettings:
         Controllers are no part of it: the control plane tells them over the link.
         """
         fixed = [self.control, self.listen_host, self.listen_port, self.tls_cert, self.tls_key]
-        fixed += [self.controller_ca, self.http_host, self.http_port]
+        fixed += [self.controller_ca, self.http_host, self.http_port, self.presence]
         return hashlib.sha256(repr(fixed).encode()).hexdigest()

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from broker.gateway.legs import CHUNK, Leg, dial_leg
+from broker.gateway.presence import Presence
 from broker.gateway.settings import GatewaySettings, Limits
 from broker.inbound.address import HttpBase, parse_base
+from broker.inbound.descriptor import Descriptor, dial
+from broker.inbound.exchange import read_head
 from broker.inbound.http import MalformedHead, ResponseHead, parse_response
 from broker.inbound.websocket import AgentRequest, Answer, controller_request, judge
 
@@ -20,7 +22,7 @@ _GROWS: Final = 1.5
 class Accepted:
     """The controller has upgraded this connection."""
 
-    leg: Leg
+    leg: Descriptor
     head: ResponseHead
 
 
@@ -40,6 +42,7 @@ class Upstream:
         self._bases: Mapping[str, HttpBase] = {}
         self._paths: Mapping[str, str] = {}
         self._limits: Limits = settings.limits
+        self._presence: Presence = settings.presence
         self._dials: dict[str, asyncio.Semaphore] = {}
         self.replace(settings.controllers, settings.paths)
         self._tls = ssl.create_default_context()
@@ -73,7 +76,7 @@ class Upstream:
             await asyncio.sleep(min(pause, max(0.0, until - loop.time())))
             pause = min(pause * _GROWS, self._limits.unknown_name_most_s)
 
-    async def get(self, controller: str, page: str) -> tuple[Leg, ResponseHead] | Declined:
+    async def get(self, controller: str, page: str) -> tuple[Descriptor, ResponseHead] | Declined:
         """Begins a plain GET; the body is still to be read from the leg."""
         base = self._bases.get(controller)
         if base is None:
@@ -93,16 +96,16 @@ class Upstream:
             keep = answer is Answer.ACCEPTED
         finally:
             if not keep:
-                leg.abort()
+                leg.close()
         return Accepted(leg=leg, head=head) if keep else Declined(answer=answer, message=message)
 
-    async def _exchange(self, base: HttpBase, data: bytes) -> tuple[Leg, ResponseHead] | Declined:
-        leg: Leg | None = None
+    async def _exchange(self, base: HttpBase, data: bytes) -> tuple[Descriptor, ResponseHead] | Declined:
+        leg: Descriptor | None = None
         done = False
         try:
-            leg = await dial_leg(base.host, base.port, self._tls if base.secure else None, self._limits.dial_s)
-            await leg.send(data, self._limits.dial_s)
-            head = await leg.read_head(self._limits.dial_s)
+            leg = await self._dial(base)
+            await leg.send(data, self._until())
+            head = await read_head(leg, self._until())
             if head is None:
                 raise EOFError("it closed without an answer")
             answer = parse_response(head)
@@ -112,24 +115,42 @@ class Upstream:
             return Declined(answer=Answer.UNAVAILABLE, message=words)
         finally:
             if leg is not None and not done:
-                leg.abort()
+                leg.close()
         return leg, answer
 
-    async def _body(self, leg: Leg, head: ResponseHead) -> bytes:
+    async def _dial(self, base: HttpBase) -> Descriptor:
+        """A connection, with its TLS verified before anything is told."""
+        until = self._until()
+        leg = await dial((base.host, base.port), until)
+        shaken = False
+        try:
+            self._presence.watch(leg.sock)
+            if base.secure:
+                await leg.start_tls(self._tls, server=False, name=base.host, until=until)
+            shaken = True
+        finally:
+            if not shaken:
+                leg.close()
+        return leg
+
+    def _until(self) -> float:
+        return asyncio.get_running_loop().time() + self._limits.dial_s
+
+    async def _body(self, leg: Descriptor, head: ResponseHead) -> bytes:
         """What comes of a short body within the time of a dial; cut where it is long."""
         length = "".join(head.fields.all("Content-Length")[:1])
         wanted = min(int(length), _MAX_BODY) if length.isascii() and length.isdigit() else _MAX_BODY
-        body = leg.surplus
+        body, leg.surplus = leg.surplus, b""
+        until = self._until()
         try:
-            async with asyncio.timeout(self._limits.dial_s):
-                while len(body) < wanted and b"no such agent" not in body and not body.endswith(b"\r\n0\r\n\r\n"):
-                    data = await leg.reader.read(CHUNK)
-                    if not data:
-                        break
-                    body += data
+            while len(body) < wanted and b"no such agent" not in body and not body.endswith(b"\r\n0\r\n\r\n"):
+                data = await leg.read_some(until)
+                if not data:
+                    break
+                body += data
         except OSError:
             pass
-        return bytes(body)
+        return body
 
 
 def _unknown(controller: str) -> Declined:

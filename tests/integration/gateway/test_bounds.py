@@ -7,11 +7,12 @@ from pathlib import Path
 from broker.clock import SystemClock
 from broker.domain.reason import Reason
 from broker.gateway.control import _DECISIONS, ControlServer
-from broker.gateway.legs import Leg
 from broker.gateway.link import Admit, Hello, Refusal, encode, from_control
 from broker.gateway.listener import Listener, listen
 from broker.gateway.settings import Limits
 from broker.gateway.sockets import process_started
+from broker.inbound.descriptor import Descriptor
+from broker.inbound.exchange import reply
 from broker.inbound.http import RequestHead, text_reply
 from broker.ports import Admitted, Knock, Refused
 from broker.testing.sessions import RecordingNudge
@@ -22,9 +23,10 @@ OPEN = 3
 async def test_a_connection_above_the_bound_is_told_to_come_again_and_the_others_are_served() -> None:
     enough = asyncio.Event()
 
-    async def serve(leg: Leg, _request: RequestHead) -> None:
+    async def serve(connection: Descriptor, _request: RequestHead) -> bool:
         await enough.wait()
-        await leg.reply(text_reply(200, "served\n"), 1.0)
+        await reply(connection, text_reply(200, "served\n"), 1.0)
+        return False
 
     sock = listen("127.0.0.1", 0)
     port = sock.getsockname()[1]

@@ -1,0 +1,203 @@
+"""A connection on its descriptor, plain or TLS, without a transport and without a buffer of its own.
+
+No TLS close_notify is ever sent: a Java peer that gets one goes on as if it were connected (jenkinsci/remoting,
+SSLEngineFilterLayer and NetworkLayer.onRecvClosed). A connection ends with a bare FIN, and a peer's FIN without a
+close_notify is its normal end.
+"""
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
+
+from broker.inbound.identity import spki_of
+
+READ_AT_ONCE: Final = 64 * 1024
+_STEPS_AT_ONCE: Final = 8
+"""Steps of TLS handshakes in one turn of the loop: each holds it for half a millisecond, and relays wait."""
+
+_T = TypeVar("_T")
+_steps: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+class Descriptor:
+    """A non-blocking connection that one coroutine reads and one writes, until it is given to a relay.
+
+    `surplus` holds bytes that were read and not asked for: they are the first of the next read. `until` is a time of
+    the running loop. Every method that waits raises TimeoutError or OSError (which ssl.SSLError is); after either the
+    connection is only good for `close`.
+    """
+
+    __slots__ = ("__weakref__", "peer", "secure", "sock", "surplus")
+
+    def __init__(self, sock: socket.socket, peer: str = "") -> None:
+        """Takes a connected socket over; `peer` is its other end, for people."""
+        sock.setblocking(False)
+        self.sock = sock
+        self.surplus = b""
+        self.peer = peer
+        self.secure = False
+
+    async def read_some(self, until: float) -> bytes:
+        """What there is, at least a byte; empty at the end of the other side's direction."""
+        return await self._read(READ_AT_ONCE, until)
+
+    async def read_exactly(self, count: int, until: float) -> bytes:
+        """So many bytes; not one more is taken from the connection. Raises EOFError if it ends before."""
+        data = b""
+        while len(data) < count:
+            more = await self._read(count - len(data), until)
+            if not more:
+                raise EOFError("the connection ended within a message")
+            data += more
+        return data
+
+    async def send(self, data: bytes, until: float) -> None:
+        """Gives all bytes to the connection."""
+        rest = data
+        while rest:
+            rest = rest[await self._when_ready(partial(self.sock.send, rest), until, writes=True) :]
+
+    async def start_tls(self, context: ssl.SSLContext, *, server: bool, name: str | None, until: float) -> None:
+        """Shakes hands; as a client with `name`, against which a context that checks names checks. Nothing was read
+        past the last plain byte: `surplus` must be empty.
+        """
+        if self.surplus:
+            raise ssl.SSLError("the other side began TLS before it was told to")
+        sock = context.wrap_socket(self.sock, server_side=server, server_hostname=name, do_handshake_on_connect=False)
+        self.sock = sock
+        self.secure = True
+        steps = _steps.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_STEPS_AT_ONCE))
+        await self._when_ready(sock.do_handshake, until, turn=steps)
+
+    async def gone(self, until: float) -> None:
+        """Returns when the other side has closed. What it sends before becomes surplus, up to `READ_AT_ONCE`."""
+        with suppress(OSError):
+            while len(self.surplus) < READ_AT_ONCE:
+                data = await self._when_ready(partial(self.sock.recv, READ_AT_ONCE), until)
+                if not data:
+                    return
+                self.surplus += data
+            await asyncio.sleep(until - asyncio.get_running_loop().time())
+
+    def peer_spki(self) -> bytes:
+        """The public key in the certificate that the other side showed. Raises `Malformed`, or OSError without one."""
+        certificate = self.sock.getpeercert(binary_form=True) if isinstance(self.sock, ssl.SSLSocket) else None
+        if certificate is None:
+            raise OSError("the other side has shown no certificate")
+        return spki_of(certificate)
+
+    def finish(self) -> None:
+        """Sends a FIN: the end of our direction, under TLS too. Never raises; safe to repeat."""
+        with suppress(OSError):
+            socket.socket.shutdown(self.sock, socket.SHUT_WR)  # the socket's own: SSLSocket's would end the encryption
+
+    def close(self) -> None:
+        """The connection is gone, with a FIN or, where bytes came that nobody read, a reset. Safe to repeat."""
+        with suppress(OSError):
+            self.sock.close()
+
+    async def _read(self, most: int, until: float) -> bytes:
+        if self.surplus:
+            data, self.surplus = self.surplus[:most], self.surplus[most:]
+            return data
+        return await self._when_ready(partial(self.sock.recv, most), until)
+
+    async def _when_ready(
+        self, attempt: Callable[[], _T], until: float, *, writes: bool = False, turn: asyncio.Semaphore | None = None
+    ) -> _T:
+        """The attempt's result, as soon as it does not have to wait; the first attempt is made at once."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                return attempt() if turn is None else await _in_turn(attempt, turn)
+            except ssl.SSLWantReadError:
+                ready = _until_ready(loop.add_reader, loop.remove_reader, self.sock.fileno(), until)
+            except ssl.SSLWantWriteError:
+                ready = _until_ready(loop.add_writer, loop.remove_writer, self.sock.fileno(), until)
+            except BlockingIOError:
+                add, remove = (loop.add_writer, loop.remove_writer) if writes else (loop.add_reader, loop.remove_reader)
+                ready = _until_ready(add, remove, self.sock.fileno(), until)
+            await ready
+
+
+async def _in_turn(attempt: Callable[[], _T], turn: asyncio.Semaphore) -> _T:
+    """Computes within the turn and waits for nobody in it."""
+    async with turn:
+        try:
+            return attempt()
+        finally:
+            await asyncio.sleep(0)
+
+
+async def _until_ready(
+    add: Callable[..., object], remove: Callable[[int], object], descriptor: int, until: float
+) -> None:
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    add(descriptor, _wake, ready)
+    timer = loop.call_at(until, _too_late, ready)
+    try:
+        await ready
+    finally:
+        timer.cancel()
+        remove(descriptor)
+
+
+def _wake(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+def _too_late(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_exception(TimeoutError("the other side took too long"))
+
+
+async def dial(address: tuple[str, int], until: float) -> Descriptor:
+    """Connects, to the first of the host's addresses that answers. Raises TimeoutError or OSError."""
+    loop = asyncio.get_running_loop()
+    host, port = address
+    async with asyncio.timeout_at(until):
+        found = _literal(host, port) or await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    failure: OSError = OSError(f"{host} has no address")
+    for family, kind, protocol, _, where in found:
+        sock = socket.socket(family, kind, protocol)
+        descriptor = Descriptor(sock, f"{host}:{port}")
+        connected = False
+        try:
+            await _connect(sock, where, until)
+            connected = True
+            return descriptor
+        except TimeoutError:
+            raise
+        except OSError as error:
+            failure = error
+        finally:
+            if not connected:
+                descriptor.close()
+    raise failure
+
+
+def _literal(host: str, port: int) -> list[Any]:
+    """What needs no resolver, and so no thread."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        return []
+
+
+async def _connect(sock: socket.socket, where: Any, until: float) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        sock.connect(where)
+    except BlockingIOError:
+        await _until_ready(loop.add_writer, loop.remove_writer, sock.fileno(), until)
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, os.strerror(error)) from None
