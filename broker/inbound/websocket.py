@@ -91,7 +91,7 @@ def _upgrade_key(head: RequestHead) -> str:
 
 
 def controller_request(request: AgentRequest, base: HttpBase, *, secret: str, cookie: str) -> bytes:
-    """The agent's request as the controller gets it: with the real secret and the controller's own cookie."""
+    """The agent's request as the controller gets it: with the real secret and the controller's own cookie, if any."""
     fields = [
         ("Host", base.authority),
         ("Upgrade", "websocket"),
@@ -103,7 +103,7 @@ def controller_request(request: AgentRequest, base: HttpBase, *, secret: str, co
         (NODE_NAME, request.name),
         (SECRET_KEY, secret),
         (CAPABILITY, request.capability),
-        (COOKIE, cookie),
+        *([(COOKIE, cookie)] if cookie else []),
     ]
     return render(f"GET {base.path}{Page.WEBSOCKET} HTTP/1.1", fields)
 
