@@ -1,4 +1,4 @@
-"""A WebSocket client in plain blocking sockets, for simulated agents: the standard library only, quick to import.
+"""A WebSocket client in plain blocking sockets, for simulated agents: quick to import.
 
 It knows what the inbound agent protocol needs of RFC 6455 and no more: one upgrade with the agent's headers, masked
 binary messages, pings answered. Each message is one chunk of the agent protocol: two bytes of length, then the data.
@@ -8,8 +8,14 @@ import binascii
 import os
 import socket
 from collections.abc import Mapping
+from typing import Final
 
-_TEXT, _BINARY, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10
+from broker.inbound.blocks import Malformed
+from broker.inbound.chunks import chunk
+from broker.inbound.frames import BINARY, CLOSE, PING, PONG, Frame, FrameReader, frame
+
+_MOST: Final = 4 * 1024 * 1024
+"""Bytes of a message that an agent takes."""
 
 
 class Refused(Exception):
@@ -64,7 +70,9 @@ class Channel:
         """`reply` holds the headers of the 101 by lower-case name; `surplus` is what was read beyond them."""
         self.headers = reply
         self._socket = sock
-        self._buffer = surplus
+        self._surplus = surplus
+        self._reader = FrameReader(masked=False, most=_MOST)
+        self._frames: list[Frame] = []
 
     def settimeout(self, timeout_s: float | None) -> None:
         """How long `receive` waits before it raises TimeoutError; None is for ever. Nothing read is lost by it."""
@@ -73,57 +81,42 @@ class Channel:
     def receive(self) -> bytes:
         """The data of the next chunk; answers pings on the way. Raises Closed at the end, TimeoutError on silence."""
         while True:
-            opcode, payload = self._frame()
-            if opcode == _BINARY:
+            while not self._frames:
+                self._more()
+            opcode, payload = self._frames.pop(0)
+            if opcode == BINARY:
                 return payload[2:]
-            if opcode == _PING:
-                self._send_frame(_PONG, payload)
-            elif opcode == _CLOSE:
+            if opcode == PING:
+                self._send_frame(PONG, payload)
+            elif opcode == CLOSE:
                 raise Closed("closed by the other side")
 
     def send(self, data: bytes) -> None:
         """Sends one chunk of at most 32 767 bytes; raises Closed if the connection is over."""
-        self._send_frame(_BINARY, len(data).to_bytes(2, "big") + data)
+        self._send_frame(BINARY, chunk(data))
 
     def close(self) -> None:
         """Ends the connection; safe to repeat."""
         self._socket.close()
 
-    def _frame(self) -> tuple[int, bytes]:
-        self._fill(2)
-        length, start = self._buffer[1] & 0x7F, 2
-        if length >= 126:
-            start = 4 if length == 126 else 10
-            self._fill(start)
-            length = int.from_bytes(self._buffer[2:start], "big")
-        self._fill(start + length)
-        opcode, payload = self._buffer[0] & 0x0F, self._buffer[start : start + length]
-        self._buffer = self._buffer[start + length :]
-        return opcode, payload
-
-    def _fill(self, wanted: int) -> None:
-        while len(self._buffer) < wanted:
-            try:
-                data = self._socket.recv(65536)
-            except TimeoutError:
-                raise
-            except OSError as error:
-                raise Closed(str(error)) from error
-            if not data:
-                raise Closed("end of stream")
-            self._buffer += data
+    def _more(self) -> None:
+        try:
+            data = self._surplus or self._socket.recv(65536)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise Closed(str(error)) from error
+        if not data:
+            raise Closed("end of stream")
+        self._surplus = b""
+        try:
+            self._frames += self._reader.feed(data)
+        except Malformed as error:
+            raise Closed(str(error)) from error
 
     def _send_frame(self, opcode: int, payload: bytes) -> None:
-        mask = os.urandom(4)
-        length = len(payload)
-        head = (
-            bytes([0x80 | opcode, 0x80 | length])
-            if length < 126
-            else bytes([0x80 | opcode, 0xFE, *divmod(length, 256)])
-        )
-        masked = bytes(byte ^ mask[i & 3] for i, byte in enumerate(payload))
         try:
-            self._socket.sendall(head + mask + masked)
+            self._socket.sendall(frame(opcode, payload, os.urandom(4)))
         except OSError as error:
             raise Closed(str(error)) from error
 

@@ -8,7 +8,6 @@ POST {"number"} to `/demo/builds/cancel` takes one out of the queue.
 
 import asyncio
 import contextlib
-import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict
@@ -18,7 +17,9 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from broker.demo.model import Build, Controller, Node
+from broker.demo.sim.verdicts import Verdict, judge, refusal_by_http
 from broker.inbound.capability import USUAL
+from broker.inbound.chunks import chunk
 from broker.inbound.secret import node_secret
 
 _HEADERS = ("Node-Name", "Secret-Key", "X-Remoting-Capability")
@@ -70,7 +71,7 @@ class HttpSide:
         assert isinstance(node.channel, web.WebSocketResponse)
         self._changed()
         try:
-            await node.channel.send_bytes(_chunk(f"run {build.number} {build.seconds:g}"))
+            await node.channel.send_bytes(chunk(f"run {build.number} {build.seconds:g}".encode()))
         except ConnectionError:
             self._controller.disconnected(node.name, node.channel)
 
@@ -79,15 +80,17 @@ class HttpSide:
         if not (name and secret and capability):
             raise web.HTTPBadRequest(text="This endpoint is only for use from agent.jar in WebSocket mode")
         node = self._controller.nodes.get(name)
-        if node is None:
-            raise web.HTTPBadRequest(text="no such agent")
-        if not hmac.compare_digest(secret.encode(), node_secret(self._secret_key, name).encode()):
-            raise web.HTTPForbidden
         cookie = request.headers.get("Connection-Cookie", "")
-        if node.channel is not None:
-            if not hmac.compare_digest(cookie.encode(), node.cookie.encode()):
-                text = f"{name} is already connected to this controller. Rejecting this connection."
-                raise web.HTTPBadRequest(text=text)
+        verdict = judge(
+            known=None if node is None else node_secret(self._secret_key, name),
+            shown=secret,
+            live_cookie=None if node is None or node.channel is None else node.cookie,
+            cookie=cookie,
+        )
+        if verdict is not Verdict.WELCOME:
+            status, text = refusal_by_http(verdict, name)
+            raise web.HTTPForbidden(text=text) if status == 403 else web.HTTPBadRequest(text=text)
+        if node is not None and node.channel is not None:
             self._controller.to_close.append(node.channel)
             self._controller.disconnected(name, node.channel)
         socket = web.WebSocketResponse(heartbeat=15, compress=False, max_msg_size=65536)
@@ -179,11 +182,6 @@ async def _end(channel: object) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(1):
             await channel.close()
-
-
-def _chunk(text: str) -> bytes:
-    data = text.encode()
-    return len(data).to_bytes(2, "big") + data
 
 
 def _computer(node: Node) -> dict[str, Any]:
