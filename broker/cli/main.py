@@ -18,6 +18,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "dev": ("broker.cli.dev:dev", "All in one, for a laptop."),
     "init": ("broker.cli.init:init", "Write the files that Jenkins needs."),
     "config": ("broker.cli.config:config", "Check, show, compare and explain the config."),
+    "doctor": ("broker.cli.doctor:doctor", "Ask controllers and the gateway what agents would ask."),
     "status": ("broker.cli.status:status", "Say how the broker stands."),
     "get": ("broker.cli.get:get", "Show agents, pools, policies or controllers."),
     "explain": ("broker.cli.explain:explain", "Say why an agent waits, a pool rests, a label finds nothing."),

@@ -601,4 +601,18 @@ MUTANTS: Final = (
         new="{**shown, COOKIE: cookie}",
         tests=(f"{_INBOUND}/test_dialogue.py",),
     ),
+    Mutant(
+        guard="doctor: a port with another key is told no name and no secret",
+        file="broker/doctor/port.py",
+        old="if shown != found.identity:",
+        new="if not shown:",
+        tests=("tests/integration/doctor/test_controller.py",),
+    ),
+    Mutant(
+        guard="doctor: a probe shows no cookie, which would throw a live agent out",
+        file="broker/doctor/port.py",
+        old='dialogue.start(name, secret, "")',
+        new='dialogue.start(name, secret, "ab")',
+        tests=("tests/integration/doctor/test_controller.py",),
+    ),
 )
