@@ -38,6 +38,7 @@ from broker.store.agents import Agents
 from broker.store.cooldowns import Cooldowns
 from broker.store.engine import Database, open_store
 from broker.store.history import History
+from broker.store.kept import KeptText
 from broker.telemetry import events
 from broker.telemetry.lag import watch_event_loop
 from broker.telemetry.metrics import Metrics
@@ -123,7 +124,7 @@ async def _wire(
     agents, presence = Agents(database), Presence(clock)
     keyring = await _open_keys(config, database)
     admission = Admission(agents, presence, keyring, lambda: ctx.definitions)
-    control = ControlServer(control_path(config), admission, queue, clock)
+    control = ControlServer(control_path(config), admission, queue, clock, KeptText(database, "gateways"))
     await control.start()
     stack.push_async_callback(control.close)
     ctx = Context(

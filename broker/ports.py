@@ -117,7 +117,10 @@ class Sessions(Protocol):
     """Who is connected, as the gateways told over the control link."""
 
     def known(self) -> bool:
-        """Whether the gateway has told its live sessions since the link was last up; if not, absence means nothing."""
+        """Whether all gateways have told their live sessions since their links were last up.
+
+        If not, absence means nothing. A gateway that has died, has left or was away for too long is not waited for.
+        """
         ...
 
     def live(self, agent_id: AgentId) -> Session | None:

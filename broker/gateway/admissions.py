@@ -23,19 +23,24 @@ class Admissions:
         doorkeeper: Doorkeeper,
         register: Register,
         clock: Clock,
-        end: Callable[[Held, str], bool],
+        displace: Callable[[Held], bool],
     ) -> None:
-        """`end` tells a session's gateway to close it; False if that gateway cannot be told now."""
+        """`displace` has a session closed for its agent's next one; False if nobody need wait for that."""
         self._doorkeeper = doorkeeper
         self._register = register
         self._clock = clock
-        self._end = end
+        self._displace = displace
         self._ending: dict[str, asyncio.Event] = {}
 
     def closed(self, session_id: str) -> None:
         """A session has ended: who waits to take it over may go on."""
         if session_id in self._ending:
             self._ending[session_id].set()
+
+    def unlinked(self) -> None:
+        """A gateway is away: who waits for the end of a session there need not."""
+        for news in self._ending.values():
+            news.set()
 
     async def decide(self, gateway: str, question: Admit) -> Admission | Refusal:
         """Never raises: whatever goes wrong is a refusal to be retried. An admission holds the agent's name."""
@@ -71,28 +76,29 @@ class Admissions:
             return refusal
         admission: Admission | None = None
         try:
-            if former is None or await self._ended(former):
-                admission = Admission(
-                    id=question.id,
-                    agent_id=verdict.agent_id,
-                    attempt=verdict.attempt,
-                    secret=verdict.secret,
-                    controller_cookie=self._register.controller_cookie(verdict.agent_id),
-                )
+            if former is not None:
+                await self._ended(former)
+            admission = Admission(
+                id=question.id,
+                agent_id=verdict.agent_id,
+                attempt=verdict.attempt,
+                secret=verdict.secret,
+                controller_cookie=self._register.controller_cookie(verdict.agent_id),
+            )
+            return admission
         finally:
             if admission is None:
                 self._register.release(verdict.agent_id, question.id)
-        return admission or _later(question, f"the former connection of {question.name} has not ended yet")
 
-    async def _ended(self, former: Held) -> bool:
-        closed = self._ending.setdefault(former.session.id, asyncio.Event())
+    async def _ended(self, former: Held) -> None:
+        """Returns when a session has ended, or its gateway cannot be asked."""
+        news = self._ending.setdefault(former.session.id, asyncio.Event())
         try:
-            if not self._end(former, "the same agent has come back"):
-                return False
-            await closed.wait()
+            while self._register.held(former.session.agent_id) is former and self._displace(former):
+                news.clear()
+                await news.wait()
         finally:
             self._ending.pop(former.session.id, None)
-        return True
 
 
 def _knock(question: Admit) -> Knock:

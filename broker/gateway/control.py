@@ -10,6 +10,7 @@ from broker.domain.ids import AgentId, AgentName, ControllerName
 from broker.domain.reason import Reason
 from broker.errors import GatewayError
 from broker.gateway.admissions import Admissions
+from broker.gateway.expected import ExpectedGateways, Memory, Nothing
 from broker.gateway.link import (
     MAX_LINE,
     Admit,
@@ -21,6 +22,7 @@ from broker.gateway.link import (
     FromControl,
     FromGateway,
     Hello,
+    Leaving,
     Opened,
     Ping,
     Pong,
@@ -29,13 +31,11 @@ from broker.gateway.link import (
     from_gateway,
 )
 from broker.gateway.register import Held, Register
-from broker.gateway.sockets import listen_unix, process_started
+from broker.gateway.sockets import listen_unix
 from broker.ports import Clock, Doorkeeper, Nudge, Session
 from broker.telemetry.events import GATEWAY_LINKED, GATEWAY_UNLINKED
 from broker.telemetry.readings import GatewayCounts
 
-_LOST_GATEWAY_S: Final = 10.0
-"""How long a gateway that lives but has lost its link keeps its sessions, as far as we know."""
 _HELLO_S: Final = 10.0
 _DECISIONS: Final = 1024
 """Knocks of one gateway that are decided at once: as many as a sound one has handshakes (`settings.Limits`)."""
@@ -68,21 +68,31 @@ class _Link:
 class ControlServer:
     """Listens for gateways; implements `broker.ports.Sessions`."""
 
-    def __init__(self, path: Path, doorkeeper: Doorkeeper, nudge: Nudge, clock: Clock) -> None:
-        """Does nothing yet. `path` is the socket's; its directory is made with 0700."""
+    def __init__(
+        self, path: Path, doorkeeper: Doorkeeper, nudge: Nudge, clock: Clock, memory: Memory | None = None
+    ) -> None:
+        """Does nothing yet. `path` is the socket's; its directory is made with 0700.
+
+        `memory` keeps which gateways there are for the next control plane.
+        """
         self._path = path
         self._nudge = nudge
         self._clock = clock
         self._register = Register()
+        self._expected = ExpectedGateways(memory or Nothing(), clock)
         self._links: dict[str, _Link] = {}
         self._to_end: dict[str, dict[str, str]] = {}  # gateway that is away → session → message
         self._controllers: Controllers | None = None
-        self._admissions = Admissions(doorkeeper, self._register, clock, self._send_end)
+        self._admissions = Admissions(doorkeeper, self._register, clock, self._displace)
         self._tasks: set[asyncio.Task[object]] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listens, in place of a socket that a killed process left. Raises `GatewayError` if another one listens."""
+        """Listens, in place of a socket that a killed process left. Raises `GatewayError` if another one listens.
+
+        `StoreError`: the memory of gateways cannot be read.
+        """
+        await self._expected.recall()
         sock = listen_unix(self._path)
         self._server = await asyncio.start_unix_server(self._connected, sock=sock, limit=MAX_LINE)
 
@@ -105,8 +115,8 @@ class ControlServer:
         self._path.unlink(missing_ok=True)
 
     def known(self) -> bool:
-        """Whether a gateway has told its live sessions since the link was last up."""
-        return bool(self._links)
+        """See `ports.Sessions`: not while a gateway that may have sessions has no link."""
+        return bool(self._links) and not self._expected.missing()
 
     def live(self, agent_id: AgentId) -> Session | None:
         """The live session of an agent."""
@@ -125,7 +135,7 @@ class ControlServer:
         """Closes the agent's session. A gateway that is away is told when it is back. Never raises."""
         held = self._register.held(agent_id)
         if held is not None and not self._send_end(held, message):
-            self._to_end.setdefault(held.gateway, {})[held.session.id] = message
+            self._end_later(held, message)
 
     def counts(self) -> GatewayCounts:
         """The sum of what all gateways have counted since this control plane started."""
@@ -142,6 +152,18 @@ class ControlServer:
             return False
         link.send(End(agent_id=held.session.agent_id, session=held.session.id, message=message))
         return True
+
+    def _end_later(self, held: Held, message: str) -> None:
+        self._to_end.setdefault(held.gateway, {})[held.session.id] = message
+
+    def _displace(self, held: Held) -> bool:
+        """Ends a session whose agent has come back. False if its gateway is away: it counts as ended, and will be."""
+        message = "the same agent has come back"
+        if self._send_end(held, message):
+            return True
+        self._end_later(held, message)
+        self._register.closed(held.session.agent_id, held.session.id)
+        return False
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -167,6 +189,8 @@ class ControlServer:
         return _Link(hello=hello, writer=writer) if isinstance(hello, Hello) else None
 
     async def _serve(self, link: _Link, reader: asyncio.StreamReader) -> None:
+        self._expected.expect(link.hello)
+        await self._expected.save()
         self._linked(link)
         try:
             await self._converse(link, reader)
@@ -196,17 +220,16 @@ class ControlServer:
         if former is not None:
             former.writer.transport.abort()
         hello = link.hello
-        changed, surplus = self._register.hello(hello)
+        to_end = self._to_end.pop(hello.gateway, {})
+        changed, surplus = self._register.hello(hello, ending=to_end)
         self._links[hello.gateway] = link
+        self._expected.linked(hello.gateway)
         GATEWAY_LINKED.emit(gateway=hello.gateway, pid=hello.pid, sessions=len(hello.sessions))
         if self._controllers is not None:
             link.send(self._controllers)
         for linked in surplus:
-            link.send(End(agent_id=linked.agent_id, session=linked.id, message="the name has another session"))
-        to_end = self._to_end.pop(hello.gateway, {})
-        for linked in hello.sessions:
-            if (message := to_end.get(linked.id)) is not None:
-                link.send(End(agent_id=linked.agent_id, session=linked.id, message=message))
+            message = to_end.get(linked.id, "the name has another session")
+            link.send(End(agent_id=linked.agent_id, session=linked.id, message=message))
         for agent_id in changed:
             self._nudge.agent(agent_id)
 
@@ -216,20 +239,23 @@ class ControlServer:
             return  # it has linked anew already
         del self._links[gateway]
         self._register.unlinked(gateway)
+        self._expected.unlinked(gateway)
+        self._admissions.unlinked()
         GATEWAY_UNLINKED.emit(gateway=gateway, pid=link.hello.pid)
 
     async def _forget_later(self, link: _Link) -> None:
-        """Drops the sessions of a gateway that has died, or that stays away although it lives."""
-        until = self._clock.monotonic() + _LOST_GATEWAY_S
-        while self._clock.monotonic() < until and process_started(link.hello.pid) == link.hello.started:
-            if link.hello.gateway in self._links:
+        """Drops the sessions of a gateway that has died or left, or that stays away although it may live."""
+        gateway = link.hello.gateway
+        while not self._expected.given_up(gateway):
+            if gateway in self._links:
                 return
             await self._clock.sleep_until(self._clock.monotonic() + 0.1)
-        if link.hello.gateway in self._links:
+        if gateway in self._links:
             return
-        self._to_end.pop(link.hello.gateway, None)
-        for agent_id in self._register.forget(link.hello.gateway):
+        self._to_end.pop(gateway, None)
+        for agent_id in self._register.forget(gateway):
             self._nudge.agent(agent_id)
+        await self._expected.save()
 
     def _take(self, link: _Link, message: FromGateway) -> None:
         gateway = link.hello.gateway
@@ -251,6 +277,8 @@ class ControlServer:
                 self._register.count(gateway, message.counts())
             case Ping():
                 link.send(Pong())
+            case Leaving():
+                self._expected.gone(gateway)
             case Hello() | Admit():
                 pass
 

@@ -65,6 +65,8 @@ class Hello(_Message):
     """Start time of the process as in /proc/PID/stat, which tells it from a later one of the same pid."""
     version: str
     listen: str
+    host: str = ""
+    """Where the pid is one, as `sockets.this_host` says; empty from a version that does not tell."""
     sessions: tuple[LinkedSession, ...] = ()
 
 
@@ -186,6 +188,12 @@ class Controllers(_Message):
     paths: dict[str, str]
 
 
+class Leaving(_Message):
+    """Gateway → control plane, last: it ends its sessions now, and never links again."""
+
+    type: Literal["leaving"] = "leaving"
+
+
 class Ping(_Message):
     """Gateway → control plane: are you there? Answered by `Pong`."""
 
@@ -199,7 +207,7 @@ class Pong(_Message):
 
 
 T = TypeVar("T")
-FromGateway = Hello | Admit | Failed | Opened | Closed | Counts | Ping
+FromGateway = Hello | Admit | Failed | Opened | Closed | Counts | Leaving | Ping
 FromControl = Admission | Refusal | End | Controllers | Pong
 
 _FROM_GATEWAY: Final = TypeAdapter[FromGateway](Annotated[FromGateway, Field(discriminator="type")])

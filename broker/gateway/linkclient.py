@@ -21,6 +21,7 @@ from broker.gateway.link import (
     FromControl,
     FromGateway,
     Hello,
+    Leaving,
     Opened,
     Ping,
     Pong,
@@ -90,7 +91,7 @@ class ControlLink:
         self._send(message)
 
     async def run(self) -> None:
-        """Keeps the link up until cancelled; never raises for a link that fails."""
+        """Keeps the link up until cancelled, and then tells that the gateway leaves. No failure of it is raised."""
         pause, loop = _RETRY_FIRST_S, asyncio.get_running_loop()
         while True:
             try:
@@ -117,10 +118,15 @@ class ControlLink:
                 report = group.create_task(self._report(), name="link:report")
                 why = await self._listen(reader)
                 report.cancel()
+        except asyncio.CancelledError:
+            self._send(Leaving())
+            writer.close()  # once that is sent
+            raise
+        else:
+            writer.transport.abort()
         finally:
             self._up.clear()
             self._writer = None
-            writer.transport.abort()
             for answer in self._waiting.values():
                 if not answer.done():
                     answer.set_exception(LinkAway("the control plane went away"))

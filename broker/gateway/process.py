@@ -14,7 +14,7 @@ from broker.gateway.live import LiveSessions
 from broker.gateway.pages import AgentPages, HealthPages
 from broker.gateway.reactor import LoopReactor
 from broker.gateway.settings import GatewaySettings
-from broker.gateway.sockets import process_started
+from broker.gateway.sockets import process_started, this_host
 from broker.gateway.upstream import Upstream
 from broker.telemetry.events import CONTROLLERS_REFUSED, GATEWAY_STARTED, GATEWAY_STOPPED
 from broker.tls import Certificates, PemFiles
@@ -76,6 +76,7 @@ class Gateway:
             started=process_started(pid) or 0,
             version=VERSION,
             listen=self.address,
+            host=this_host(),
             sessions=tuple(live.linked() for live in self._live),
         )
 

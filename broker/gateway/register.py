@@ -2,6 +2,7 @@
 
 import hmac
 from collections import OrderedDict
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -121,15 +122,18 @@ class Register:
         del self._held[agent_id]
         return True
 
-    def hello(self, hello: Hello) -> tuple[set[AgentId], list[LinkedSession]]:
-        """Takes a gateway's full truth: the agents for whom that is news, and sessions that have to end."""
+    def hello(self, hello: Hello, ending: Container[str] = ()) -> tuple[set[AgentId], list[LinkedSession]]:
+        """Takes a gateway's full truth: the agents for whom that is news, and sessions that have to end.
+
+        Those of `ending` have to end in any case, and count as ended.
+        """
         before = {a: h.linked.id for a, h in self._held.items() if h.gateway == hello.gateway}
         for agent_id in before:
             del self._held[agent_id]
         surplus: list[LinkedSession] = []
         for linked in sorted(hello.sessions, key=lambda s: s.since):
             agent_id = AgentId(linked.agent_id)
-            if agent_id in self._held:
+            if agent_id in self._held or linked.id in ending:
                 surplus.append(linked)
             else:
                 self._hold(hello.gateway, linked)

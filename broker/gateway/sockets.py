@@ -36,6 +36,15 @@ def process_started(pid: int) -> int | None:
     return None if fields[0] in {"Z", "X"} else int(fields[19])
 
 
+def this_host() -> str:
+    """Where a pid means what it means here: the boot of this machine, and this process's pid namespace (proc(5))."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return "unknown"
+
+
 def listen_unix(path: Path) -> socket.socket:
     """A listening socket that only this user may use, in place of one that a killed process left.
 

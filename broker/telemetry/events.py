@@ -68,6 +68,7 @@ CALL_FAILED: Final = _error("call_failed")
 # gateway
 GATEWAY_LINKED: Final = _info("gateway_linked")
 GATEWAY_UNLINKED: Final = _warning("gateway_unlinked")
+GATEWAYS_NOT_REMEMBERED: Final = _warning("gateways_not_remembered")
 GATEWAY_STARTED: Final = _info("gateway_started")
 GATEWAY_STOPPED: Final = _info("gateway_stopped")
 SESSION_OPENED: Final = _info("session_opened")

@@ -420,6 +420,20 @@ MUTANTS: Final = (
         tests=("tests/unit/domain/test_definitions.py",),
     ),
     Mutant(
+        guard="who is connected is not known before all gateways have told",
+        file="broker/gateway/control.py",
+        old="return bool(self._links) and not self._expected.missing()",
+        new="return bool(self._links)",
+        tests=("tests/integration/gateway/test_two_gateways.py",),
+    ),
+    Mutant(
+        guard="a pid of another machine says nothing of a gateway",
+        file="broker/gateway/expected.py",
+        old="watched = near and process_started(hello.pid) == hello.started",
+        new="watched = process_started(hello.pid) == hello.started",
+        tests=("tests/unit/gateway/test_expected.py",),
+    ),
+    Mutant(
         guard="a knock above what can be decided is turned away",
         file="broker/gateway/control.py",
         old="if isinstance(message, Admit) and link.deciding >= _DECISIONS:",

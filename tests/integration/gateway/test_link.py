@@ -1,6 +1,7 @@
 """The control link: sessions go on without the control plane, and are known to the next one."""
 
 import asyncio
+import os
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,8 +12,9 @@ from broker.clock import SystemClock
 from broker.domain.ids import AgentId
 from broker.errors import GatewayError
 from broker.gateway.control import ControlServer
-from broker.gateway.link import Admit, Hello, LinkedSession, Opened, encode, from_control
+from broker.gateway.link import Admit, Leaving, Opened, encode
 from broker.gateway.sockets import unix_address
+from tests.integration.gateway.hand import HandGateway, a_process, linked
 from tests.integration.gateway.world import FakeDoorkeeper, Nudges, World, until
 
 A1 = AgentId("id-a1")
@@ -92,38 +94,6 @@ async def test_a_path_too_long_for_a_socket_works(tmp_path: Path) -> None:
         assert (await world.knock("a1", world.mint())).head.status == 101
 
 
-class HandGateway:
-    """A gateway's end of the link, by hand; its process has ended already."""
-
-    def __init__(self, path: Path, name: str, pid: int = 4_000_000) -> None:
-        self.path, self.name, self.pid = path, name, pid
-
-    async def link(self, *sessions: LinkedSession) -> None:
-        with unix_address(self.path) as address:
-            self.reader, self.writer = await asyncio.open_unix_connection(address)
-        hello = Hello(gateway=self.name, pid=self.pid, started=1, version="0", listen="", sessions=sessions)
-        self.writer.write(encode(hello))
-
-    async def hear(self) -> object:
-        return from_control(await asyncio.wait_for(self.reader.readline(), 5))
-
-
-def linked(session_id: str, agent: str = "a1", second: int = 0) -> LinkedSession:
-    return LinkedSession.model_validate(
-        {
-            "id": session_id,
-            "agent_id": f"id-{agent}",
-            "controller": "main",
-            "name": agent,
-            "attempt": 1,
-            "peer": "127.0.0.1:9",
-            "since": f"2026-01-01T00:00:{second:02}Z",
-            "cookie": "aa" * 32,
-            "controller_cookie": "bb" * 32,
-        }
-    )
-
-
 @pytest.fixture
 async def control(tmp_path: Path) -> AsyncIterator[tuple[ControlServer, Nudges, Path]]:
     nudges = Nudges()
@@ -139,26 +109,36 @@ Setup = tuple[ControlServer, Nudges, Path]
 
 async def test_a_dead_gateways_sessions_are_forgotten(control: Setup) -> None:
     server, nudges, path = control
-    gateway = HandGateway(path, "g1")
+    process = await a_process()
+    gateway = HandGateway(path, "g1", process.pid)
     await gateway.link(linked("s1"))
     await until(lambda: server.live(A1))
+    process.kill()
+    await process.wait()
     gateway.writer.close()
     await until(lambda: server.live(A1) is None)
     assert not server.known()
     assert nudges.agents == [A1, A1]
 
 
+async def test_a_gateway_that_leaves_is_not_waited_for_wherever_it_was(control: Setup) -> None:
+    server, _, path = control
+    leaving, staying = HandGateway(path, "g1"), HandGateway(path, "g2")
+    await leaving.link(linked("s1"))
+    await staying.link(linked("s2", "a2"))
+    await until(lambda: len(server.linked_gateways()) == 2)
+    leaving.writer.write(encode(Leaving()))
+    leaving.writer.close()
+    await until(lambda: server.live(A1) is None)
+    assert server.known()
+    assert server.live(AgentId("id-a2")) is not None
+
+
 async def test_an_end_that_could_not_be_told_is_told_when_the_gateway_is_back(control: Setup) -> None:
-    import os
-
-    from broker.gateway.sockets import process_started
-
     server, _, path = control
     gateway = HandGateway(path, "g1", pid=os.getpid())
-    hello = {"started": process_started(os.getpid())}
     await gateway.link(linked("s1"))
     await until(server.known)
-    server._links["g1"].hello = server._links["g1"].hello.model_copy(update=hello)  # it lives
     gateway.writer.close()
     await until(lambda: not server.known())
     await server.end(A1, "used up")

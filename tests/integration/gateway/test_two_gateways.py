@@ -1,0 +1,166 @@
+"""Several gateways: absence means something only when each of them has told who is connected."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from broker.domain.ids import AgentId
+from broker.errors import StoreUnavailable
+from broker.gateway import expected
+from broker.gateway.control import ControlServer
+from broker.gateway.link import Admission, Admit, Closed, End, Opened, encode
+from broker.ports import Admitted
+from broker.testing.clock import ManualClock
+from tests.integration.gateway.hand import HandGateway, Remembered, a_process, linked
+from tests.integration.gateway.world import FakeDoorkeeper, Nudges, until
+
+A1, A2 = AgentId("id-a1"), AgentId("id-a2")
+
+
+class Planes:
+    """Control planes, one after another, at one socket and with one memory."""
+
+    def __init__(self, path: Path, stack: AsyncExitStack) -> None:
+        self.path, self.stack = path, stack
+        self.clock, self.memory, self.doorkeeper = ManualClock(), Remembered(), FakeDoorkeeper()
+        self.gateways: list[HandGateway] = []
+
+    async def start(self) -> ControlServer:
+        control = ControlServer(self.path, self.doorkeeper, Nudges(), self.clock, self.memory)
+        await control.start()
+        self.stack.push_async_callback(control.close)
+        return control
+
+    def gateway(self, name: str, pid: int | None = None) -> HandGateway:
+        self.gateways.append(HandGateway(self.path, name, pid))  # or its link ends with it
+        return self.gateways[-1]
+
+    def mint(self, name: str = "a1") -> str:
+        minted = secrets.token_hex(32)
+        self.doorkeeper.agents[name] = (minted, Admitted(agent_id=AgentId(f"id-{name}"), attempt=1, secret="real"))
+        return minted
+
+
+@pytest.fixture
+async def planes(tmp_path: Path) -> AsyncIterator[Planes]:
+    async with AsyncExitStack() as stack:
+        yield Planes(tmp_path / "control.sock", stack)
+
+
+async def linked_count(control: ControlServer, count: int) -> None:
+    await until(lambda: len(control.linked_gateways()) == count)
+
+
+async def test_a_restarted_control_plane_knows_nothing_before_its_last_gateway_has_told(planes: Planes) -> None:
+    control = await planes.start()
+    first, second = planes.gateway("g1"), planes.gateway("g2")
+    await first.link(linked("s1"))
+    await second.link(linked("s2", "a2"))
+    await linked_count(control, 2)
+    assert control.known()
+    await control.close()
+
+    control = await planes.start()
+    await first.link(linked("s1"))
+    await linked_count(control, 1)
+    await planes.clock.advance(5)
+    assert not control.known()
+    assert control.live(A2) is None
+    await second.link(linked("s2", "a2"))
+    await linked_count(control, 2)
+    assert control.known()
+    assert control.live(A2) is not None
+
+
+async def test_a_gateway_that_is_away_for_too_long_is_not_waited_for(planes: Planes) -> None:
+    control = await planes.start()
+    first, second = planes.gateway("g1"), planes.gateway("g2")
+    await first.link(linked("s1"))
+    await second.link(linked("s2", "a2"))
+    await linked_count(control, 2)
+    second.writer.close()
+    await linked_count(control, 1)
+    assert not control.known()
+    assert control.live(A2) is not None
+    await advance(planes.clock, expected.LOST_GATEWAY_S - 1, lambda: False)
+    assert not control.known()
+    await advance(planes.clock, 2, lambda: control.live(A2) is None)
+    assert control.known()
+    assert control.live(A1) is not None
+
+
+async def test_one_that_died_with_the_control_plane_is_not_waited_for(planes: Planes) -> None:
+    control = await planes.start()
+    process = await a_process()
+    await planes.gateway("g1", process.pid).link(linked("s1"))
+    living = planes.gateway("g2")
+    await living.link()
+    await linked_count(control, 2)
+    await control.close()
+    process.kill()
+    await process.wait()
+
+    control = await planes.start()
+    await living.link()
+    await linked_count(control, 1)
+    assert control.known()
+    assert "g1" not in (planes.memory.text or "")
+
+
+async def test_a_gateway_links_although_it_cannot_be_remembered(planes: Planes) -> None:
+    control = await planes.start()
+    planes.memory.fault = StoreUnavailable("the disk is full")
+    gateway = planes.gateway("g1")
+    await gateway.link(linked("s1"))
+    await linked_count(control, 1)
+    assert control.known()
+    planes.memory.fault = None
+    await planes.gateway("g2").link()
+    await linked_count(control, 2)
+    assert '"g1"' in (planes.memory.text or "")
+
+
+async def test_an_agent_whose_gateway_is_away_comes_in_through_another(planes: Planes) -> None:
+    control = await planes.start()
+    lost, other = planes.gateway("g1"), planes.gateway("g2")
+    await lost.link(linked("s1"))
+    await other.link()
+    await linked_count(control, 2)
+    lost.writer.close()
+    await linked_count(control, 1)
+    knock = Admit(id="q", controller="main", name="a1", secret=planes.mint(), cookie="aa" * 32)
+    other.writer.write(encode(knock))
+    assert isinstance(await other.hear(), Admission)
+    other.writer.write(encode(Opened(id="q", session=linked("s9", second=9))))
+    await until(lambda: (session := control.live(A1)) is not None and session.id == "s9")
+
+    await lost.link(linked("s1"))
+    end = await lost.hear()
+    assert isinstance(end, End)
+    assert end.session == "s1"
+
+
+async def test_who_waits_for_the_end_of_a_session_need_not_when_its_gateway_goes_away(planes: Planes) -> None:
+    control = await planes.start()
+    lost, other = planes.gateway("g1"), planes.gateway("g2")
+    await lost.link(linked("s1"))
+    await other.link()
+    await linked_count(control, 2)
+    other.writer.write(encode(Admit(id="q", controller="main", name="a1", secret=planes.mint(), cookie="aa" * 32)))
+    assert isinstance(await lost.hear(), End)
+    lost.writer.close()
+    assert isinstance(await other.hear(), Admission)
+    lost.writer.write(encode(Closed(agent_id=A1, session="s1", why="broker", received_bytes=0, sent_bytes=0)))
+
+
+async def advance(clock: ManualClock, seconds: float, done: Callable[[], bool]) -> None:
+    """Lets time go by in small steps, in which other tasks act."""
+    for _ in range(int(seconds * 10)):
+        if done():
+            return
+        await clock.advance(0.1)
+        await asyncio.sleep(0)
