@@ -14,7 +14,6 @@ NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "gateway.tcp": frozenset(),
     "gateway.tls.ca_file": frozenset(),
     "gateway.control": frozenset({"unix:*"}),
-    "gateway.ping": frozenset(),
     "gateway.prefer": frozenset({"websocket"}),
     "gateway.processes": frozenset({1}),
     "gateway.allow_cidrs": frozenset(),

@@ -10,9 +10,10 @@ from broker.domain.reason import Reason
 from broker.gateway.link import Admission, Admit, Closed, Failed, Opened, Refusal
 from broker.gateway.linkclient import ControlLink, LinkAway, new_id
 from broker.gateway.live import LiveSession, LiveSessions
-from broker.gateway.relay import Reactor, Relay
+from broker.gateway.relay import Relay
 from broker.gateway.settings import Limits
 from broker.gateway.upstream import Accepted, Declined, Upstream
+from broker.gateway.waiting import Reactor
 from broker.inbound.descriptor import Descriptor
 from broker.inbound.exchange import reply
 from broker.inbound.http import MalformedHead, RequestHead, text_reply

@@ -64,6 +64,8 @@ class Listener:
         self._presence = presence or Presence()
         self._sessions = sessions
         self._stopped = asyncio.Event()
+        self.ended = 0
+        """Connections that did not become a session."""
         self._heads = 0
         self._open = 0
 
@@ -138,6 +140,7 @@ class Listener:
         finally:
             self._open -= 1
             if not given:
+                self.ended += 1
                 connection.close()
 
     async def _request(self, connection: Descriptor) -> RequestHead | None:

@@ -78,6 +78,11 @@ class LiveSessions:
         """Returns when none is left."""
         await self._nobody.wait()
 
+    @property
+    def ended(self) -> int:
+        """How many are over."""
+        return self._disconnects.total()
+
     def opened(self, live: LiveSession) -> None:
         """Counts a session in, and its handshake as succeeded."""
         self._by_id[live.id] = self._by_relay[live.relay] = live

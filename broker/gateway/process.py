@@ -11,6 +11,7 @@ from broker.gateway.link import Controllers, End, Hello
 from broker.gateway.linkclient import ControlLink, LinkSource, new_id
 from broker.gateway.listener import Listener, listen
 from broker.gateway.live import LiveSessions
+from broker.gateway.memory import Trimmer
 from broker.gateway.pages import AgentPages, HealthPages
 from broker.gateway.reactor import LoopReactor
 from broker.gateway.settings import GatewaySettings
@@ -56,6 +57,7 @@ class Gateway:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._link.run(), name="gateway:link")
+                group.create_task(Trimmer(self._ended).run(), name="gateway:memory")
                 for listener in self._listeners:
                     group.create_task(listener.run(), name="gateway:listener")
         finally:
@@ -67,6 +69,9 @@ class Gateway:
             live.relay.end()
         await self._live.all_over()  # each takes no longer than its grace
         self._reactor.close()
+
+    def _ended(self) -> int:
+        return self._live.ended + sum(listener.ended for listener in self._listeners)
 
     def _hello(self) -> Hello:
         pid = os.getpid()

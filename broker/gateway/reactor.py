@@ -16,7 +16,7 @@ _TURNS: Final = 4
 
 
 class LoopReactor:
-    """A `broker.gateway.relay.Reactor` within the running loop."""
+    """A `broker.gateway.waiting.Reactor` within the running loop."""
 
     def __init__(self) -> None:
         """Needs the running loop."""

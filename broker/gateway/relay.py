@@ -10,8 +10,10 @@ import socket
 import ssl
 from collections.abc import Callable
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
-from typing import Final, Protocol
+from typing import Final
 
+from broker.gateway.side import Side
+from broker.gateway.waiting import Reactor, Timer
 from broker.inbound.descriptor import Descriptor
 
 PING_TIMEOUT: Final = "ping_timeout"
@@ -34,64 +36,6 @@ _buffer: Final = memoryview(bytearray(_PLAIN))
 _records: Final = _buffer[: _TOGETHER + _RECORD]
 
 
-class Timer(Protocol):
-    """A call that is to come."""
-
-    def cancel(self) -> None:
-        """It will not come. Safe to repeat."""
-        ...
-
-
-class Reactor(Protocol):
-    """Tells of descriptors that are ready, level-triggered, and of time that has passed."""
-
-    def watch(self, descriptor: int, events: int, ready: Callable[[int], None]) -> None:
-        """From now on `ready` gets the epoll events that are there, of these and of EPOLLERR and EPOLLHUP."""
-        ...
-
-    def forget(self, descriptor: int) -> None:
-        """Tells no more of it. Safe to repeat, and due before it is closed."""
-        ...
-
-    def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
-        """Calls once."""
-        ...
-
-
-class Side:
-    """One connection of a relay, and what is still to go out to it."""
-
-    __slots__ = (
-        "connection", "descriptor", "ended", "finished", "name", "other", "read_waits", "relay", "sock", "tls",
-        "unsent", "watched", "write_waits",
-    )  # fmt: skip
-    other: "Side"
-
-    def __init__(self, relay: "Relay", name: str, connection: Descriptor) -> None:
-        """Nothing has passed yet."""
-        self.relay = relay
-        self.name = name
-        self.connection = connection
-        self.sock = connection.sock
-        self.descriptor = connection.sock.fileno()
-        self.tls = connection.sock if isinstance(connection.sock, ssl.SSLSocket) else None
-        self.unsent: bytes | None = None
-        """What it did not take: the same bytes are offered again, for under TLS some of them may be on their way."""
-        self.ended = False
-        """No more comes from it."""
-        self.finished = False
-        """No more goes to it: it has our FIN, or it is gone."""
-        self.read_waits = False
-        """OpenSSL has to write before it can read on."""
-        self.write_waits = False
-        """OpenSSL has to read before it can write on."""
-        self.watched: int | None = None
-
-    def ready(self, events: int) -> None:
-        """What the reactor calls."""
-        self.relay.act(self, events)
-
-
 class Relay:
     """Carries bytes until one side ends; a slow side pauses the other one.
 
@@ -111,8 +55,8 @@ class Relay:
         ending: Callable[["Relay"], None] | None = None,
     ) -> None:
         """Takes both connections over. `over` is called once, when both are closed; `ending` when the end begins."""
-        self.agent = Side(self, "agent", agent)
-        self.controller = Side(self, "controller", controller)
+        self.agent = Side("agent", agent, self.act)
+        self.controller = Side("controller", controller, self.act)
         self.agent.other, self.controller.other = self.controller, self.agent
         self._reactor = reactor
         self._over: Callable[[Relay], None] | None = over
@@ -323,7 +267,7 @@ class Relay:
             side.connection.close()
             side.unsent = None
         del self.agent.other, self.controller.other  # no ring, so that the memory is free at once
-        del self.agent.relay, self.controller.relay
+        del self.agent.act, self.controller.act
         over(self)
 
     def _count(self, side: Side, count: int) -> None:

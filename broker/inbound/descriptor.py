@@ -69,6 +69,7 @@ class Descriptor:
         """
         if self.surplus:
             raise ssl.SSLError("the other side began TLS before it was told to")
+        context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF  # or nothing could be sent any more to who has half-closed
         sock = context.wrap_socket(self.sock, server_side=server, server_hostname=name, do_handshake_on_connect=False)
         self.sock = sock
         self.secure = True
@@ -95,7 +96,8 @@ class Descriptor:
     def finish(self) -> None:
         """Sends a FIN: the end of our direction, under TLS too. Never raises; safe to repeat."""
         with suppress(OSError):
-            socket.socket.shutdown(self.sock, socket.SHUT_WR)  # the socket's own: SSLSocket's would end the encryption
+            # the socket's own: SSLSocket's would end the encryption
+            socket.socket.shutdown(self.sock, socket.SHUT_WR)
 
     def close(self) -> None:
         """The connection is gone, with a FIN or, where bytes came that nobody read, a reset. Safe to repeat."""

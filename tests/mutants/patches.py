@@ -14,6 +14,7 @@ _WARM: Final = "tests/unit/wanted/test_warm.py"
 _INBOUND: Final = "tests/unit/inbound"
 _RPC: Final = "tests/integration/rpc"
 _API: Final = "tests/unit/web/test_api"
+_RELAY: Final = "tests/unit/gateway/test_relay.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -628,5 +629,99 @@ MUTANTS: Final = (
         old='dialogue.start(name, secret, "")',
         new='dialogue.start(name, secret, "ab")',
         tests=("tests/integration/doctor/test_controller.py",),
+    ),
+    Mutant(
+        guard="gateway: no close_notify: the end of a connection is a bare FIN",
+        file="broker/inbound/descriptor.py",
+        old="socket.socket.shutdown(self.sock, socket.SHUT_WR)",
+        new="_ = self.sock.unwrap() if isinstance(self.sock, ssl.SSLSocket) else self.sock.shutdown(socket.SHUT_WR)",
+        tests=("tests/integration/gateway/test_no_alert.py",),
+    ),
+    Mutant(
+        guard="gateway: who half-closes without a close_notify can be answered still",
+        file="broker/inbound/descriptor.py",
+        old="context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF",
+        new="_ = ssl.OP_IGNORE_UNEXPECTED_EOF",
+        tests=(
+            "tests/integration/gateway/test_tls.py",
+            "tests/unit/inbound/test_descriptor.py",
+        ),
+    ),
+    Mutant(
+        guard="gateway: a storm of handshakes leaves turns to the relays",
+        file="broker/inbound/descriptor.py",
+        old="_STEPS_AT_ONCE: Final = 8",
+        new="_STEPS_AT_ONCE: Final = 1000",
+        tests=("tests/unit/inbound/test_descriptor.py",),
+    ),
+    Mutant(
+        guard="gateway: no byte before TLS is taken into it",
+        file="broker/inbound/descriptor.py",
+        old="        if self.surplus:\n            raise ssl",
+        new="        if False:\n            raise ssl",
+        tests=("tests/unit/inbound/test_descriptor.py",),
+    ),
+    Mutant(
+        guard="gateway: a TLS record is read whole",
+        file="broker/gateway/relay.py",
+        old="_records: Final = _buffer[: _TOGETHER + _RECORD]",
+        new="_records: Final = _buffer[:_TOGETHER]",
+        tests=(_RELAY,),
+    ),
+    Mutant(
+        guard="gateway: what a TLS connection did not take is offered again unchanged",
+        file="broker/gateway/relay.py",
+        old='data, side.unsent = side.unsent or b"", None',
+        new='data, side.unsent = (side.unsent or b"")[:1024], None',
+        tests=(_RELAY,),
+    ),
+    Mutant(
+        guard="gateway: what OpenSSL holds when a relay begins is passed on",
+        file="broker/gateway/relay.py",
+        old="            self.act(side, EPOLLIN | EPOLLOUT)",
+        new="            self.act(side, EPOLLOUT)",
+        tests=(_RELAY,),
+    ),
+    Mutant(
+        guard="gateway: what is pending goes out before the end",
+        file="broker/gateway/relay.py",
+        old="if side.unsent is None and not side.finished:",
+        new="if not side.finished:",
+        tests=(_RELAY,),
+    ),
+    Mutant(
+        guard="gateway: who does not end after the other is cut off",
+        file="broker/gateway/relay.py",
+        old="self._timer = self._reactor.call_later(GRACE_S, self._close)",
+        new="self._timer = None",
+        tests=(_RELAY,),
+    ),
+    Mutant(
+        guard="gateway: a side that vanishes while the other one is slow is noticed",
+        file="broker/gateway/relay.py",
+        old="elif events & _GONE and not side.ended:",
+        new="elif False:",
+        tests=(_RELAY,),
+    ),
+    Mutant(
+        guard="gateway: one relay does not keep the others from theirs",
+        file="broker/gateway/relay.py",
+        old="for _ in range(_ROUNDS):",
+        new="for _ in range(1000):",
+        tests=(_RELAY,),
+    ),
+    Mutant(
+        guard="gateway: a vanished peer is noticed",
+        file="broker/gateway/presence.py",
+        old="socket.SO_KEEPALIVE, 1)",
+        new="socket.SO_KEEPALIVE, 0)",
+        tests=("tests/integration/gateway/test_presence.py",),
+    ),
+    Mutant(
+        guard="gateway: who waits in the queue of a listener that stops is served",
+        file="broker/gateway/listener.py",
+        old="self._accept(group)  # who waits in the queue would be cut off with the socket",
+        new="pass",
+        tests=("tests/integration/gateway/test_listener.py",),
     ),
 )

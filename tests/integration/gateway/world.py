@@ -209,6 +209,7 @@ class World:
         self.limits = limits
         self.control = self.new_control()
         self.gateway: Gateway | None = None
+        self.running_gateway: asyncio.Task[None] | None = None
         self.connections: list[Connection] = []
 
     def new_control(self) -> ControlServer:
@@ -224,7 +225,7 @@ class World:
             settings = replace(settings, limits=self.limits, **changes)  # type: ignore[arg-type]
             self.gateway = Gateway(settings)
             async with asyncio.TaskGroup() as group:
-                running = group.create_task(self.gateway.run())
+                running = self.running_gateway = group.create_task(self.gateway.run())
                 await until(self.control.known)
                 try:
                     yield self

@@ -1,0 +1,44 @@
+"""Gives memory back to the system when many connections have ended: the C library would keep it for the next ones.
+
+OpenSSL's share of a connection is in its heap, in pieces between those of others; nobody but `malloc_trim` gives such
+pieces back (malloc_trim(3)). It takes some milliseconds.
+"""
+
+import asyncio
+import ctypes
+from collections.abc import Callable
+from typing import Final
+
+_EVERY_S: Final = 10.0
+_MANY: Final = 100
+"""Connections whose memory is worth a look at the whole heap: some 3 MiB."""
+
+
+def give_back() -> None:
+    """Does it; does nothing where the C library has no such call."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+class Trimmer:
+    """Decides when."""
+
+    def __init__(self, ended: Callable[[], int], trim: Callable[[], None] = give_back) -> None:
+        """`ended` says how many connections have ended since the start."""
+        self._ended = ended
+        self._trim = trim
+        self._then = 0
+
+    async def run(self) -> None:
+        """Looks every few seconds until cancelled."""
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            self.look()
+
+    def look(self) -> None:
+        """Gives back if many have ended since it last did."""
+        ended = self._ended()
+        if ended - self._then >= _MANY:
+            self._then = ended
+            self._trim()

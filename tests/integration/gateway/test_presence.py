@@ -1,0 +1,53 @@
+"""A peer that vanishes without a word, and what a session holds while nothing happens."""
+
+import asyncio
+import ctypes
+import socket
+import struct
+from pathlib import Path
+
+import pytest
+
+from broker.domain.ids import AgentId
+from broker.gateway.presence import Presence
+from tests.integration.gateway.world import World, until
+
+A1 = AgentId("id-a1")
+QUICK = Presence(idle_s=1, interval_s=1, probes=2)
+SO_ATTACH_FILTER = 26
+
+
+def vanish(sock: socket.socket) -> None:
+    """From now on the socket gets nothing, and so answers nothing: a filter keeps 0 bytes of all (socket(7))."""
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
+
+
+@pytest.mark.parametrize("speaks", [False, True], ids=["silent", "in the middle of data"])
+@pytest.mark.parametrize("who", ["agent", "controller"])
+async def test_a_peer_that_vanishes_is_noticed(tmp_path: Path, who: str, speaks: bool) -> None:
+    async with World(tmp_path).running(presence=QUICK) as world:
+        agent = await world.knock("a1", world.mint())
+        await agent.say(b"hello")
+        writers = {"agent": agent.writer, "controller": world.controller.writers[-1]}
+        vanish(socket.socket(fileno=socket.dup(writers[who].get_extra_info("socket").fileno())))
+        if speaks:
+            other = writers["controller" if who == "agent" else "agent"]
+            other.write(b"are you there?")
+        await until(lambda: world.control.live(A1) is None, 15)
+        await until(lambda: world.control.counts().disconnects, 15)
+        assert world.control.counts().disconnects == {("websocket", "ping_timeout"): 1}
+
+
+async def test_a_session_has_no_task_and_one_that_ends_leaves_nothing(tmp_path: Path) -> None:
+    async with World(tmp_path).running() as world:
+        assert world.gateway is not None
+        tasks = {task.get_name() for task in asyncio.all_tasks()}
+        agents = [await world.knock(f"a{n}", world.mint(f"a{n}")) for n in range(10)]
+        gateways = {name for task in asyncio.all_tasks() if (name := task.get_name()).startswith(("gateway:", "door:"))}
+        assert gateways <= tasks
+        for agent in agents:
+            agent.writer.close()
+        await until(lambda: world.control.counts().disconnects == {("websocket", "agent"): 10})
+        assert len(world.gateway._live) == 0
+        assert world.gateway._reactor._ready == {}
