@@ -1,12 +1,13 @@
 """Who may come in through the gateway: name, minted secret, attempt, phase (design D4)."""
 
 import hmac
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
-from broker.domain.ids import AgentId, AgentName
+from broker.domain.ids import AgentId, AgentName, ControllerName
 from broker.domain.lifecycle import Goal, Phase
 from broker.domain.reason import Reason
 from broker.keys import Keyring
@@ -19,6 +20,9 @@ _OPEN: Final = frozenset(
     {Phase.LAUNCHING, Phase.BOOTING, Phase.CONNECTING, Phase.ONLINE, Phase.RECONNECTING, Phase.DRAINING},
 )
 _NOBODY: Final = AgentId("0" * 32)
+HELD: Final = 256
+"""Agents of one controller that wait for it at the door at one time: a quarter of what a gateway may ask at once, so
+that a controller that stays away does not keep the others' agents out."""
 
 
 class Admission:
@@ -36,16 +40,34 @@ class Admission:
         self._presence = presence
         self._keyring = keyring
         self._definitions = definitions
+        self._held: Counter[ControllerName] = Counter()
 
-    async def admit(self, knock: Knock) -> Admitted | Refused:
-        """Lets in the agent whose attempt lives and whose secret is that attempt's."""
+    async def admit(self, knock: Knock, until: float = 0.0) -> Admitted | Refused:
+        """Lets in the agent whose attempt lives and whose secret is that attempt's.
+
+        While its controller is away or has not told its nodes, it is held: an agent that is told to try again does so
+        after 7 to 10 s. No more than `HELD` of one controller are.
+        """
+        news = self._presence.next_news()
+        verdict = await self._judge(knock)
+        if _waits(verdict) and self._held[knock.controller] < HELD:
+            self._held[knock.controller] += 1
+            try:
+                while _waits(verdict) and await self._presence.wait(news, until):
+                    news = self._presence.next_news()
+                    verdict = await self._judge(knock)
+            finally:
+                self._held[knock.controller] -= 1
+        if isinstance(verdict, Refused):
+            told = {"why": verdict.reason, "message": verdict.message, "retry": verdict.retry}
+            events.HANDSHAKE_REFUSED.emit(agent=knock.name[:80], controller=knock.controller, peer=knock.peer, **told)
+        return verdict
+
+    async def _judge(self, knock: Knock) -> Admitted | Refused:
         agent = await self._agents.by_name(knock.controller, AgentName(knock.name))
         refused = self._check_secret(agent, knock) or (self._check_life(agent) if agent else None)
         if refused is not None or agent is None:
-            refused = refused or Refused(reason=Reason.HANDSHAKE_REJECTED, message="no such agent")
-            told = {"why": refused.reason, "message": refused.message, "retry": refused.retry}
-            events.HANDSHAKE_REFUSED.emit(agent=knock.name[:80], controller=knock.controller, peer=knock.peer, **told)
-            return refused
+            return refused or Refused(reason=Reason.HANDSHAKE_REJECTED, message="no such agent")
         return Admitted(agent_id=agent.id, attempt=agent.attempt, secret=self._keyring.unseal(agent.sealed_secret))
 
     def _check_secret(self, agent: Agent | None, knock: Knock) -> Refused | None:
@@ -75,3 +97,8 @@ class Admission:
             message = f"controller {agent.controller} has not told its nodes yet; try again"
             return Refused(reason=Reason.CONTROLLER_UNREACHABLE, message=message, retry=True)
         return None
+
+
+def _waits(verdict: Admitted | Refused) -> bool:
+    """Whether it is the controller's absence alone that keeps an agent out."""
+    return isinstance(verdict, Refused) and verdict.retry and verdict.reason == Reason.CONTROLLER_UNREACHABLE

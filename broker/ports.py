@@ -173,6 +173,9 @@ class Refused:
 class Doorkeeper(Protocol):
     """Decides who may come in. Fails closed: any error is a refusal to be retried."""
 
-    async def admit(self, knock: Knock) -> Admitted | Refused:
-        """Checks name, minted secret, attempt and phase; takes the same time for unknown names. Changes nothing."""
+    async def admit(self, knock: Knock, until: float = 0.0) -> Admitted | Refused:
+        """Checks name, minted secret, attempt and phase; takes the same time for unknown names. Changes nothing.
+
+        One that would get in, were its controller there, may be held until a monotonic time.
+        """
         ...

@@ -123,10 +123,10 @@ class Core:
         assert agent.phase == Phase.ONLINE, agent
         return agent
 
-    async def knock(self, name: str, secret: str | None = None) -> Admitted | Refused:
+    async def knock(self, name: str, secret: str | None = None, until: float = 0.0) -> Admitted | Refused:
         agent = await self.agent(name)
         shown = self.ctx.keyring.mint(agent.id, agent.attempt) if secret is None else secret
-        return await self.admission.admit(Knock(controller=CONTROLLER, name=name, secret=shown))
+        return await self.admission.admit(Knock(controller=CONTROLLER, name=name, secret=shown), until)
 
 
 def real_secret(name: str) -> str:

@@ -11,8 +11,9 @@ from broker.gateway.register import CLAIM_LASTS_S, Claim, Held, Occupied, Regist
 from broker.ports import Admitted, Clock, Doorkeeper, Knock, Refused
 from broker.telemetry.events import ADMISSION_FAILED, HANDSHAKE_REFUSED
 
-_DECIDE_S: Final = 4.0
-"""Less than a gateway waits (`broker.gateway.settings.Limits.admit_s`)."""
+_LONGEST_S: Final = 60.0
+_MARGIN_S: Final = 1.0
+"""So much sooner than the gateway gives up, it has an answer with a reason."""
 
 
 class Admissions:
@@ -45,8 +46,10 @@ class Admissions:
     async def decide(self, gateway: str, question: Admit) -> Admission | Refusal:
         """Never raises: whatever goes wrong is a refusal to be retried. An admission holds the agent's name."""
         try:
-            async with asyncio.timeout(_DECIDE_S):
-                verdict = await self._doorkeeper.admit(_knock(question))
+            patience = min(max(question.within_s - _MARGIN_S, _MARGIN_S), _LONGEST_S)
+            async with asyncio.timeout(patience):
+                held_until = self._clock.monotonic() + patience - _MARGIN_S
+                verdict = await self._doorkeeper.admit(_knock(question), held_until)
                 if isinstance(verdict, Refused):
                     reason, message = verdict.reason, verdict.message
                     return Refusal(id=question.id, reason=reason, message=message, retry=verdict.retry)

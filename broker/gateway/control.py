@@ -1,14 +1,12 @@
 """The control plane's end of the control link: decides who may come in, and knows who is connected."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from broker.domain.ids import AgentId, AgentName, ControllerName
 from broker.domain.reason import Reason
-from broker.errors import GatewayError
 from broker.gateway.admissions import Admissions
 from broker.gateway.expected import ExpectedGateways, Memory, Nothing
 from broker.gateway.link import (
@@ -19,7 +17,6 @@ from broker.gateway.link import (
     Counts,
     End,
     Failed,
-    FromControl,
     FromGateway,
     Hello,
     Leaving,
@@ -27,42 +24,16 @@ from broker.gateway.link import (
     Ping,
     Pong,
     Refusal,
-    encode,
-    from_gateway,
 )
+from broker.gateway.linkserver import GatewayLink, LinkedGateway, greeted
 from broker.gateway.register import Held, Register
 from broker.gateway.sockets import listen_unix
 from broker.ports import Clock, Doorkeeper, Nudge, Session
 from broker.telemetry.events import GATEWAY_LINKED, GATEWAY_UNLINKED
 from broker.telemetry.readings import GatewayCounts
 
-_HELLO_S: Final = 10.0
 _DECISIONS: Final = 1024
 """Knocks of one gateway that are decided at once: as many as a sound one has handshakes (`settings.Limits`)."""
-_MAX_UNSENT: Final = 8 * 1024 * 1024
-"""Bytes that a gateway has not read; one that is so far behind is cut off, and says its full truth when it is back."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkedGateway:
-    """A gateway process whose link is up."""
-
-    id: str
-    pid: int
-    version: str
-    listen: str
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Link:
-    hello: Hello
-    writer: asyncio.StreamWriter = field(repr=False)
-    deciding: int = 0
-
-    def send(self, message: FromControl) -> None:
-        self.writer.write(encode(message))
-        if self.writer.transport.get_write_buffer_size() > _MAX_UNSENT:
-            self.writer.transport.abort()
 
 
 class ControlServer:
@@ -80,7 +51,7 @@ class ControlServer:
         self._clock = clock
         self._register = Register()
         self._expected = ExpectedGateways(memory or Nothing(), clock)
-        self._links: dict[str, _Link] = {}
+        self._links: dict[str, GatewayLink] = {}
         self._to_end: dict[str, dict[str, str]] = {}  # gateway that is away → session → message
         self._controllers: Controllers | None = None
         self._admissions = Admissions(doorkeeper, self._register, clock, self._displace)
@@ -143,8 +114,7 @@ class ControlServer:
 
     def linked_gateways(self) -> tuple[LinkedGateway, ...]:
         """The gateways whose link is up."""
-        hellos = [link.hello for link in self._links.values()]
-        return tuple(LinkedGateway(id=h.gateway, pid=h.pid, version=h.version, listen=h.listen) for h in hellos)
+        return tuple(link.gateway for link in self._links.values())
 
     def _send_end(self, held: Held, message: str) -> bool:
         link = self._links.get(held.gateway)
@@ -170,9 +140,9 @@ class ControlServer:
         assert task is not None
         self._tasks.add(task)
         try:
-            link = await self._greeted(reader, writer)
+            link = await greeted(reader, writer)
             if link is not None:
-                await self._serve(link, reader)
+                await self._serve(link)
                 await self._forget_later(link)
         except asyncio.CancelledError:
             pass  # by `close`, at the very end of this task; the streams' own callback would log it as an error
@@ -180,45 +150,44 @@ class ControlServer:
             writer.transport.abort()
             self._tasks.discard(task)
 
-    async def _greeted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Link | None:
-        try:
-            async with asyncio.timeout(_HELLO_S):
-                hello = from_gateway(await reader.readline())
-        except (OSError, ValueError, GatewayError):
-            return None
-        return _Link(hello=hello, writer=writer) if isinstance(hello, Hello) else None
-
-    async def _serve(self, link: _Link, reader: asyncio.StreamReader) -> None:
+    async def _serve(self, link: GatewayLink) -> None:
         self._expected.expect(link.hello)
         await self._expected.save()
         self._linked(link)
         try:
-            await self._converse(link, reader)
+            await self._converse(link)
         finally:
             link.writer.transport.abort()
             self._unlinked(link)
 
-    async def _converse(self, link: _Link, reader: asyncio.StreamReader) -> None:
+    async def _converse(self, link: GatewayLink) -> None:
+        """Until the link ends, and with it what is being decided: its gateway asks again."""
         async with asyncio.TaskGroup() as group:
-            async for message in _messages(reader):
+            deciding: set[asyncio.Task[None]] = set()
+            async for message in link.messages():
                 if isinstance(message, Admit) and link.deciding >= _DECISIONS:
                     link.send(_not_now(message))
                 elif isinstance(message, Admit):
                     link.deciding += 1
-                    group.create_task(self._answer(link, message), name="link:admit")
+                    task = group.create_task(self._answer(link, message), name="link:admit")
+                    deciding.add(task)
+                    task.add_done_callback(deciding.discard)
                 else:
                     self._take(link, message)
+            for task in deciding:
+                task.cancel()
 
-    async def _answer(self, link: _Link, question: Admit) -> None:
+    async def _answer(self, link: GatewayLink, question: Admit) -> None:
         try:
             link.send(await self._admissions.decide(link.hello.gateway, question))
         finally:
             link.deciding -= 1
 
-    def _linked(self, link: _Link) -> None:
+    def _linked(self, link: GatewayLink) -> None:
         former = self._links.pop(link.hello.gateway, None)
         if former is not None:
             former.writer.transport.abort()
+            self._register.unlinked(link.hello.gateway)
         hello = link.hello
         to_end = self._to_end.pop(hello.gateway, {})
         changed, surplus = self._register.hello(hello, ending=to_end)
@@ -233,7 +202,7 @@ class ControlServer:
         for agent_id in changed:
             self._nudge.agent(agent_id)
 
-    def _unlinked(self, link: _Link) -> None:
+    def _unlinked(self, link: GatewayLink) -> None:
         gateway = link.hello.gateway
         if self._links.get(gateway) is not link:
             return  # it has linked anew already
@@ -243,7 +212,7 @@ class ControlServer:
         self._admissions.unlinked()
         GATEWAY_UNLINKED.emit(gateway=gateway, pid=link.hello.pid)
 
-    async def _forget_later(self, link: _Link) -> None:
+    async def _forget_later(self, link: GatewayLink) -> None:
         """Drops the sessions of a gateway that has died or left, or that stays away although it may live."""
         gateway = link.hello.gateway
         while not self._expected.given_up(gateway):
@@ -257,7 +226,7 @@ class ControlServer:
             self._nudge.agent(agent_id)
         await self._expected.save()
 
-    def _take(self, link: _Link, message: FromGateway) -> None:
+    def _take(self, link: GatewayLink, message: FromGateway) -> None:
         gateway = link.hello.gateway
         match message:
             case Opened():
@@ -286,14 +255,3 @@ class ControlServer:
 def _not_now(question: Admit) -> Refusal:
     message = f"{_DECISIONS} agents are being let in, the most at once; try again"
     return Refusal(id=question.id, reason=Reason.HANDSHAKE_REJECTED, message=message, retry=True)
-
-
-async def _messages(reader: asyncio.StreamReader) -> AsyncIterator[FromGateway]:
-    """The messages that are known, until the link ends or one is malformed."""
-    try:
-        while line := await reader.readline():
-            message = from_gateway(line)
-            if message is not None:
-                yield message
-    except (OSError, ValueError, GatewayError):
-        return  # the gateway links anew and says its full truth

@@ -81,6 +81,8 @@ class Admit(_Message):
     cookie: str = Field(default="", repr=False)
     protocol: str = "websocket"
     peer: str = ""
+    within_s: float = 5.0
+    """How long the gateway waits for the answer."""
 
 
 class Admission(_Message):

@@ -34,7 +34,8 @@ from broker.telemetry.events import GATEWAY_LINKED, GATEWAY_UNLINKED
 from broker.telemetry.readings import GatewayCounts
 
 _RETRY_FIRST_S: Final = 0.25
-_RETRY_LAST_S: Final = 2.0
+_RETRY_LAST_S: Final = 0.5
+"""Agents wait at the door meanwhile; a control plane that is back has them within two seconds."""
 _LASTED_S: Final = 5.0
 """A link that ends sooner counts as a failed try: a control plane that only accepts is not asked without pause."""
 _REPORT_EVERY_S: Final = 2.0
@@ -65,7 +66,7 @@ class ControlLink:
         self._source = source
         self._up = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
-        self._waiting: dict[str, asyncio.Future[Admission | Refusal]] = {}
+        self._waiting: dict[str, asyncio.Future[Admission | Refusal | None]] = {}
 
     @property
     def up(self) -> bool:
@@ -73,16 +74,28 @@ class ControlLink:
         return self._up.is_set()
 
     async def admit(self, question: Admit, seconds: float) -> Admission | Refusal:
-        """The control plane's decision. Raises `LinkAway` without one in time."""
-        answer: asyncio.Future[Admission | Refusal] = asyncio.get_running_loop().create_future()
-        self._waiting[question.id] = answer
+        """The control plane's decision; one that is away, or goes away, is asked when it is back.
+
+        Raises `LinkAway` without one in time.
+        """
+        until = asyncio.get_running_loop().time() + seconds
         try:
-            async with asyncio.timeout(seconds):
-                await self._up.wait()
-                self._send(question)
-                return await answer
+            async with asyncio.timeout_at(until):
+                while True:
+                    await self._up.wait()
+                    if (answer := await self._ask(question, until)) is not None:
+                        return answer
         except TimeoutError:
             raise LinkAway(f"the control plane has not answered within {seconds:g} s") from None
+
+    async def _ask(self, question: Admit, until: float) -> Admission | Refusal | None:
+        """The answer; None if the link went down before it came."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Admission | Refusal | None] = loop.create_future()
+        self._waiting[question.id] = answer
+        try:
+            self._send(question.model_copy(update={"within_s": until - loop.time()}))
+            return await answer
         finally:
             del self._waiting[question.id]
 
@@ -129,7 +142,7 @@ class ControlLink:
             self._writer = None
             for answer in self._waiting.values():
                 if not answer.done():
-                    answer.set_exception(LinkAway("the control plane went away"))
+                    answer.set_result(None)
         return why
 
     async def _report(self) -> None:

@@ -67,13 +67,14 @@ class Register:
         return self._cookies.get(agent_id, "")
 
     def claim(self, agent_id: AgentId, claim: Claim, now: float) -> Held | None:
-        """Holds the name for a newcomer; returns the session that it takes over, which has to end first.
+        """Holds the name for a newcomer, who may ask twice; returns the session that it takes over, which ends first.
 
         A newcomer of a later attempt takes over in any case, one of the same attempt only with the cookie of what
         it takes over. Raises `Occupied`.
         """
         other = self._claims.get(agent_id)
-        if other is not None and now < other.until and not _may_follow(claim, other.attempt, other.cookie):
+        rival = other is not None and other.id != claim.id and now < other.until
+        if other is not None and rival and not _may_follow(claim, other.attempt, other.cookie):
             raise Occupied
         held = self._held.get(agent_id)
         if held is not None and not _may_follow(claim, held.session.attempt, held.session.cookie):

@@ -21,7 +21,9 @@ class Limits:
     dials: int = 64
     """Requests to one controller at one time: one that does not answer must not keep the others' agents out."""
     head_s: float = 10.0
-    admit_s: float = 5.0
+    admit_s: float = 25.0
+    """How long an agent is held while the control plane is away or waits for the controller: it has no limit of its own
+    for a reply, 25 s were seen to be fine, and who is turned away comes again after 7 to 10 s only."""
     dial_s: float = 10.0
     unknown_name_s: float = 20.0
     """How long a name that the controller does not know yet is asked again."""

@@ -1,5 +1,6 @@
 """What Jenkins told last, and whether it is there to be believed. In memory: a restarted broker waits for a sync."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -59,6 +60,7 @@ class Presence:
         self._clock = clock
         self._since = clock.monotonic()
         self._controllers: dict[ControllerName, _Controller] = {}
+        self._news = asyncio.Event()
 
     def heard(self, controller: ControllerName, boot_id: BootId) -> bool:
         """Notes a call; tells whether the controller was away or is a new boot. A new boot has told nothing yet."""
@@ -70,6 +72,8 @@ class Presence:
         else:
             known.heard_at = self._clock.monotonic()
             known.connected_at = known.heard_at if news else known.connected_at
+        if news:
+            self._tell()
         return news
 
     def heard_of(self, controller: ControllerName) -> Heard | None:
@@ -108,12 +112,34 @@ class Presence:
         known = self._controllers[controller]
         if known.boot_id != boot_id:
             return set()
+        if not known.synced:
+            self._tell()
         changed = {a for a in known.nodes.keys() | nodes.keys() if known.nodes.get(a) != nodes.get(a)}
         known.nodes, known.synced, now = nodes, True, self._clock.monotonic()
         known.strangers = {name: known.strangers.get(name, now) for name in strangers}
         known.was_online |= {agent for agent, report in nodes.items() if report.online}
         known.was_online &= nodes.keys()
         return changed
+
+    def next_news(self) -> asyncio.Event:
+        """Set when a controller is back, is a new boot, or has told its nodes. Taken before a look, it misses none."""
+        return self._news
+
+    async def wait(self, news: asyncio.Event, until: float) -> bool:
+        """Whether there is news before a monotonic time."""
+        if until <= self._clock.monotonic():
+            return False
+        async with asyncio.TaskGroup() as group:
+            sleeping = group.create_task(self._clock.sleep_until(until), name="presence:until")
+            waiting = group.create_task(news.wait(), name="presence:news")
+            await asyncio.wait({sleeping, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            sleeping.cancel()
+            waiting.cancel()
+        return news.is_set()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     def may_have_strangers(self, controllers: Iterable[ControllerName]) -> bool:
         """Whether an agent that nobody knows may be a node of one of these controllers.

@@ -435,6 +435,27 @@ MUTANTS: Final = (
         tests=("tests/unit/gateway/test_expected.py",),
     ),
     Mutant(
+        guard="a knock that the link lost is asked again",
+        file="broker/gateway/linkclient.py",
+        old="if (answer := await self._ask(question, until)) is not None:",
+        new="if (answer := await self._ask(question, until)) or True:",
+        tests=("tests/integration/gateway/test_held_knocks.py",),
+    ),
+    Mutant(
+        guard="an agent whose controller is away is held at the door",
+        file="broker/admission.py",
+        old="while _waits(verdict) and await self._presence.wait(news, until):",
+        new="while False:",
+        tests=(_ADMISSION,),
+    ),
+    Mutant(
+        guard="a controller that stays away does not fill the door",
+        file="broker/admission.py",
+        old="if _waits(verdict) and self._held[knock.controller] < HELD:",
+        new="if _waits(verdict):",
+        tests=(_ADMISSION,),
+    ),
+    Mutant(
         guard="a knock above what can be decided is turned away",
         file="broker/gateway/control.py",
         old="if isinstance(message, Admit) and link.deciding >= _DECISIONS:",

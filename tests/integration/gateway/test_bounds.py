@@ -62,7 +62,7 @@ class Slow:
         self.decide = asyncio.Event()
         self.deciding = self.most = 0
 
-    async def admit(self, knock: Knock) -> Admitted | Refused:
+    async def admit(self, knock: Knock, until: float = 0.0) -> Admitted | Refused:
         self.deciding += 1
         self.most = max(self.most, self.deciding)
         try:
@@ -82,7 +82,9 @@ async def test_a_gateway_that_asks_for_more_than_can_be_decided_is_told_to_ask_a
         started = process_started(pid) or 0
         writer.write(encode(Hello(gateway="g", pid=pid, started=started, version="1", listen="-")))
         writer.write(
-            b"".join(encode(Admit(id=f"{n}", controller="main", name="a", secret="s")) for n in range(questions))
+            b"".join(
+                encode(Admit(id=f"{n}", controller="main", name="a", secret="s", within_s=60)) for n in range(questions)
+            )
         )
         answers = [from_control(await reader.readline()) for _ in range(questions - _DECISIONS)]
         assert all(isinstance(answer, Refusal) and answer.retry for answer in answers)

@@ -137,9 +137,14 @@ class FakeDoorkeeper:
     knocks: list[Knock] = field(default_factory=list)
     refusal: Refused | None = None
     fault: Exception | None = None
+    decides: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def admit(self, knock: Knock) -> Admitted | Refused:
+    def __post_init__(self) -> None:
+        self.decides.set()
+
+    async def admit(self, knock: Knock, until: float = 0.0) -> Admitted | Refused:
         self.knocks.append(knock)
+        await self.decides.wait()
         if self.fault is not None:
             raise self.fault
         if self.refusal is not None:

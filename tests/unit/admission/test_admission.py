@@ -1,16 +1,18 @@
 """Who may come in: the agent whose attempt lives, with that attempt's secret, while its controller is there."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from broker.admission import Admission
+from broker.admission import HELD, Admission
 from broker.domain.ids import AgentId, BootId, ControllerName
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.reason import Reason
 from broker.domain.template import Retention
 from broker.keys import Keyring
 from broker.ports import Admitted, Knock, Refused
+from broker.testing.clock import settle
 from broker.testing.factories import CONTROLLER, make_controller, make_definitions, make_template
 from tests.core import Core, open_core, real_secret
 
@@ -206,3 +208,54 @@ async def test_an_agent_is_let_in_on_the_path_of_its_own_controller_only(tmp_pat
         answer = await core.admission.admit(Knock(controller=second, name=NAME, secret=secret))
         refused(answer, f"no agent {NAME} was asked for")
         assert isinstance(await core.knock(NAME), Admitted)
+
+
+async def held(core: Core, count: int = 1) -> list[asyncio.Task[Admitted | Refused]]:
+    until = core.clock.monotonic() + 20
+    knocks = [asyncio.create_task(core.knock(NAME, until=until)) for _ in range(count)]  # noqa: TID251 - held
+    await settle(0.2)
+    return knocks
+
+
+async def test_an_agent_is_held_until_its_controller_has_told_its_nodes(core: Core) -> None:
+    await core.start(NAME)
+    core.boot = BootId("boot-2")
+    await core.intake.greet(CONTROLLER, core.boot)
+    (knock,) = await held(core)
+    assert not knock.done()
+    await core.sync()
+    assert isinstance(await knock, Admitted)
+
+
+async def test_an_agent_is_held_no_longer_than_its_gateway_waits(core: Core) -> None:
+    await core.start(NAME)
+    await core.clock.advance(11)
+    (knock,) = await held(core)
+    await core.clock.advance(19)
+    assert not knock.done()
+    await core.clock.advance(1)
+    refused(await knock, "controller main is away; try again", retry=True)
+
+
+async def test_what_has_become_of_an_agent_meanwhile_counts(core: Core) -> None:
+    await core.start(NAME)
+    await core.clock.advance(11)
+    (knock,) = await held(core)
+    await core.ctx.aim(await core.agent(NAME), Goal.GONE, Outcome.CANCELLED, Reason.CANCELLED, "")
+    await core.sync()
+    refused(await knock, "is over: Cancelled")
+
+
+async def test_of_one_controller_only_so_many_agents_are_held(core: Core) -> None:
+    await core.start(NAME)
+    await core.clock.advance(11)
+    knocks = await held(core, HELD + 3)
+    first_done, _ = await asyncio.wait(knocks, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+    assert first_done
+    await settle(0.5)  # for the other two
+    done = [knock for knock in knocks if knock.done()]
+    assert len(done) == 3
+    for knock in done:
+        refused(knock.result(), "try again", retry=True)
+    await core.sync()
+    assert {type(await knock) for knock in knocks if knock not in done} == {Admitted}

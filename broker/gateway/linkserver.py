@@ -1,0 +1,65 @@
+"""One gateway's link as the control plane holds it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from broker.errors import GatewayError
+from broker.gateway.link import FromControl, FromGateway, Hello, encode, from_gateway
+
+_HELLO_S: Final = 10.0
+_MAX_UNSENT: Final = 8 * 1024 * 1024
+"""Bytes that a gateway has not read; one that is so far behind is cut off, and says its full truth when it is back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedGateway:
+    """A gateway process whose link is up."""
+
+    id: str
+    pid: int
+    version: str
+    listen: str
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class GatewayLink:
+    """A link whose gateway has said hello."""
+
+    hello: Hello
+    reader: asyncio.StreamReader = field(repr=False)
+    writer: asyncio.StreamWriter = field(repr=False)
+    deciding: int = 0
+
+    @property
+    def gateway(self) -> LinkedGateway:
+        """Whose it is, for people."""
+        told = self.hello
+        return LinkedGateway(id=told.gateway, pid=told.pid, version=told.version, listen=told.listen)
+
+    def send(self, message: FromControl) -> None:
+        """Never waits; cuts off a gateway that does not read."""
+        self.writer.write(encode(message))
+        if self.writer.transport.get_write_buffer_size() > _MAX_UNSENT:
+            self.writer.transport.abort()
+
+    async def messages(self) -> AsyncIterator[FromGateway]:
+        """The messages that are known, until the link ends or one is malformed."""
+        try:
+            while line := await self.reader.readline():
+                message = from_gateway(line)
+                if message is not None:
+                    yield message
+        except (OSError, ValueError, GatewayError):
+            return  # the gateway links anew and says its full truth
+
+
+async def greeted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> GatewayLink | None:
+    """The link of a gateway that says hello; None for whoever does not, or not in time."""
+    try:
+        async with asyncio.timeout(_HELLO_S):
+            hello = from_gateway(await reader.readline())
+    except (OSError, ValueError, GatewayError):
+        return None
+    return GatewayLink(hello=hello, reader=reader, writer=writer) if isinstance(hello, Hello) else None
