@@ -135,6 +135,10 @@ class Sessions(Protocol):
         """Why the last knock of this attempt got no session, although its secret was right; None if it has got one."""
         ...
 
+    def churned(self, agent_id: AgentId) -> str:
+        """Why no connection of the agent can be expected to last, in words; empty while one can."""
+        ...
+
     async def end(self, agent_id: AgentId, message: str) -> None:
         """Closes the agent's session, if it has one; returns when the gateway has been told. Never raises."""
         ...

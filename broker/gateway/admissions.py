@@ -1,11 +1,13 @@
 """Decides, for the control plane, whether an agent at a gateway's door may come in."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Final
 
 from broker.domain.ids import ControllerName
 from broker.domain.reason import Reason
+from broker.gateway.churn import Churn
 from broker.gateway.link import Admission, Admit, Refusal
 from broker.gateway.register import CLAIM_LASTS_S, Claim, Held, Occupied, Register
 from broker.ports import Admitted, Clock, Doorkeeper, Knock, Refused
@@ -25,12 +27,14 @@ class Admissions:
         register: Register,
         clock: Clock,
         displace: Callable[[Held], bool],
+        churn: Churn,
     ) -> None:
         """`displace` has a session closed for its agent's next one; False if nobody need wait for that."""
         self._doorkeeper = doorkeeper
         self._register = register
         self._clock = clock
         self._displace = displace
+        self._churn = churn
         self._ending: dict[str, asyncio.Event] = {}
 
     def closed(self, session_id: str) -> None:
@@ -53,12 +57,20 @@ class Admissions:
                 if isinstance(verdict, Refused):
                     reason, message = verdict.reason, verdict.message
                     return Refusal(id=question.id, reason=reason, message=message, retry=verdict.retry)
-                return await self._hold(gateway, question, verdict)
+                return self._too_often(question, verdict) or await self._hold(gateway, question, verdict)
         except TimeoutError:
             return _later(question, "the broker has not decided in time")
         except Exception as error:
             ADMISSION_FAILED.emit(agent=question.name, error=type(error).__name__, message=str(error))
             return _later(question, "the broker could not decide")
+
+    def _too_often(self, question: Admit, verdict: Admitted) -> Refusal | None:
+        now = self._clock.monotonic()
+        until = self._churn.refused_until(verdict.agent_id, now)
+        if until is None:
+            return None
+        message = f"{self._churn.words(verdict.agent_id)}; try again in {math.ceil(until - now)} s"
+        return _told(question, _later(question, message, until - now))
 
     async def _hold(self, gateway: str, question: Admit, verdict: Admitted) -> Admission | Refusal:
         now = self._clock.monotonic()
@@ -73,10 +85,7 @@ class Admissions:
             former = self._register.claim(verdict.agent_id, claim, now)
         except Occupied:
             message = f"{question.name} is already connected"
-            refusal = Refusal(id=question.id, reason=Reason.HANDSHAKE_REJECTED, message=message)
-            told = {"why": refusal.reason, "message": message, "retry": refusal.retry}
-            HANDSHAKE_REFUSED.emit(agent=question.name, controller=question.controller, peer=question.peer, **told)
-            return refusal
+            return _told(question, Refusal(id=question.id, reason=Reason.HANDSHAKE_REJECTED, message=message))
         admission: Admission | None = None
         try:
             if former is not None:
@@ -115,5 +124,12 @@ def _knock(question: Admit) -> Knock:
     )
 
 
-def _later(question: Admit, message: str) -> Refusal:
-    return Refusal(id=question.id, reason=Reason.HANDSHAKE_REJECTED, message=message, retry=True)
+def _later(question: Admit, message: str, wait_s: float = 0.0) -> Refusal:
+    reason = Reason.HANDSHAKE_REJECTED
+    return Refusal(id=question.id, reason=reason, message=message, retry=True, wait_s=wait_s)
+
+
+def _told(question: Admit, refusal: Refusal) -> Refusal:
+    told = {"why": refusal.reason, "message": refusal.message, "retry": refusal.retry}
+    HANDSHAKE_REFUSED.emit(agent=question.name, controller=question.controller, peer=question.peer, **told)
+    return refusal

@@ -8,6 +8,7 @@ from typing import Final
 from broker.domain.ids import AgentId, AgentName, ControllerName
 from broker.domain.reason import Reason
 from broker.gateway.admissions import Admissions
+from broker.gateway.churn import Churn
 from broker.gateway.expected import ExpectedGateways, Memory, Nothing
 from broker.gateway.link import (
     MAX_LINE,
@@ -50,11 +51,12 @@ class ControlServer:
         self._nudge = nudge
         self._clock = clock
         self._register = Register()
+        self._churn = Churn()
         self._expected = ExpectedGateways(memory or Nothing(), clock)
         self._links: dict[str, GatewayLink] = {}
         self._to_end: dict[str, dict[str, str]] = {}  # gateway that is away → session → message
         self._controllers: Controllers | None = None
-        self._admissions = Admissions(doorkeeper, self._register, clock, self._displace)
+        self._admissions = Admissions(doorkeeper, self._register, clock, self._displace, self._churn)
         self._tasks: set[asyncio.Task[object]] = set()
         self._server: asyncio.Server | None = None
 
@@ -101,6 +103,10 @@ class ControlServer:
     def turned_away(self, agent_id: AgentId, attempt: int) -> tuple[Reason, str] | None:
         """Why the last knock of this attempt got no session, as the gateway told."""
         return self._register.turned_away(agent_id, attempt)
+
+    def churned(self, agent_id: AgentId) -> str:
+        """See `ports.Sessions`."""
+        return self._churn.words(agent_id) if self._churn.given_up(agent_id) else ""
 
     async def end(self, agent_id: AgentId, message: str) -> None:
         """Closes the agent's session. A gateway that is away is told when it is back. Never raises."""
@@ -226,6 +232,16 @@ class ControlServer:
             self._nudge.agent(agent_id)
         await self._expected.save()
 
+    def _closed(self, message: Closed) -> None:
+        agent_id = AgentId(message.agent_id)
+        held = self._register.held(agent_id)
+        if held is not None and self._register.closed(agent_id, message.session):
+            age_s = (self._clock.now() - held.session.since).total_seconds()
+            lasted_s = age_s if message.lasted_s is None else message.lasted_s
+            self._churn.ended(agent_id, lasted_s, message.why, self._clock.monotonic())
+            self._nudge.agent(agent_id)
+        self._admissions.closed(message.session)
+
     def _take(self, link: GatewayLink, message: FromGateway) -> None:
         gateway = link.hello.gateway
         match message:
@@ -236,10 +252,7 @@ class ControlServer:
                 else:
                     link.send(End(agent_id=agent_id, session=message.session.id, message="the name is held"))
             case Closed():
-                agent_id = AgentId(message.agent_id)
-                if self._register.closed(agent_id, message.session):
-                    self._nudge.agent(agent_id)
-                self._admissions.closed(message.session)
+                self._closed(message)
             case Failed():
                 self._register.failed(AgentId(message.agent_id), message.id, message.reason, message.message)
             case Counts():

@@ -181,7 +181,12 @@ class Door:
         live = self._live.closed(relay)
         received, sent = relay.received_bytes, relay.sent_bytes
         closed = Closed(
-            agent_id=live.agent_id, session=live.id, why=relay.why, received_bytes=received, sent_bytes=sent
+            agent_id=live.agent_id,
+            session=live.id,
+            why=relay.why,
+            received_bytes=received,
+            sent_bytes=sent,
+            lasted_s=max(0.0, time.time() - live.since),
         )
         self._link.tell(closed)
         told = closed.model_dump(include={"why", "received_bytes", "sent_bytes"})

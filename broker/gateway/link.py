@@ -104,6 +104,8 @@ class Refusal(_Message):
     reason: Reason
     message: str
     retry: bool = False
+    wait_s: float = 0.0
+    """No sooner than after so many seconds the answer may be another one."""
 
 
 class Failed(_Message):
@@ -133,6 +135,8 @@ class Closed(_Message):
     why: str
     received_bytes: int
     sent_bytes: int
+    lasted_s: float | None = None
+    """None from a version that does not tell."""
 
 
 class End(_Message):

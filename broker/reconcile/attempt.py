@@ -14,8 +14,10 @@ from broker.telemetry import events
 _NOT_THE_POOLS_FAULT: Final = frozenset({Reason.CONTROLLER_UNREACHABLE, Reason.THROTTLED, Reason.HANDSHAKE_REJECTED})
 
 
-async def fail_attempt(ctx: Context, agent: Agent, why: Reason, message: str, *, nothing_made: bool) -> None:
-    """Ends the attempt of an agent that was never online.
+async def fail_attempt(
+    ctx: Context, agent: Agent, why: Reason, message: str, *, nothing_made: bool, for_good: bool = False
+) -> None:
+    """Ends the attempt of an agent that was never online, or with `for_good` the agent.
 
     With attempts left it is placed again, at once if it is sure that nothing was made, else when the backend says that
     nothing is left; without, it is failed.
@@ -24,7 +26,7 @@ async def fail_attempt(ctx: Context, agent: Agent, why: Reason, message: str, *,
     events.LAUNCH_FAILED.emit(agent=agent.name, pool=agent.pool, attempt=agent.attempt, why=why, message=message)
     await _count_failure(ctx, agent, why, message)
     retry = ctx.definitions.retry_of(agent.policy)
-    last = agent.attempt >= retry.attempts or agent.goal != Goal.ONLINE
+    last = for_good or agent.attempt >= retry.attempts or agent.goal != Goal.ONLINE
     told = {"why": why, "message": message}
     if last:
         outcome = {"goal": Goal.GONE, "outcome": agent.outcome or Outcome.FAILED}

@@ -7,6 +7,7 @@ from broker.domain.agent import Agent
 from broker.domain.lengths import short
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.reason import Reason
+from broker.reconcile.churn import why_churned
 from broker.reconcile.context import Again, Context
 from broker.reconcile.interrupted import give_up, heed_notice, when_given_up
 from broker.reconcile.watch import why_ended
@@ -92,12 +93,15 @@ async def drain(ctx: Context, agent: Agent) -> Again | None:
 async def _is_over(ctx: Context, agent: Agent) -> bool:
     """Gives an agent up whose instance is gone, whose life is over, or that has done all the builds it may."""
     retention = ctx.definitions.retention_of(agent.policy)
+    over: tuple[Reason, str]
     if (ended := why_ended(ctx, agent)) is not None and not _may_speak(ctx, agent, ended[0]):
         if Reason.SPOT_INTERRUPTED in (agent.why, ended[0]):
             await give_up(ctx, agent, ended[1])
             return True
         why = Reason.AGENT_LOST if ended[0] == Reason.CONTAINER_EXITED else ended[0]
         over = (why, ended[1])
+    elif (churned := why_churned(ctx, agent)) is not None:
+        over = churned
     elif ctx.clock.now() >= _age_limit(ctx, agent):
         over = (Reason.MAX_LIFETIME, f"older than {retention.max_lifetime}")
     elif ctx.definitions.used_up(agent) and not agent.busy and ctx.presence.synced(agent.controller):

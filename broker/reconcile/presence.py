@@ -25,6 +25,8 @@ class NodeReport:
     accepting: bool
     busy: bool
     uses: int
+    offline_cause: str = ""
+    """In Jenkins' words; empty while it is online, or where Jenkins gives none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

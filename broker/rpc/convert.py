@@ -41,6 +41,8 @@ _WIRE_CAUSES: Final[Mapping[str, wire.Cause]] = {
     "manual": wire.CAUSE_MANUAL,
 }
 _CAUSES: Final[Mapping[int, str]] = {cause: word for word, cause in _WIRE_CAUSES.items()}
+_LONGEST_CAUSE: Final = 300
+"""Characters of an offline cause, as our files in Jenkins cut it."""
 _RELEASES: Final[Mapping[int, tuple[Outcome, Reason]]] = {
     wire.RELEASE_CAUSE_COMPLETED: (Outcome.SUCCEEDED, Reason.COMPLETED),
     wire.RELEASE_CAUSE_IDLE: (Outcome.SUCCEEDED, Reason.IDLE_TIMEOUT),
@@ -119,7 +121,13 @@ def told(request: wire.SyncNodesRequest) -> Told:
     _bound("nodes", len(request.nodes), MOST_NODES_A_SYNC)
     _bound("pending", len(request.pending), MOST_NODES_A_SYNC)
     nodes = {
-        AgentName(n.name): NodeReport(online=n.online, accepting=n.accepting, busy=n.busy, uses=_uses(n.uses))
+        AgentName(n.name): NodeReport(
+            online=n.online,
+            accepting=n.accepting,
+            busy=n.busy,
+            uses=_uses(n.uses),
+            offline_cause=" ".join(n.offline_cause[:_LONGEST_CAUSE].split()),
+        )
         for n in request.nodes
     }
     return Told(

@@ -19,6 +19,7 @@ class FakeSessions:
         self._nudge = nudge
         self._known = known
         self._live: dict[AgentId, Session] = {}
+        self._churned: dict[AgentId, str] = {}
         self._turned_away: dict[AgentId, tuple[int, Reason, str]] = {}
 
     def known(self) -> bool:
@@ -37,6 +38,10 @@ class FakeSessions:
         """What a test said with `turn_away`."""
         last = self._turned_away.get(agent_id)
         return last[1:] if last is not None and last[0] == attempt else None
+
+    def churned(self, agent_id: AgentId) -> str:
+        """What a test said with `churn`."""
+        return self._churned.get(agent_id, "")
 
     async def end(self, agent_id: AgentId, message: str) -> None:
         """Closes the agent's session and notes it."""
@@ -65,6 +70,11 @@ class FakeSessions:
     def turn_away(self, agent: Agent, reason: Reason, message: str) -> None:
         """The agent's last attempt knocks, and gets no session."""
         self._turned_away[agent.id] = (agent.attempt, reason, message)
+
+    def churn(self, agent: Agent, words: str) -> None:
+        """The agent's connections end as soon as they have begun."""
+        self._churned[agent.id] = words
+        self._tell(agent.id)
 
     def resume(self, session: Session) -> None:
         """A gateway that has lived on tells of a session again."""

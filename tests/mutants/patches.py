@@ -456,6 +456,20 @@ MUTANTS: Final = (
         tests=(_ADMISSION,),
     ),
     Mutant(
+        guard="an agent whose sessions end at once is refused for a while",
+        file="broker/gateway/admissions.py",
+        old="return self._too_often(question, verdict) or await self._hold(gateway, question, verdict)",
+        new="return await self._hold(gateway, question, verdict)",
+        tests=("tests/integration/gateway/test_refusals.py",),
+    ),
+    Mutant(
+        guard="a busy agent is not ended for its short sessions",
+        file="broker/reconcile/churn.py",
+        old="if not words or agent.busy:",
+        new="if not words:",
+        tests=("tests/unit/reconcile/test_churn.py",),
+    ),
+    Mutant(
         guard="a knock above what can be decided is turned away",
         file="broker/gateway/control.py",
         old="if isinstance(message, Admit) and link.deciding >= _DECISIONS:",

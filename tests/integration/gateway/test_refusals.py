@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.domain.ids import AgentId
 from broker.domain.reason import Reason
 from broker.inbound.headers import NODE_NAME
 from broker.ports import Refused
@@ -227,3 +228,17 @@ async def test_the_gateways_own_pages_tell_how_it_is(tmp_path: Path) -> None:
         async with asyncio.timeout(5):
             while (await world.get("/readyz")).head.status != 503:  # noqa: ASYNC110 - another process would do the same
                 await asyncio.sleep(0.05)
+
+
+async def test_an_agent_whose_sessions_end_at_once_is_refused_and_given_up(world: World) -> None:
+    minted = world.mint()
+    for _ in range(3):
+        agent = await world.knock("a1", minted)
+        assert agent.head.status == 101
+        agent.writer.close()
+        await until(lambda: world.control.live(AgentId("id-a1")) is None)
+    assert world.control.churned(AgentId("id-a1")) == ""
+    answer = await world.knock("a1", minted)
+    assert answer.head.status == 503
+    assert "its last 3 connections ended within 10 s each, the last one by the agent" in await answer.body()
+    assert (await world.knock("a2", world.mint("a2"))).head.status == 101

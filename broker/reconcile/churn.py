@@ -1,0 +1,19 @@
+"""Agents whose connections end as soon as they have begun."""
+
+from broker.domain.agent import Agent
+from broker.domain.reason import Reason
+from broker.reconcile.context import Context
+
+
+def why_churned(ctx: Context, agent: Agent) -> tuple[Reason, str] | None:
+    """Why the agent is given up, with what Jenkins says of its node; None while it need not be.
+
+    Another attempt would start the same agent again, so it is the agent that ends. A busy one never does: its build may
+    go on once the connection holds, and it has the time that a lost connection has.
+    """
+    words = ctx.sessions.churned(agent.id)
+    if not words or agent.busy:
+        return None
+    node = ctx.presence.node(agent.controller, agent.id)
+    cause = node.offline_cause if node is not None else ""
+    return Reason.HANDSHAKE_REJECTED, f"{words}; Jenkins says: {cause}" if cause else words
