@@ -46,7 +46,9 @@ class LaunchSpec:
     """All that a backend needs to start one agent.
 
     `url` is what the agent dials (the gateway's base URL for its controller, ending in a slash), `secret` what it shows
-    there: minted for this attempt. Neither the secret may appear in a log nor in a process's arguments.
+    there: minted for this attempt. In direct mode they are Jenkins' own; `tunnel` then is where the agent port is,
+    and with `identity` (the controller's key, base64) it is dialled without asking the URL, which is only good for the
+    jar then. The secret may appear neither in a log nor in a process's arguments.
     """
 
     key: LaunchKey
@@ -57,6 +59,8 @@ class LaunchSpec:
     url: str
     secret: str = field(repr=False)
     websocket: bool = True
+    tunnel: str = ""
+    identity: str = ""
 
 
 class Backend(Protocol):

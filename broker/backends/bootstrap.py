@@ -50,7 +50,12 @@ if [ $# -eq 0 ]; then
   set -- "${java:-java}" ${JENKINS_JAVA_OPTS:-} -jar "$jar"
 fi
 if [ "${JENKINS_WEB_SOCKET:-}" = true ]; then set -- "$@" -webSocket; fi
-exec "$@" -url "$JENKINS_URL" -secret "@$kept/secret" -name "$JENKINS_AGENT_NAME" \\
+if [ -n "${JENKINS_DIRECT_CONNECTION:-}" ]; then
+  set -- "$@" -direct "$JENKINS_DIRECT_CONNECTION" -instanceIdentity "$JENKINS_INSTANCE_IDENTITY"
+else
+  set -- "$@" -url "$JENKINS_URL" ${JENKINS_TUNNEL:+-tunnel "$JENKINS_TUNNEL"}
+fi
+exec "$@" -secret "@$kept/secret" -name "$JENKINS_AGENT_NAME" \\
   -workDir "$JENKINS_AGENT_WORKDIR" ${REMOTING_OPTS:-}
 """
 """POSIX sh. Its arguments stand for `java -jar agent.jar` and get that jar's options. Without any, the image's own
@@ -72,29 +77,47 @@ def start_of(spec: LaunchSpec, command: tuple[str, ...] = ()) -> Start:
     environment = dict(spec.template.env)
     if command or spec.template.inject is Inject.SCRIPT:
         entrypoint = ("/bin/sh", "-c", SCRIPT, "agentbroker")
-        return Start(entrypoint=entrypoint, arguments=command, environment=environment | agent_variables(spec))
+        fetches = {"JENKINS_URL": spec.url}
+        return Start(
+            entrypoint=entrypoint, arguments=command, environment=environment | agent_variables(spec) | fetches
+        )
     match spec.template.inject:
         case Inject.ENV:
             return Start(environment=environment | agent_variables(spec))
         case Inject.ARGS:
-            named = ("-url", spec.url, "-secret", spec.secret, "-name", spec.name)
-            return Start(arguments=(*named, *_further(spec)), environment=environment)
+            named = ("-secret", spec.secret, "-name", spec.name)
+            return Start(arguments=(*where_to(spec), *named, *_further(spec)), environment=environment)
         case _:
             old = {"SLAVE_NODE_NAME": spec.name, "SLAVE_NODE_SECRET": spec.secret}
-            arguments = ("-url", spec.url, *_further(spec), spec.secret, spec.name)
+            arguments = (*where_to(spec), *_further(spec), spec.secret, spec.name)
             return Start(arguments=arguments, environment=environment | old)
 
 
 def agent_variables(spec: LaunchSpec) -> dict[str, str]:
     """What the `jenkins-agent` script reads. It expands most of them unquoted: only the last may have a space."""
     return {
-        "JENKINS_URL": spec.url,
+        **_where(spec),
         "JENKINS_AGENT_NAME": spec.name,
         "JENKINS_SECRET": spec.secret,
         "JENKINS_AGENT_WORKDIR": work_dir(spec.template),
         **({"JENKINS_WEB_SOCKET": "true"} if spec.websocket else {}),
         "REMOTING_OPTS": f"-noReconnectAfter {NO_RECONNECT_AFTER}",
     }
+
+
+def where_to(spec: LaunchSpec) -> tuple[str, ...]:
+    """The options of agent.jar that say whom it dials, less -webSocket; -direct and -url exclude each other."""
+    if spec.identity:
+        return ("-direct", spec.tunnel, "-instanceIdentity", spec.identity)
+    tunnel = ("-tunnel", spec.tunnel) if spec.tunnel else ()
+    return ("-url", spec.url, *tunnel)
+
+
+def _where(spec: LaunchSpec) -> dict[str, str]:
+    """The same as variables; JENKINS_WEB_SOCKET is not among them."""
+    if spec.identity:
+        return {"JENKINS_DIRECT_CONNECTION": spec.tunnel, "JENKINS_INSTANCE_IDENTITY": spec.identity}
+    return {"JENKINS_URL": spec.url, **({"JENKINS_TUNNEL": spec.tunnel} if spec.tunnel else {})}
 
 
 def work_dir(template: Template) -> str:

@@ -16,7 +16,7 @@ from broker.config.model import (
     ServerTls,
 )
 from broker.config.model_policies import PolicyModel
-from broker.config.model_pools import POOL_KEYS, PoolModel, TemplateModel
+from broker.config.model_pools import POOL_KEYS, DirectModel, PoolModel, TemplateModel
 from broker.config.mounts import to_mount
 from broker.config.settings import (
     Address,
@@ -32,7 +32,7 @@ from broker.domain.definitions import Controller, Definitions, Rate
 from broker.domain.ids import BackendName, ControllerName, PolicyName, PoolName, TemplateName
 from broker.domain.operators import Operator, Role
 from broker.domain.policy import AgentLimits, OnTimeout, Policy, PoolChoice, Retry, Strategy, Timeouts
-from broker.domain.pool import BackendDefinition, Cooldown, Pool, PoolLimits
+from broker.domain.pool import BackendDefinition, Cooldown, Direct, Pool, PoolLimits
 from broker.domain.resources import Resources
 from broker.domain.template import Inject, Retention, Template
 
@@ -190,8 +190,7 @@ def _template(name: str, template: TemplateModel) -> Template:
 
 
 def _pool(name: str, pool: PoolModel, kind: str, base: Path) -> Pool:
-    keys = {"connect", "direct", *POOL_KEYS[kind]}
-    options: dict[str, object] = pool.model_dump(include=keys, exclude_none=True, by_alias=True)
+    options: dict[str, object] = pool.model_dump(include=set(POOL_KEYS[kind]), exclude_none=True, by_alias=True)
     if pool.agent_jar:
         options["agent_jar"] = str(base / pool.agent_jar)
     limits = pool.limits
@@ -208,6 +207,19 @@ def _pool(name: str, pool: PoolModel, kind: str, base: Path) -> Pool:
             after_failures=pool.cooldown.after_failures, within=pool.cooldown.within, rest=pool.cooldown.rest
         ),
         options=options,
+        direct=_direct(pool),
+    )
+
+
+def _direct(pool: PoolModel) -> Direct | None:
+    if pool.connect != "direct":
+        return None
+    said = pool.direct or DirectModel()
+    return Direct(
+        url=said.url.rstrip("/") + "/" if said.url else "",
+        tunnel=said.tunnel or "",
+        websocket=said.websocket,
+        instance_identity=said.instance_identity or "",
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from broker.config import conflicts, controllers, files, images, inherit, listeners, not_built, overrides
+from broker.config import conflicts, controllers, direct, files, images, inherit, listeners, not_built, overrides
 from broker.config.convert import to_definitions, to_gateway, to_server
 from broker.config.diagnostics import START, Diagnostics, Note
 from broker.config.environment import Environment
@@ -151,6 +151,7 @@ class _Check:
         references.tokens(file.controllers)
         controllers.check(self.root, file, self._diagnostics)
         conflicts.check(self.root, file, pool_types, self._diagnostics)
+        direct.check(self.root, file, self._diagnostics)
         images.check(self.root, file, pool_types, self._diagnostics)
         listeners.check(self.root, file.server, file.gateway, self._diagnostics)
         if self._starting or not self._diagnostics.errors:  # first what is wrong, then what is not there yet

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
+from broker.config.agent_port import InstanceIdentity, Tunnel
 from broker.config.base import AtLeastOne, Cap, Count, Cpu, Model, Money, Text, Url
 from broker.config.model_hosts import Charge, HostModel, Init, Ssh, SystemDisk
 from broker.config.mounts import EngineSocket, MountText, Network
@@ -166,7 +167,7 @@ class CooldownModel(Model):
     rest: SomeTime = Field(default=timedelta(minutes=5), alias="for", description="... rest the pool for this long.")
 
 
-class Direct(Model):
+class DirectModel(Model):
     """What agents are given that connect to Jenkins itself."""
 
     url: Url | None = Field(
@@ -174,12 +175,16 @@ class Direct(Model):
         description="URL of Jenkins for them; default: the controller's.",
         examples=["https://ci.example.com/"],
     )
-    tunnel: Text | None = Field(
-        default=None, description="HOST:PORT of the agent port.", examples=["ci.example.com:50000"]
+    tunnel: Tunnel | None = Field(
+        default=None,
+        description="HOST:PORT of the agent port as they reach it; of HOST: or :PORT the rest is as Jenkins says.",
+        examples=["ci.example.com:50000"],
     )
     websocket: bool = Field(default=False, description="Whether they use WebSocket.")
-    instance_identity: Text | None = Field(
-        default=None, description="The controller's identity, base64.", examples=["MIIBIjANBgkq..."]
+    instance_identity: InstanceIdentity | None = Field(
+        default=None,
+        description="The controller's identity, base64: they dial tunnel and ask no URL.",
+        examples=["MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"],
     )
 
 
@@ -191,7 +196,7 @@ class PoolModel(Model):
     abstract: bool = Field(default=False, description="Whether it is there only to inherit from.")
     backend: Text = Field(description="Backend that runs it; 'process' needs no definition.", examples=["aws"])
     connect: Literal["gateway", "direct"] = Field(default="gateway", description="What agents dial.")
-    direct: Direct | None = Field(default=None, description="What agents are given with connect direct.")
+    direct: DirectModel | None = Field(default=None, description="What agents are given with connect direct.")
     limits: PoolLimitsModel = Field(default=PoolLimitsModel(), description="Caps.")
     cost: Cost | None = Field(default=None, description="Prices.")
     cooldown: CooldownModel = Field(default=CooldownModel(), description="The breaker.")

@@ -21,8 +21,6 @@ NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "templates.*.tags": frozenset(),
     "templates.*.task_definition": frozenset(),
     "templates.*.agent_container": frozenset(),
-    "pools.*.connect": frozenset({"gateway"}),
-    "pools.*.direct": frozenset(),
     "pools.*.cost": frozenset(),
     "pools.*.limits.hosts": frozenset(),
     "pools.*.limits.min_hosts": frozenset(),

@@ -28,7 +28,8 @@ class Agent:
     `busy`, `accepting` and `uses` are what Jenkins reported last; `uses` never goes back.
     `cause` is why it was asked for: queue, warm or manual. `launch_id` is the launch by hand that it belongs to, if the
     broker was asked for it; `requested_by` is who launched it, here or in Jenkins. `waits_since` is since when its
-    build waits, for other agents before this one too; None where Jenkins did not say.
+    build waits, for other agents before this one too; None where Jenkins did not say. `direct`: the attempt connects to
+    Jenkins itself, with the real secret; only Jenkins knows whether it is connected, and there is no other attempt.
     """
 
     id: AgentId
@@ -61,6 +62,7 @@ class Agent:
     launch_id: HandLaunchId | None = None
     requested_by: str | None = None
     waits_since: datetime | None = None
+    direct: bool = False
 
     @property
     def launch_key(self) -> LaunchKey:

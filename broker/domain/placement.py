@@ -35,6 +35,8 @@ class Placed:
     policy: Policy
     placement: Placement
     claims: tuple[Claim, ...]
+    direct: bool = False
+    """Whether the pool's agents connect to Jenkins itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

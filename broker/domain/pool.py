@@ -27,14 +27,32 @@ class Cooldown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Direct:
+    """How a pool's agents reach Jenkins itself. Empty is the controller's own URL, and TCP as it discovers it.
+
+    `tunnel` is HOST:PORT, HOST: or :PORT of the agent port as they reach it. With `instance_identity`, in base64, they
+    ask no URL: they dial `tunnel`, which is whole then, and take only a controller with that key.
+    """
+
+    url: str = ""
+    tunnel: str = ""
+    websocket: bool = False
+    instance_identity: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """A backend with its limits. `options` holds the backend's own keys as the config gives them, already checked."""
+    """A backend with its limits. `options` holds the backend's own keys as the config gives them, already checked.
+
+    `direct` is None where agents connect through the gateway.
+    """
 
     name: PoolName
     backend: BackendName
     limits: PoolLimits = PoolLimits()
     cooldown: Cooldown = Cooldown()
     options: Mapping[str, object] = field(default_factory=dict)
+    direct: Direct | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

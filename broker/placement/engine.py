@@ -48,8 +48,9 @@ def _decide_one(agent: Agent, offers: Offers, usage: Usage, definitions: Definit
         return Waits(agent=agent, policy=policy, reason=first.reason, message=message, rejections=tuple(rejections))
     chosen = STRATEGIES[policy.strategy](policy, possible, usage)
     placement = Placement(offer=chosen, rejections=(*rejections, *_passed_over(policy, possible, chosen)))
-    claims = (*shared, *pool_claims(policy, definitions.pools[chosen.pool], definitions))
-    return Placed(agent=agent, policy=policy, placement=placement, claims=claims)
+    pool = definitions.pools[chosen.pool]
+    claims = (*shared, *pool_claims(policy, pool, definitions))
+    return Placed(agent=agent, policy=policy, placement=placement, claims=claims, direct=pool.direct is not None)
 
 
 def _passed_over(policy: Policy, possible: list[Offer], chosen: Offer) -> list[Rejection]:

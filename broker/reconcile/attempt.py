@@ -20,13 +20,13 @@ async def fail_attempt(
     """Ends the attempt of an agent that was never online, or with `for_good` the agent.
 
     With attempts left it is placed again, at once if it is sure that nothing was made, else when the backend says that
-    nothing is left; without, it is failed.
+    nothing is left; without, it is failed. A direct one has one attempt: what it was given is good for ever.
     """
     ctx.metrics.launch_finished(agent.pool or "", "failed", why)
     events.LAUNCH_FAILED.emit(agent=agent.name, pool=agent.pool, attempt=agent.attempt, why=why, message=message)
     await _count_failure(ctx, agent, why, message)
     retry = ctx.definitions.retry_of(agent.policy)
-    last = for_good or agent.attempt >= retry.attempts or agent.goal != Goal.ONLINE
+    last = for_good or agent.attempt >= retry.attempts or agent.goal != Goal.ONLINE or agent.direct
     told = {"why": why, "message": message}
     if last:
         outcome = {"goal": Goal.GONE, "outcome": agent.outcome or Outcome.FAILED}

@@ -60,8 +60,8 @@ async def connect(ctx: Context, agent: Agent) -> Again | None:
 
 
 async def greet_session(ctx: Context, agent: Agent) -> bool:
-    """A live session brings an agent that is launching or booting to connecting at once."""
-    if ctx.session_of(agent) is None or agent.phase not in (Phase.LAUNCHING, Phase.BOOTING):
+    """An agent that is launching or booting and is connected already comes to connecting at once."""
+    if not ctx.connected(agent) or agent.phase not in (Phase.LAUNCHING, Phase.BOOTING):
         return False
     await ctx.move(agent, Phase.CONNECTING, "connecting")
     return True
@@ -69,14 +69,20 @@ async def greet_session(ctx: Context, agent: Agent) -> bool:
 
 def _is_served(ctx: Context, agent: Agent) -> bool:
     """Whether the agent is connected and Jenkins calls it online."""
-    node = ctx.presence.node(agent.controller, agent.id)
-    return node is not None and node.online and ctx.session_of(agent) is not None
+    return ctx.online_in_jenkins(agent) and ctx.connected(agent)
 
 
 async def _come_online(ctx: Context, agent: Agent) -> None:
     online = await ctx.move(agent, Phase.ONLINE, "online", online_at=ctx.clock.now())
     if online.pool and await ctx.cooldowns.succeeded(online.pool):
         events.POOL_WARMED_UP.emit(pool=online.pool)
+
+
+def direct_url(ctx: Context, agent: Agent) -> str:
+    """Where a direct agent is told that Jenkins is; empty if its controller is no longer configured."""
+    pool, controller = ctx.pool_of(agent), ctx.definitions.controllers.get(agent.controller)
+    own = pool.direct.url if pool is not None and pool.direct is not None else ""
+    return own or (controller.url if controller is not None else "")
 
 
 def _running(ctx: Context, agent: Agent) -> bool:
@@ -86,6 +92,12 @@ def _running(ctx: Context, agent: Agent) -> bool:
 
 def _connect_timeout(ctx: Context, agent: Agent) -> tuple[Reason, str]:
     limit = ctx.definitions.timeouts_of(agent.policy).connect
+    if agent.direct:
+        url = direct_url(ctx, agent)
+        return (
+            Reason.CONNECT_TIMEOUT,
+            f"it runs, but Jenkins did not call it online within {limit}: can it reach {url}?",
+        )
     if ctx.session_of(agent) is not None:
         return Reason.CONTROLLER_UNREACHABLE, f"connected, but Jenkins did not call it online within {limit}"
     if (turned_away := ctx.sessions.turned_away(agent.id, agent.attempt)) is not None:

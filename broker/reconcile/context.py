@@ -118,11 +118,28 @@ class Context:
         """Whether deadlines that wait for a connection do not count now.
 
         So it is while the controller is away or has not told its nodes yet (its agents are told to try again), and
-        while the gateway is away. A controller that is no longer configured is not waited for.
+        while the gateway is away, which a direct agent does not need. A controller that is no longer configured is not
+        waited for.
         """
+        gateway_away = not agent.direct and not self.sessions.known()
         if agent.controller not in self.definitions.controllers:
-            return not self.sessions.known()
-        return not self.presence.synced(agent.controller) or not self.sessions.known()
+            return gateway_away
+        return gateway_away or not self.presence.synced(agent.controller)
+
+    def online_in_jenkins(self, agent: Agent) -> bool:
+        """Whether Jenkins called the agent online when it last told."""
+        node = self.presence.node(agent.controller, agent.id)
+        return node is not None and node.online
+
+    def connected(self, agent: Agent) -> bool:
+        """Whether the agent's attempt is connected: as the gateway says, of a direct one as Jenkins says."""
+        return self.online_in_jenkins(agent) if agent.direct else self.session_of(agent) is not None
+
+    def lost(self, agent: Agent) -> bool:
+        """Whether it is known that the agent is not connected; False while nobody can say."""
+        if agent.direct:
+            return self.presence.synced(agent.controller) and not self.online_in_jenkins(agent)
+        return self.sessions.known() and self.sessions.live(agent.id) is None
 
     def session_of(self, agent: Agent) -> Session | None:
         """The live session of the agent's present attempt; one of an attempt that is over is not meant."""

@@ -38,7 +38,7 @@ async def stay_online(ctx: Context, agent: Agent) -> Again | None:
         await ctx.aim(agent, Goal.DRAINED, Outcome.SUCCEEDED, Reason.SUPERSEDED, message)
     elif await _is_over(ctx, agent):
         return None
-    elif ctx.sessions.known() and ctx.sessions.live(agent.id) is None:
+    elif ctx.lost(agent):
         await ctx.move(agent, Phase.RECONNECTING, "reconnecting")
     elif ctx.clock.now() >= _age_limit(ctx, agent, _OLD) and not ctx.definitions.used_up(agent):
         lifetime = ctx.definitions.retention_of(agent.policy).max_lifetime
@@ -51,12 +51,12 @@ async def stay_online(ctx: Context, agent: Agent) -> Again | None:
 
 async def reconnect(ctx: Context, agent: Agent) -> Again | None:
     """An agent that lost its session: comes back, or is given up when its time is over."""
-    node = ctx.presence.node(agent.controller, agent.id)
+    back = agent.direct or ctx.sessions.live(agent.id) is not None
     if agent.goal == Goal.GONE or (agent.goal == Goal.DRAINED and not agent.busy and _gets_no_build(ctx, agent)):
         await ctx.move(agent, Phase.TERMINATING, "terminating")
     elif await heed_notice(ctx, agent):
         return None
-    elif ctx.sessions.live(agent.id) is not None and node is not None and node.online:
+    elif back and ctx.online_in_jenkins(agent):
         phase = Phase.ONLINE if agent.goal == Goal.ONLINE else Phase.DRAINING
         await ctx.move(agent, phase, phase.value)
     elif await _is_over(ctx, agent):
@@ -75,12 +75,11 @@ async def drain(ctx: Context, agent: Agent) -> Again | None:
 
     One that a reload has superseded is given all the time that its build takes, an old one the rest of its life.
     """
-    session = ctx.sessions.live(agent.id)
     if agent.goal == Goal.GONE or (not agent.busy and _gets_no_build(ctx, agent)):
         return await _part(ctx, agent)
     elif await heed_notice(ctx, agent) or await _is_over(ctx, agent):
         return None
-    elif ctx.sessions.known() and session is None:
+    elif ctx.lost(agent):
         await ctx.move(agent, Phase.RECONNECTING, "reconnecting")
     elif ctx.waited_enough(agent) and not ctx.superseded(agent) and agent.why not in _ENDS_BY_ITSELF:
         message = f"its build did not end within {short(ctx.definitions.timeouts_of(agent.policy).drain)}"
@@ -132,8 +131,7 @@ def _age_limit(ctx: Context, agent: Agent, part: float = 1.0) -> datetime:
 
 def _may_speak(ctx: Context, agent: Agent, ended: Reason) -> bool:
     """Whether an agent whose instance is not found is connected, for all that is known: its backend is wrong then."""
-    connected = ctx.session_of(agent) is not None or not ctx.sessions.known()
-    return ended == Reason.INSTANCE_VANISHED and connected
+    return ended == Reason.INSTANCE_VANISHED and (ctx.connected(agent) or not ctx.lost(agent))
 
 
 def _gets_no_build(ctx: Context, agent: Agent) -> bool:

@@ -1,15 +1,17 @@
 """Launching: the call that makes an instance, with the token that was saved before it."""
 
 import asyncio
+from dataclasses import replace
 
 from broker.domain.agent import Agent
 from broker.domain.ids import InstanceRef
 from broker.domain.lifecycle import Goal, Phase
+from broker.domain.pool import Direct
 from broker.domain.reason import Reason
 from broker.errors import BackendError, Conflict, OutcomeUnknown, Throttled
 from broker.ports import LaunchSpec
 from broker.reconcile.attempt import fail_attempt, words
-from broker.reconcile.connect import greet_session
+from broker.reconcile.connect import direct_url, greet_session
 from broker.reconcile.context import Again, Context
 
 _CALL_TIMEOUT_S = 30.0
@@ -56,6 +58,19 @@ async def _wait_or_give_up(ctx: Context, agent: Agent, answer: BackendError) -> 
     return None
 
 
+def _direct(ctx: Context, agent: Agent, spec: LaunchSpec) -> LaunchSpec:
+    """Jenkins' own address and the real secret, which nobody else is given."""
+    how = spec.pool.direct or Direct()
+    return replace(
+        spec,
+        url=direct_url(ctx, agent),
+        secret=ctx.keyring.unseal(agent.sealed_secret),
+        websocket=how.websocket,
+        tunnel=how.tunnel,
+        identity=how.instance_identity,
+    )
+
+
 async def _call(ctx: Context, agent: Agent) -> InstanceRef | BackendError:
     pool, policy = ctx.pool_of(agent), ctx.definitions.policies.get(agent.policy)
     backend = ctx.backends.get(pool.backend) if pool else None
@@ -70,6 +85,8 @@ async def _call(ctx: Context, agent: Agent) -> InstanceRef | BackendError:
         url=ctx.gateway_url(agent.controller),
         secret=ctx.keyring.mint(agent.id, agent.attempt),
     )
+    if agent.direct:
+        spec = _direct(ctx, agent, spec)
     try:
         async with asyncio.timeout(_CALL_TIMEOUT_S):
             return await backend.launch(spec)

@@ -66,7 +66,8 @@ class OrphanSearch:
             may_have_node = self._ctx.presence.may_have_strangers(self._ctx.definitions.controllers)
             return not may_have_node and self._ctx.sessions.live(agent_id) is None
         over = agent.phase == Phase.GONE or instance.attempt < agent.attempt
-        return over and self._ctx.sessions.live(agent_id) is None
+        at_work = agent.direct and self._ctx.online_in_jenkins(agent)
+        return over and not at_work and self._ctx.sessions.live(agent_id) is None
 
     async def _end(self, name: BackendName, backend: Backend, orphan: Instance) -> None:
         events.ORPHAN_FOUND.emit(backend=name, instance=orphan.ref, agent_id=orphan.agent_id)

@@ -257,6 +257,7 @@ async def _set(connection: AsyncConnection, values: Mapping[str, Any], *clauses:
 
 def _from_row(row: Row[Any]) -> Agent:
     values = dict(row._mapping)
+    values["direct"] = bool(values["direct"])  # rows of older versions say nothing
     for key, kind in _KINDS.items():
         if values[key] is not None:
             values[key] = kind(values[key])

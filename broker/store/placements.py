@@ -71,6 +71,7 @@ def _launching(placed: Placed, now: datetime, deadline: timedelta) -> Agent:
         pool=placed.placement.offer.pool,
         token=LaunchToken(f"{before.id}-{attempt}"),
         instance=None,
+        direct=placed.direct,
         why=None,
         message="; ".join(f"{r.pool}: {r.reason}: {r.message}" for r in placed.placement.rejections),
     )

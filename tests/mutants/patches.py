@@ -652,6 +652,27 @@ MUTANTS: Final = (
         tests=(f"{_INBOUND}/test_dialogue.py",),
     ),
     Mutant(
+        guard="direct: an agent that was given the real secret has one attempt",
+        file="broker/reconcile/attempt.py",
+        old=" or agent.direct\n",
+        new="\n",
+        tests=("tests/unit/reconcile/test_direct.py",),
+    ),
+    Mutant(
+        guard="direct: nobody is lost while the controller is away",
+        file="broker/reconcile/context.py",
+        old="return self.presence.synced(agent.controller) and not self.online_in_jenkins(agent)",
+        new="return not self.online_in_jenkins(agent)",
+        tests=("tests/unit/reconcile/test_direct.py",),
+    ),
+    Mutant(
+        guard="direct: an agent at work is no orphan",
+        file="broker/reconcile/orphans.py",
+        old="return over and not at_work and",
+        new="return over and",
+        tests=("tests/unit/reconcile/test_direct.py",),
+    ),
+    Mutant(
         guard="doctor: a port with another key is told no name and no secret",
         file="broker/doctor/port.py",
         old="if shown != found.identity:",

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -216,3 +217,61 @@ def test_the_script_says_what_is_missing_where_nothing_can_be_fetched(place: Pla
     assert done.returncode == 69
     assert "neither curl nor wget" in done.stderr
     assert f"{place.url}jnlpJars/agent.jar" in done.stderr
+
+
+IDENTITY = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"
+INJECTS = pytest.mark.parametrize("inject", list(Inject))
+
+
+def words_of(start: Start) -> str:
+    """All that an agent is given, as a command line and an environment."""
+    return " ".join([*start.arguments, *(f"{name}={value}" for name, value in start.environment.items())])
+
+
+@INJECTS
+def test_a_direct_agent_gets_its_tunnel_in_the_words_of_its_image(inject: Inject) -> None:
+    given = replace(spec_with(inject=inject), url="https://ci/", websocket=False, tunnel="nlb:50000")
+    said_to_it = words_of(start_of(given))
+    by_variable = inject in {Inject.ENV, Inject.SCRIPT}
+    assert ("JENKINS_TUNNEL=nlb:50000" if by_variable else "-url https://ci/ -tunnel nlb:50000") in said_to_it
+    assert "WEB_SOCKET" not in said_to_it
+    assert "-webSocket" not in said_to_it
+
+
+@INJECTS
+def test_a_direct_agent_with_an_identity_is_given_no_url_to_ask(inject: Inject) -> None:
+    given = replace(spec_with(inject=inject), url="https://ci/", websocket=False, tunnel="nlb:50000", identity=IDENTITY)
+    start = start_of(given)
+    said_to_it = words_of(start)
+    if inject in {Inject.ENV, Inject.SCRIPT}:
+        assert start.environment["JENKINS_DIRECT_CONNECTION"] == "nlb:50000"
+        assert start.environment["JENKINS_INSTANCE_IDENTITY"] == IDENTITY
+    else:
+        assert f"-direct nlb:50000 -instanceIdentity {IDENTITY}" in said_to_it
+        assert "-url" not in said_to_it
+    assert "TUNNEL" not in said_to_it
+    assert ("JENKINS_URL" in start.environment) is (inject is Inject.SCRIPT)  # which fetches the jar there
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"tunnel": "nlb:50000"}, ["-url", "https://ci/", "-tunnel", "nlb:50000"]),
+        ({"tunnel": "nlb:50000", "identity": IDENTITY}, ["-direct", "nlb:50000", "-instanceIdentity", IDENTITY]),
+        ({"websocket": True}, ["-webSocket", "-url", "https://ci/"]),
+    ],
+)
+def test_the_script_starts_a_direct_agent_as_agent_jar_takes_it(
+    changes: dict[str, object], expected: list[str], tmp_path: Path
+) -> None:
+    given = replace(spec_with(inject=Inject.SCRIPT), url="https://ci/", **{"websocket": False, **changes})  # type: ignore[arg-type]
+    start = start_of(given, ("/bin/echo",))
+    assert start.entrypoint is not None
+    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path), **start.environment}
+    environment["JENKINS_AGENT_WORKDIR"] = str(tmp_path)
+    done = subprocess.run(
+        [*start.entrypoint, *start.arguments], capture_output=True, text=True, timeout=30, check=True, env=environment
+    )
+    printed = done.stdout.split()
+    assert printed[: len(expected)] == expected
+    assert given.secret not in done.stdout

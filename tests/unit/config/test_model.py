@@ -35,7 +35,7 @@ pools:
     backend: aws
     secret_delivery: ssm
     connect: direct
-    direct: { url: http://a/, tunnel: "a:50000", websocket: false, instance_identity: abc }
+    direct: { url: http://a/, tunnel: "a:50000", websocket: false }
   hosts:
     backend: ali
     start_by: cloud-assistant

@@ -50,6 +50,8 @@ BEYOND_A_SCHEMA = {
     "no-image",
     # two values that are sound alone
     "ambiguous-labels",
+    "direct-conflict",
+    "bad-identity",
     "token-reused",
     "path-conflict",
     "port-conflict",
