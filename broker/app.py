@@ -43,7 +43,7 @@ from broker.telemetry import events
 from broker.telemetry.lag import watch_event_loop
 from broker.telemetry.metrics import Metrics
 from broker.telemetry.readings import PoolState, Readings, count_agents
-from broker.tls import Certificates, PemFiles
+from broker.tls import Certificates, PemFiles, authorities_in
 from broker.version import VERSION
 from broker.views.pages import Pages
 from broker.web.api.app import mount as mount_api
@@ -142,6 +142,7 @@ async def _wire(
         nudge=queue,
         keep_history=config.server.keep_history,
         gateway_url=lambda controller: reloader.config.gateway.agent_url + ctx.definitions.gateway_path(controller),
+        authorities=authorities_in(config.gateway.tls.ca_file if config.gateway.tls else None),
     )
     opening = _opener(wiring, ctx, config.server.state_dir)
     reloader = Reloader(config, ctx, opening, applies=[partial(_tell_gateways, control)])

@@ -61,6 +61,8 @@ class LaunchSpec:
     websocket: bool = True
     tunnel: str = ""
     identity: str = ""
+    authorities: tuple[str, ...] = ()
+    """Certificates in PEM, one a text, that the agent is to trust beside its own when it asks the URL."""
 
 
 class Backend(Protocol):

@@ -2,12 +2,14 @@
 
 import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from broker.errors import BrokerError
 from broker.telemetry import events
@@ -90,6 +92,42 @@ class Certificates:
         now = self.current().context
         if now is not used:
             connection.context = now
+
+
+class Authorities:
+    """The certificates of a file that others are told to trust, as they are now."""
+
+    def __init__(self, file: Path, where: str) -> None:
+        """Reads it; `where` is the key of the config. Raises `TlsUnusable`, which names it and the file."""
+        self._file = file
+        self._where = where
+        self._sign = _sign(file)
+        self._texts = _texts(file, where)
+
+    def current(self) -> tuple[str, ...]:
+        """Each in PEM by itself; what the file held before if it cannot be used, which is told once a change."""
+        sign = _sign(self._file)
+        if sign != self._sign:
+            self._sign = sign
+            try:
+                self._texts = _texts(self._file, self._where)
+            except TlsUnusable as error:
+                events.CERTIFICATE_UNUSABLE.emit(listener=self._where, message=str(error))
+        return self._texts
+
+
+def authorities_in(file: Path | None) -> Callable[[], tuple[str, ...]]:
+    """What agents are told to trust of the gateway: nothing without a file. Raises `TlsUnusable`."""
+    return Authorities(file, "gateway.tls.ca_file").current if file is not None else tuple
+
+
+def _texts(file: Path, where: str) -> tuple[str, ...]:
+    try:
+        found = x509.load_pem_x509_certificates(file.read_bytes())
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it holds no certificate in PEM"
+        raise TlsUnusable(f"{where}: {file} cannot be used: {why}") from error
+    return tuple(certificate.public_bytes(Encoding.PEM).decode() for certificate in found)
 
 
 def _signs(files: PemFiles) -> _Signs:

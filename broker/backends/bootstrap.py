@@ -9,6 +9,8 @@ The words are those of the `jenkins-agent` script of docker-agent and of agent.j
 | `legacy` | `-url URL SECRET NAME`, and `SLAVE_NODE_NAME` and `SLAVE_NODE_SECRET` | the arguments |
 | `script` | the variables of `env` and `SCRIPT`, which starts agent.jar or a command | a file of the agent's alone |
 
+A private CA is no secret: it goes as arguments behind all of them, and into `script` by a variable.
+
 With `script` the variable is gone before the agent starts, so that neither it nor a build inherits it.
 """
 
@@ -30,10 +32,14 @@ SCRIPT: Final = """\
 kept=${TMPDIR:-/tmp}/agentbroker-$$
 (umask 077 && mkdir "$kept" && printf '%s\\n' "$JENKINS_SECRET" >"$kept/secret") || exit 70
 unset JENKINS_SECRET
+ca=
+if [ -n "${AGENTBROKER_CA:-}" ]; then ca=$kept/ca.pem; printf '%s' "$AGENTBROKER_CA" >"$ca" || exit 70; fi
+unset AGENTBROKER_CA
 mkdir -p "$JENKINS_AGENT_WORKDIR" && cd "$JENKINS_AGENT_WORKDIR" || exit 70
 fetch() {
-  if command -v curl >/dev/null 2>&1; then curl -fsS --connect-timeout 10 --max-time 120 -o "$2" "$1"
-  elif command -v wget >/dev/null 2>&1; then wget -q -T 30 -O "$2" "$1"
+  if command -v curl >/dev/null 2>&1; then
+    curl -fsS ${ca:+--cacert "$ca"} --connect-timeout 10 --max-time 120 -o "$2" "$1"
+  elif command -v wget >/dev/null 2>&1; then wget -q ${ca:+--ca-certificate="$ca"} -T 30 -O "$2" "$1"
   else tries=0; echo "the image has neither curl nor wget" >&2; return 1; fi
 }
 if [ $# -eq 0 ]; then
@@ -54,6 +60,14 @@ if [ -n "${JENKINS_DIRECT_CONNECTION:-}" ]; then
   set -- "$@" -direct "$JENKINS_DIRECT_CONNECTION" -instanceIdentity "$JENKINS_INSTANCE_IDENTITY"
 else
   set -- "$@" -url "$JENKINS_URL" ${JENKINS_TUNNEL:+-tunnel "$JENKINS_TUNNEL"}
+fi
+if [ -n "$ca" ]; then
+  one=
+  while IFS= read -r line; do
+    one="$one$line
+"
+    case $line in -----END*) set -- "$@" -cert "$one"; one= ;; esac
+  done <"$ca"
 fi
 exec "$@" -secret "@$kept/secret" -name "$JENKINS_AGENT_NAME" \\
   -workDir "$JENKINS_AGENT_WORKDIR" ${REMOTING_OPTS:-}
@@ -77,13 +91,15 @@ def start_of(spec: LaunchSpec, command: tuple[str, ...] = ()) -> Start:
     environment = dict(spec.template.env)
     if command or spec.template.inject is Inject.SCRIPT:
         entrypoint = ("/bin/sh", "-c", SCRIPT, "agentbroker")
-        fetches = {"JENKINS_URL": spec.url}
+        fetches = {"JENKINS_URL": spec.url} | (
+            {"AGENTBROKER_CA": "".join(spec.authorities)} if spec.authorities else {}
+        )
         return Start(
             entrypoint=entrypoint, arguments=command, environment=environment | agent_variables(spec) | fetches
         )
     match spec.template.inject:
         case Inject.ENV:
-            return Start(environment=environment | agent_variables(spec))
+            return Start(arguments=trust(spec), environment=environment | agent_variables(spec))
         case Inject.ARGS:
             named = ("-secret", spec.secret, "-name", spec.name)
             return Start(arguments=(*where_to(spec), *named, *_further(spec)), environment=environment)
@@ -113,6 +129,15 @@ def where_to(spec: LaunchSpec) -> tuple[str, ...]:
     return ("-url", spec.url, *tunnel)
 
 
+def trust(spec: LaunchSpec) -> tuple[str, ...]:
+    """The options that make agent.jar trust `spec.authorities`: each certificate by itself, for it reads but the first.
+
+    As a text and not by a file: args4j takes `@FILE` for more options. The `jenkins-agent` script passes arguments that
+    begin with a dash on to agent.jar as they are, which it would not do with the words of REMOTING_OPTS.
+    """
+    return tuple(word for text in spec.authorities for word in ("-cert", text))
+
+
 def _where(spec: LaunchSpec) -> dict[str, str]:
     """The same as variables; JENKINS_WEB_SOCKET is not among them."""
     if spec.identity:
@@ -132,4 +157,4 @@ def start_dir(template: Template) -> str:
 
 def _further(spec: LaunchSpec) -> tuple[str, ...]:
     websocket = ("-webSocket",) if spec.websocket else ()
-    return (*websocket, "-workDir", work_dir(spec.template), "-noReconnectAfter", NO_RECONNECT_AFTER)
+    return (*websocket, *trust(spec), "-workDir", work_dir(spec.template), "-noReconnectAfter", NO_RECONNECT_AFTER)

@@ -206,7 +206,7 @@ class GatewayTls(Model):
     )
     ca_file: Text | None = Field(
         default=None,
-        description="What agents are to trust, if the system's CAs do not do.",
+        description="CAs that agents of the gateway are told to trust, if their own do not do.",
         examples=["/etc/agentbroker/ca.crt"],
     )
 

@@ -59,6 +59,8 @@ class Context:
     metrics: Metrics
     nudge: Nudge
     gateway_url: Callable[[ControllerName], str]
+    authorities: Callable[[], tuple[str, ...]] = tuple
+    """What agents of the gateway are told to trust, see `ports.LaunchSpec`."""
     keep_history: timedelta = timedelta(days=14)
     """How long a gone agent's row is kept, and with it its name from being used again."""
     retired: dict[PoolName, Pool] = field(default_factory=dict)

@@ -68,6 +68,7 @@ def _direct(ctx: Context, agent: Agent, spec: LaunchSpec) -> LaunchSpec:
         websocket=how.websocket,
         tunnel=how.tunnel,
         identity=how.instance_identity,
+        authorities=(),
     )
 
 
@@ -84,6 +85,7 @@ async def _call(ctx: Context, agent: Agent) -> InstanceRef | BackendError:
         template=ctx.definitions.templates[policy.template],
         url=ctx.gateway_url(agent.controller),
         secret=ctx.keyring.mint(agent.id, agent.attempt),
+        authorities=ctx.authorities(),
     )
     if agent.direct:
         spec = _direct(ctx, agent, spec)

@@ -652,6 +652,13 @@ MUTANTS: Final = (
         tests=(f"{_INBOUND}/test_dialogue.py",),
     ),
     Mutant(
+        guard="ca: an agent is given each certificate by itself, for it reads but the first of a text",
+        file="broker/backends/bootstrap.py",
+        old='for text in spec.authorities for word in ("-cert", text))',
+        new='for text in spec.authorities[:1] for word in ("-cert", text))',
+        tests=("tests/unit/backends/test_bootstrap.py",),
+    ),
+    Mutant(
         guard="direct: an agent that was given the real secret has one attempt",
         file="broker/reconcile/attempt.py",
         old=" or agent.direct\n",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from broker.backends.bootstrap import NO_RECONNECT_AFTER, where_to
+from broker.backends.bootstrap import NO_RECONNECT_AFTER, trust, where_to
 from broker.backends.process.procfs import AGENT_MARK, INSTALLATION_MARK
 from broker.backends.process.workplace import Workplace
 from broker.domain.pool import Pool
@@ -75,6 +75,7 @@ def agent_arguments(spec: LaunchSpec, place: Workplace) -> list[str]:
         *where_to(spec),
         *("-secret", f"@{place.secret_file}", "-name", spec.name),
         *(["-webSocket"] if spec.websocket else []),
+        *trust(spec),
         *("-workDir", str(work_dir(spec, place)), "-noReconnectAfter", NO_RECONNECT_AFTER),
     ]
 

@@ -1,9 +1,11 @@
 """What an agent is given, and the script that starts agent.jar where the image has nothing that would."""
 
+import itertools
 import os
 import shutil
 import subprocess
 import sys
+from ast import literal_eval
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -275,3 +277,42 @@ def test_the_script_starts_a_direct_agent_as_agent_jar_takes_it(
     printed = done.stdout.split()
     assert printed[: len(expected)] == expected
     assert given.secret not in done.stdout
+
+
+PEMS = (
+    "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    "-----BEGIN CERTIFICATE-----\nBB\n-----END CERTIFICATE-----\n",
+)
+
+
+@INJECTS
+def test_a_private_ca_is_handed_on_certificate_by_certificate(inject: Inject) -> None:
+    start = start_of(replace(spec_with(inject=inject), authorities=PEMS))
+    if inject is Inject.SCRIPT:
+        assert start.environment["AGENTBROKER_CA"] == "".join(PEMS)
+        assert "-cert" not in start.arguments
+    else:
+        given = [after for word, after in zip(start.arguments, start.arguments[1:], strict=False) if word == "-cert"]
+        assert tuple(given) == PEMS
+        assert "AGENTBROKER_CA" not in start.environment
+
+
+@INJECTS
+def test_without_a_private_ca_nothing_is_said_of_one(inject: Inject) -> None:
+    start = start_of(spec_with(inject=inject))
+    assert "-cert" not in start.arguments
+    assert "AGENTBROKER_CA" not in start.environment
+
+
+def test_the_script_gives_each_certificate_to_the_agent_and_keeps_none_in_its_environment(tmp_path: Path) -> None:
+    start = start_of(replace(spec_with(inject=Inject.SCRIPT), authorities=PEMS), ("/usr/bin/env", "--", sys.executable))
+    assert start.entrypoint is not None
+    program = "import os, sys; print([sys.argv[1:], 'AGENTBROKER_CA' in os.environ])"
+    start = replace(start, arguments=(sys.executable, "-c", program))
+    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path), **start.environment}
+    environment["JENKINS_AGENT_WORKDIR"] = str(tmp_path)
+    words = [*(start.entrypoint or ()), *start.arguments]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=True, env=environment)
+    arguments, left = literal_eval(done.stdout)
+    assert [after for word, after in itertools.pairwise(arguments) if word == "-cert"] == list(PEMS)
+    assert not left

@@ -24,7 +24,7 @@ TWICE = make_template(retention=Retention(max_uses=2))
 async def direct(tmp_path: Path) -> AsyncIterator[Core]:
     """A broker whose one pool is direct."""
     definitions = make_definitions(pools=[make_pool(direct=Direct())], templates=[TWICE])
-    async with open_core(tmp_path / "broker.db", definitions) as core:
+    async with open_core(tmp_path / "direct.db", definitions) as core:
         yield core
 
 
@@ -78,6 +78,16 @@ async def test_an_agent_of_the_gateway_is_given_neither(core: Core) -> None:
     assert launched[0].secret != real_secret(NAME)
     assert launched[0].websocket
     assert "8080" not in launched[0].url
+
+
+async def test_a_private_ca_goes_to_agents_of_the_gateway_alone(core: Core, direct: Core) -> None:
+    for broker, expected in ((core, ("PEM",)), (direct, ())):
+        broker.ctx.authorities = lambda: ("PEM",)
+        launched = listen(broker)
+        await broker.sync()
+        await broker.ask(NAME)
+        await broker.settle()
+        assert launched[0].authorities == expected
 
 
 async def test_it_is_online_when_jenkins_says_so_and_no_gateway_is_asked(direct: Core) -> None:
