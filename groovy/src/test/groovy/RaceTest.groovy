@@ -56,6 +56,18 @@ check('a used-up agent whose build comes back to the queue just when it ends is 
     assert agent.endCause == 'COMPLETED'
 }
 
+check('a new agent is given the time to be given its build, however short its idle time is') { World world ->
+    BrokerAgent agent = world.online()
+    Thread.sleep(20)
+    agent.retentionStrategy.check(agent.toComputer())
+    Thread.sleep(300)
+    assert Jenkins.get().nodes == [agent] && !agent.gone
+    agent.uses.set(1)
+    agent.retentionStrategy.check(agent.toComputer())
+    until { Jenkins.get().nodes.empty }
+    assert agent.endCause == 'IDLE'
+}
+
 check('a build that begins while its node is described is never told as one that is over') { World world ->
     BrokerAgent agent = world.online()
     BrokerComputer computer = agent.toComputer()
