@@ -23,7 +23,7 @@ demo: setup-demo
 	@$(BIN)/agentbroker dev --builds 12 --exit $(ARGS)
 
 test: check
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 test-jenkins: setup
 	$(BIN)/pytest -m jenkins $(ARGS)

@@ -2,6 +2,7 @@
 
 A test says what it runs against with `@pytest.mark.component("prometheus")`; the fixture that starts it says
 `record_component("prometheus", "2.42.0")`. Tests marked jenkins and agentjar belong to components of those names.
+A test's report carries both, for the process that runs it is another one than the one that counts.
 """
 
 import hashlib
@@ -12,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+_KEY = "component"
 _versions = pytest.StashKey[dict[str, str]]()
-_runs = pytest.StashKey[Counter[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_versions] = {}
-    config.stash[_runs] = Counter()
+    config.pluginmanager.register(Table())
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +32,8 @@ def record_component(pytestconfig: pytest.Config) -> Callable[[str, str], None]:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.when == "call" and not report.skipped:
-        item.config.stash[_runs].update(_components(item))
+        versions = item.config.stash[_versions]
+        report.user_properties += [(_KEY, (name, versions.get(name, ""))) for name in _components(item)]
     return report
 
 
@@ -40,20 +42,38 @@ def _components(item: pytest.Item) -> set[str]:
     return names | {name for name in ("jenkins", "agentjar") if item.get_closest_marker(name)}
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    versions, runs = config.stash[_versions], config.stash[_runs]
-    names = sorted(versions.keys() | runs.keys())
-    if names:
-        rows = [("component", "version", "tests run")]
-        rows += [(name, versions.get(name, "not recorded"), str(runs[name])) for name in names]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        terminalreporter.section("components")
-        for row in rows:
-            terminalreporter.line(
-                "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            )
-    if config.option.markexpr == "jenkins":
-        _summarise_jenkins(terminalreporter, versions.get("jenkins", "not read"))
+class Table:
+    """What the reports of a run have told."""
+
+    def __init__(self) -> None:
+        self._runs: Counter[str] = Counter()
+        self._versions: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "call":
+            return
+        for key, value in report.user_properties:
+            if key == _KEY:
+                name, version = map(str, value)  # type: ignore[call-overload]
+                self._runs[name] += 1
+                if version:
+                    self._versions[name] = version
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+        if self._runs:
+            rows = [("component", "version", "tests run")]
+            rows += [(name, self._version(name), str(self._runs[name])) for name in sorted(self._runs)]
+            widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+            terminalreporter.section("components")
+            for row in rows:
+                terminalreporter.line(
+                    "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+                )
+        if config.option.markexpr == "jenkins":
+            _summarise_jenkins(terminalreporter, self._versions.get("jenkins", "not read"))
+
+    def _version(self, name: str) -> str:
+        return self._versions.get(name, "not recorded")
 
 
 def _summarise_jenkins(terminalreporter: pytest.TerminalReporter, header: str) -> None:

@@ -60,6 +60,8 @@ def launch(  # noqa: PLR0913, PLR0917 - one a flag
         raise
     if wait:
         found = _Wait(session, found, seconds).until_online()
+    elif found["state"] == "expired":
+        raise _not_asked(found)
     emit_one(session.output, found, "id", _print)
 
 
@@ -77,8 +79,8 @@ class _Wait:
         """The launch with all its agents online; raises `CliError` where one fails or the time is over."""
         until = time.monotonic() + self._timeout_s
         found = self._found
-        click.echo(f"controller {found['controller']} is asked for {_agents(found)}", err=True)
         try:
+            click.echo(f"controller {found['controller']} is asked for {_agents(found)}", err=True)
             while True:
                 self._found = found = self._session.client.get(self._path)
                 for agent in found["agents"]:
@@ -86,6 +88,8 @@ class _Wait:
                     _must_not_have_failed(agent)
                 if sum(agent["online_at"] is not None for agent in found["agents"]) >= found["count"]:
                     return found
+                if found["state"] == "expired" and not _starting(found):
+                    raise _not_asked(found)
                 if time.monotonic() >= until:
                     raise self._late()
                 time.sleep(_LOOK_S)
@@ -101,15 +105,26 @@ class _Wait:
 
     def _late(self) -> CliError:
         found = self._found
-        starting = [agent for agent in found["agents"] if agent["online_at"] is None]
-        if not starting:
-            message = f"{found['controller']} has asked for {len(found['agents'])} of {found['count']} agents"
-            step = "agentbroker get controllers; look at the system log of that Jenkins"
-            return CliError(TIMED_OUT, f"{message} within {self._timeout_s:g} s", step)
+        if not (starting := _starting(found)):
+            return _not_asked(found, f" within {self._timeout_s:g} s")
         first = starting[0]
         why = ": ".join(part for part in (first["reason"], first_line(first["message"])) if part)
         message = f"{first['id']} is still {first['phase']} after {self._timeout_s:g} s" + (f": {why}" if why else "")
         return CliError(TIMED_OUT, f"{message}; its start goes on", f"agentbroker explain {first['id']}")
+
+
+def _starting(found: Launch) -> list[dict[str, Any]]:
+    return [agent for agent in found["agents"] if agent["online_at"] is None]
+
+
+def _not_asked(found: Launch, when: str = "") -> CliError:
+    why = found.get("message")
+    message = f"{found['controller']} has asked for {len(found['agents'])} of {found['count']} agents{when}"
+    if found["state"] == "expired":
+        step = "launch anew, with another --id and more --timeout"
+    else:
+        step = "agentbroker get controllers; look at the system log of that Jenkins"
+    return CliError(TIMED_OUT, f"{message}: {why}" if why else message, step)
 
 
 def _must_not_have_failed(agent: dict[str, Any]) -> None:
@@ -139,8 +154,12 @@ def _how_to_follow(found: Launch) -> str:
 def _print(found: Launch) -> None:
     online = [agent for agent in found["agents"] if agent["online_at"] is not None]
     for agent in online:
-        end = f"agentbroker agent terminate {agent['id']}"
-        say(f"{agent['id']} is online in pool {agent['pool']}; it ends when it stays idle, or now: {end}")
+        state = f"online in pool {agent['pool']}"
+        if agent["goal"] == "gone":
+            say(f"{agent['id']} was {state}, and has ended: {agent['reason'] or agent['outcome']}")
+        else:
+            end = f"agentbroker agent terminate {agent['id']}"
+            say(f"{agent['id']} is {state}; it ends when it stays idle, or now: {end}")
     if not online:
         say(f"launch {found['id']}: controller {found['controller']} is asked for {_agents(found)}")
         say(_how_to_follow(found))

@@ -75,3 +75,8 @@ class Agent:
     def was_online(self) -> bool:
         """Whether Jenkins ever said that it is online; such an agent gets no other attempt."""
         return self.online_at is not None
+
+    @property
+    def outcome_now(self) -> Outcome:
+        """How an agent that was online ends if it ends now: failed, if that takes it from a build."""
+        return Outcome.FAILED if self.busy else Outcome.SUCCEEDED

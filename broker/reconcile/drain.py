@@ -64,7 +64,7 @@ async def reconnect(ctx: Context, agent: Agent) -> Again | None:
     elif ctx.waited_enough(agent):
         limit = ctx.definitions.timeouts_of(agent.policy).reconnect
         message = f"it lost its connection and did not come back within {limit}"
-        await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, Reason.RECONNECT_TIMEOUT, message)
+        await ctx.aim(agent, Goal.GONE, agent.outcome_now, Reason.RECONNECT_TIMEOUT, message)
     else:
         return Again(_until(ctx, agent))
     return None
@@ -83,7 +83,7 @@ async def drain(ctx: Context, agent: Agent) -> Again | None:
         await ctx.move(agent, Phase.RECONNECTING, "reconnecting")
     elif ctx.waited_enough(agent) and not ctx.superseded(agent) and agent.why not in _ENDS_BY_ITSELF:
         message = f"its build did not end within {short(ctx.definitions.timeouts_of(agent.policy).drain)}"
-        await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, Reason.DRAIN_TIMEOUT, message)
+        await ctx.aim(agent, Goal.GONE, agent.outcome_now, Reason.DRAIN_TIMEOUT, message)
     else:
         return Again(_until(ctx, agent))
     return None
@@ -107,7 +107,7 @@ async def _is_over(ctx: Context, agent: Agent) -> bool:
         over = (Reason.COMPLETED, f"it has run {agent.uses} of {retention.max_uses} builds")
     else:
         return False
-    await ctx.aim(agent, Goal.GONE, Outcome.SUCCEEDED, *over)
+    await ctx.aim(agent, Goal.GONE, agent.outcome_now, *over)
     return True
 
 

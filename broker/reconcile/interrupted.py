@@ -45,10 +45,9 @@ async def heed_notice(ctx: Context, agent: Agent) -> bool:
 
 async def give_up(ctx: Context, agent: Agent, how: str) -> None:
     """Ends an agent whose instance goes or has gone: failed, if that cuts a build; the notice's words come first."""
-    outcome = Outcome.FAILED if agent.busy else Outcome.SUCCEEDED
     noticed = agent.message if agent.why == Reason.SPOT_INTERRUPTED else ""
     message = "; ".join(part for part in (noticed, how) if part)
-    await ctx.aim(agent, Goal.GONE, outcome, Reason.SPOT_INTERRUPTED, message)
+    await ctx.aim(agent, Goal.GONE, agent.outcome_now, Reason.SPOT_INTERRUPTED, message)
 
 
 def in_words(notice: Interruption) -> str:

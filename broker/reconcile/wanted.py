@@ -166,7 +166,7 @@ class Wanted:
     async def _pauses(self, policy: Policy, controller: ControllerName) -> bool:
         """Whether warm agents failed so lately that the next one had better come later."""
         now = self._ctx.clock.now()
-        failures, last = await self._launches.warm_failures(controller, policy.name, now - _FAILURES_COUNT)
+        failures, last = await self._launches.warm_failures(controller, policy.name, now - _FAILURES_COUNT, now)
         return last is not None and now < last + warm.pause(failures, policy.min_idle)
 
     async def _room(self, controller: ControllerName, lacking: Mapping[PolicyName, int]) -> Mapping[PolicyName, int]:

@@ -69,13 +69,16 @@ class HandLaunches:
         return await self._database.read(lambda connection: select_agents(connection, agents.c.launch_id == launch_id))
 
     async def warm_failures(
-        self, controller: ControllerName, policy: PolicyName, since: datetime
+        self, controller: ControllerName, policy: PolicyName, since: datetime, now: datetime
     ) -> tuple[int, datetime | None]:
-        """How many warm agents have ended without ever being online since then and since one came; and when last."""
+        """How many warm agents have ended without ever being online since then and since one came; and when last.
+
+        What lies after `now` is left out: the clock was set back, and has still to tell that time.
+        """
         warm = (agents.c.controller == controller, agents.c.policy == policy, agents.c.cause == "warm")
-        came = select(func.max(agents.c.online_at)).where(*warm)
+        came = select(func.max(agents.c.online_at)).where(*warm, agents.c.online_at <= now)
         failed = select(func.count(), func.max(agents.c.gone_at)).where(
-            *warm, IS_GONE, agents.c.online_at.is_(None), agents.c.outcome != Outcome.SUCCEEDED
+            *warm, IS_GONE, agents.c.gone_at <= now, agents.c.online_at.is_(None), agents.c.outcome != Outcome.SUCCEEDED
         )
 
         async def work(connection: AsyncConnection) -> tuple[int, datetime | None]:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.store import limits
@@ -18,9 +18,11 @@ async def prune(database: Database, before: datetime, most: int = BATCH) -> int:
     """Deletes agents that were gone before that time, notes and launches as old, at most so many of each.
 
     Returns how many it has deleted; `most` or more means that there may be others. Living agents are never touched,
-    whatever their age. The name of an agent is free to be used again once its row is deleted.
+    whatever their age, and those of a launch by hand stay as long as it does, for it counts them. The name of an agent
+    is free to be used again once its row is deleted.
     """
-    over = select(agents.c.id).where(IS_GONE, agents.c.gone_at < before)
+    launch_lasts = exists().where(hand_launches.c.id == agents.c.launch_id, hand_launches.c.expires_at >= before)
+    over = select(agents.c.id).where(IS_GONE, agents.c.gone_at < before, ~launch_lasts)
     launches = select(hand_launches.c.id).where(hand_launches.c.expires_at < before)
     old = select(history.c.number).where(history.c.agent.is_(None), history.c.at < before)
 

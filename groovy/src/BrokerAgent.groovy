@@ -97,6 +97,11 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
         retentionStrategy = new BrokerRetention()
     }
 
+    /** Whose living side this is; null for a computer that is not ours, or whose node is gone. */
+    static BrokerAgent of(Object computer) {
+        computer instanceof BrokerComputer ? ((BrokerComputer) computer).node : null
+    }
+
     /** Takes over what the broker says of it. */
     void told(Map state) {
         if (state.phase == 'draining' && phase != 'draining') {
@@ -238,6 +243,11 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     /** A step of a build that wants just this node, not a job that happens to be tied to it. */
     boolean isResumption(Queue.Item item) {
         isOfThisNode(item.task, item.assignedLabel)
+    }
+
+    /** Such a step is in the queue. */
+    boolean resumptionWaits() {
+        Jenkins.get().queue.items.any { isResumption(it) }
     }
 
     private boolean isOfThisNode(Queue.Task task, Label label) {

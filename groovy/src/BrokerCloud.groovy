@@ -116,11 +116,16 @@ class BrokerCloud extends Cloud {
         this
     }
 
-    /** Not one of Cloud: "New cloud" lists those, and nobody can make one of ours there. */
-    static class DescriptorImpl extends Descriptor<BrokerCloud> {
+    /** One of Cloud, for Jenkins' page of clouds shows none where it knows no kind of cloud; see NoNewCloud. */
+    static class DescriptorImpl extends Descriptor<Cloud> {
         @Override
         String getDisplayName() {
             'agentbroker'
+        }
+
+        @Override
+        Cloud newInstance(StaplerRequest2 request, JSONObject form) {
+            throw new Failure('a broker is connected by its agentbroker.properties: run `agentbroker init jenkins`')
         }
     }
 }

@@ -16,6 +16,8 @@ import org.kohsuke.stapler.verb.POST
 /** A node's living side. */
 class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
     private static final long HANG_UP_S = 5
+    /** Twice as long as Jenkins takes at the most to look which builds an executor could run. */
+    private static final long FIRST_BUILD_MS = 10_000
 
     private volatile boolean starting
 
@@ -70,11 +72,15 @@ class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
         agent != null && idle && online && !agent.keepWarm && msOfIdleTimeLeft() <= 0
     }
 
-    /** Idle time counts from when it could take a build: an agent may start for longer than it may be idle. */
+    /**
+     * Idle time counts from when it could take a build: an agent may start for longer than it may be idle. A new one is
+     * given the time to be given its build, however short its idle time is.
+     */
     long msOfIdleTimeLeft() {
         BrokerAgent agent = node
         long since = Math.max(idleStartMilliseconds, agent?.availableSince ?: 0L)
-        since + (agent?.idleTimeoutMs ?: Long.MAX_VALUE / 2) - System.currentTimeMillis()
+        long most = agent?.idleTimeoutMs ?: Long.MAX_VALUE / 2
+        since + (agent?.uses?.get() == 0 ? Math.max(most, FIRST_BUILD_MS) : most) - System.currentTimeMillis()
     }
 
     @Override

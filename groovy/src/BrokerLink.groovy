@@ -1,5 +1,3 @@
-import hudson.security.ACL
-import hudson.security.ACLContext
 import io.agentbroker.client.AgentWatch
 import io.agentbroker.client.BrokerClient
 import io.agentbroker.client.BrokerException
@@ -141,7 +139,7 @@ class BrokerLink {
         }
     }
 
-    /** On the worker thread, which sees all of Jenkins: a bare thread has the sight of an anonymous visitor. */
+    /** On the worker thread, which sees all of Jenkins. */
     void later(long ms, Closure work) {
         try {
             schedule(ms, work)
@@ -152,19 +150,15 @@ class BrokerLink {
 
     private void schedule(long ms, Closure work) {
         worker.schedule({
-            ACLContext system = null
             try {
-                system = ACL.as2(ACL.SYSTEM2)
                 if (Jenkins.instanceOrNull?.terminating != false) {
                     events.stop()
                     worker.shutdownNow() // the broker learns from the next boot's first sync
                 } else {
-                    work.call()
+                    AsSystem.run(work)
                 }
             } catch (Throwable failure) {
                 Log.warning('failed unexpectedly', failure)
-            } finally {
-                system?.close()
             }
         } as Runnable, ms, TimeUnit.MILLISECONDS)
     }

@@ -35,7 +35,7 @@ class BrokerMonitor extends AdministrativeMonitor {
     }
 
     private static String away(Connection connection) {
-        if (connection.awayMs < connection.settings.alertAfterMs) {
+        if (connection.up || connection.awayMs < connection.settings.alertAfterMs) { // which may be 0: at once
             return ''
         }
         String why = connection.problem ? " (${connection.problem})" : ''

@@ -12,7 +12,7 @@ class BrokerRetention extends RetentionStrategy<AbstractCloudComputer> implement
     @Override
     long check(AbstractCloudComputer computer) {
         guarded {
-            BrokerAgent agent = agentOf(computer)
+            BrokerAgent agent = BrokerAgent.of(computer)
             agent?.fleet?.retirement?.consider(agent)
         }
         1
@@ -26,7 +26,7 @@ class BrokerRetention extends RetentionStrategy<AbstractCloudComputer> implement
     @Override
     void taskAccepted(Executor executor, Queue.Task task) {
         guarded {
-            BrokerAgent agent = agentOf(executor.owner)
+            BrokerAgent agent = BrokerAgent.of(executor.owner)
             agent?.begins(executor, task)
             agent?.fleet?.link?.syncSoon()
         }
@@ -48,16 +48,12 @@ class BrokerRetention extends RetentionStrategy<AbstractCloudComputer> implement
 
     private static void done(Executor executor) {
         guarded {
-            BrokerAgent agent = agentOf(executor.owner)
+            BrokerAgent agent = BrokerAgent.of(executor.owner)
             if (agent != null && !Jenkins.get().terminating) { // a build that goes on after the restart keeps its agent
                 agent.fleet.retirement.consider(agent)
                 agent.fleet.link.syncSoon()
             }
         }
-    }
-
-    private static BrokerAgent agentOf(Object computer) {
-        computer instanceof BrokerComputer ? ((BrokerComputer) computer).node : null
     }
 
     private static void guarded(Closure action) {

@@ -1,6 +1,7 @@
 import hudson.ExtensionList
 import hudson.init.InitMilestone
 import hudson.model.Descriptor
+import hudson.model.DescriptorVisibilityFilter
 import jenkins.model.Jenkins
 
 /**
@@ -77,6 +78,7 @@ class Brokers {
     /** What all share: without a broker none of it does anything. */
     private static void install() {
         TransientClouds.install()
+        ExtensionList.lookup(DescriptorVisibilityFilter).add(new NoNewCloud())
         ExtensionList.lookup(Descriptor).add(descriptorOf('BrokerCloud'))
         ExtensionList.lookup(Descriptor).add(descriptorOf('BrokerAgent'))
     }

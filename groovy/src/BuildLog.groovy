@@ -1,7 +1,5 @@
 import hudson.model.Label
 import hudson.model.Queue
-import hudson.security.ACL
-import hudson.security.ACLContext
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.Executors
 import java.util.concurrent.LinkedBlockingQueue
@@ -166,19 +164,15 @@ class BuildLog {
     }
 
     private void guarded(Closure work) {
-        ACLContext system = null
         try {
-            system = ACL.as2(ACL.SYSTEM2)
             if (Jenkins.instanceOrNull?.terminating != false) {
                 worker.shutdownNow()
                 writers.shutdown()
             } else {
-                work.call()
+                AsSystem.run(work)
             }
         } catch (Throwable failure) {
             Log.fine("the logs of waiting builds could not be written: ${failure}", failure)
-        } finally {
-            system?.close()
         }
     }
 }

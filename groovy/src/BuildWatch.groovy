@@ -20,7 +20,6 @@ class BuildWatch extends RunListener<Run> {
     }
 
     private static BrokerAgent agent() {
-        Object computer = Executor.currentExecutor()?.owner
-        computer instanceof BrokerComputer ? ((BrokerComputer) computer).node : null
+        BrokerAgent.of(Executor.currentExecutor()?.owner)
     }
 }

@@ -13,8 +13,8 @@ class ComputerWatch extends ComputerListener {
 
     @Override
     void onOnline(Computer computer, TaskListener listener) {
-        BrokerAgent agent = computer instanceof BrokerComputer ? computer.node : null
-        if (agent != null && agent.fleet.is(fleet)) {
+        BrokerAgent agent = ours(computer)
+        if (agent != null) {
             agent.everOnline = true
             agent.availableSince = System.currentTimeMillis()
             fleet.retirement.consider(agent)
@@ -32,8 +32,8 @@ class ComputerWatch extends ComputerListener {
     /** A person has brought it back. */
     @Override
     void onTemporarilyOnline(Computer computer) {
-        BrokerAgent agent = computer instanceof BrokerComputer ? computer.node : null
-        if (agent != null && agent.fleet.is(fleet)) {
+        BrokerAgent agent = ours(computer)
+        if (agent != null) {
             agent.availableSince = System.currentTimeMillis()
             fleet.retirement.consider(agent)
             fleet.link.syncSoon()
@@ -43,7 +43,7 @@ class ComputerWatch extends ComputerListener {
     /** A person has set it aside: a build that waits may need another one. */
     @Override
     void onTemporarilyOffline(Computer computer, OfflineCause cause) {
-        if (computer instanceof BrokerComputer && computer.node?.fleet?.is(fleet)) {
+        if (ours(computer) != null) {
             fleet.link.syncSoon()
             fleet.reviewAll()
         }
@@ -51,10 +51,16 @@ class ComputerWatch extends ComputerListener {
 
     @Override
     void onIdle(Computer computer) {
-        BrokerAgent agent = computer instanceof BrokerComputer ? computer.node : null
-        if (agent != null && agent.fleet.is(fleet)) {
+        BrokerAgent agent = ours(computer)
+        if (agent != null) {
             fleet.retirement.consider(agent)
             fleet.link.syncSoon()
         }
+    }
+
+    /** The agent of this fleet, if it is one. */
+    private BrokerAgent ours(Computer computer) {
+        BrokerAgent agent = BrokerAgent.of(computer)
+        agent?.fleet?.is(fleet) ? agent : null
     }
 }

@@ -223,7 +223,7 @@ class Fleet {
         agent.adopted = true
         agent.askedAt = Math.min(agent.namedAt, (told.requested_at ?: 0) as long)
         agent.told(told)
-        agent.resumes = Jenkins.get().queue.items.any { agent.isResumption(it) } // it may be there before the node is
+        agent.resumes = agent.resumptionWaits() // it may be there before the node is
         agents[told.name] = agent
         Jenkins.get().addNode(agent)
         link.events.again()

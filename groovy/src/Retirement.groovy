@@ -1,7 +1,5 @@
 import hudson.model.Computer
 import hudson.model.Queue
-import hudson.security.ACL
-import hudson.security.ACLContext
 import java.util.concurrent.Callable
 import java.util.concurrent.Future
 import java.util.concurrent.RejectedExecutionException
@@ -52,7 +50,7 @@ class Retirement {
         }
         agent.gone = true
         // Many may end at once, and each waits for its connection's end.
-        Computer.threadPoolForRemoting.submit({ asSystem { agent.end(null, why) } } as Runnable)
+        Computer.threadPoolForRemoting.submit({ guarded { agent.end(null, why) } } as Runnable)
     }
 
     private void look(BrokerAgent agent, int looks) {
@@ -80,7 +78,7 @@ class Retirement {
     /** Under the queue's lock: a build that it ran before a restart may have come back to the queue just now. */
     private static boolean isDone(BrokerAgent agent, BrokerComputer computer) {
         boolean idle = computer == null || computer.idle
-        idle && !(agent.adopted && Jenkins.get().queue.items.any { agent.isResumption(it) })
+        idle && !(agent.adopted && agent.resumptionWaits())
     }
 
     private static boolean end(BrokerAgent agent, String cause, String why, Closure<Boolean> over) {
@@ -101,7 +99,7 @@ class Retirement {
                 if (Jenkins.instanceOrNull?.terminating != false) {
                     worker.shutdownNow() // nodes go with Jenkins, and come again
                 } else {
-                    asSystem(work)
+                    guarded(work)
                 }
             } as Runnable, ms, TimeUnit.MILLISECONDS)
         } catch (RejectedExecutionException ignored) {
@@ -109,16 +107,11 @@ class Retirement {
         }
     }
 
-    /** A bare thread has the sight of an anonymous visitor. */
-    private static void asSystem(Closure work) {
-        ACLContext system = null
+    private static void guarded(Closure work) {
         try {
-            system = ACL.as2(ACL.SYSTEM2)
-            work.call()
+            AsSystem.run(work)
         } catch (Throwable failure) {
             Log.warning('an agent could not be ended', failure)
-        } finally {
-            system?.close()
         }
     }
 }

@@ -1,6 +1,4 @@
 import hudson.model.TaskListener
-import hudson.security.ACL
-import hudson.security.ACLContext
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.Executor
 
@@ -57,20 +55,21 @@ class RunLog {
     }
 
     private void write() {
-        ACLContext system = ACL.as2(ACL.SYSTEM2)
         try {
-            listener = listener ?: RunListener.of(task)
-            for (List<String> lines = taken(); lines; lines = taken()) {
-                lines.each { listener.logger.println(BuildWords.PREFIX + it) }
-                listener.logger.flush()
-            }
+            AsSystem.run { writeAll() }
         } catch (Throwable failure) {
             Log.fine("the log of a build cannot be written: ${failure}")
             synchronized (waiting) {
                 writing = false
             }
-        } finally {
-            system.close()
+        }
+    }
+
+    private void writeAll() {
+        listener = listener ?: RunListener.of(task)
+        for (List<String> lines = taken(); lines; lines = taken()) {
+            lines.each { listener.logger.println(BuildWords.PREFIX + it) }
+            listener.logger.flush()
         }
     }
 

@@ -1,41 +1,28 @@
 """Agents that no build has asked for, through all processes: kept warm by a policy, and launched by hand."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from tests.e2e.world import QUICK, World, until
+from tests.jenkins.warm import keep_warm, set_warm
 
 IDLE_S = 3
 
 
-def configure(world: World, min_idle: int) -> None:
-    config: dict[str, Any] = yaml.safe_load(world.stack.config_file.read_text())
-    config["templates"]["default"]["retention"] = {"idle_timeout": f"{IDLE_S}s"}
-    config["policies"][QUICK]["warm"] = {"min_idle": min_idle}
-    world.stack.config_file.write_text(yaml.safe_dump(config))
-
-
 def keep(world: World, min_idle: int) -> None:
-    """A reload with another number."""
-    configure(world, min_idle)
-    assert world.stack.broker is not None
-    os.kill(world.stack.broker.pid, signal.SIGHUP)
+    keep_warm(world.stack, QUICK, min_idle, idle_s=IDLE_S)
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path / "run")
     try:
-        configure(world, 0)
+        set_warm(world.stack, QUICK, 0, idle_s=IDLE_S)
         world.start()
         yield world
     finally:

@@ -168,7 +168,7 @@ class Controller:
         except urllib.error.HTTPError as error:
             if error.code in {301, 302, 303}:
                 return ""
-            raise AssertionError(f"{path}: {error.code} {error.read()[:2000]!r}") from error
+            raise AssertionError(f"{path}: {error.code} {error.read()[:40_000]!r}") from error
 
     def script(self, groovy: str) -> str:
         """What a script prints, run in the script console."""

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -104,6 +105,14 @@ Jenkins.get().clouds.add(new OtherCloud())
 def java() -> str:
     """The java of the controller and of its agents."""
     return os.environ.get("AGENT_JAVA", "java")
+
+
+def unpack_libraries(folder: Path) -> None:
+    """All jars of the war, side by side."""
+    with zipfile.ZipFile(os.environ["JENKINS_WAR"]) as war:
+        for name in war.namelist():
+            if name.endswith(".jar") and name.startswith(("WEB-INF/lib/", "executable/")):
+                (folder / Path(name).name).write_bytes(war.read(name))
 
 
 class Rig:

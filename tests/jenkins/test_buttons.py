@@ -284,10 +284,13 @@ def test_the_clouds_form_can_be_saved_and_new_cloud_does_not_offer_ours(rig: Rig
     assert rig.controller.page("manage/cloud/agentbroker/configure")
     rig.controller.press("manage/cloud/agentbroker/configSubmit", json=json.dumps({"name": "other"}), name="other")
     assert clouds(rig) == before
-    new = rig.controller.page("manage/cloud/new")
+    assert "New cloud" in (new := rig.controller.page("manage/cloud/new"))
     assert "BrokerCloud" not in new
-    with pytest.raises(AssertionError):
-        rig.controller.press("manage/cloud/doCreate", cloudDescriptorName="BrokerCloud", json="{}")
+    form = json.dumps({"name": "third"})
+    with pytest.raises(AssertionError, match="agentbroker init jenkins"):
+        rig.controller.press("manage/cloud/doCreate", cloudDescriptorName="BrokerCloud", json=form)
+    with pytest.raises(AssertionError, match=r"manage/cloud/create: (4|5)\d\d"):
+        rig.controller.press("manage/cloud/create", name="copied", mode="copy", **{"from": "agentbroker"})
     assert clouds(rig) == before
     assert "BrokerCloud" not in config_xml(rig)
 

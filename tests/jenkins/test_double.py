@@ -1,23 +1,18 @@
 """The double of Jenkins has no member that the real one lacks: what runs on it finds the same signatures there."""
 
-import os
 import subprocess
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.integration.groovy.double import GROOVY
-from tests.jenkins.rig import java
+from tests.jenkins.rig import java, unpack_libraries
 
 pytestmark = pytest.mark.jenkins
 
 
 def test_every_signature_of_the_double_is_in_the_war(tmp_path: Path) -> None:
-    with zipfile.ZipFile(os.environ["JENKINS_WAR"]) as war:
-        for name in war.namelist():
-            if name.endswith(".jar") and name.startswith(("WEB-INF/lib/", "executable/")):
-                (tmp_path / Path(name).name).write_bytes(war.read(name))
+    unpack_libraries(tmp_path)
     classes = str(GROOVY / "target/test-classes")
     command = [java(), "-cp", classes, "io.agentbroker.testing.Signatures", classes, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -34,8 +34,6 @@ pytestmark = [
 ]
 
 NARROW = {"limits": {"agents": 1}, "timeouts": {"queue": "6s", "launch": "5s", "on_timeout": "fail"}}
-SLACK_S = 1.0
-"""What a loaded machine may add to a request and a look."""
 STAGES = """
 node("linux") {
     stage("build") { sh "echo kept > file" }
@@ -57,6 +55,15 @@ retry(count: 2, conditions: [agent(), nonresumable()]) {{
         sh "if [ -e {flag} ]; then echo the second; else touch {flag}; sleep 600; fi"
     }}
 }}
+"""
+
+# As the red cross does, and until its node is gone: milliseconds.
+ABORT = """
+def jenkins = jenkins.model.Jenkins.get()
+long from = System.nanoTime()
+jenkins.getItem('{job}').getBuildByNumber(1).doStop()
+while (jenkins.getNode('{node}') != null) {{ Thread.sleep(5) }}
+print((System.nanoTime() - from).intdiv(1_000_000))
 """
 
 
@@ -134,7 +141,7 @@ def test_a_block_whose_agent_dies_is_cancelled_soon_and_retried_on_another(rig: 
     assert "Retrying" in console  # at the channel's end, before anybody knows why it ended
     [_, second] = nodes_in(console)
     assert rig.launched()[before:] == [first, second]
-    assert wait_until_gone(rig, first)["outcome"] == "failed"
+    assert wait_until_gone(rig, first)["reason"] in {"AgentLost", "Completed"}  # which of the two sides saw it first
     assert_one_use_each(rig, [second])
 
 
@@ -161,10 +168,9 @@ def test_a_waiting_pipeline_that_is_aborted_gives_its_agent_back_within_a_second
         start_build(rig.controller, "impatient")
         [name] = wait_for("there is a node", rig.controller.nodes, every=0.05)
         wait_for("it is started", lambda: name in rig.launched())
-        began = time.monotonic()
-        abort(rig.controller, "impatient")
-        wait_for("its node is gone", lambda: name not in rig.controller.nodes(), seconds=10, every=0.05)
-        assert time.monotonic() - began < 1 + SLACK_S
+        took = int(rig.controller.script(ABORT.format(job="impatient", node=name)))
+        print(f"released after {took} ms")
+        assert took < 1000
     finally:
         rig.slow.unlink()
     assert rig.controller.finished("impatient", 1)[0]["result"] == "ABORTED"

@@ -97,20 +97,6 @@ def test_an_idle_agent_ends_when_its_idle_time_is_over_and_not_at_the_next_minut
     rig.wait_until_nothing_is_left()
 
 
-def test_an_agent_that_is_kept_warm_is_not_ended_by_its_idle_time(rig: Rig) -> None:
-    name = a_node(rig, "warm", "brief")
-    # As the broker says it for warm.min_idle; each sync unsays it here, so it is said again and again.
-    keep = f"jenkins.model.Jenkins.get().getNode('{name}').keepWarm = true"
-    rig.controller.finished("warm", 1)
-    until = time.monotonic() + 6
-    while time.monotonic() < until:
-        rig.controller.script(keep)
-        time.sleep(0.1)
-    assert name in rig.controller.nodes()
-    wait_until_gone(rig, name)
-    rig.wait_until_nothing_is_left()
-
-
 def test_several_executors_run_no_more_builds_than_the_agent_may(rig: Rig) -> None:
     rig.controller.create_job("pair", "two", "sleep 2")
     rig.controller.build("pair", 8)
@@ -163,8 +149,7 @@ def test_builds_that_come_when_agents_end_are_neither_lost_nor_failed(rig: Rig) 
     assert len(names) == len(set(names))
     counted = nodes_of(rig, "hammer")
     assert counted.keys() <= set(names)
-    rows = [agent(rig, name) for name in names]
-    assert {row["phase"] for row in rows} == {"gone"}
+    rows = [wait_until_gone(rig, name) for name in names]
     assert {row["reason"] for row in rows} == {"IdleTimeout"}
     assert sum(row["uses"] for row in rows) == len(builds)
     assert rig.controller.lines("agentbroker", "WARNING", "SEVERE") == []

@@ -1,20 +1,17 @@
 """Agents that no build has asked for, on a real controller: kept warm by a policy, and launched by hand."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from tests.jenkins.conftest import new_rig
 from tests.jenkins.controller import wait_for
 from tests.jenkins.rig import LABEL, Rig
+from tests.jenkins.warm import keep_warm, set_warm
 
 pytestmark = [pytest.mark.jenkins, pytest.mark.component("jenkins"), pytest.mark.timeout(300)]
 
@@ -25,25 +22,15 @@ IDLE_S = 8
 def rig(jenkins_root: Path, request: pytest.FixtureRequest) -> Iterator[Rig]:
     rig = new_rig(jenkins_root, request)
     try:
-        configure(rig, min_idle=0)
+        set_warm(rig.stack, LABEL, 0, idle_s=IDLE_S)
         rig.start()
         yield rig
     finally:
         rig.stop()
 
 
-def configure(rig: Rig, min_idle: int) -> None:
-    config: dict[str, Any] = yaml.safe_load(rig.stack.config_file.read_text())
-    config["templates"]["default"]["retention"] = {"idle_timeout": f"{IDLE_S}s"}
-    config["policies"][LABEL]["warm"] = {"min_idle": min_idle}
-    rig.stack.config_file.write_text(yaml.safe_dump(config))
-
-
 def keep(rig: Rig, min_idle: int) -> None:
-    """A reload with another number."""
-    configure(rig, min_idle)
-    assert rig.stack.broker is not None
-    os.kill(rig.stack.broker.pid, signal.SIGHUP)
+    keep_warm(rig.stack, LABEL, min_idle, idle_s=IDLE_S)
 
 
 def online(rig: Rig) -> set[str]:

@@ -67,7 +67,7 @@ MUTANTS: Final = (
     Mutant(
         guard="only agents that are gone are forgotten",
         file="broker/store/pruning.py",
-        old=".where(IS_GONE, agents.c.gone_at < before)",
+        old=".where(IS_GONE, agents.c.gone_at < before, ~launch_lasts)",
         new=".where(agents.c.requested_at < before)",
         tests=("tests/unit/store/test_pruning.py",),
     ),
@@ -786,5 +786,26 @@ MUTANTS: Final = (
         old="self._accept(group)  # who waits in the queue would be cut off with the socket",
         new="pass",
         tests=("tests/integration/gateway/test_listener.py",),
+    ),
+    Mutant(
+        guard="jenkins: a launch by hand counts the agents that it had, however short the history is",
+        file="broker/store/pruning.py",
+        old="agents.c.gone_at < before, ~launch_lasts)",
+        new="agents.c.gone_at < before)",
+        tests=("tests/unit/wanted/test_launches.py",),
+    ),
+    Mutant(
+        guard="jenkins: failures that lie ahead of a clock that was set back make no pause",
+        file="broker/store/hand_launches.py",
+        old="IS_GONE, agents.c.gone_at <= now, ",
+        new="IS_GONE, ",
+        tests=(_WARM,),
+    ),
+    Mutant(
+        guard="jenkins: one that came ahead of a clock that was set back makes good for no failure",
+        file="broker/store/hand_launches.py",
+        old=".where(*warm, agents.c.online_at <= now)",
+        new=".where(*warm)",
+        tests=(_WARM,),
     ),
 )

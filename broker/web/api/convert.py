@@ -26,7 +26,9 @@ def to_agent(agent: Agent, snapshot: Snapshot, words: Words) -> api.Agent:
     return api.Agent(**_agent_fields(agent, snapshot, words))  # type: ignore[arg-type] # the model checks its fields
 
 
-def to_launch(launch: HandLaunch, agents: Sequence[Agent], snapshot: Snapshot, words: Words) -> api.Launch:
+def to_launch(
+    launch: HandLaunch, agents: Sequence[Agent], snapshot: Snapshot, words: Words, why_not_asked: str
+) -> api.Launch:
     """A launch by hand and its agents."""
     complete, expired = len(agents) >= launch.count, launch.expires_at <= snapshot.now
     return api.Launch(
@@ -36,6 +38,7 @@ def to_launch(launch: HandLaunch, agents: Sequence[Agent], snapshot: Snapshot, w
         labels=launch.label_expression,
         count=launch.count,
         state="complete" if complete else "expired" if expired else "open",
+        message=why_not_asked,
         requested_by=launch.who,
         created_at=launch.created_at,
         expires_at=launch.expires_at,

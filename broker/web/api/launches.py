@@ -65,7 +65,15 @@ class Launches:
     async def shown(self, launch: HandLaunch, words: Words) -> api.Launch:
         """A launch and its agents as they stand."""
         agents = await self._store.agents_of(launch.id)
-        return convert.to_launch(launch, agents, await take(self._ctx), words)
+        why = "" if len(agents) >= launch.count else self._why_not_asked(launch)
+        return convert.to_launch(launch, agents, await take(self._ctx), words, why)
+
+    def _why_not_asked(self, launch: HandLaunch) -> str:
+        if launch.expires_at <= self._ctx.clock.now():
+            return f"launch {launch.id} was over at {launch.expires_at:%H:%M:%S} UTC"
+        if launch.policy not in {policy.name for policy in self._ctx.definitions.policies_of(launch.controller)}:
+            return f"policy {launch.policy} is not there for controller {launch.controller} any more"
+        return self._why_away(launch.controller)
 
     def _controller(self, asked: Launching) -> ControllerName:
         known = list(self._ctx.definitions.controllers)
@@ -107,16 +115,20 @@ class Launches:
         return found
 
     def _must_be_connected(self, controller: ControllerName) -> None:
+        if message := self._why_away(controller):
+            hint = "agentbroker get controllers; when it is connected, try again"
+            raise ApiError(409, "controller_away", f"{message}, and Jenkins names its agents itself", hint)
+
+    def _why_away(self, controller: ControllerName) -> str:
+        """Empty for one that is connected."""
         if self._ctx.presence.synced(controller):
-            return
+            return ""
         heard = self._ctx.presence.heard_of(controller)
         since = "it was not heard since the broker started"
         if heard is not None:
             ago = short(self._ctx.clock.now() - heard.last_heard_at)
             since = f"it was last heard {ago} ago" if heard.away else "it has just come and told no nodes yet"
-        message = f"controller {controller} is not connected: {since}, and Jenkins names its agents itself"
-        hint = "agentbroker get controllers; when it is connected, try again"
-        raise ApiError(409, "controller_away", message, hint)
+        return f"controller {controller} is not connected: {since}"
 
 
 def _serves(policy: Policy, expression: LabelExpression | None) -> bool:

@@ -148,6 +148,7 @@ class Launch(Resource):
     state: Literal["open", "complete", "expired"] = Field(
         description="complete: Jenkins has asked for all; expired: it has not, and is asked no more."
     )
+    message: str = Field(description="Why Jenkins asks for no more of them now; empty where it has or will.")
     requested_by: str
     created_at: Moment
     expires_at: Moment

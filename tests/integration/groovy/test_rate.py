@@ -19,7 +19,7 @@ BUILDS = 6
 def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
     config = yaml.safe_load(world.stack.config_file.read_text())
-    config["controllers"][CONTROLLER]["rate"] = "0.5/s"
+    config["controllers"][CONTROLLER]["rate"] = "0.2/s"
     write_private(world.stack.config_file, yaml.safe_dump(config))
     try:
         yield world
@@ -33,6 +33,6 @@ def test_what_is_asked_for_too_fast_comes_later_and_the_link_stays_up(world: Wor
         double.tell("queue", "linux", 1)
         until("it is noticed", lambda: len(double.nodes()) == asked)  # noqa: B023 - it is called at once
     assert world.agents() < BUILDS, "the rate holds nobody back: the test shows nothing"
-    until("all have their agent", lambda: world.agents() == BUILDS, seconds=60)
+    until("all have their agent", lambda: world.agents() == BUILDS, seconds=90)
     assert len(double.nodes()) == BUILDS
     assert "Jenkins goes on without it" not in double.log()

@@ -23,8 +23,9 @@ def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
 
 def run(script: str) -> str:
     """What a Groovy script of ours says on the double of Jenkins; an assertion in it that fails is one here."""
-    folders = f"{CLASS_PATH}:{GROOVY / 'src'}:{GROOVY / 'target/agentbroker-client.jar'}"
-    command = ["java", "-cp", folders, "groovy.ui.GroovyMain", str(GROOVY / "src/test/groovy" / script)]
+    tests = GROOVY / "src/test/groovy"
+    folders = f"{CLASS_PATH}:{GROOVY / 'src'}:{tests}:{GROOVY / 'target/agentbroker-client.jar'}"
+    command = ["java", "-cp", folders, "groovy.ui.GroovyMain", str(tests / script)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -38,8 +39,12 @@ def test_the_link_survives_what_goes_wrong_and_tells_the_truth() -> None:
     assert "link: 30 passed" in run("LinkTest.groovy")
 
 
+def test_what_comes_at_just_the_wrong_moment_cuts_no_build_and_loses_none() -> None:
+    assert "race: 11 passed" in run("RaceTest.groovy")
+
+
 def test_what_comes_from_outside_is_held_to_what_may_come() -> None:
-    assert "edge: 9 passed" in run("EdgeTest.groovy")
+    assert "edge: 10 passed" in run("EdgeTest.groovy")
 
 
 def test_a_nodes_log_tells_each_event_once_whenever_jenkins_empties_it() -> None:
@@ -51,7 +56,7 @@ def test_our_cloud_is_not_saved_though_another_plugin_saves_just_when_jenkins_is
 
 
 def test_a_build_that_waits_is_told_in_words_that_help_and_a_slow_log_holds_up_nobody() -> None:
-    assert "build log: 8 passed" in run("BuildLogTest.groovy")
+    assert "build log: 9 passed" in run("BuildLogTest.groovy")
 
 
 def test_an_agent_is_kept_while_a_pipeline_that_is_being_read_may_come_back_to_it() -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from broker.cli import exits
+from broker.domain.ids import PolicyName
 from broker.domain.policy import AgentLimits, Retry
+from broker.domain.reason import Reason
 from broker.errors import BackendRejected
 from broker.testing.factories import make_definitions, make_policy
 from tests.unit.cli.asking import run, start
@@ -119,6 +121,49 @@ async def test_a_wait_that_takes_too_long_says_what_it_waits_for(tmp_path: Path)
     assert (unasked.code, waiting.code) == (exits.TIMED_OUT, exits.TIMED_OUT)
     assert "main has asked for 0 of 1 agents within 1 s" in unasked.err
     assert "is still requested after 2 s: PolicyAtLimit: policy linux is at its limit (0 of 0 agents)" in waiting.err
+
+
+async def test_a_launch_whose_time_is_over_ends_at_once_with_that_reason(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api:
+        jenkins = await synced(api)
+        await run(*LAUNCH, "--id", "try-1", "--timeout", "30s", port=api.port)
+        await jenkins.sync()
+        await api.core.clock.advance(31)
+        await jenkins.ask()
+        waiting = await run(*LAUNCH, "--id", "try-1", "--wait", "--timeout", "1h", port=api.port)
+        repeated = await run(*LAUNCH, "--id", "try-1", port=api.port)
+    assert jenkins.refused == ["Superseded: launch try-1 was over at 00:00:30 UTC"]
+    for done in (waiting, repeated):
+        assert (done.code, done.out) == (exits.TIMED_OUT, "")
+        assert "main has asked for 0 of 1 agents: launch try-1 was over at 00:00:30 UTC" in done.err
+        assert "next: launch anew, with another --id" in done.err
+
+
+async def test_a_launch_whose_policy_a_reload_has_taken_away_says_so(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api:
+        jenkins = await synced(api)
+        await run(*LAUNCH, "--id", "try-1", port=api.port)
+        await jenkins.sync()
+        api.core.ctx.definitions = make_definitions(policies=[make_policy(name=PolicyName("mac"))])
+        await jenkins.exchange()
+        done = await run(
+            "agent", "launch", "--label", "linux", "--id", "try-1", "--wait", "--timeout", "1s", port=api.port
+        )
+    assert len(jenkins.refused) == 1
+    assert (done.code, done.out) == (exits.TIMED_OUT, "")
+    assert "within 1 s: policy linux is not there for controller main any more" in done.err
+
+
+async def test_a_repeat_of_a_launch_whose_agent_has_ended_does_not_call_it_online(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as api:
+        jenkins = await synced(api)
+        await run(*LAUNCH, "--id", "try-1", port=api.port)
+        await jenkins.exchange()
+        await jenkins.come_online()
+        [agent] = await jenkins.agents()
+        await jenkins.release(agent.name, Reason.IDLE_TIMEOUT)
+        done = await run(*LAUNCH, "--id", "try-1", "--wait", port=api.port)
+    assert (done.code, done.out) == (0, f"{agent.name} was online in pool it, and has ended: IdleTimeout\n")
 
 
 async def test_ctrl_c_leaves_the_launch_running_and_says_how_to_follow_it(tmp_path: Path) -> None:

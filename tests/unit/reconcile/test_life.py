@@ -219,6 +219,20 @@ async def test_an_online_agent_whose_instance_dies_is_lost_and_gets_no_other_att
     assert core.backend.ledger.total_created() == 1
 
 
+async def test_an_agent_whose_instance_dies_under_a_build_has_failed(core: Core) -> None:
+    agent = await core.start(NAME)
+    core.says(NAME, busy=True, uses=1)
+    await core.sync()
+    assert agent.instance is not None
+    core.backend.stop(agent.instance, exit_code=137)
+    core.sessions.disconnect(agent.id)
+    for _ in range(4):
+        await core.sync()
+        await core.advance(5)
+    lost = await core.agent(NAME)
+    assert (lost.phase, lost.why, lost.outcome) == (Phase.GONE, Reason.AGENT_LOST, Outcome.FAILED)
+
+
 async def test_an_agent_older_than_its_lifetime_ends_even_when_busy(core: Core) -> None:
     await core.start(NAME)
     core.says(NAME, busy=True, uses=1)
@@ -227,7 +241,7 @@ async def test_an_agent_older_than_its_lifetime_ends_even_when_busy(core: Core) 
         await core.advance(60, step_s=60)
     await core.advance(2)
     gone = await core.agent(NAME)
-    assert (gone.phase, gone.why) == (Phase.GONE, Reason.MAX_LIFETIME)
+    assert (gone.phase, gone.why, gone.outcome) == (Phase.GONE, Reason.MAX_LIFETIME, Outcome.FAILED)
 
 
 async def test_a_busy_agent_that_is_given_up_stays_until_jenkins_could_tell_its_build(core: Core) -> None:
@@ -349,7 +363,7 @@ async def test_a_drained_agent_whose_build_does_not_end_in_time_is_ended(tmp_pat
             await core.sync()
             await core.advance(5)
         ended = await core.agent(NAME)
-        assert (ended.phase, ended.outcome, ended.why) == (Phase.GONE, Outcome.SUCCEEDED, Reason.DRAIN_TIMEOUT)
+        assert (ended.phase, ended.outcome, ended.why) == (Phase.GONE, Outcome.FAILED, Reason.DRAIN_TIMEOUT)
         assert ended.message == "its build did not end within 1m00s"
         assert core.backend.ledger.instances == {}
 

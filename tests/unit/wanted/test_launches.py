@@ -10,6 +10,7 @@ from broker.domain.definitions import Definitions
 from broker.domain.hand_launch import HandLaunch
 from broker.domain.ids import ControllerName, HandLaunchId, PolicyName
 from broker.domain.policy import AgentLimits
+from broker.reconcile.prune import prune as forget
 from broker.store.hand_launches import HandLaunches
 from broker.store.pruning import prune
 from broker.testing.backend import Ledger
@@ -168,3 +169,26 @@ async def test_a_launch_is_forgotten_with_the_history_of_its_time(tmp_path: Path
         assert await HandLaunches(core.ctx.database).get(ID) == kept
         await prune(core.ctx.database, kept.expires_at + timedelta(seconds=1))
         assert await HandLaunches(core.ctx.database).get(ID) is None
+
+
+async def test_agents_that_are_long_gone_count_for_as_long_as_their_launch_is_asked_for(tmp_path: Path) -> None:
+    async with open_core(tmp_path / "broker.db") as core:
+        core.ctx.keep_history = timedelta(minutes=1)
+        jenkins = Jenkins(core)
+        lasting = await launch(core, 1)
+        await jenkins.exchange()
+        await jenkins.come_online()
+        [agent] = await jenkins.agents()
+        await jenkins.release(agent.name)
+        await core.advance(120, step_s=30)
+        await forget(core.ctx)
+        await jenkins.sync()
+        assert asked(jenkins) == []
+        assert await core.ctx.agents.by_name(CONTROLLER, agent.name) is not None
+        await core.clock.advance((lasting.expires_at - core.clock.now() + timedelta(minutes=2)).total_seconds())
+        for _ in range(2):
+            await forget(core.ctx)
+        await jenkins.sync()
+        assert asked(jenkins) == []
+        assert await HandLaunches(core.ctx.database).get(ID) is None
+        assert await core.ctx.agents.by_name(CONTROLLER, agent.name) is None

@@ -1,6 +1,7 @@
 """Warm agents: as many idle ones as a policy keeps, whatever is lost or restarted, and never above a limit."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -342,6 +343,39 @@ async def test_after_warm_agents_have_failed_the_next_are_wanted_later_each_time
         for agent in await jenkins.agents():
             jenkins.begin(agent.name)
         assert wishes(await jenkins.sync()) == [("linux", 2)], "one that came makes good for all that failed"
+
+
+async def fails(core: Core, jenkins: Jenkins) -> None:
+    await jenkins.ask()
+    for agent in await jenkins.agents():
+        await jenkins.release(agent.name, Reason.CANCELLED)
+
+
+async def test_a_clock_that_is_set_back_keeps_no_warm_agents_away_for_that_time(tmp_path: Path) -> None:
+    async with open_core(tmp_path / "broker.db", keeping(1)) as core:
+        jenkins = Jenkins(core)
+        await jenkins.sync()
+        await fails(core, jenkins)
+        assert wishes(await jenkins.sync()) == []
+        core.clock.jump(-timedelta(days=1))
+        assert wishes(await jenkins.sync()) == [("linux", 1)]
+
+
+async def test_a_clock_that_is_set_back_takes_no_pause_away_because_one_came_in_the_time_to_come(
+    tmp_path: Path,
+) -> None:
+    async with open_core(tmp_path / "broker.db", keeping(1)) as core:
+        jenkins = Jenkins(core)
+        await jenkins.exchange()
+        await jenkins.come_online()
+        [came] = await jenkins.agents()
+        core.clock.jump(-timedelta(days=1))
+        await jenkins.release(came.name, Reason.IDLE_TIMEOUT)
+        await jenkins.sync()
+        await fails(core, jenkins)
+        assert wishes(await jenkins.sync()) == []
+        await core.clock.advance(15)
+        assert wishes(await jenkins.sync()) == [("linux", 1)]
 
 
 # what is counted

@@ -1,9 +1,13 @@
 // Run by GroovyMain with src on the class path; an assertion that fails ends it.
+import hudson.model.Hudson
 import hudson.model.Label
+import hudson.model.Queue
 import hudson.model.TaskListener
+import hudson.security.ACL
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.Executors
 import java.util.concurrent.TimeUnit
+import jenkins.model.Jenkins
 
 TimeZone.default = TimeZone.getTimeZone('UTC')
 AT = 1_700_000_000_000L // 22:13:20
@@ -116,6 +120,37 @@ check('a build that is being resumed gets its lines when it is there') {
     context.ready = true
     log.pump()
     until { out.toString() == '[agentbroker] early\n' }
+}
+
+class WaitingPlaceholderTask extends StandInPlaceholderTask implements Queue.Task {
+    String fullDisplayName = 'app'
+    Queue.Task ownerTask = this
+    WaitingPlaceholderTask(Object context) { super(context) }
+}
+check('who cancels a build waits for its log for a second, for the next no longer while none can be written, and then again') {
+    new Hudson(File.createTempDir())
+    ACL.as2(ACL.SYSTEM2)
+    BuildLog buildLog = new BuildLog([])
+    def waiting = { OutputStream to ->
+        Jenkins.get().queue.schedule(new WaitingPlaceholderTask(new Context(listener: listenerTo(to))), null)
+        Jenkins.get().queue.buildableItems.last()
+    }
+    def cancelled = { OutputStream to ->
+        def item = waiting(to)
+        long began = System.nanoTime()
+        buildLog.cancelling(item, 'QueueTimeout', 'no place in 10 m')
+        (System.nanoTime() - began).intdiv(1_000_000)
+    }
+    Slow slow = new Slow()
+    assert cancelled(slow) >= 1_000
+    assert (1..5).sum { cancelled(slow) } < 1_000
+    slow.gate.countDown()
+    def out = new ByteArrayOutputStream()
+    until { cancelled(out) < 20 } // in time
+    Slow again = new Slow()
+    assert cancelled(again) >= 1_000
+    assert out.toString().readLines()[0].endsWith('the build is cancelled: QueueTimeout: no place in 10 m')
+    again.gate.countDown()
 }
 
 println "build log: ${tried.size()} passed"

@@ -159,4 +159,16 @@ check('a clock that differs, and what was left out, are said once with their siz
     assert lines.size() == 3 && lines[2].contains('is 1 min 30 s behind')
 }
 
+check('administrators are told of a broker that is away for as long as the properties say, and of none that is there') {
+    ['alert_after_s=0\n': [0, 1], 'alert_after_s=2.5\n': [2_400, 2_600], '': [299_000, 301_000]].each { line, ages ->
+        Connection connection = new Connection(settings('broker=b:1\n' + line))
+        BrokerMonitor monitor = new BrokerMonitor([connection])
+        connection.since = System.currentTimeMillis() - (ages[1] as int)
+        assert monitor.activated && monitor.lines[0].startsWith('Cloud agentbroker: the broker at b:1 has not been reached for ')
+        connection.since = System.currentTimeMillis() - (ages[0] as int)
+        connection.up = ages[0] == 0
+        assert !monitor.activated
+    }
+}
+
 println "edge: ${tried.size()} passed"

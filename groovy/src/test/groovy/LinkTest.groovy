@@ -1,107 +1,18 @@
 // Run by GroovyMain with src, the double of Jenkins and the client jar on the class path; an assertion that fails ends it.
-// Each case has a controller of its own; the broker is what `broker` says.
+import groovy.transform.BaseScript
 import hudson.ExtensionList
-import hudson.model.Hudson
 import hudson.model.Label
 import hudson.model.Queue
 import hudson.remoting.Channel
 import hudson.slaves.CloudProvisioningListener
 import hudson.slaves.NodeProvisioner
 import hudson.slaves.OfflineCause
-import io.agentbroker.client.BrokerClient
 import io.agentbroker.client.BrokerException
 import java.util.concurrent.CountDownLatch
-import java.util.concurrent.TimeUnit
-import java.util.logging.Handler
 import jenkins.model.Jenkins
-import jenkins.model.NodeListener
 import jenkins.util.NonLocalizable
 
-POLICY = [name: 'linux', labels: ['linux'], accept_unlabelled: false, name_prefix: '', executors: 1, remote_fs: '',
-          retention: [max_uses: 5, idle_timeout: 0.001d]]
-NOTHING = [agents: [], unknown: [], remove: [], wanted: [], policies_revision: '1']
-broker = null
-lines = []
-Log.LOGGER.with {
-    useParentHandlers = false
-    addHandler([publish: { lines << it.message }, flush: {}, close: {}] as Handler)
-}
-ExtensionList.lookup(NodeListener).add(new NodeListener() {
-    protected void onDeleted(hudson.model.Node node) {
-        node.fleet.forget(node)
-    }
-})
-BrokerClient.metaClass.handshake = { String version, String url, String boot -> broker.handshake() }
-BrokerClient.metaClass.syncNodes = { String boot, List nodes, List queue, List pending -> broker.syncNodes(nodes) }
-BrokerClient.metaClass.requestAgents = { String boot, List agents -> agents.collect { [name: it.name, accepted: true] } }
-BrokerClient.metaClass.releaseAgents = { String boot, List agents -> broker.releaseAgents(agents) }
-
-class Job implements Queue.Task {
-    String fullDisplayName = 'job'
-    Queue.Task ownerTask = this
-}
-
-class World {
-    Fleet fleet = new Fleet()
-    BrokerLink link
-    NodeSync sync
-
-    World(Map policy) {
-        new Hudson(File.createTempDir())
-        Properties values = new Properties()
-        values.putAll(broker: '127.0.0.1:1', tls: 'false')
-        link = new BrokerLink(new Settings(values), fleet)
-        link.client = BrokerClient.connect('127.0.0.1:1', false, '', '', '', '', 1000)
-        link.afterSync = {}
-        sync = new NodeSync(fleet, link)
-        link.sync = sync
-        fleet.link = link
-        fleet.policies = [new Policy(policy)]
-    }
-
-    BrokerAgent plan() {
-        fleet.plan(fleet.policies[0], queued(1)[0])
-    }
-
-    BrokerAgent online() {
-        BrokerAgent agent = plan()
-        Jenkins.get().addNode(agent)
-        agent.everOnline = true
-        agent.toComputer().channelIs(new Channel())
-        agent
-    }
-
-    List queued(int count, String label = 'linux') {
-        count.times { Jenkins.get().queue.schedule(new Job(), Label.expression(label)) }
-        Jenkins.get().queue.buildableItems
-    }
-
-    Map told(String name) {
-        [name: name, policy: 'linux', phase: 'launching', takes_builds: true, uses: 2, why: 'launching', labels: ['linux'],
-         executors: 1, remote_fs: '', retention: [max_uses: 5, idle_timeout: 1d], waits_for_room: false]
-    }
-}
-
-tried = []
-check = { String sentence, Closure work ->
-    World world = new World(POLICY)
-    lines.clear()
-    broker = [handshake    : { [broker_version: '1', policies_revision: '1', sync_interval: 0.2d, policies: [POLICY]] },
-              syncNodes    : { NOTHING },
-              releaseAgents: { [] }]
-    work.call(world)
-    world.link.worker.with { shutdownNow(); awaitTermination(5, TimeUnit.SECONDS) }
-    world.link.client.close()
-    tried << sentence
-}
-failure = { String code, String message -> new BrokerException(code, code == 'UNAVAILABLE' ? 'not reachable' : 'refused us', message, null) }
-until = { Closure look ->
-    long end = System.currentTimeMillis() + 5_000
-    while (!look.call()) {
-        assert System.currentTimeMillis() < end: lines
-        Thread.sleep(20)
-    }
-}
+@BaseScript Cases cases
 
 check('a node that a person has set aside is connected, takes nothing, and says why in one short line') { World world ->
     BrokerAgent agent = world.online()
