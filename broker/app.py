@@ -19,6 +19,7 @@ from broker.domain.ids import BackendName, ControllerName, PoolName
 from broker.domain.pool import BackendDefinition
 from broker.errors import StoreUnavailable
 from broker.gateway.control import ControlServer
+from broker.gateway.linktls import control_at
 from broker.intake import Intake
 from broker.jenkins_files import JenkinsFiles
 from broker.keys import Keyring, open_keyring
@@ -124,7 +125,8 @@ async def _wire(
     agents, presence = Agents(database), Presence(clock)
     keyring = await _open_keys(config, database)
     admission = Admission(agents, presence, keyring, lambda: ctx.definitions)
-    control = ControlServer(control_path(config), admission, queue, clock, KeptText(database, "gateways"))
+    at = control_at(config.gateway.control, config.gateway.control_tls)
+    control = ControlServer(at, admission, queue, clock, KeptText(database, "gateways"))
     await control.start()
     stack.push_async_callback(control.close)
     ctx = Context(
@@ -159,11 +161,6 @@ async def _open_keys(config: Config, database: Database) -> Keyring:
     if known is None:
         await database.remember("broker_key", keyring.fingerprint)
     return keyring
-
-
-def control_path(config: Config) -> Path:
-    """The control link's socket."""
-    return Path(config.gateway.control.removeprefix("unix:"))
 
 
 def _tell_gateways(control: ControlServer, config: Config) -> None:

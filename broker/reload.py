@@ -35,6 +35,7 @@ RESTART: Final = (
     "gateway.tcp",
     "gateway.tls",
     "gateway.control",
+    "gateway.control_tls",
     "gateway.http",
     "gateway.processes",
     "gateway.drain_timeout",

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from broker.config.settings import Config
-from broker.errors import BrokerError, ConfigError, GatewayError
+from broker.errors import BrokerError, ConfigError
+from broker.gateway.linktls import control_at
 from broker.gateway.presence import Presence
 from broker.gateway.process import Gateway, run_gateway
 from broker.gateway.settings import GatewaySettings
@@ -16,12 +17,10 @@ from broker.gateway.spawn import LISTENS
 
 
 def gateway_settings(config: Config) -> GatewaySettings:
-    """What a gateway needs of the config. Raises `GatewayError` for what is not built yet."""
+    """What a gateway needs of the config. Raises `GatewayError` for what does not fit."""
     gateway, controllers = config.gateway, config.definitions.controllers
-    if not gateway.control.startswith("unix:"):
-        raise GatewayError(f"gateway.control: {gateway.control} is not built yet: only unix:PATH is")
     return GatewaySettings(
-        control=Path(gateway.control.removeprefix("unix:")),
+        control=control_at(gateway.control, gateway.control_tls),
         controllers={str(name): controller.url for name, controller in controllers.items()},
         paths={controller.gateway_path: str(name) for name, controller in controllers.items()},
         listen_host=gateway.websocket.host,

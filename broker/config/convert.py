@@ -9,6 +9,7 @@ from broker.config.database import DatabaseModel
 from broker.config.model import (
     BrokerFile,
     ControllerModel,
+    ControlTls,
     CountLimits,
     GatewayModel,
     GatewayTls,
@@ -76,6 +77,7 @@ def to_gateway(gateway: GatewayModel, server: ServerSettings, base: Path) -> Gat
         advertise=(websocket.advertise or f"{scheme}://{_reachable(websocket.listen)}").rstrip("/"),
         tls=_tls(gateway.tls, base),
         control=control,
+        control_tls=_link_tls(gateway.control_tls, base),
         http=gateway.http.listen if gateway.http else None,
         processes=gateway.processes,
         ping_interval=gateway.ping.interval,
@@ -102,6 +104,12 @@ def _tls(tls: ServerTls | GatewayTls | None, base: Path) -> TlsFiles | None:
         client_ca_file=base / client_ca if client_ca else None,
         ca_file=base / ca if ca else None,
     )
+
+
+def _link_tls(tls: ControlTls | None, base: Path) -> TlsFiles | None:
+    if tls is None:
+        return None
+    return TlsFiles(cert_file=base / tls.cert_file, key_file=base / tls.key_file, client_ca_file=base / tls.ca_file)
 
 
 def to_definitions(file: BrokerFile, pool_types: Mapping[str, str], base: Path) -> Definitions:

@@ -9,11 +9,26 @@ from broker.config.settings import Address
 def check(root: Node, server: ServerModel | None, gateway: GatewayModel | None, diagnostics: Diagnostics) -> None:
     """Two listeners on one port, and a gRPC listener beyond loopback without TLS."""
     _ports(root, _addresses(server, gateway), diagnostics)
+    if gateway:
+        _control(root, gateway, diagnostics)
     if server and not server.grpc.listen.is_loopback and server.grpc.tls is None:
         listen = server.grpc.listen
         message = f"server.grpc listens on {listen} without TLS, so tokens and secrets would cross the network in clear"
         help_ = f"add 'tls: {{ cert_file: ..., key_file: ... }}', or listen on 127.0.0.1:{listen.port}"
         diagnostics.error("plaintext", root.at("server", "grpc", "listen").span, message, Note("help", help_))
+
+
+def _control(root: Node, gateway: GatewayModel, diagnostics: Diagnostics) -> None:
+    """A control link over TCP has TLS at both ends, one at a Unix socket has none."""
+    remote = gateway.control is not None and gateway.control.startswith("tls:")
+    if remote and gateway.control_tls is None:
+        message = f"gateway.control is {gateway.control} without certificates, so real secrets would go to anybody"
+        help_ = "add 'control_tls: { cert_file: ..., key_file: ..., ca_file: ... }', at both ends"
+        diagnostics.error("plaintext", root.at("gateway", "control").span, message, Note("help", help_))
+    if gateway.control_tls is not None and not remote:
+        message = "gateway.control_tls is for a control link over TCP, and this one is a Unix socket"
+        help_ = "set 'control: tls://HOST:PORT', or remove control_tls"
+        diagnostics.error("foreign-key", root.key("gateway", "control_tls"), message, Note("help", help_))
 
 
 def _addresses(server: ServerModel | None, gateway: GatewayModel | None) -> dict[tuple[str, ...], Address]:

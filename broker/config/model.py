@@ -211,6 +211,21 @@ class GatewayTls(Model):
     )
 
 
+class ControlTls(Model):
+    """PEM files of the control link over TCP; each end has its own."""
+
+    cert_file: Text = Field(
+        description="This end's certificate: the gateway's carries the DNS name agentbroker-gateway, "
+        "the control plane's the host of gateway.control.",
+        examples=["/etc/agentbroker/link.crt"],
+    )
+    key_file: Text = Field(description="Its private key, PEM.", examples=["/etc/agentbroker/link.key"])
+    ca_file: Text = Field(
+        description="The CA of the other end's certificate, best one for this link alone.",
+        examples=["/etc/agentbroker/link-ca.crt"],
+    )
+
+
 class GatewayHttp(Model):
     """Health and metrics of a gateway that is a unit of its own."""
 
@@ -232,6 +247,9 @@ class GatewayModel(Model):
     tls: GatewayTls | None = Field(default=None, description="Certificate and key of the gateway.")
     control: Control | None = Field(
         default=None, description="The control link: unix:PATH (default: control.sock in state_dir) or tls://HOST:PORT."
+    )
+    control_tls: ControlTls | None = Field(
+        default=None, description="Certificates of a control link over TCP; tls:// needs them."
     )
     http: GatewayHttp | None = Field(
         default=None, description="Health and metrics of a gateway that is a unit of its own."

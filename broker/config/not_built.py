@@ -12,7 +12,6 @@ BUILT_BACKENDS: Final = frozenset({"process", "container"})
 NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "currencies": frozenset(),
     "gateway.tcp": frozenset(),
-    "gateway.control": frozenset({"unix:*"}),
     "gateway.prefer": frozenset({"websocket"}),
     "gateway.processes": frozenset({1}),
     "gateway.allow_cidrs": frozenset(),

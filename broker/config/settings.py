@@ -110,6 +110,8 @@ class GatewaySettings:
     advertise: str
     tls: TlsFiles | None
     control: str
+    control_tls: TlsFiles | None
+    """Both ends': the certificate of this one, and as `client_ca_file` the CA of the other's."""
     http: Address | None
     processes: int
     ping_interval: timedelta

@@ -11,7 +11,6 @@ from broker.gateway.admissions import Admissions
 from broker.gateway.churn import Churn
 from broker.gateway.expected import ExpectedGateways, Memory, Nothing
 from broker.gateway.link import (
-    MAX_LINE,
     Admit,
     Closed,
     Controllers,
@@ -27,8 +26,8 @@ from broker.gateway.link import (
     Refusal,
 )
 from broker.gateway.linkserver import GatewayLink, LinkedGateway, greeted
+from broker.gateway.linktls import ControlAddress, listen
 from broker.gateway.register import Held, Register
-from broker.gateway.sockets import listen_unix
 from broker.ports import Clock, Doorkeeper, Nudge, Session
 from broker.telemetry.events import GATEWAY_LINKED, GATEWAY_UNLINKED
 from broker.telemetry.readings import GatewayCounts
@@ -41,13 +40,13 @@ class ControlServer:
     """Listens for gateways; implements `broker.ports.Sessions`."""
 
     def __init__(
-        self, path: Path, doorkeeper: Doorkeeper, nudge: Nudge, clock: Clock, memory: Memory | None = None
+        self, at: ControlAddress, doorkeeper: Doorkeeper, nudge: Nudge, clock: Clock, memory: Memory | None = None
     ) -> None:
-        """Does nothing yet. `path` is the socket's; its directory is made with 0700.
+        """Does nothing yet. The directory of a socket's path is made with 0700.
 
         `memory` keeps which gateways there are for the next control plane.
         """
-        self._path = path
+        self._at = at
         self._nudge = nudge
         self._clock = clock
         self._register = Register()
@@ -63,11 +62,16 @@ class ControlServer:
     async def start(self) -> None:
         """Listens, in place of a socket that a killed process left. Raises `GatewayError` if another one listens.
 
-        `StoreError`: the memory of gateways cannot be read.
+        `TlsUnusable`: certificate, key or CA of the link cannot be used; `StoreError`: nor the memory of gateways.
         """
         await self._expected.recall()
-        sock = listen_unix(self._path)
-        self._server = await asyncio.start_unix_server(self._connected, sock=sock, limit=MAX_LINE)
+        self._server = await listen(self._at, self._connected)
+
+    @property
+    def port(self) -> int:
+        """Of the listener over TCP."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
 
     def tell_controllers(self, urls: Mapping[str, str], paths: Mapping[str, str]) -> None:
         """What all gateways, also those that link later, are to know of controllers: name to URL, path to name."""
@@ -85,7 +89,8 @@ class ControlServer:
             task.cancel()
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=5)
-        self._path.unlink(missing_ok=True)
+        if isinstance(self._at, Path):
+            self._at.unlink(missing_ok=True)
 
     def known(self) -> bool:
         """See `ports.Sessions`: not while a gateway that may have sessions has no link."""

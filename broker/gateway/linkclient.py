@@ -10,7 +10,6 @@ from typing import Final
 from broker.domain.reason import Reason
 from broker.errors import GatewayError
 from broker.gateway.link import (
-    MAX_LINE,
     Admission,
     Admit,
     Closed,
@@ -29,9 +28,10 @@ from broker.gateway.link import (
     encode,
     from_control,
 )
-from broker.gateway.sockets import unix_address
-from broker.telemetry.events import GATEWAY_LINKED, GATEWAY_UNLINKED
+from broker.gateway.linktls import ControlAddress, dial
+from broker.telemetry.events import CONTROL_LINK_FAILED, GATEWAY_LINKED, GATEWAY_UNLINKED
 from broker.telemetry.readings import GatewayCounts
+from broker.tls import TlsUnusable
 
 _RETRY_FIRST_S: Final = 0.25
 _RETRY_LAST_S: Final = 0.5
@@ -60,9 +60,10 @@ class LinkSource:
 class ControlLink:
     """One connection to the control plane, made again for as long as `run` runs."""
 
-    def __init__(self, path: Path, source: LinkSource) -> None:
+    def __init__(self, at: ControlAddress, source: LinkSource) -> None:
         """Does nothing yet."""
-        self._path = path
+        self._at = at
+        self._failure = ""
         self._source = source
         self._up = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
@@ -108,24 +109,27 @@ class ControlLink:
         pause, loop = _RETRY_FIRST_S, asyncio.get_running_loop()
         while True:
             try:
-                with unix_address(self._path) as address:
-                    reader, writer = await asyncio.open_unix_connection(address, limit=MAX_LINE)
-            except OSError:
+                reader, writer = await dial(self._at)
+            except (OSError, TlsUnusable) as error:
+                self._failed(str(error) or "no answer")
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _RETRY_LAST_S)
                 continue
             linked_at = loop.time()
-            why = await self._serve(reader, writer)
+            await self._serve(reader, writer)
             lasted = loop.time() - linked_at > _LASTED_S
             pause = _RETRY_FIRST_S if lasted else min(2 * pause, _RETRY_LAST_S)
-            GATEWAY_UNLINKED.emit(control=str(self._path), message=why)
             await asyncio.sleep(pause)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+    def _failed(self, why: str) -> None:
+        """Tells why there is no link, once for each why; that a socket is not there yet is none."""
+        if why != self._failure and not isinstance(self._at, Path):
+            CONTROL_LINK_FAILED.emit(control=str(self._at), message=why)
+        self._failure = why
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(encode(self._source.hello()))
         self._writer = writer
-        self._up.set()
-        GATEWAY_LINKED.emit(control=str(self._path))
         try:
             async with asyncio.TaskGroup() as group:
                 report = group.create_task(self._report(), name="link:report")
@@ -138,12 +142,16 @@ class ControlLink:
         else:
             writer.transport.abort()
         finally:
+            was_up = self._up.is_set()
             self._up.clear()
             self._writer = None
             for answer in self._waiting.values():
                 if not answer.done():
                     answer.set_result(None)
-        return why
+        if was_up:
+            GATEWAY_UNLINKED.emit(control=str(self._at), message=why)
+        else:
+            self._failed(why)
 
     async def _report(self) -> None:
         while True:
@@ -158,6 +166,10 @@ class ControlLink:
                     line = await reader.readline()
                 if not line:
                     return "the control plane closed the link"
+                if not self._up.is_set():  # with TLS, only an answer shows that it takes our certificate
+                    self._up.set()
+                    self._failure = ""
+                    GATEWAY_LINKED.emit(control=str(self._at))
                 message = from_control(line)
                 if message is not None:
                     self._take(message)

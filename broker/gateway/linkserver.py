@@ -7,8 +7,12 @@ from typing import Final
 
 from broker.errors import GatewayError
 from broker.gateway.link import FromControl, FromGateway, Hello, encode, from_gateway
+from broker.gateway.linktls import GATEWAY_NAME, is_of_gateway
+from broker.telemetry.events import NOT_A_GATEWAY
 
 _HELLO_S: Final = 10.0
+_SILENCE_S: Final = 15.0
+"""A gateway says something every two seconds."""
 _MAX_UNSENT: Final = 8 * 1024 * 1024
 """Bytes that a gateway has not read; one that is so far behind is cut off, and says its full truth when it is back."""
 
@@ -30,6 +34,8 @@ class GatewayLink:
     hello: Hello
     reader: asyncio.StreamReader = field(repr=False)
     writer: asyncio.StreamWriter = field(repr=False)
+    silence_s: float | None = None
+    """After so long without a message it is over; None where the kernel tells when the other end is no more."""
     deciding: int = 0
 
     @property
@@ -47,19 +53,29 @@ class GatewayLink:
     async def messages(self) -> AsyncIterator[FromGateway]:
         """The messages that are known, until the link ends or one is malformed."""
         try:
-            while line := await self.reader.readline():
+            while line := await self._line():
                 message = from_gateway(line)
                 if message is not None:
                     yield message
         except (OSError, ValueError, GatewayError):
             return  # the gateway links anew and says its full truth
 
+    async def _line(self) -> bytes:
+        async with asyncio.timeout(self.silence_s):
+            return await self.reader.readline()
+
 
 async def greeted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> GatewayLink | None:
-    """The link of a gateway that says hello; None for whoever does not, or not in time."""
+    """The link of a gateway that says hello; None for whoever does not, not in time, or with another certificate."""
+    if not is_of_gateway(writer):
+        NOT_A_GATEWAY.emit(peer=str(writer.get_extra_info("peername")), message=f"its certificate lacks {GATEWAY_NAME}")
+        return None
+    remote = writer.get_extra_info("sslcontext") is not None
     try:
         async with asyncio.timeout(_HELLO_S):
             hello = from_gateway(await reader.readline())
     except (OSError, ValueError, GatewayError):
         return None
-    return GatewayLink(hello=hello, reader=reader, writer=writer) if isinstance(hello, Hello) else None
+    if not isinstance(hello, Hello):
+        return None
+    return GatewayLink(hello=hello, reader=reader, writer=writer, silence_s=_SILENCE_S if remote else None)

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from broker.errors import GatewayError
+from broker.gateway.linktls import ControlAddress
 from broker.gateway.presence import Presence
 
 
@@ -42,7 +43,7 @@ class GatewaySettings:
     to names. A port of 0 takes any free one. Times are in seconds.
     """
 
-    control: Path
+    control: ControlAddress
     controllers: Mapping[str, str]
     paths: Mapping[str, str]
     listen_host: str = "127.0.0.1"
@@ -85,6 +86,6 @@ class GatewaySettings:
 
         Controllers are no part of it: the control plane tells them over the link.
         """
-        fixed = [self.control, self.listen_host, self.listen_port, self.tls_cert, self.tls_key]
+        fixed: list[object] = [self.control, self.listen_host, self.listen_port, self.tls_cert, self.tls_key]
         fixed += [self.controller_ca, self.http_host, self.http_port, self.presence]
         return hashlib.sha256(repr(fixed).encode()).hexdigest()

@@ -68,6 +68,8 @@ CALL_FAILED: Final = _error("call_failed")
 # gateway
 GATEWAY_LINKED: Final = _info("gateway_linked")
 GATEWAY_UNLINKED: Final = _warning("gateway_unlinked")
+CONTROL_LINK_FAILED: Final = _warning("control_link_failed")
+NOT_A_GATEWAY: Final = _warning("not_a_gateway")
 GATEWAYS_NOT_REMEMBERED: Final = _warning("gateways_not_remembered")
 GATEWAY_STARTED: Final = _info("gateway_started")
 GATEWAY_STOPPED: Final = _info("gateway_stopped")

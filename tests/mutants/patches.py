@@ -470,6 +470,20 @@ MUTANTS: Final = (
         tests=("tests/unit/reconcile/test_churn.py",),
     ),
     Mutant(
+        guard="a certificate of the link's CA makes nobody a gateway",
+        file="broker/gateway/linktls.py",
+        old='return shown is not None and ("DNS", GATEWAY_NAME) in shown.get("subjectAltName", ())',
+        new="return shown is not None",
+        tests=("tests/integration/gateway/test_link_tls.py",),
+    ),
+    Mutant(
+        guard="a gateway tells nothing to another than its control plane",
+        file="broker/gateway/linktls.py",
+        old="context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks chain and host",
+        new="context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT); context.check_hostname = False",
+        tests=("tests/integration/gateway/test_link_tls.py",),
+    ),
+    Mutant(
         guard="a knock above what can be decided is turned away",
         file="broker/gateway/control.py",
         old="if isinstance(message, Admit) and link.deciding >= _DECISIONS:",

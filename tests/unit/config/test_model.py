@@ -23,6 +23,7 @@ controllers:
   main: { url: https://ci.example.com/, token_sha256: [HASH, HASH2], labels: [linux], rate: 20/s, path: /main }
 gateway:
   control: tls://broker.example.com:7074
+  control_tls: { cert_file: link.crt, key_file: link.key, ca_file: link-ca.crt }
   http: { listen: 127.0.0.1:7075 }
 backends:
   aws: { type: aws-ecs, region: eu-west-1, family_prefix: ci }
