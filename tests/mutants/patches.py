@@ -175,8 +175,8 @@ MUTANTS: Final = (
     Mutant(
         guard="an agent has so many attempts and no more",
         file="broker/reconcile/attempt.py",
-        old="last = agent.attempt >= retry.attempts or agent.goal != Goal.ONLINE",
-        new="last = agent.goal != Goal.ONLINE",
+        old="last = for_good or agent.attempt >= retry.attempts or agent.goal",
+        new="last = for_good or agent.goal",
         tests=(_LIFE,),
     ),
     Mutant(
@@ -199,15 +199,15 @@ MUTANTS: Final = (
     Mutant(
         guard="deadlines stand still while the controller is away",
         file="broker/reconcile/context.py",
-        old="return not self.presence.synced(agent.controller) or not self.sessions.known()",
-        new="return not self.sessions.known()",
+        old="return gateway_away or not self.presence.synced(agent.controller)",
+        new="return gateway_away",
         tests=(_LIFE, _ODD),
     ),
     Mutant(
         guard="deadlines stand still while the gateway is away",
         file="broker/reconcile/context.py",
-        old="return not self.presence.synced(agent.controller) or not self.sessions.known()",
-        new="return not self.presence.synced(agent.controller)",
+        old="gateway_away = not agent.direct and not self.sessions.known()",
+        new="gateway_away = False",
         tests=(_LIFE,),
     ),
     Mutant(
@@ -219,9 +219,9 @@ MUTANTS: Final = (
     ),
     Mutant(
         guard="an agent whose gateway is out of sight has not lost its session",
-        file="broker/reconcile/drain.py",
-        old="elif ctx.sessions.known() and ctx.sessions.live(agent.id) is None:",
-        new="elif ctx.sessions.live(agent.id) is None:",
+        file="broker/reconcile/context.py",
+        old="return self.sessions.known() and self.sessions.live(agent.id) is None",
+        new="return self.sessions.live(agent.id) is None",
         tests=("tests/unit/reconcile/test_crash.py",),
     ),
     Mutant(
@@ -241,7 +241,7 @@ MUTANTS: Final = (
     Mutant(
         guard="a connected agent outlives a backend that does not find it",
         file="broker/reconcile/drain.py",
-        old="return ended == Reason.INSTANCE_VANISHED and connected",
+        old="return ended == Reason.INSTANCE_VANISHED and (ctx.connected(agent) or not ctx.lost(agent))",
         new="return False",
         tests=(_ODD,),
     ),
@@ -262,8 +262,8 @@ MUTANTS: Final = (
     Mutant(
         guard="an instance with a live session is no orphan",
         file="broker/reconcile/orphans.py",
-        old="return over and self._ctx.sessions.live(agent_id) is None",
-        new="return over",
+        old="return over and not at_work and self._ctx.sessions.live(agent_id) is None",
+        new="return over and not at_work",
         tests=(_ORPHANS,),
     ),
     Mutant(
