@@ -144,6 +144,7 @@ async def _wire(
         nudge=queue,
         keep_history=config.server.keep_history,
         gateway_url=lambda controller: reloader.config.gateway.agent_url + ctx.definitions.gateway_path(controller),
+        agents_use_websocket=lambda: reloader.config.gateway.agents_use_websocket,
         authorities=authorities_in(config.gateway.tls.ca_file if config.gateway.tls else None),
     )
     opening = _opener(wiring, ctx, config.server.state_dir)

@@ -83,6 +83,9 @@ def to_gateway(gateway: GatewayModel, server: ServerSettings, base: Path) -> Gat
         ping_interval=gateway.ping.interval,
         ping_timeout=gateway.ping.timeout,
         drain_timeout=gateway.drain_timeout,
+        tcp=gateway.tcp.listen if gateway.tcp else None,
+        tcp_advertise=(gateway.tcp.advertise or _reachable(gateway.tcp.listen)) if gateway.tcp else None,
+        prefer=gateway.prefer,
     )
 
 

@@ -7,7 +7,7 @@ from broker.config.settings import Address
 
 
 def check(root: Node, server: ServerModel | None, gateway: GatewayModel | None, diagnostics: Diagnostics) -> None:
-    """Two listeners on one port, and a gRPC listener beyond loopback without TLS."""
+    """Two listeners on one port, a gRPC listener beyond loopback without TLS, and one that is preferred and missing."""
     _ports(root, _addresses(server, gateway), diagnostics)
     if gateway:
         _control(root, gateway, diagnostics)
@@ -16,6 +16,10 @@ def check(root: Node, server: ServerModel | None, gateway: GatewayModel | None, 
         message = f"server.grpc listens on {listen} without TLS, so tokens and secrets would cross the network in clear"
         help_ = f"add 'tls: {{ cert_file: ..., key_file: ... }}', or listen on 127.0.0.1:{listen.port}"
         diagnostics.error("plaintext", root.at("server", "grpc", "listen").span, message, Note("help", help_))
+    if gateway and gateway.prefer == "tcp" and gateway.tcp is None:
+        message = "agents cannot prefer TCP: the gateway has no listener for it"
+        help_ = "add 'tcp: { listen: HOST:PORT }' to the gateway, or leave 'prefer' out"
+        diagnostics.error("prefer-without-tcp", root.at("gateway", "prefer").span, message, Note("help", help_))
 
 
 def _control(root: Node, gateway: GatewayModel, diagnostics: Diagnostics) -> None:

@@ -117,6 +117,16 @@ class GatewaySettings:
     ping_interval: timedelta
     ping_timeout: timedelta
     drain_timeout: timedelta
+    tcp: Address | None = None
+    """Where agents connect over TCP; None where they cannot."""
+    tcp_advertise: Address | None = None
+    """What they are told of it."""
+    prefer: Literal["websocket", "tcp"] = "websocket"
+
+    @property
+    def agents_use_websocket(self) -> bool:
+        """What agents are started with that could use both."""
+        return self.tcp is None or self.prefer == "websocket"
 
     @property
     def agent_url(self) -> str:

@@ -59,6 +59,8 @@ class Context:
     metrics: Metrics
     nudge: Nudge
     gateway_url: Callable[[ControllerName], str]
+    agents_use_websocket: Callable[[], bool] = lambda: True
+    """What agents of the gateway are started with."""
     authorities: Callable[[], tuple[str, ...]] = tuple
     """What agents of the gateway are told to trust, see `ports.LaunchSpec`."""
     keep_history: timedelta = timedelta(days=14)

@@ -85,6 +85,7 @@ async def _call(ctx: Context, agent: Agent) -> InstanceRef | BackendError:
         template=ctx.definitions.templates[policy.template],
         url=ctx.gateway_url(agent.controller),
         secret=ctx.keyring.mint(agent.id, agent.attempt),
+        websocket=ctx.agents_use_websocket(),
         authorities=ctx.authorities(),
     )
     if agent.direct:

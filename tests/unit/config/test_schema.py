@@ -51,6 +51,7 @@ BEYOND_A_SCHEMA = {
     # two values that are sound alone
     "ambiguous-labels",
     "direct-conflict",
+    "prefer-without-tcp",
     "bad-identity",
     "token-reused",
     "path-conflict",

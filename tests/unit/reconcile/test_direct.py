@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.domain.ids import BootId
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.pool import Direct
 from broker.domain.reason import Reason
@@ -13,7 +14,7 @@ from broker.domain.template import Retention
 from broker.errors import BackendRejected
 from broker.ports import LaunchSpec
 from broker.reconcile.orphans import GRACE_S
-from broker.testing.factories import BACKEND, make_definitions, make_pool, make_template
+from broker.testing.factories import BACKEND, CONTROLLER, make_definitions, make_pool, make_template
 from tests.core import Core, open_core, real_secret
 
 NAME = "linux-000001"
@@ -90,6 +91,15 @@ async def test_a_private_ca_goes_to_agents_of_the_gateway_alone(core: Core, dire
         assert launched[0].authorities == expected
 
 
+async def test_agents_of_the_gateway_are_started_with_what_it_prefers(core: Core) -> None:
+    core.ctx.agents_use_websocket = lambda: False
+    launched = listen(core)
+    await core.sync()
+    await core.ask(NAME)
+    await core.settle()
+    assert not launched[0].websocket
+
+
 async def test_it_is_online_when_jenkins_says_so_and_no_gateway_is_asked(direct: Core) -> None:
     direct.sessions.lose_link()
     await online(direct)
@@ -140,6 +150,19 @@ async def test_a_controller_that_is_away_is_no_lost_connection(direct: Core) -> 
     await online(direct)
     await direct.advance(600, step_s=10)
     assert (await direct.agent(NAME)).phase == Phase.ONLINE
+
+
+async def test_a_controller_that_has_restarted_and_told_nothing_yet_has_lost_nobody(direct: Core) -> None:
+    await online(direct)
+    direct.boot = BootId("boot-2")
+    for _ in range(8):
+        direct.ctx.presence.heard(CONTROLLER, direct.boot)
+        await direct.advance(5, step_s=5)
+    assert (await direct.agent(NAME)).phase == Phase.ONLINE
+    direct.says(NAME, online=False)
+    await direct.sync()
+    await direct.advance(1)
+    assert (await direct.agent(NAME)).phase == Phase.RECONNECTING
 
 
 async def test_it_stays_direct_when_a_reload_makes_its_pool_use_the_gateway(direct: Core) -> None:
