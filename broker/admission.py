@@ -14,6 +14,7 @@ from broker.keys import Keyring
 from broker.ports import Admitted, Knock, Refused
 from broker.reconcile.presence import Presence
 from broker.store.agents import Agents
+from broker.store.cookies import SealedCookies
 from broker.telemetry import events
 
 _OPEN: Final = frozenset(
@@ -97,6 +98,24 @@ class Admission:
             message = f"controller {agent.controller} has not told its nodes yet; try again"
             return Refused(reason=Reason.CONTROLLER_UNREACHABLE, message=message, retry=True)
         return None
+
+
+class KeptCookies:
+    """The cookies that controllers gave agents, sealed at rest: who has one may take the agent's place there."""
+
+    def __init__(self, cookies: SealedCookies, keyring: Keyring) -> None:
+        """Reads and writes; owns neither."""
+        self._cookies = cookies
+        self._keyring = keyring
+
+    async def keep(self, agent_id: AgentId, cookie: str) -> None:
+        """Takes the place of the former one. Raises `StoreError`."""
+        await self._cookies.keep(agent_id, self._keyring.seal(cookie))
+
+    async def kept(self, agent_id: AgentId) -> str:
+        """The last one; empty if there is none. Raises `StoreError`."""
+        sealed = await self._cookies.of(agent_id)
+        return self._keyring.unseal(sealed) if sealed is not None else ""
 
 
 def _waits(verdict: Admitted | Refused) -> bool:

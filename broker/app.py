@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from broker.admission import Admission
+from broker.admission import Admission, KeptCookies
 from broker.backends.metered import MeteredBackend
 from broker.backends.registry import BackendContext, open_backend
 from broker.clock import SystemClock
@@ -19,6 +19,7 @@ from broker.domain.ids import BackendName, ControllerName, PoolName
 from broker.domain.pool import BackendDefinition
 from broker.errors import StoreUnavailable
 from broker.gateway.control import ControlServer
+from broker.gateway.keeping import Keeping
 from broker.gateway.linktls import control_at
 from broker.intake import Intake
 from broker.jenkins_files import JenkinsFiles
@@ -36,6 +37,7 @@ from broker.rpc.probe import what_is_wrong
 from broker.rpc.server import serving as serving_rpc
 from broker.rpc.service import AgentsService
 from broker.store.agents import Agents
+from broker.store.cookies import SealedCookies
 from broker.store.cooldowns import Cooldowns
 from broker.store.engine import Database, open_store
 from broker.store.history import History
@@ -126,7 +128,8 @@ async def _wire(
     keyring = await _open_keys(config, database)
     admission = Admission(agents, presence, keyring, lambda: ctx.definitions)
     at = control_at(config.gateway.control, config.gateway.control_tls)
-    control = ControlServer(at, admission, queue, clock, KeptText(database, "gateways"))
+    keeping = Keeping(gateways=KeptText(database, "gateways"), cookies=KeptCookies(SealedCookies(database), keyring))
+    control = ControlServer(at, admission, queue, clock, keeping)
     await control.start()
     stack.push_async_callback(control.close)
     ctx = Context(

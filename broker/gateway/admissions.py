@@ -8,8 +8,10 @@ from typing import Final
 from broker.domain.ids import ControllerName
 from broker.domain.reason import Reason
 from broker.gateway.churn import Churn
+from broker.gateway.keeping import Cookies
 from broker.gateway.link import Admission, Admit, Refusal
 from broker.gateway.register import CLAIM_LASTS_S, Claim, Held, Occupied, Register
+from broker.inbound.websocket import derived_cookie
 from broker.ports import Admitted, Clock, Doorkeeper, Knock, Refused
 from broker.telemetry.events import ADMISSION_FAILED, HANDSHAKE_REFUSED
 
@@ -28,6 +30,7 @@ class Admissions:
         clock: Clock,
         displace: Callable[[Held], bool],
         churn: Churn,
+        cookies: Cookies,
     ) -> None:
         """`displace` has a session closed for its agent's next one; False if nobody need wait for that."""
         self._doorkeeper = doorkeeper
@@ -35,6 +38,7 @@ class Admissions:
         self._clock = clock
         self._displace = displace
         self._churn = churn
+        self._cookies = cookies
         self._ending: dict[str, asyncio.Event] = {}
 
     def closed(self, session_id: str) -> None:
@@ -73,6 +77,7 @@ class Admissions:
         return _told(question, _later(question, message, until - now))
 
     async def _hold(self, gateway: str, question: Admit, verdict: Admitted) -> Admission | Refusal:
+        shown = self._register.controller_cookie(verdict.agent_id) or await self._cookies.kept(verdict.agent_id)
         now = self._clock.monotonic()
         claim = Claim(
             id=question.id,
@@ -80,6 +85,7 @@ class Admissions:
             attempt=verdict.attempt,
             cookie=question.cookie,
             until=now + CLAIM_LASTS_S,
+            foreseen=frozenset({shown, derived_cookie(question.name, verdict.secret)}),
         )
         try:
             former = self._register.claim(verdict.agent_id, claim, now)
@@ -95,7 +101,7 @@ class Admissions:
                 agent_id=verdict.agent_id,
                 attempt=verdict.attempt,
                 secret=verdict.secret,
-                controller_cookie=self._register.controller_cookie(verdict.agent_id),
+                controller_cookie=self._register.controller_cookie(verdict.agent_id) or shown,
             )
             return admission
         finally:

@@ -7,9 +7,11 @@ from typing import Final
 
 from broker.domain.ids import AgentId, AgentName, ControllerName
 from broker.domain.reason import Reason
+from broker.errors import StoreError
 from broker.gateway.admissions import Admissions
 from broker.gateway.churn import Churn
-from broker.gateway.expected import ExpectedGateways, Memory, Nothing
+from broker.gateway.expected import ExpectedGateways
+from broker.gateway.keeping import Keeping
 from broker.gateway.link import (
     Admit,
     Closed,
@@ -29,9 +31,10 @@ from broker.gateway.linkserver import GatewayLink, LinkedGateway, greeted
 from broker.gateway.linktls import ControlAddress, listen
 from broker.gateway.register import Held, Register
 from broker.ports import Clock, Doorkeeper, Nudge, Session
-from broker.telemetry.events import GATEWAY_LINKED, GATEWAY_UNLINKED
+from broker.telemetry.events import COOKIE_NOT_KEPT, GATEWAY_LINKED, GATEWAY_UNLINKED
 from broker.telemetry.readings import GatewayCounts
 
+_KEEP_S: Final = 5.0
 _DECISIONS: Final = 1024
 """Knocks of one gateway that are decided at once: as many as a sound one has handshakes (`settings.Limits`)."""
 
@@ -40,22 +43,24 @@ class ControlServer:
     """Listens for gateways; implements `broker.ports.Sessions`."""
 
     def __init__(
-        self, at: ControlAddress, doorkeeper: Doorkeeper, nudge: Nudge, clock: Clock, memory: Memory | None = None
+        self, at: ControlAddress, doorkeeper: Doorkeeper, nudge: Nudge, clock: Clock, keeping: Keeping | None = None
     ) -> None:
         """Does nothing yet. The directory of a socket's path is made with 0700.
 
-        `memory` keeps which gateways there are for the next control plane.
+        `keeping` is what the next control plane finds again.
         """
         self._at = at
         self._nudge = nudge
         self._clock = clock
         self._register = Register()
         self._churn = Churn()
-        self._expected = ExpectedGateways(memory or Nothing(), clock)
+        keeping = keeping or Keeping()
+        self._expected = ExpectedGateways(keeping.gateways, clock)
+        self._cookies = keeping.cookies
         self._links: dict[str, GatewayLink] = {}
         self._to_end: dict[str, dict[str, str]] = {}  # gateway that is away → session → message
         self._controllers: Controllers | None = None
-        self._admissions = Admissions(doorkeeper, self._register, clock, self._displace, self._churn)
+        self._admissions = Admissions(doorkeeper, self._register, clock, self._displace, self._churn, self._cookies)
         self._tasks: set[asyncio.Task[object]] = set()
         self._server: asyncio.Server | None = None
 
@@ -184,9 +189,20 @@ class ControlServer:
                     deciding.add(task)
                     task.add_done_callback(deciding.discard)
                 else:
+                    if isinstance(message, Opened) and self._register.must_keep(message.id, message.session):
+                        group.create_task(self._keep_cookie(message), name="link:cookie")
                     self._take(link, message)
             for task in deciding:
                 task.cancel()
+
+    async def _keep_cookie(self, opened: Opened) -> None:
+        """Without it an agent whose gateway and control plane have both died would be refused by its controller."""
+        try:
+            async with asyncio.timeout(_KEEP_S):
+                await self._cookies.keep(AgentId(opened.session.agent_id), opened.session.controller_cookie)
+        except (TimeoutError, StoreError) as error:
+            told = str(error) or f"nothing was written for {_KEEP_S:g} s"
+            COOKIE_NOT_KEPT.emit(agent=opened.session.name, message=told)
 
     async def _answer(self, link: GatewayLink, question: Admit) -> None:
         try:

@@ -2,11 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from pydantic import TypeAdapter
 
 from broker.errors import StoreError
+from broker.gateway.keeping import Memory
 from broker.gateway.link import Hello
 from broker.gateway.sockets import process_started, this_host
 from broker.ports import Clock
@@ -16,29 +17,6 @@ LOST_GATEWAY_S: Final = 60.0
 """How long a gateway that is not known to be dead may be without a link before nobody waits for it any more."""
 _SAVE_S: Final = 2.0
 """A gateway waits no longer for its link: that it is known now is worth more than that it will be."""
-
-
-class Memory(Protocol):
-    """Keeps one text over restarts of the control plane. Raises `StoreError`."""
-
-    async def recall(self) -> str | None:
-        """What was remembered last; None if nothing ever was."""
-        ...
-
-    async def remember(self, text: str) -> None:
-        """Takes the place of what was remembered before."""
-        ...
-
-
-class Nothing:
-    """A `Memory` that forgets at once."""
-
-    async def recall(self) -> str | None:
-        """Nothing."""
-        return None
-
-    async def remember(self, text: str) -> None:
-        """Is forgotten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

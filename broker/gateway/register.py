@@ -12,8 +12,9 @@ from broker.gateway.link import Hello, LinkedSession
 from broker.ports import Session
 from broker.telemetry.readings import GatewayCounts, total
 
-CLAIM_LASTS_S: Final = 45.0
-"""How long an admitted agent holds its name without a session: longer than the longest handshake."""
+CLAIM_LASTS_S: Final = 90.0
+"""How long an admitted agent holds its name without a session: longer than all that its gateway does before there is
+one (`settings.Limits`): a name that the controller does not know yet, a dial with its reply, a takeover of 15 s."""
 _COOKIES: Final = 10_000
 
 
@@ -35,6 +36,8 @@ class Claim:
     attempt: int
     cookie: str = field(repr=False)
     until: float
+    foreseen: frozenset[str] = field(default=frozenset(), repr=False)
+    """The controller's cookies that need not be kept: what is shown to it, or can be worked out."""
 
 
 class Occupied(Exception):
@@ -114,6 +117,11 @@ class Register:
         self.release(agent_id, claim_id)
         self._hold(gateway, linked)
         return True
+
+    def must_keep(self, claim_id: str, linked: LinkedSession) -> bool:
+        """Whether the controller gave a session that is about to open a cookie that nobody could work out again."""
+        claim = self._claims.get(AgentId(linked.agent_id))
+        return claim is not None and claim.id == claim_id and linked.controller_cookie not in {"", *claim.foreseen}
 
     def closed(self, agent_id: AgentId, session_id: str) -> bool:
         """A session is over. False if it was not the agent's."""

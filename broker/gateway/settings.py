@@ -25,7 +25,8 @@ class Limits:
     admit_s: float = 25.0
     """How long an agent is held while the control plane is away or waits for the controller: it has no limit of its own
     for a reply, 25 s were seen to be fine, and who is turned away comes again after 7 to 10 s only."""
-    dial_s: float = 10.0
+    dial_s: float = 20.0
+    """A controller whose former connection of the agent is dead may need 15 s to find that out before it answers."""
     unknown_name_s: float = 20.0
     """How long a name that the controller does not know yet is asked again."""
     unknown_name_every_s: float = 0.25

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.store import limits
 from broker.store.engine import Database
-from broker.store.schema import IS_GONE, agents, hand_launches, history, reservations
+from broker.store.schema import IS_GONE, agents, controller_cookies, hand_launches, history, reservations
 
 BATCH: Final = 200
 """Agents, or notes, of one transaction: other writers wait for some milliseconds."""
@@ -31,6 +31,7 @@ async def prune(database: Database, before: datetime, most: int = BATCH) -> int:
         for kept in await _keys(connection, select(reservations.c.agent).where(reservations.c.agent.in_(ids))):
             await limits.release(connection, kept)  # by the rules there is none; a bug must not cost a place for ever
         await connection.execute(delete(history).where(history.c.agent.in_(ids)))
+        await connection.execute(delete(controller_cookies).where(controller_cookies.c.agent.in_(ids)))
         await connection.execute(delete(agents).where(agents.c.id.in_(ids)))
         numbers = await _keys(connection, old.order_by(history.c.number).limit(most))
         await connection.execute(delete(history).where(history.c.number.in_(numbers)))

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -163,6 +163,14 @@ reservations = Table(
     Column("key", Words(128), nullable=False),
     Column("amount", BigInteger, nullable=False),
 )
+
+controller_cookies = Table(
+    "controller_cookies",
+    metadata,
+    Column("agent", Words(32), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
+"""By the agent's id: what its controller has given its last connection, where nobody could work it out."""
 
 cooldowns = Table(
     "cooldowns",

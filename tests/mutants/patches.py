@@ -484,6 +484,20 @@ MUTANTS: Final = (
         tests=("tests/integration/gateway/test_link_tls.py",),
     ),
     Mutant(
+        guard="a controller's own cookie outlives gateway and control plane",
+        file="broker/gateway/control.py",
+        old="if isinstance(message, Opened) and self._register.must_keep(message.id, message.session):",
+        new="if False:",
+        tests=("tests/integration/gateway/test_kept_cookies.py",),
+    ),
+    Mutant(
+        guard="a controller's cookie is sealed at rest",
+        file="broker/admission.py",
+        old="await self._cookies.keep(agent_id, self._keyring.seal(cookie))",
+        new="await self._cookies.keep(agent_id, cookie.encode())",
+        tests=("tests/unit/store/test_cookies.py",),
+    ),
+    Mutant(
         guard="a knock above what can be decided is turned away",
         file="broker/gateway/control.py",
         old="if isinstance(message, Admit) and link.deciding >= _DECISIONS:",

@@ -5,6 +5,7 @@ import sys
 from asyncio.subprocess import Process
 from pathlib import Path
 
+from broker.domain.ids import AgentId
 from broker.gateway.link import Hello, LinkedSession, encode, from_control
 from broker.gateway.sockets import process_started, this_host, unix_address
 
@@ -67,3 +68,19 @@ class Remembered:
         if self.fault is not None:
             raise self.fault
         self.text = text
+
+
+class RememberedCookies:
+    """`Cookies` that outlive control planes in a test."""
+
+    def __init__(self) -> None:
+        self.by_agent: dict[str, str] = {}
+        self.fault: Exception | None = None
+
+    async def keep(self, agent_id: AgentId, cookie: str) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.by_agent[agent_id] = cookie
+
+    async def kept(self, agent_id: AgentId) -> str:
+        return self.by_agent.get(agent_id, "")

@@ -12,6 +12,7 @@ from broker.domain.ids import AgentId
 from broker.errors import StoreUnavailable
 from broker.gateway import expected
 from broker.gateway.control import ControlServer
+from broker.gateway.keeping import Keeping
 from broker.gateway.link import Admission, Admit, Closed, End, Opened, encode
 from broker.ports import Admitted
 from broker.testing.clock import ManualClock
@@ -30,7 +31,7 @@ class Planes:
         self.gateways: list[HandGateway] = []
 
     async def start(self) -> ControlServer:
-        control = ControlServer(self.path, self.doorkeeper, Nudges(), self.clock, self.memory)
+        control = ControlServer(self.path, self.doorkeeper, Nudges(), self.clock, Keeping(gateways=self.memory))
         await control.start()
         self.stack.push_async_callback(control.close)
         return control

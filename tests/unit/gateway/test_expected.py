@@ -2,7 +2,8 @@
 
 import os
 
-from broker.gateway.expected import LOST_GATEWAY_S, Expected, ExpectedGateways, Nothing
+from broker.gateway.expected import LOST_GATEWAY_S, Expected, ExpectedGateways
+from broker.gateway.keeping import Nothing
 from broker.gateway.link import Hello
 from broker.gateway.sockets import process_started, this_host
 from broker.testing.clock import ManualClock
