@@ -136,7 +136,7 @@ class Peer:
     def __post_init__(self) -> None:
         self.sock.setblocking(False)
 
-    def say(self, data: bytes) -> int:
+    def say(self, data: bytes | memoryview) -> int:
         """How many of the bytes it got rid of."""
         sent = 0
         with suppress(BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
@@ -144,7 +144,7 @@ class Peer:
                 sent += self.sock.send(data[sent : sent + 65536])
         return sent
 
-    def listen(self) -> bytes:
+    def listen(self) -> bytearray:
         """All that it has heard until now."""
         try:
             while data := self.sock.recv(65536):
@@ -154,7 +154,7 @@ class Peer:
             pass
         except OSError:
             self.ended = True
-        return bytes(self.heard)
+        return self.heard
 
     def half_close(self) -> None:
         socket.socket.shutdown(self.sock, socket.SHUT_WR)
