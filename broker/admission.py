@@ -50,40 +50,59 @@ class Admission:
         after 7 to 10 s. No more than `HELD` of one controller are.
         """
         news = self._presence.next_news()
-        verdict = await self._judge(knock)
-        if _waits(verdict) and self._held[knock.controller] < HELD:
-            self._held[knock.controller] += 1
+        agent, verdict = await self._judge(knock)
+        if agent is not None and _waits(verdict) and self._held[agent.controller] < HELD:
+            self._held[agent.controller] += 1
             try:
                 while _waits(verdict) and await self._presence.wait(news, until):
                     news = self._presence.next_news()
-                    verdict = await self._judge(knock)
+                    _, verdict = await self._judge(knock)
             finally:
-                self._held[knock.controller] -= 1
+                self._held[agent.controller] -= 1
         if isinstance(verdict, Refused):
+            whose = knock.controller or (agent.controller if agent else None)
             told = {"why": verdict.reason, "message": verdict.message, "retry": verdict.retry}
-            events.HANDSHAKE_REFUSED.emit(agent=knock.name[:80], controller=knock.controller, peer=knock.peer, **told)
+            events.HANDSHAKE_REFUSED.emit(agent=knock.name[:80], controller=whose, peer=knock.peer, **told)
         return verdict
 
-    async def _judge(self, knock: Knock) -> Admitted | Refused:
-        agent = await self._agents.by_name(knock.controller, AgentName(knock.name))
-        refused = self._check_secret(agent, knock) or (self._check_life(agent) if agent else None)
-        if refused is not None or agent is None:
-            return refused or Refused(reason=Reason.HANDSHAKE_REJECTED, message="no such agent")
-        return Admitted(agent_id=agent.id, attempt=agent.attempt, secret=self._keyring.unseal(agent.sealed_secret))
-
-    def _check_secret(self, agent: Agent | None, knock: Knock) -> Refused | None:
-        mint = self._keyring.mint
-        right = mint(agent.id, agent.attempt) if agent else mint(_NOBODY, 1)
-        good = hmac.compare_digest(right.encode(), knock.secret.encode())
+    async def _judge(self, knock: Knock) -> tuple[Agent | None, Admitted | Refused]:
+        candidates = await self._candidates(knock)
+        agent = self._owner_of(knock.secret, candidates)
         if agent is None:
+            return None, self._wrong(knock, candidates)
+        refused = self._check_life(agent)
+        if refused is not None:
+            return agent, refused
+        secret = self._keyring.unseal(agent.sealed_secret)
+        return agent, Admitted(agent_id=agent.id, attempt=agent.attempt, secret=secret, controller=agent.controller)
+
+    async def _candidates(self, knock: Knock) -> list[Agent]:
+        """The agents of that name: of the controller that the knock names, or of any."""
+        if knock.controller is None:
+            return await self._agents.by_any_controller(AgentName(knock.name))
+        found = await self._agents.by_name(knock.controller, AgentName(knock.name))
+        return [found] if found is not None else []
+
+    def _owner_of(self, secret: str, candidates: list[Agent]) -> Agent | None:
+        """Whose secret it is; looks at all of them, and at one if there is none, so that the time tells nothing."""
+        if not candidates:
+            hmac.compare_digest(self._keyring.mint(_NOBODY, 1).encode(), secret.encode())
+        found = None
+        for agent in candidates:
+            if hmac.compare_digest(self._keyring.mint(agent.id, agent.attempt).encode(), secret.encode()):
+                found = agent
+        return found
+
+    def _wrong(self, knock: Knock, candidates: list[Agent]) -> Refused:
+        shown = knock.secret.encode()
+        if not candidates:
             return Refused(reason=Reason.HANDSHAKE_REJECTED, message=f"no agent {knock.name[:80]} was asked for")
-        if good:
-            return None
-        earlier = (mint(agent.id, attempt) for attempt in range(1, agent.attempt))
-        if any(hmac.compare_digest(old.encode(), knock.secret.encode()) for old in earlier):
-            message = f"the secret of {agent.name} belongs to an attempt that is over; attempt {agent.attempt} is on"
-            return Refused(reason=Reason.HANDSHAKE_REJECTED, message=message)
-        return Refused(reason=Reason.HANDSHAKE_REJECTED, message=f"wrong secret for {agent.name}")
+        for agent in candidates:
+            earlier = (self._keyring.mint(agent.id, attempt) for attempt in range(1, agent.attempt))
+            if any(hmac.compare_digest(old.encode(), shown) for old in earlier):
+                over = f"the secret of {agent.name} belongs to an attempt that is over"
+                return Refused(reason=Reason.HANDSHAKE_REJECTED, message=f"{over}; attempt {agent.attempt} is on")
+        return Refused(reason=Reason.HANDSHAKE_REJECTED, message=f"wrong secret for {knock.name[:80]}")
 
     def _check_life(self, agent: Agent) -> Refused | None:
         if agent.goal == Goal.GONE or agent.phase not in _OPEN:

@@ -152,9 +152,12 @@ class Sessions(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knock:
-    """An agent at the gateway's door. `cookie` is the one it shows, empty on a first connection."""
+    """An agent at the gateway's door. `cookie` is the one it shows, empty on a first connection.
 
-    controller: ControllerName
+    Over TCP an agent does not say whose it is: `controller` is None, and only name and secret tell.
+    """
+
+    controller: ControllerName | None
     name: str
     secret: str = field(repr=False)
     cookie: str = field(default="", repr=False)
@@ -164,11 +167,13 @@ class Knock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """It may come in, as this agent; `secret` is the real one, for the controller only."""
+    """It may come in, as this agent of this controller; `secret` is the real one, for the controller only."""
 
     agent_id: AgentId
     attempt: int
     secret: str = field(repr=False)
+    controller: ControllerName = ControllerName("")
+    """Empty for the one that the knock has named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,6 +101,7 @@ class Admissions:
                 agent_id=verdict.agent_id,
                 attempt=verdict.attempt,
                 secret=verdict.secret,
+                controller=verdict.controller or question.controller,
                 controller_cookie=self._register.controller_cookie(verdict.agent_id) or shown,
             )
             return admission
@@ -121,7 +122,7 @@ class Admissions:
 
 def _knock(question: Admit) -> Knock:
     return Knock(
-        controller=ControllerName(question.controller),
+        controller=ControllerName(question.controller) if question.controller else None,
         name=question.name,
         secret=question.secret,
         cookie=question.cookie,

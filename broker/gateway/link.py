@@ -71,11 +71,14 @@ class Hello(_Message):
 
 
 class Admit(_Message):
-    """Gateway → control plane: may this agent come in? Answered by `Admission` or `Refusal`."""
+    """Gateway → control plane: may this agent come in? Answered by `Admission` or `Refusal`.
+
+    `controller` is empty where the agent has not said whose it is.
+    """
 
     type: Literal["admit"] = "admit"
     id: str
-    controller: str
+    controller: str = ""
     name: str
     secret: str = Field(repr=False)
     cookie: str = Field(default="", repr=False)
@@ -93,6 +96,8 @@ class Admission(_Message):
     agent_id: str
     attempt: int
     secret: str = Field(repr=False)
+    controller: str = ""
+    """Whose agent it is; empty from a version that knew only agents that say so."""
     controller_cookie: str = Field(default="", repr=False)
 
 

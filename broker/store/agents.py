@@ -76,6 +76,10 @@ class Agents:
         found = await self._select(agents.c.controller == controller, agents.c.name == name)
         return found[0] if found else None
 
+    async def by_any_controller(self, name: AgentName) -> list[Agent]:
+        """The agents of that name, alive or gone, at most one a controller."""
+        return await self._select(agents.c.name == name)
+
     async def by_names(self, controller: ControllerName, names: Iterable[AgentName]) -> dict[AgentName, Agent]:
         """The agents of those names that are known."""
         wanted, found = list(dict.fromkeys(names)), list[Agent]()

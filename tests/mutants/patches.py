@@ -290,8 +290,8 @@ MUTANTS: Final = (
     Mutant(
         guard="a secret is good for its own attempt",
         file="broker/admission.py",
-        old="right = mint(agent.id, agent.attempt) if agent else mint(_NOBODY, 1)",
-        new="right = mint(agent.id, 1) if agent else mint(_NOBODY, 1)",
+        old="if hmac.compare_digest(self._keyring.mint(agent.id, agent.attempt).encode(), secret.encode()):",
+        new="if hmac.compare_digest(self._keyring.mint(agent.id, 1).encode(), secret.encode()):",
         tests=(_ADMISSION,),
     ),
     Mutant(
@@ -451,8 +451,8 @@ MUTANTS: Final = (
     Mutant(
         guard="a controller that stays away does not fill the door",
         file="broker/admission.py",
-        old="if _waits(verdict) and self._held[knock.controller] < HELD:",
-        new="if _waits(verdict):",
+        old="if agent is not None and _waits(verdict) and self._held[agent.controller] < HELD:",
+        new="if agent is not None and _waits(verdict):",
         tests=(_ADMISSION,),
     ),
     Mutant(
@@ -496,6 +496,13 @@ MUTANTS: Final = (
         old="await self._cookies.keep(agent_id, self._keyring.seal(cookie))",
         new="await self._cookies.keep(agent_id, cookie.encode())",
         tests=("tests/unit/store/test_cookies.py",),
+    ),
+    Mutant(
+        guard="of several agents of one name the secret says which it is",
+        file="broker/admission.py",
+        old="return await self._agents.by_any_controller(AgentName(knock.name))",
+        new="return (await self._agents.by_any_controller(AgentName(knock.name)))[-1:]",
+        tests=(_ADMISSION,),
     ),
     Mutant(
         guard="a knock above what can be decided is turned away",

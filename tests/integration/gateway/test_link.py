@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from broker.clock import SystemClock
-from broker.domain.ids import AgentId
+from broker.domain.ids import AgentId, ControllerName
 from broker.errors import GatewayError
 from broker.gateway.control import ControlServer
-from broker.gateway.link import Admit, Leaving, Opened, encode
+from broker.gateway.link import Admission, Admit, Leaving, Opened, encode
 from broker.gateway.sockets import unix_address
+from broker.ports import Admitted
 from tests.integration.gateway.hand import HandGateway, a_process, linked
 from tests.integration.gateway.world import FakeDoorkeeper, Nudges, World, until
 
@@ -189,6 +190,22 @@ async def test_a_message_of_a_newer_version_is_passed_over(control: Setup) -> No
     gateway.writer.write(encode(Admit(id="q1", controller="main", name="a1", secret="x")))
     answer = await gateway.hear()
     assert (getattr(answer, "type", ""), getattr(answer, "id", "")) == ("refusal", "q1")
+
+
+async def test_a_gateway_that_does_not_know_whose_an_agent_is_is_told(tmp_path: Path) -> None:
+    doorkeeper, path = FakeDoorkeeper(), tmp_path / "control.sock"
+    admitted = Admitted(agent_id=A1, attempt=1, secret="real", controller=ControllerName("other"))
+    doorkeeper.agents["a1"] = ("minted", admitted)
+    server = ControlServer(path, doorkeeper, Nudges(), SystemClock())
+    await server.start()
+    gateway = HandGateway(path, "g1")
+    await gateway.link()
+    gateway.writer.write(encode(Admit(id="q1", name="a1", secret="minted", protocol="jnlp4")))
+    answer = await gateway.hear()
+    await server.close()
+    assert isinstance(answer, Admission)
+    assert answer.controller == "other"
+    assert doorkeeper.knocks[0].controller is None
 
 
 async def test_a_hundred_agents_at_once_get_in_and_stay_through_a_new_control_plane(world: World) -> None:

@@ -1,19 +1,20 @@
 """Who may come in: the agent whose attempt lives, with that attempt's secret, while its controller is there."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from broker.admission import HELD, Admission
-from broker.domain.ids import AgentId, BootId, ControllerName
+from broker.domain.ids import AgentId, AgentName, BootId, ControllerName
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.reason import Reason
 from broker.domain.template import Retention
 from broker.keys import Keyring
 from broker.ports import Admitted, Knock, Refused
 from broker.testing.clock import settle
-from broker.testing.factories import CONTROLLER, make_controller, make_definitions, make_template
+from broker.testing.factories import CONTROLLER, make_agent, make_controller, make_definitions, make_template
 from tests.core import Core, open_core, real_secret
 
 NAME = "linux-000001"
@@ -37,7 +38,9 @@ def refused(answer: Admitted | Refused, *words: str, retry: bool = False) -> Ref
 async def test_a_launched_agent_is_let_in_with_the_real_secret(core: Core) -> None:
     await launched(core)
     agent = await core.agent(NAME)
-    assert await core.knock(NAME) == Admitted(agent_id=agent.id, attempt=1, secret=real_secret(NAME))
+    assert await core.knock(NAME) == Admitted(
+        agent_id=agent.id, attempt=1, secret=real_secret(NAME), controller=CONTROLLER
+    )
     assert real_secret(NAME) not in repr(await core.knock(NAME))
 
 
@@ -259,3 +262,43 @@ async def test_of_one_controller_only_so_many_agents_are_held(core: Core) -> Non
         refused(knock.result(), "try again", retry=True)
     await core.sync()
     assert {type(await knock) for knock in knocks if knock not in done} == {Admitted}
+
+
+OTHERS = ControllerName("other")
+
+
+async def test_an_agent_that_does_not_say_whose_it_is_is_known_by_its_secret(tmp_path: Path) -> None:
+    definitions = make_definitions(controllers=[make_controller(), make_controller(name=OTHERS)])
+    async with open_core(tmp_path / "broker.db", definitions) as core:
+        await launched(core)
+        await core.sync(OTHERS)
+        await core.ask(OTHER, controller=OTHERS)
+        await core.settle()
+        for name, controller in ((NAME, CONTROLLER), (OTHER, OTHERS)):
+            agent = await core.ctx.agents.by_name(controller, AgentName(name))
+            assert agent is not None
+            secret = core.ctx.keyring.mint(agent.id, 1)
+            answer = await core.admission.admit(Knock(controller=None, name=name, secret=secret))
+            assert answer == Admitted(agent_id=agent.id, attempt=1, secret=real_secret(name), controller=controller)
+
+
+async def test_of_two_agents_of_one_name_the_secret_says_which_it_is(core: Core) -> None:
+    await launched(core)
+    mine = await core.agent(NAME)
+    theirs = replace(make_agent(2), name=AgentName(NAME), controller=OTHERS)
+    await core.ctx.agents.accept([theirs])
+    secret = core.ctx.keyring.mint(mine.id, 1)
+    answer = await core.admission.admit(Knock(controller=None, name=NAME, secret=secret))
+    assert isinstance(answer, Admitted)
+    assert (answer.agent_id, answer.controller) == (mine.id, CONTROLLER)
+    secret = core.ctx.keyring.mint(theirs.id, theirs.attempt)
+    waiting = await core.admission.admit(Knock(controller=None, name=NAME, secret=secret))
+    refused(waiting, "is over")  # theirs has no attempt that runs
+
+
+async def test_who_does_not_say_whose_it_is_needs_the_right_secret_all_the_same(core: Core) -> None:
+    await launched(core, NAME, OTHER)
+    other = await core.agent(OTHER)
+    for secret in ("", "0" * 64, real_secret(NAME), core.ctx.keyring.mint(other.id, 1)):
+        refused(await core.admission.admit(Knock(controller=None, name=NAME, secret=secret)), "wrong secret")
+    refused(await core.admission.admit(Knock(controller=None, name="nobody", secret="0" * 64)), "was asked for")
