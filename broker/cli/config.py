@@ -40,12 +40,15 @@ def config() -> None:
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
 @click.option("--json", "form", flag_value="json", help="Print objects.")
 @click.option("--github", "form", flag_value="github", help="Print workflow commands, which become annotations.")
+@click.option("--online", is_flag=True, help="If nothing is wrong, ask what 'agentbroker doctor' asks.")
 @click.pass_context
-def check(ctx: click.Context, files: tuple[str, ...], strict: bool, form: str | None) -> None:
+def check(ctx: click.Context, files: tuple[str, ...], strict: bool, form: str | None, online: bool) -> None:
     """Say all that is wrong with FILE (default: AGENTBROKER_CONFIG, ./broker.yaml or /etc/agentbroker/broker.yaml).
 
-    Exit codes: 0 may be used, 2 wrong usage, 3 invalid.
+    Exit codes: 0 may be used, 2 wrong usage, 3 invalid, 7 a check of doctor failed.
     """
+    if online and (form or len(files) > 1):
+        raise click.UsageError("--online is for one file and for people; programs call 'agentbroker doctor -o json'")
     from broker.config.diagnostics import as_json
     from broker.config.load import check_file
 
@@ -60,7 +63,15 @@ def check(ctx: click.Context, files: tuple[str, ...], strict: bool, form: str | 
         click.echo("\n\n".join(c.diagnostics.render() or f"{c.diagnostics.file}: ok" for c in checked))
     errors = sum(c.diagnostics.errors for c in checked)
     warnings = sum(c.diagnostics.warnings for c in checked)
-    ctx.exit(EXIT_CONFIG_INVALID if errors or (strict and warnings) else 0)
+    invalid = errors or (strict and warnings)
+    ctx.exit(EXIT_CONFIG_INVALID if invalid else _online(checked[0]) if online else 0)
+
+
+def _online(checked: "Checked") -> int:
+    from broker.cli.doctor import look_at_all, tell
+    from broker.config.load import to_config
+
+    return tell(look_at_all(to_config(checked)), "human")
 
 
 @config.command("show")

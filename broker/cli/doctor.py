@@ -58,8 +58,12 @@ def doctor(
         raise CliError(NO_SUCH_THING, f"no controller '{unknown[0]}' in the config", f"configured: {known}")
     secret = None if secret_file is None else _secret(secret_file)
     checks = asyncio.run(_look(config, chosen, node, secret, gateway=gateway or everything))
-    _tell(checks, output or ctx.find_root().params.get("output") or "human")
-    ctx.exit(CHECK_FAILED if any(check.status == "failed" for check in checks) else 0)
+    ctx.exit(tell(checks, output or ctx.find_root().params.get("output") or "human"))
+
+
+def look_at_all(config: "Config") -> "list[Check]":
+    """The checks of every controller and of the gateway."""
+    return asyncio.run(_look(config, tuple(config.definitions.controllers), None, None, gateway=True))
 
 
 async def _look(
@@ -99,7 +103,13 @@ def _secret(file: Path) -> str:
         raise click.UsageError(f"{file} cannot be read: {error}") from error
 
 
-def _tell(checks: "Sequence[Check]", output: str) -> None:
+def tell(checks: "Sequence[Check]", output: str) -> int:
+    """Prints them in the form that was asked for; the exit code is that of a failed check, if there is one."""
+    _print(checks, output)
+    return CHECK_FAILED if any(check.status == "failed" for check in checks) else 0
+
+
+def _print(checks: "Sequence[Check]", output: str) -> None:
     objects = [asdict(check) for check in checks]
     if output == "json":
         emit_json({"api": "v1", "kind": "Doctor", "items": objects})

@@ -56,6 +56,21 @@ async def test_without_an_option_all_is_looked_at_and_programs_get_json(tmp_path
         assert [item["name"] for item in items if item["status"] == "failed"] == ["address"]
 
 
+async def test_a_check_of_the_config_asks_online_too_once_nothing_is_wrong(tmp_path: Path) -> None:
+    async with controller().running() as jenkins:
+        file = config(tmp_path, jenkins.url)
+        code, out, _ = await run("config", "check", "--online", file)
+        assert code == 7
+        assert "✔ websocket" in out
+        assert "✖ address" in out
+        (tmp_path / "broker.yaml").write_text("version: 2\n")
+        code, out, _ = await run("config", "check", "--online", file)
+        assert code == 3
+        assert "✔" not in out
+    code, _, _ = await run("config", "check", "--online", "--json", file)
+    assert code == 2
+
+
 async def test_a_controller_that_is_not_configured_ends_with_5_and_names_those_that_are(tmp_path: Path) -> None:
     code, _, err = await run("doctor", "--controller", "mian", "--config", config(tmp_path, "http://127.0.0.1:9/"))
     assert code == 5
