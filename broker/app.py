@@ -171,7 +171,9 @@ def _tell_gateways(control: ControlServer, config: Config) -> None:
     """Gateways learn of new controllers over their links: none is replaced for that."""
     controllers = config.definitions.controllers.values()
     control.tell_controllers(
-        {str(c.name): c.url for c in controllers}, {c.gateway_path: str(c.name) for c in controllers}
+        {str(c.name): c.url for c in controllers},
+        {c.gateway_path: str(c.name) for c in controllers},
+        config.definitions.tcp_controllers,
     )
 
 

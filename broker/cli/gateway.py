@@ -32,6 +32,12 @@ def gateway_settings(config: Config) -> GatewaySettings:
         presence=Presence.of(
             interval_s=gateway.ping_interval.total_seconds(), timeout_s=gateway.ping_timeout.total_seconds()
         ),
+        tcp_controllers=config.definitions.tcp_controllers,
+        tcp_host=gateway.tcp.host if gateway.tcp else "127.0.0.1",
+        tcp_port=gateway.tcp.port if gateway.tcp else None,
+        tcp_advertise=(gateway.tcp_advertise.host, gateway.tcp_advertise.port) if gateway.tcp_advertise else None,
+        identity=gateway.identity,
+        allow_cidrs=gateway.allow_cidrs,
         log_format=config.server.log.format,
         log_level=config.server.log.level,
     )

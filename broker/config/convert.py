@@ -86,6 +86,8 @@ def to_gateway(gateway: GatewayModel, server: ServerSettings, base: Path) -> Gat
         tcp=gateway.tcp.listen if gateway.tcp else None,
         tcp_advertise=(gateway.tcp.advertise or _reachable(gateway.tcp.listen)) if gateway.tcp else None,
         prefer=gateway.prefer,
+        identity=server.keys_dir / "gateway-identity.pem",
+        allow_cidrs=tuple(gateway.allow_cidrs or ()),
     )
 
 
@@ -160,6 +162,8 @@ def _controller(name: str, controller: ControllerModel) -> Controller:
         labels=None if controller.labels is None else tuple(controller.labels),
         rate=_rate(controller.rate),
         path=f"/{path}/" if (path := (controller.path or "").strip("/")) else controller.path or "",
+        agents_by_tcp=controller.agents == "tcp",
+        instance_identity=controller.instance_identity or "",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from broker.config.agent_port import InstanceIdentity
 from broker.config.base import AgentUrl, AtLeastOne, Cap, Label, Model, OrOne, Text, Url, UrlPath, one_or_more
 from broker.config.database import DatabaseModel
 from broker.config.model_policies import PolicyModel
@@ -172,6 +173,14 @@ class ControllerModel(Model):
         default=None,
         description="Path prefix of its agents' URLs at the gateway; default: /c/NAME/.",
         examples=["/ci/main/"],
+    )
+    agents: Literal["websocket", "tcp"] = Field(
+        default="websocket", description="How the gateway reaches it for its agents; tcp: on its TCP port for agents."
+    )
+    instance_identity: InstanceIdentity | None = Field(
+        default=None,
+        description="Its identity in base64, which its TCP port must show; default: the one that its URL tells.",
+        examples=["MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"],
     )
 
 

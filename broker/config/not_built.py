@@ -11,10 +11,7 @@ BUILT_BACKENDS: Final = frozenset({"process", "container"})
 
 NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "currencies": frozenset(),
-    "gateway.tcp": frozenset(),
-    "gateway.prefer": frozenset({"websocket"}),
     "gateway.processes": frozenset({1}),
-    "gateway.allow_cidrs": frozenset(),
     "gateway.drain_timeout": frozenset(),
     "templates.*.tags": frozenset(),
     "templates.*.task_definition": frozenset(),

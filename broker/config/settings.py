@@ -122,6 +122,10 @@ class GatewaySettings:
     tcp_advertise: Address | None = None
     """What they are told of it."""
     prefer: Literal["websocket", "tcp"] = "websocket"
+    identity: Path | None = None
+    """The key that agents over TCP pin."""
+    allow_cidrs: tuple[str, ...] = ()
+    """Networks that agents may come from; empty: all."""
 
     @property
     def agents_use_websocket(self) -> bool:

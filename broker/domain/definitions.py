@@ -37,6 +37,10 @@ class Controller:
     """How many agents it may ask for; None is without bound."""
     path: str = ""
     """The path prefix of its agents at the gateway; empty is the default one."""
+    agents_by_tcp: bool = False
+    """Whether the gateway reaches it on its TCP port for agents, else over WebSocket."""
+    instance_identity: str = ""
+    """The identity that its TCP port must show, in base64; empty: the one that its URL tells."""
 
     @property
     def gateway_path(self) -> str:
@@ -120,6 +124,11 @@ class Definitions:
         """The labels that an agent of a policy has at a controller; none if the policy is no longer configured."""
         found = self.policies.get(policy)
         return self._controller(controller).labels_of(found) if found else ()
+
+    @property
+    def tcp_controllers(self) -> dict[str, str]:
+        """The controllers that the gateway reaches on their TCP port, with their identities."""
+        return {str(c.name): c.instance_identity for c in self.controllers.values() if c.agents_by_tcp}
 
     def gateway_path(self, controller: ControllerName) -> str:
         """What the URLs of a controller's agents begin with at the gateway, also of one no longer configured."""

@@ -90,7 +90,7 @@ class Admissions:
         try:
             former = self._register.claim(verdict.agent_id, claim, now)
         except Occupied:
-            message = f"{question.name} is already connected"
+            message = f"{question.name} is already connected to this controller. Rejecting this connection."
             return _told(question, Refusal(id=question.id, reason=Reason.HANDSHAKE_REJECTED, message=message))
         admission: Admission | None = None
         try:

@@ -78,9 +78,11 @@ class ControlServer:
         assert self._server is not None
         return int(self._server.sockets[0].getsockname()[1])
 
-    def tell_controllers(self, urls: Mapping[str, str], paths: Mapping[str, str]) -> None:
-        """What all gateways, also those that link later, are to know of controllers: name to URL, path to name."""
-        self._controllers = Controllers(urls=dict(urls), paths=dict(paths))
+    def tell_controllers(
+        self, urls: Mapping[str, str], paths: Mapping[str, str], tcp: Mapping[str, str] | None = None
+    ) -> None:
+        """What all gateways, also those that link later, are to know of controllers: see `link.Controllers`."""
+        self._controllers = Controllers(urls=dict(urls), paths=dict(paths), tcp=dict(tcp or {}))
         for link in self._links.values():
             link.send(self._controllers)
 

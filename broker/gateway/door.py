@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -10,25 +12,16 @@ from broker.domain.reason import Reason
 from broker.gateway.link import Admission, Admit, Closed, Failed, Opened, Refusal
 from broker.gateway.linkclient import ControlLink, LinkAway, new_id
 from broker.gateway.live import LiveSession, LiveSessions
+from broker.gateway.mixed import MixedRelay
 from broker.gateway.relay import Relay
 from broker.gateway.settings import Limits
-from broker.gateway.upstream import Accepted, Declined, Upstream
+from broker.gateway.upstream import Upstream
 from broker.gateway.waiting import Reactor
+from broker.gateway.word import Accepted, Declined, Protocol
 from broker.inbound.descriptor import Descriptor
-from broker.inbound.exchange import reply
-from broker.inbound.http import MalformedHead, RequestHead, text_reply
-from broker.inbound.websocket import (
-    AgentRequest,
-    Answer,
-    agent_reply,
-    controller_cookie,
-    derived_cookie,
-    new_cookie,
-    read_agent_request,
-)
+from broker.inbound.websocket import AgentRequest, Answer, derived_cookie, new_cookie
 from broker.telemetry.events import HANDSHAKE_REFUSED, SESSION_CLOSED, SESSION_OPENED
 
-_PROTOCOL: Final = "websocket"
 _CALM_S: Final = 1.0
 _LONGEST_S: Final = 600.0
 """Beyond what all steps of a controller's decision may take together."""
@@ -47,8 +40,25 @@ class TurnedAway(Exception):
         self.logged = logged
 
 
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    """An agent whom control plane and controller take, and who does not know it yet."""
+
+    controller: str
+    request: AgentRequest
+    protocol: Protocol
+    admission: Admission
+    accepted: Accepted
+    cookie: str = field(repr=False)
+    """What the agent is to show next time."""
+
+
+Settle = Callable[[Entry], Awaitable[bytes]]
+"""Lets the agent know, and gives what its session begins with. Raises `TurnedAway`, OSError, EOFError, `Malformed`."""
+
+
 class Door:
-    """What `wsagents/` does. An agent is never accepted and then closed: it would come back at once, for ever."""
+    """What agents of either protocol pass: the control plane's word, then the controller's, then their session."""
 
     def __init__(
         self, limits: Limits, upstream: Upstream, link: ControlLink, live: LiveSessions, reactor: Reactor
@@ -61,37 +71,59 @@ class Door:
         self._reactor = reactor
         self._ended: OrderedDict[tuple[str, str], float] = OrderedDict()
 
-    async def enter(self, leg: Descriptor, controller: str, head: RequestHead) -> bool:
-        """True when the agent's session has begun, which closes the leg; False when the agent was refused."""
-        name = ""
-        try:
-            request = _request(head)
-            name = request.name
-            await self._calm(controller, name)
-            await self._enter(leg, controller, request)
-            return True
-        except TurnedAway as away:
-            self._live.refused(_PROTOCOL, away.reason)
-            if not away.logged:
-                told = {"status": away.status, "why": away.reason, "message": away.message}
-                HANDSHAKE_REFUSED.emit(controller=controller, agent=name, peer=leg.peer, **told)
-            await reply(leg, text_reply(away.status, away.message + "\n"), self._limits.reply_s)
-            return False
+    async def let_in(
+        self, leg: Descriptor, controller: str, request: AgentRequest, protocol: Protocol, settle: Settle
+    ) -> None:
+        """The agent's session begins, which closes the leg. `controller` is empty where the agent has not said it.
 
-    async def _enter(self, leg: Descriptor, controller: str, request: AgentRequest) -> None:
-        admission = await self._admission(leg, controller, request)
-        accepted: Accepted | None = None
+        Raises `TurnedAway`, and what `settle` raises; then the leg is as it was.
+        """
+        await self._calm(controller, request.name)
+        admission = await self._admission(leg, controller, request, protocol)
+        whose = admission.controller or controller
+        entry: Entry | None = None
+        settled = False
         failed = TurnedAway(503, Reason.HANDSHAKE_REJECTED, "the handshake was given up")
         try:
-            accepted = await self._controllers_word(leg, controller, request, admission)
+            accepted = await self._controllers_word(leg, whose, request, protocol, admission)
+            cookie = request.cookie or new_cookie()
+            entry = Entry(
+                controller=whose,
+                request=request,
+                protocol=protocol,
+                admission=admission,
+                accepted=accepted,
+                cookie=cookie,
+            )
+            first = await settle(entry)
+            settled = True
         except TurnedAway as away:
             failed = away
             raise
         finally:
-            if accepted is None:
+            if entry is None or not settled:
+                if entry is not None:
+                    entry.accepted.leg.close()
                 agent_id, reason, message = admission.agent_id, failed.reason, failed.message
                 self._link.tell(Failed(id=admission.id, agent_id=agent_id, reason=reason, message=message))
-        self._relay(leg, controller, request, admission, accepted)
+        self._relay(leg, entry, first)
+
+    async def ask_again(self, leg: Descriptor, entry: Entry, capability: str) -> None:
+        """Asks the controller anew, for an agent that says something else of its channel than was told."""
+        entry.accepted.leg.close()
+        request = replace(entry.request, capability=capability)
+        cookie = entry.accepted.cookie
+        admission = entry.admission.model_copy(update={"controller_cookie": cookie})
+        entry.accepted = await self._controllers_word(leg, entry.controller, request, entry.protocol, admission)
+
+    def refused(
+        self, protocol: Protocol, leg: Descriptor, away: TurnedAway, *, controller: str = "", name: str = ""
+    ) -> None:
+        """Counts an agent that does not get in, and tells of it."""
+        self._live.refused(protocol, away.reason)
+        if not away.logged:
+            told = {"status": away.status, "why": away.reason, "message": away.message}
+            HANDSHAKE_REFUSED.emit(controller=controller, agent=name, peer=leg.peer, **told)
 
     async def _calm(self, controller: str, name: str) -> None:
         """An agent comes back at once from a session that the controller has ended.
@@ -107,14 +139,16 @@ class Door:
         if len(self._ended) > _ENDED_KEPT:
             self._ended.popitem(last=False)
 
-    async def _admission(self, leg: Descriptor, controller: str, request: AgentRequest) -> Admission:
+    async def _admission(
+        self, leg: Descriptor, controller: str, request: AgentRequest, protocol: Protocol
+    ) -> Admission:
         question = Admit(
             id=new_id(),
             controller=controller,
             name=request.name,
             secret=request.secret,
             cookie=request.cookie,
-            protocol=_PROTOCOL,
+            protocol=protocol,
             peer=leg.peer,
         )
         try:
@@ -126,12 +160,14 @@ class Door:
         return answer
 
     async def _controllers_word(
-        self, leg: Descriptor, controller: str, request: AgentRequest, admission: Admission
+        self, leg: Descriptor, controller: str, request: AgentRequest, protocol: Protocol, admission: Admission
     ) -> Accepted:
         cookie = admission.controller_cookie or derived_cookie(request.name, admission.secret)
         until = asyncio.get_running_loop().time() + _LONGEST_S
         async with asyncio.TaskGroup() as group:
-            opening = self._upstream.open(controller, request, secret=admission.secret, cookie=cookie)
+            opening = self._upstream.open(
+                controller, request, secret=admission.secret, cookie=cookie, ends=protocol is Protocol.WEBSOCKET
+            )
             dial = group.create_task(opening, name="door:dial")
             gone = group.create_task(leg.gone(until), name="door:gone")
             await asyncio.wait({dial, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -148,30 +184,34 @@ class Door:
             raise _declined(request.name, controller, answer)
         return answer
 
-    def _relay(
-        self, leg: Descriptor, controller: str, request: AgentRequest, admission: Admission, accepted: Accepted
-    ) -> None:
+    def _relay(self, leg: Descriptor, entry: Entry, first: bytes) -> None:
         """Begins the session; from here on it needs no task."""
-        presented = admission.controller_cookie or derived_cookie(request.name, admission.secret)
-        ending = partial(self._ending, controller, request.name)
+        accepted, admission, name = entry.accepted, entry.admission, entry.request.name
         live = LiveSession(
             id=new_id(),
             agent_id=admission.agent_id,
-            controller=controller,
-            name=request.name,
+            controller=entry.controller,
+            name=name,
             attempt=admission.attempt,
-            protocol=_PROTOCOL,
+            protocol=entry.protocol,
             peer=leg.peer,
             since=time.time(),
-            cookie=request.cookie or new_cookie(),
-            controller_cookie=controller_cookie(accepted.head, presented),
-            relay=Relay(leg, accepted.leg, self._reactor, self._over, ending),
+            cookie=entry.cookie,
+            controller_cookie=accepted.cookie,
+            relay=self._between(leg, entry, partial(self._ending, entry.controller, name)),
         )
         self._live.opened(live)
         self._link.tell(Opened(id=admission.id, session=live.linked()))
-        SESSION_OPENED.emit(session=live.id, controller=controller, agent=live.name, peer=live.peer)
-        live.relay.give(live.relay.agent, agent_reply(accepted.head, live.cookie))
+        SESSION_OPENED.emit(session=live.id, controller=live.controller, agent=name, peer=live.peer)
+        if first:
+            live.relay.give(live.relay.agent, first)
         live.relay.start()
+
+    def _between(self, leg: Descriptor, entry: Entry, ending: Callable[[Relay], None]) -> Relay:
+        agents = entry.protocol is Protocol.WEBSOCKET
+        if agents == (entry.accepted.head is not None):
+            return Relay(leg, entry.accepted.leg, self._reactor, self._over, ending)
+        return MixedRelay(leg, entry.accepted.leg, self._reactor, self._over, ending, agents=agents)
 
     def _ending(self, controller: str, name: str, relay: Relay) -> None:
         if relay.why == relay.controller.name:
@@ -191,13 +231,6 @@ class Door:
         self._link.tell(closed)
         told = closed.model_dump(include={"why", "received_bytes", "sent_bytes"})
         SESSION_CLOSED.emit(session=live.id, agent=live.name, message=live.message, **told)
-
-
-def _request(head: RequestHead) -> AgentRequest:
-    try:
-        return read_agent_request(head)
-    except MalformedHead as error:
-        raise TurnedAway(400, Reason.NOT_AN_INBOUND_AGENT, str(error)) from error
 
 
 def _declined(name: str, controller: str, declined: Declined) -> TurnedAway:

@@ -191,12 +191,14 @@ class Counts(_Message):
 class Controllers(_Message):
     """Control plane → gateway, after its hello and whenever the config has changed: all controllers that there are.
 
-    `urls` is from names to base URLs, `paths` from the path prefixes of their agents to names.
+    `urls` is from names to base URLs, `paths` from the path prefixes of their agents to names, `tcp` from the names of
+    those that are reached on their TCP port to their identities, which may be empty.
     """
 
     type: Literal["controllers"] = "controllers"
     urls: dict[str, str]
     paths: dict[str, str]
+    tcp: dict[str, str] = {}
 
 
 class Leaving(_Message):

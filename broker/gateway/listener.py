@@ -3,8 +3,9 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from broker.errors import GatewayError
@@ -55,8 +56,13 @@ class Listener:
         serve: Serve,
         presence: Presence | None = None,
         sessions: Callable[[], int] = lambda: 0,
+        allowed: Iterable[str] = (),
     ) -> None:
-        """Takes the socket over. `sessions` are the connections that were given away and still live."""
+        """Takes the socket over. `sessions` are the connections that were given away and still live.
+
+        `allowed` are the networks that connections may come from; none: all. Raises ValueError for what is no network.
+        """
+        self._allowed = tuple(ip_network(one) for one in allowed)
         self._sock = sock
         self._tls = tls
         self._limits = limits
@@ -99,12 +105,20 @@ class Listener:
             except OSError:  # no descriptor is free
                 self._pause(group)
                 return
+            if self._allowed and not self._is_allowed(address[0]):
+                sock.close()  # without a word, and before it can cost anything
+                continue
             if self._open + self._sessions() >= self._limits.connections:
                 self._turn_away(sock)
                 continue
             self._open += 1
             peer = f"{address[0]}:{address[1]}"
             group.create_task(self._connection(Descriptor(sock, peer)), name="gateway:connection")
+
+    def _is_allowed(self, host: str) -> bool:
+        address = ip_address(host.partition("%")[0])
+        address = getattr(address, "ipv4_mapped", None) or address
+        return any(address in network for network in self._allowed)
 
     def _pause(self, group: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
@@ -127,12 +141,7 @@ class Listener:
         given = False
         try:
             self._presence.watch(connection.sock)
-            if self._tls is not None:
-                until = asyncio.get_running_loop().time() + self._limits.head_s
-                await connection.start_tls(self._tls, server=True, name=None, until=until)
-            request = await self._request(connection)
-            if request is not None:
-                given = await self._serve(connection, request)
+            given = await self.receive(connection)
         except OSError:
             pass  # the other side went away
         except Exception as error:
@@ -142,6 +151,14 @@ class Listener:
             if not given:
                 self.ended += 1
                 connection.close()
+
+    async def receive(self, connection: Descriptor) -> bool:
+        """Serves one connection, and says whether it was given away. Raises OSError where the other side went away."""
+        if self._tls is not None:
+            until = asyncio.get_running_loop().time() + self._limits.head_s
+            await connection.start_tls(self._tls, server=True, name=None, until=until)
+        request = await self._request(connection)
+        return request is not None and await self._serve(connection, request)
 
     async def _request(self, connection: Descriptor) -> RequestHead | None:
         """The request, None if it was answered here already: too many, too slow, too large, malformed."""

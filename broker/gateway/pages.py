@@ -1,14 +1,16 @@
 """What a gateway answers under which path: to agents, and to whoever watches over it."""
 
 import asyncio
+from collections.abc import Callable
 
-from broker.gateway.door import Door
+from broker.gateway.door_ws import WebSocketDoor
 from broker.gateway.linkclient import ControlLink
 from broker.gateway.live import LiveSessions
 from broker.gateway.settings import Limits
-from broker.gateway.upstream import Declined, Upstream
+from broker.gateway.upstream import Upstream
+from broker.gateway.word import Declined
 from broker.inbound.descriptor import Descriptor
-from broker.inbound.discovery import Page, split_target, websocket_only_reply
+from broker.inbound.discovery import Page, split_target
 from broker.inbound.exchange import reply
 from broker.inbound.http import RequestHead, render, text_reply
 
@@ -18,11 +20,12 @@ _NOWHERE = "agents connect under the path of their controller here; this is not 
 class AgentPages:
     """The pages under each controller's path."""
 
-    def __init__(self, limits: Limits, upstream: Upstream, door: Door) -> None:
-        """Uses them; owns none."""
+    def __init__(self, limits: Limits, upstream: Upstream, door: WebSocketDoor, discovery: Callable[[], bytes]) -> None:
+        """Uses them; owns none. `discovery` is what agents are told that ask for a TCP port."""
         self._limits = limits
         self._upstream = upstream
         self._door = door
+        self._discovery = discovery
 
     async def serve(self, connection: Descriptor, request: RequestHead) -> bool:
         """Answers one request; True if the connection is a session now, which closes it."""
@@ -39,7 +42,7 @@ class AgentPages:
                 case Page.AGENT_JAR:
                     await self._agent_jar(connection, controller)
                 case Page.DISCOVERY:
-                    await reply(connection, websocket_only_reply(), self._limits.reply_s)
+                    await reply(connection, self._discovery(), self._limits.reply_s)
                 case Page.LOGIN:
                     await reply(connection, text_reply(200, "agents may come in\n"), self._limits.reply_s)
         return False

@@ -7,16 +7,20 @@ from collections.abc import Callable
 from socket import socket
 
 from broker.gateway.door import Door
+from broker.gateway.door_ws import WebSocketDoor
+from broker.gateway.identity import load_identity
 from broker.gateway.link import Controllers, End, Hello
 from broker.gateway.linkclient import ControlLink, LinkSource, new_id
 from broker.gateway.listener import Listener, listen
 from broker.gateway.live import LiveSessions
 from broker.gateway.memory import Trimmer
 from broker.gateway.pages import AgentPages, HealthPages
+from broker.gateway.port import Discovery, PortListener
 from broker.gateway.reactor import LoopReactor
 from broker.gateway.settings import GatewaySettings
 from broker.gateway.sockets import process_started, this_host
 from broker.gateway.upstream import Upstream
+from broker.inbound.discovery import websocket_only_reply
 from broker.telemetry.events import CONTROLLERS_REFUSED, GATEWAY_STARTED, GATEWAY_STOPPED
 from broker.tls import Certificates, PemFiles
 from broker.version import VERSION
@@ -28,6 +32,7 @@ class Gateway:
     def __init__(self, settings: GatewaySettings) -> None:
         """Raises `GatewayError` for an address that cannot be had, `TlsUnusable` or ValueError for other settings."""
         self.id = new_id()
+        self._listeners: list[Listener] = []
         self._settings = settings
         tls = _certificates(settings)
         self._live = LiveSessions((lambda: tls.current().expires) if tls else (lambda: None))
@@ -38,17 +43,36 @@ class Gateway:
         )
         self._link = ControlLink(settings.control, source)
         door = Door(settings.limits, self._upstream, self._link, self._live, self._reactor)
-        pages = AgentPages(settings.limits, self._upstream, door)
+        port = self._port(settings, door)
+        discovery = port.reply if port else websocket_only_reply
+        pages = AgentPages(settings.limits, self._upstream, WebSocketDoor(settings.limits, door), discovery)
         health = HealthPages(settings.limits, self._link, self._live)
         sock = listen(settings.listen_host, settings.listen_port)
         self.address = _address(sock)
         context, limits, presence = tls.context if tls else None, settings.limits, settings.presence
-        self._listeners = [Listener(sock, context, limits, pages.serve, presence, self._live.__len__)]
+        allowed = settings.allow_cidrs
+        self._listeners.append(Listener(sock, context, limits, pages.serve, presence, self._live.__len__, allowed))
         self.http_address = ""
         if settings.http_port is not None:
             sock = listen(settings.http_host, settings.http_port)
             self.http_address = _address(sock)
             self._listeners.append(Listener(sock, None, limits, health.serve))
+
+    def _port(self, settings: GatewaySettings, door: Door) -> Discovery | None:
+        """Listens for agents over TCP, if it is to."""
+        self.tcp_address = ""
+        if settings.tcp_port is None or settings.identity is None:
+            return None
+        identity = load_identity(settings.identity)
+        sock = listen(settings.tcp_host, settings.tcp_port)
+        self.tcp_address = _address(sock)
+        known = self._live.__len__
+        self._listeners.append(
+            PortListener(sock, identity, settings.limits, door, settings.presence, known, settings.allow_cidrs)
+        )
+        host, port = sock.getsockname()[:2]
+        told_host, told_port = settings.tcp_advertise or (host, port)
+        return Discovery((told_host, told_port or port), identity, lambda: self._link.up)
 
     async def run(self) -> None:
         """Serves until cancelled; then all sessions end, with what is pending delivered."""
@@ -87,7 +111,7 @@ class Gateway:
 
     def _know_controllers(self, known: Controllers) -> None:
         try:
-            self._upstream.replace(known.urls, known.paths)
+            self._upstream.replace(known.urls, known.paths, known.tcp)
         except ValueError as error:  # those that it knew stay
             CONTROLLERS_REFUSED.emit(message=str(error))
 

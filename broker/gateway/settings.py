@@ -51,8 +51,19 @@ class GatewaySettings:
     listen_port: int = 0
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    tcp_controllers: Mapping[str, str] = field(default_factory=dict)
+    """Those that agents reach over their own TCP port, with their identity in base64; empty: as their URL tells it."""
+    tcp_host: str = "127.0.0.1"
+    tcp_port: int | None = None
+    """Where agents connect over TCP; None for nowhere."""
+    tcp_advertise: tuple[str, int] | None = None
+    """What agents are told instead: host and port as they reach it."""
+    identity: Path | None = None
+    """The key that agents over TCP pin, which is made where it is missing; needed with `tcp_port`."""
     controller_ca: Path | None = None
     """Certificates that https controllers are checked against, beside the system's own."""
+    allow_cidrs: tuple[str, ...] = ()
+    """Networks that agents may come from; empty: all."""
     http_host: str = "127.0.0.1"
     http_port: int | None = None
     """Where /healthz, /readyz and /metrics are; None for nowhere."""
@@ -88,5 +99,6 @@ class GatewaySettings:
         Controllers are no part of it: the control plane tells them over the link.
         """
         fixed: list[object] = [self.control, self.listen_host, self.listen_port, self.tls_cert, self.tls_key]
-        fixed += [self.controller_ca, self.http_host, self.http_port, self.presence]
+        fixed += [self.tcp_host, self.tcp_port, self.tcp_advertise, self.identity]
+        fixed += [self.allow_cidrs, self.controller_ca, self.http_host, self.http_port, self.presence]
         return hashlib.sha256(repr(fixed).encode()).hexdigest()

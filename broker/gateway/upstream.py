@@ -1,37 +1,22 @@
-"""Asks a controller for an agent's WebSocket, in the agent's words but with the real secret."""
+"""Asks a controller for an agent, in the agent's words but with the real secret: for a WebSocket, or on its port."""
 
 import asyncio
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from broker.gateway.presence import Presence
 from broker.gateway.settings import GatewaySettings, Limits
+from broker.gateway.upstream_tcp import PortUpstream
+from broker.gateway.word import Accepted, Declined
 from broker.inbound.address import HttpBase, parse_base
 from broker.inbound.descriptor import Descriptor, dial
 from broker.inbound.exchange import read_head
 from broker.inbound.http import MalformedHead, ResponseHead, parse_response
-from broker.inbound.websocket import AgentRequest, Answer, controller_request, judge
+from broker.inbound.websocket import CAPABILITY, AgentRequest, Answer, controller_cookie, controller_request, judge
 
 _MAX_BODY: Final = 64 * 1024
 _GROWS: Final = 1.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
-    """The controller has upgraded this connection."""
-
-    leg: Descriptor
-    head: ResponseHead
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declined:
-    """The controller has not, or could not be asked; `message` is for people."""
-
-    answer: Answer
-    message: str
 
 
 class Upstream:
@@ -44,14 +29,23 @@ class Upstream:
         self._limits: Limits = settings.limits
         self._presence: Presence = settings.presence
         self._dials: dict[str, asyncio.Semaphore] = {}
-        self.replace(settings.controllers, settings.paths)
+        self._ports = PortUpstream(settings.limits, settings.presence, self.get)
+        self._pins: Mapping[str, str] = {}
+        self.replace(settings.controllers, settings.paths, settings.tcp_controllers)
         self._tls = ssl.create_default_context()
         if settings.controller_ca is not None:
             self._tls.load_verify_locations(settings.controller_ca)
 
-    def replace(self, controllers: Mapping[str, str], paths: Mapping[str, str]) -> None:
-        """Knows these from now on, by name and by path; what is open stays open. Raises ValueError for a URL."""
+    def replace(
+        self, controllers: Mapping[str, str], paths: Mapping[str, str], tcp: Mapping[str, str] | None = None
+    ) -> None:
+        """Knows these from now on, by name and by path; what is open stays open. Raises ValueError for a URL.
+
+        `tcp` are those that are asked on their port, with the identity that they must show.
+        """
         self._bases, self._paths = {name: parse_base(url) for name, url in controllers.items()}, dict(paths)
+        self._pins = dict(tcp or {})
+        self._ports.forget()
         for name in controllers:
             self._dials.setdefault(name, asyncio.Semaphore(self._limits.dials))
 
@@ -59,17 +53,27 @@ class Upstream:
         """The controller whose agents have this path prefix."""
         return self._paths.get(path)
 
-    async def open(self, controller: str, request: AgentRequest, *, secret: str, cookie: str) -> Accepted | Declined:
-        """Asks until the controller has decided; a name that it does not know yet is asked again for a while."""
+    async def open(
+        self, controller: str, request: AgentRequest, *, secret: str, cookie: str, ends: bool
+    ) -> Accepted | Declined:
+        """Asks until the controller has decided; a name that it does not know yet is asked again for a while.
+
+        `ends`: what each side says of its channel is exchanged here, also where the transport does it later.
+        """
         base = self._bases.get(controller)
         if base is None:
             return _unknown(controller)
-        data = controller_request(request, base, secret=secret, cookie=cookie)
+        pin, data = self._pins.get(controller), controller_request(request, base, secret=secret, cookie=cookie)
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + self._limits.unknown_name_s, self._limits.unknown_name_every_s
         while True:
             async with self._dials[controller]:
-                answer = await self._ask(base, data, request.key)
+                if pin is None:
+                    answer = await self._ask(base, data, request.key, cookie)
+                else:
+                    answer = await self._ports.open(
+                        controller, base, pin, request, secret=secret, cookie=cookie, ends=ends
+                    )
             waits = isinstance(answer, Declined) and answer.answer is Answer.UNKNOWN_NAME and loop.time() < until
             if not waits:
                 return answer
@@ -84,7 +88,7 @@ class Upstream:
         head = f"GET {base.path}{page} HTTP/1.1\r\nHost: {base.authority}\r\nConnection: close\r\n\r\n"
         return await self._exchange(base, head.encode())
 
-    async def _ask(self, base: HttpBase, data: bytes, key: str) -> Accepted | Declined:
+    async def _ask(self, base: HttpBase, data: bytes, key: str, cookie: str) -> Accepted | Declined:
         exchanged = await self._exchange(base, data)
         if isinstance(exchanged, Declined):
             return exchanged
@@ -97,7 +101,10 @@ class Upstream:
         finally:
             if not keep:
                 leg.close()
-        return Accepted(leg=leg, head=head) if keep else Declined(answer=answer, message=message)
+        if not keep:
+            return Declined(answer=answer, message=message)
+        capability = "".join(head.fields.all(CAPABILITY)[:1])
+        return Accepted(leg=leg, head=head, cookie=controller_cookie(head, cookie), capability=capability)
 
     async def _exchange(self, base: HttpBase, data: bytes) -> tuple[Descriptor, ResponseHead] | Declined:
         leg: Descriptor | None = None

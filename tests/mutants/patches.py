@@ -14,6 +14,8 @@ _WARM: Final = "tests/unit/wanted/test_warm.py"
 _INBOUND: Final = "tests/unit/inbound"
 _RPC: Final = "tests/integration/rpc"
 _API: Final = "tests/unit/web/test_api"
+_BRIDGES: Final = "tests/integration/gateway/test_bridges.py"
+_MIXED: Final = "tests/unit/gateway/test_mixed.py"
 _RELAY: Final = "tests/unit/gateway/test_relay.py"
 
 
@@ -842,5 +844,61 @@ MUTANTS: Final = (
         old=".where(*warm, agents.c.online_at <= now)",
         new=".where(*warm)",
         tests=(_WARM,),
+    ),
+    Mutant(
+        guard="gateway: a controller with another key than its identity is not told the secret",
+        file="broker/gateway/upstream_tcp.py",
+        old="if not hmac.compare_digest(leg.peer_spki(), key):",
+        new="if False:",
+        tests=(_BRIDGES,),
+    ),
+    Mutant(
+        guard="gateway: a refused agent over TCP reads why before the connection ends",
+        file="broker/gateway/door_tcp.py",
+        old="await leg.send(dialogue.refuse(text), until)",
+        new="pass",
+        tests=(_BRIDGES,),
+    ),
+    Mutant(
+        guard="gateway: what is masked for a WebSocket controller is a chunk a message",
+        file="broker/gateway/mixed.py",
+        old="found = self._chunks.feed(bytes(data))",
+        new="found = [bytes(data)]",
+        tests=(_MIXED,),
+    ),
+    Mutant(
+        guard="gateway: pings of a WebSocket are answered between the transports",
+        file="broker/gateway/mixed.py",
+        old="if one.opcode == PING and not source.finished:",
+        new="if False:",
+        tests=(_MIXED,),
+    ),
+    Mutant(
+        guard="gateway: a WebSocket between the transports is never silent",
+        file="broker/gateway/mixed.py",
+        old="self._beating = self._reactor.call_later(BEAT_S, self._beat)\n        super().start()",
+        new="super().start()",
+        tests=(_MIXED,),
+    ),
+    Mutant(
+        guard="gateway: who comes from a network that is not allowed gets nothing",
+        file="broker/gateway/listener.py",
+        old="if self._allowed and not self._is_allowed(address[0]):",
+        new="if False:",
+        tests=("tests/integration/gateway/test_cidrs.py",),
+    ),
+    Mutant(
+        guard="gateway: discovery is 503 while nobody new gets in",
+        file="broker/gateway/port.py",
+        old="if self._up():",
+        new="if True:",
+        tests=("tests/integration/gateway/test_port.py",),
+    ),
+    Mutant(
+        guard="gateway: the key that agents pin is for nobody else",
+        file="broker/gateway/identity.py",
+        old="if mode & 0o077:",
+        new="if False:",
+        tests=("tests/integration/gateway/test_port.py",),
     ),
 )

@@ -17,16 +17,16 @@ gateway: {{ websocket: {{ listen: "127.0.0.1:0" }}{more} }}
 
 def run_gateway(tmp_path: Path, more: str) -> subprocess.CompletedProcess[str]:
     config = tmp_path / "broker.yaml"
-    config.write_text(SMALL.format(token="0" * 64, state=tmp_path / "state", more=more))
+    config.write_text(SMALL.format(token="a" * 64, state=tmp_path / "state", more=more))
     command = [sys.executable, "-m", "broker", "gateway", "--config", str(config)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_a_list_of_addresses_that_nothing_would_enforce_is_refused(tmp_path: Path) -> None:
-    ended = run_gateway(tmp_path, ", allow_cidrs: [10.0.0.0/8]")
+def test_more_processes_than_there_would_be_are_refused(tmp_path: Path) -> None:
+    ended = run_gateway(tmp_path, ", processes: 2")
     assert ended.returncode == 3
     assert "error[not-built]" in ended.stderr
-    assert "allow_cidrs" in ended.stderr
+    assert "processes" in ended.stderr
 
 
 def test_an_invalid_config_ends_with_the_code_of_an_invalid_config(tmp_path: Path) -> None:

@@ -119,7 +119,10 @@ async def test_a_second_machine_with_a_stolen_secret_is_refused(world: World) ->
     first = await world.knock("a1", minted)
     for cookie in ("", "ab" * 32):
         second = await world.knock("a1", minted, cookie)
-        assert (second.head.status, await second.body()) == (403, "a1 is already connected\n")
+        assert (second.head.status, await second.body()) == (
+            403,
+            "a1 is already connected to this controller. Rejecting this connection.\n",
+        )
     assert await first.say(b"still here") == b"STILL HERE"
 
 

@@ -29,3 +29,12 @@ def test_what_agents_are_told_of_the_port_is_what_the_config_says_or_where_it_li
     assert told.tcp_advertise == Address("agents.example", 9)
     near = parse(f"version: 1\ngateway: {{ {TCP} }}\n", env={}).gateway
     assert near.tcp_advertise == Address("127.0.0.1", 7072)
+
+
+def test_controllers_that_are_reached_over_tcp_are_told_with_their_identities() -> None:
+    said = "".join(
+        f"  {name}: {{ url: 'http://ci/', token_sha256: {token * 64}{rest} }}\n"
+        for name, token, rest in (("main", "a", ", agents: tcp"), ("other", "b", ""))
+    )
+    definitions = parse(f"version: 1\ncontrollers:\n{said}", env={}).definitions
+    assert definitions.tcp_controllers == {"main": ""}

@@ -1,0 +1,103 @@
+"""The relay between the two transports: the same chunks, bare over TCP and one a message over WebSocket."""
+
+import os
+from collections.abc import Callable
+from typing import Final
+
+from broker.gateway.relay import Relay
+from broker.gateway.side import Side
+from broker.gateway.waiting import Reactor, Timer
+from broker.inbound.blocks import Malformed
+from broker.inbound.chunks import ChunkReader
+from broker.inbound.descriptor import Descriptor
+from broker.inbound.frames import BINARY, CLOSE, PING, PONG, FrameReader, close_payload, frame
+
+BEAT_S: Final = 20.0
+"""How often the WebSocket hears something: Jetty and proxies end one that is silent for 60 s."""
+_MOST: Final = 64 * 1024
+"""Bytes of a message, as Jetty takes them; chunks are shorter."""
+_NORMAL: Final = 1000
+_PROTOCOL_ERROR: Final = 1002
+
+
+class MixedRelay(Relay):
+    """One side is a WebSocket, whose pings are answered and which is pinged; it is told when the session is over."""
+
+    __slots__ = ("_beating", "_chunks", "_frames", "_said", "_websocket")
+
+    def __init__(
+        self,
+        agent: Descriptor,
+        controller: Descriptor,
+        reactor: Reactor,
+        over: Callable[[Relay], None],
+        ending: Callable[[Relay], None] | None = None,
+        *,
+        agents: bool,
+    ) -> None:
+        """As `Relay`; `agents`: it is the agent that speaks WebSocket, and masks its frames."""
+        super().__init__(agent, controller, reactor, over, ending)
+        self._websocket = self.agent if agents else self.controller
+        self._frames = FrameReader(masked=agents, most=_MOST)
+        self._chunks = ChunkReader()
+        self._said = False
+        self._beating: Timer | None = None
+
+    def start(self) -> None:
+        """As `Relay`."""
+        self._beating = self._reactor.call_later(BEAT_S, self._beat)
+        super().start()
+
+    def carry(self, source: Side, data: memoryview) -> None:
+        """Passes on what is whole."""
+        if source is not self._websocket:
+            found = self._chunks.feed(bytes(data))
+            if found:
+                self.give(source.other, b"".join([self._frame(BINARY, chunk) for chunk in found]))
+            return
+        try:
+            frames = self._frames.feed(bytes(data))
+        except Malformed:
+            self._say_goodbye(_PROTOCOL_ERROR)
+            self._end_of(source)
+            return
+        payload = b"".join([one.payload for one in frames if one.opcode == BINARY])
+        if payload:
+            self.give(source.other, payload)
+        for one in frames:
+            if one.opcode == PING and not source.finished:
+                self.give(source, self._frame(PONG, one.payload))
+            elif one.opcode == CLOSE:
+                self._say_goodbye(_NORMAL)
+                self._end_of(source)
+                return
+
+    def _end_of(self, source: Side) -> None:
+        self._at_its_end(source)
+        self._finish(source.other)
+
+    def _frame(self, opcode: int, payload: bytes) -> bytes:
+        return frame(opcode, payload, None if self._websocket is self.agent else os.urandom(4))
+
+    def _beat(self) -> None:
+        if self.why:
+            return
+        self._beating = self._reactor.call_later(BEAT_S, self._beat)
+        if self._websocket.unsent is None:
+            self.give(self._websocket, self._frame(PING, b""))
+            self._settle()
+
+    def _say_goodbye(self, code: int) -> None:
+        if not self._said and not self._websocket.finished:
+            self._said = True
+            self.give(self._websocket, self._frame(CLOSE, close_payload(code)))
+
+    def _finish(self, side: Side) -> None:
+        if side is self._websocket and side.unsent is None:
+            self._say_goodbye(_NORMAL)
+        super()._finish(side)
+
+    def _close(self) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
+        super()._close()

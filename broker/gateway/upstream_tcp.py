@@ -1,0 +1,154 @@
+"""Asks a controller on its port of inbound agents, over JNLP4-connect, with the real secret."""
+
+import asyncio
+import base64
+import hmac
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+from broker.gateway.identity import pinning_context
+from broker.gateway.presence import Presence
+from broker.gateway.settings import Limits
+from broker.gateway.word import Accepted, Declined
+from broker.inbound.address import HttpBase
+from broker.inbound.blocks import BlockReader, Malformed, block
+from broker.inbound.capability import MAX_CAPABILITY, read_capability
+from broker.inbound.descriptor import Descriptor, dial
+from broker.inbound.dialogue import Accepted4, ClientDialogue, Refused4
+from broker.inbound.discovery import Discovered, Page, read_discovery
+from broker.inbound.exchange import reply
+from broker.inbound.http import ResponseHead
+from broker.inbound.preamble import ACK, AckReader, Protocol, request
+from broker.inbound.websocket import AgentRequest, Answer
+
+_LINGER_S: Final = 1.0
+
+Get = Callable[[str, str], Awaitable[tuple[Descriptor, ResponseHead] | Declined]]
+"""Begins a GET of a controller's page."""
+
+
+class PortUpstream:
+    """The ports of controllers, as discovery tells them; each is asked once, and again when it does not answer."""
+
+    def __init__(self, limits: Limits, presence: Presence, get: Get) -> None:
+        """Knows no port yet."""
+        self._limits = limits
+        self._presence = presence
+        self._get = get
+        self._tls = pinning_context()
+        self._found: dict[str, Discovered] = {}
+
+    def forget(self) -> None:
+        """Controllers may be elsewhere now."""
+        self._found.clear()
+
+    async def open(
+        self, controller: str, base: HttpBase, pin: str, asked: AgentRequest, *, secret: str, cookie: str, ends: bool
+    ) -> Accepted | Declined:
+        """The controller's word. `pin` is its identity in base64; empty: the one that its URL tells, as for an agent.
+
+        The secret is sent to nobody who has not that key. With `ends` the capabilities are exchanged here, because the
+        agent gets the controller's in another way.
+        """
+        until = asyncio.get_running_loop().time() + self._limits.dial_s
+        found: Discovered | Declined | None = self._found.get(controller)
+        if found is None:
+            found = await self._discover(controller, base)
+        if isinstance(found, Declined):
+            return found
+        leg: Descriptor | None = None
+        answer: Accepted | Declined | None = None
+        try:
+            leg = await self._secured(found, _key(pin) or found.identity, until)
+            answer = await _converse(leg, asked, secret, cookie, until)
+            if isinstance(answer, Accepted) and ends:
+                answer = await _exchanged(answer, asked.capability, until)
+        except (OSError, EOFError, Malformed) as error:
+            self._found.pop(controller, None)
+            answer = Declined(answer=Answer.UNAVAILABLE, message=str(error) or type(error).__name__)
+        finally:
+            if leg is not None and not isinstance(answer, Accepted):
+                leg.close()
+        if isinstance(answer, Accepted):
+            self._found[controller] = found
+        return answer
+
+    async def _discover(self, controller: str, base: HttpBase) -> Discovered | Declined:
+        got = await self._get(controller, Page.DISCOVERY)
+        if isinstance(got, Declined):
+            return got
+        leg, head = got
+        leg.close()
+        try:
+            return read_discovery(head, base)
+        except Malformed as error:
+            return Declined(answer=Answer.UNAVAILABLE, message=str(error))
+
+    async def _secured(self, found: Discovered, key: bytes, until: float) -> Descriptor:
+        leg = await dial((found.host, found.port), until)
+        shaken = False
+        try:
+            self._presence.watch(leg.sock)
+            await leg.send(request(Protocol.JNLP4) + ACK, until)
+            ack = AckReader()
+            while not ack.feed(await leg.read_exactly(ack.wants(), until)):
+                pass
+            await leg.start_tls(self._tls, server=False, name=None, until=until)
+            if not hmac.compare_digest(leg.peer_spki(), key):
+                raise Malformed("who answers on its agent port has another key than its identity")
+            shaken = True
+        finally:
+            if not shaken:
+                leg.close()
+        return leg
+
+
+def _key(pin: str) -> bytes:
+    with suppress(ValueError):
+        return base64.b64decode(pin, validate=True)
+    raise Malformed("the identity that is configured for it is not base64")
+
+
+async def _converse(
+    leg: Descriptor, asked: AgentRequest, secret: str, cookie: str, until: float
+) -> Accepted | Declined:
+    dialogue = ClientDialogue()
+    await leg.send(dialogue.start(asked.name, secret, cookie), until)
+    answer: Accepted4 | Refused4 | None = None
+    while answer is None:
+        data = await leg.read_some(until)
+        if not data:
+            raise EOFError("it closed without an answer")
+        answer = dialogue.feed(data)
+        if not isinstance(answer, Refused4):
+            await leg.send(dialogue.pending(), until)
+    if isinstance(answer, Refused4):
+        await reply(leg, dialogue.pending(), _LINGER_S)
+        return _declined(answer)
+    leg.surplus = answer.surplus
+    return Accepted(leg=leg, cookie=answer.cookie)
+
+
+def _declined(refused: Refused4) -> Declined:
+    if refused.unknown_name:
+        return Declined(answer=Answer.UNKNOWN_NAME, message="no such agent")
+    if refused.bad_secret:
+        return Declined(answer=Answer.FORBIDDEN, message="the controller does not take the agent's secret")
+    return Declined(answer=Answer.REFUSED, message=refused.text)
+
+
+async def _exchanged(accepted: Accepted, capability: str, until: float) -> Accepted:
+    leg = accepted.leg
+    await leg.send(block(capability.encode()), until)
+    return Accepted(leg=leg, cookie=accepted.cookie, capability=await read_capability_block(leg, until))
+
+
+async def read_capability_block(leg: Descriptor, until: float) -> str:
+    """What the other side says of its channel; what follows is surplus. Raises `Malformed`, OSError, EOFError."""
+    blocks = BlockReader(MAX_CAPABILITY)
+    while (raw := blocks.feed(data := await leg.read_some(until))) is None:
+        if not data:
+            raise EOFError("the other side left before its channel began")
+    leg.surplus = bytes(blocks.rest)
+    return read_capability(raw)
