@@ -6,6 +6,7 @@ from typing import Final
 
 from broker.domain.reason import Reason
 from broker.gateway.door import Door, Entry, TurnedAway
+from broker.gateway.handshakes import Handshakes
 from broker.gateway.settings import Limits
 from broker.gateway.upstream_tcp import read_capability_block
 from broker.gateway.word import Protocol
@@ -25,8 +26,9 @@ _PAGE: Final = {"Jenkins-Agent-Protocols": "JNLP4-connect, Ping"}
 class PortDoor:
     """One connection on the port, from its first byte to its session."""
 
-    def __init__(self, limits: Limits, door: Door, tls: ssl.SSLContext) -> None:
+    def __init__(self, limits: Limits, door: Door, tls: ssl.SSLContext, handshakes: Handshakes) -> None:
         """Uses them; `tls` shows the key that discovery tells."""
+        self._handshakes = handshakes
         self._limits = limits
         self._door = door
         self._tls = tls
@@ -35,7 +37,8 @@ class PortDoor:
         """True if the agent's session has begun, which closes the leg. Raises OSError."""
         try:
             dialogue = ServerDialogue()
-            hello = await self._hello(leg, dialogue)
+            with self._handshakes.waiting():
+                hello = await self._hello(leg, dialogue)
             return hello is not None and await self._enter(leg, dialogue, hello)
         except (EOFError, Malformed):  # a look whether the port is there, or no agent
             return False

@@ -9,6 +9,7 @@ from ipaddress import ip_address, ip_network
 from typing import Final
 
 from broker.errors import GatewayError
+from broker.gateway.handshakes import Handshakes
 from broker.gateway.presence import Presence
 from broker.gateway.settings import Limits
 from broker.inbound.descriptor import Descriptor
@@ -69,10 +70,10 @@ class Listener:
         self._serve = serve
         self._presence = presence or Presence()
         self._sessions = sessions
+        self.handshakes = Handshakes(limits.handshakes)
         self._stopped = asyncio.Event()
         self.ended = 0
         """Connections that did not become a session."""
-        self._heads = 0
         self._open = 0
 
     async def run(self) -> None:
@@ -154,18 +155,15 @@ class Listener:
 
     async def receive(self, connection: Descriptor) -> bool:
         """Serves one connection, and says whether it was given away. Raises OSError where the other side went away."""
-        if self._tls is not None:
-            until = asyncio.get_running_loop().time() + self._limits.head_s
-            await connection.start_tls(self._tls, server=True, name=None, until=until)
-        request = await self._request(connection)
+        with self.handshakes.waiting():
+            if self._tls is not None:
+                until = asyncio.get_running_loop().time() + self._limits.head_s
+                await connection.start_tls(self._tls, server=True, name=None, until=until)
+            request = await self._request(connection)
         return request is not None and await self._serve(connection, request)
 
     async def _request(self, connection: Descriptor) -> RequestHead | None:
-        """The request, None if it was answered here already: too many, too slow, too large, malformed."""
-        if self._heads >= self._limits.handshakes:
-            await reply(connection, text_reply(503, "too many connections: try again\n"), self._limits.reply_s)
-            return None
-        self._heads += 1
+        """The request, None if it was answered here already: too slow, too large, malformed."""
         try:
             head = await read_head(connection, asyncio.get_running_loop().time() + self._limits.head_s)
             return None if head is None else parse_request(head)
@@ -177,7 +175,5 @@ class Listener:
             refusal = text_reply(431, f"{error}\n")
         except MalformedHead as error:
             refusal = text_reply(400, f"{error}\n")
-        finally:
-            self._heads -= 1
         await reply(connection, refusal, self._limits.reply_s)
         return None

@@ -31,7 +31,7 @@ class PortListener(Listener):
         """Takes the socket over; agents pin the identity."""
         tls = server_context(identity)
         super().__init__(sock, tls, limits, _nothing, presence, sessions, allowed)
-        self._door = PortDoor(limits, door, tls)
+        self._door = PortDoor(limits, door, tls, self.handshakes)
 
     async def receive(self, connection: Descriptor) -> bool:
         """As `Listener.receive`."""

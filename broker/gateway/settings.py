@@ -18,7 +18,7 @@ class Limits:
 
     connections: int = 8192
     handshakes: int = 1024
-    """Connections that are not yet a session; more are told to come again."""
+    """Connections on one listener that have not said yet what they want; one more drives out the oldest of them."""
     dials: int = 64
     """Requests to one controller at one time: one that does not answer must not keep the others' agents out."""
     head_s: float = 10.0

@@ -901,4 +901,18 @@ MUTANTS: Final = (
         new="if False:",
         tests=("tests/integration/gateway/test_port.py",),
     ),
+    Mutant(
+        guard="gateway: silent handshakes do not keep honest agents out",
+        file="broker/gateway/handshakes.py",
+        old="oldest.cancel()",
+        new="task.cancel()",
+        tests=("tests/integration/gateway/test_silent_handshakes.py",),
+    ),
+    Mutant(
+        guard="gateway: there are only so many silent handshakes",
+        file="broker/gateway/handshakes.py",
+        old="while len(self._waiting) >= self._most:",
+        new="while False:",
+        tests=("tests/integration/gateway/test_silent_handshakes.py",),
+    ),
 )
