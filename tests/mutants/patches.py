@@ -915,4 +915,11 @@ MUTANTS: Final = (
         new="while False:",
         tests=("tests/integration/gateway/test_silent_handshakes.py",),
     ),
+    Mutant(
+        guard="gateway: a controller hears what an agent over TCP says of its channel",
+        file="broker/gateway/door_tcp.py",
+        old="if mask_of(capability) != mask_of(USUAL):",
+        new="if False:",
+        tests=(_BRIDGES,),
+    ),
 )

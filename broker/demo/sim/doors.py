@@ -37,6 +37,8 @@ class Session:
     wire: Wire
     name: str = ""
     cookie: str = field(default="", repr=False)
+    capability: str = ""
+    """What the agent has said of its channel."""
     channel: Channel | None = None
     """Open from here on."""
     traffic: Traffic = field(default_factory=Traffic)
@@ -75,7 +77,7 @@ async def by_port(session: Session, admit: Admit, script: Script, tls: ssl.SSLCo
     confirmed = dialogue.confirmed(b"")
     while not confirmed:
         confirmed = dialogue.confirmed(await wire.read_some())
-    session.channel = await _channel(wire, dialogue.surplus)
+    session.channel = await _channel(session, dialogue.surplus)
 
 
 async def _is_jnlp4(wire: Wire) -> bool:
@@ -100,13 +102,14 @@ async def _refuse(wire: Wire, dialogue: ServerDialogue, text: str) -> None:
             pass
 
 
-async def _channel(wire: Wire, surplus: bytes) -> TcpChannel:
+async def _channel(session: Session, surplus: bytes) -> TcpChannel:
+    wire = session.wire
     await wire.send(block(USUAL.encode()))
     capability = BlockReader(MAX_CAPABILITY)
     raw = capability.feed(surplus)
     while raw is None:
         raw = capability.feed(await wire.read_some())
-    read_capability(raw)
+    session.capability = read_capability(raw)
     return TcpChannel(wire, bytes(capability.rest))
 
 
@@ -120,7 +123,7 @@ async def by_upgrade(session: Session, admit: Admit, script: Script, head: Reque
     await script.at(Step.SHOWN, wire)
     await asyncio.sleep(script.pause_s if script.is_(Kind.SLOW) else 0)
     cookie = fields.one(COOKIE) or ""
-    session.cookie = cookie or new_cookie()
+    session.cookie, session.capability = cookie or new_cookie(), capability
     verdict = await admit(session, AgentHello(name=name, secret=secret, cookie=cookie))
     if verdict is not Verdict.WELCOME:
         status, text = refusal_by_http(verdict, name)

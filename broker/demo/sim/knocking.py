@@ -12,7 +12,7 @@ from broker.demo.sim.plans import AgentPlan, Transport
 from broker.demo.sim.wire import Wire, pinning_context
 from broker.inbound.address import HttpBase, parse_base
 from broker.inbound.blocks import BlockReader, Malformed, block
-from broker.inbound.capability import MAX_CAPABILITY, USUAL, read_capability
+from broker.inbound.capability import MAX_CAPABILITY, read_capability
 from broker.inbound.dialogue import Accepted4, ClientDialogue, Refused4
 from broker.inbound.discovery import Page, read_discovery
 from broker.inbound.headers import NODE_NAME
@@ -84,7 +84,7 @@ async def _secure(wire: Wire, script: Script, identity: bytes) -> None:
 
 async def _ask_port(plan: AgentPlan, cookie: str, script: Script, wire: Wire) -> Opened:
     accepted = await _say_headers(plan, cookie, script, wire)
-    await wire.send(block(USUAL.encode()))
+    await wire.send(block(plan.capability.encode()))
     capability, surplus = BlockReader(MAX_CAPABILITY), accepted.surplus
     while (raw := capability.feed(surplus)) is None:
         surplus = await wire.read_some()
@@ -131,7 +131,7 @@ async def _dial_websocket(plan: AgentPlan) -> tuple[Wire, bytes]:
 
 
 async def _ask_websocket(plan: AgentPlan, cookie: str, script: Script, wire: Wire) -> Opened:
-    asked = AgentRequest(name=plan.name, secret="", capability=USUAL, key=new_key())
+    asked = AgentRequest(name=plan.name, secret="", capability=plan.capability, key=new_key())
     data = controller_request(asked, parse_base(plan.url), secret=_secret(plan, script), cookie=cookie)
     if script.cuts():
         await wire.send(data[:9])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from broker.demo.sim.misbehaviour import Behaviour
+from broker.inbound.capability import USUAL
 
 
 class Transport(StrEnum):
@@ -27,6 +28,8 @@ class AgentPlan:
     """The SubjectPublicKeyInfo that the TLS side must have."""
     trust: ssl.SSLContext | None = None
     """For an https `url`; None is what the system trusts."""
+    capability: str = USUAL
+    """What it says of its channel."""
     misbehaviour: Behaviour | None = None
     stream_seed: str = ""
     """Sends the stream of this seed and its name; empty: nothing."""

@@ -1,6 +1,7 @@
 """Agents and controllers of both transports, across a gateway: what they say arrives, also what goes wrong."""
 
 import asyncio
+import base64
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from broker.demo.sim.knocking import TurnedAway, knock
 from broker.demo.sim.plans import Transport
 from broker.demo.sim.streams import agents_seed, controllers_seed
 from broker.domain.ids import AgentId
+from broker.inbound.capability import USUAL
 from tests.integration.gateway.bridge import IDENTITY, OTHER, bridge
 from tests.integration.gateway.world import until
 
@@ -134,6 +136,22 @@ async def test_a_name_that_the_controller_learns_meanwhile_gets_in(
         await until(lambda: there.controller.shown)
         there.controller.nodes["a1"] = real
         await until(lambda: there.swarm.agents["a1"].state is State.CONNECTED)
+
+
+@BRIDGES
+async def test_the_controller_hears_what_the_agent_says_of_its_channel(
+    agents: Transport, controllers: Transport, tmp_path: Path
+) -> None:
+    raw = bytearray(base64.b64decode(USUAL))
+    raw[-1] ^= 0x80
+    other = base64.b64encode(raw).decode()
+    controller = SimController(identity=IDENTITY, stream_seed="down", bytes_per_s=1e6)
+    async with bridge(tmp_path, agents, controllers, controller) as there:
+        agent = await there.knocks("a1", capability=other)
+        assert agent.state is State.CONNECTED
+        await until(lambda: agent.traffic.received.count > 100_000)
+        assert there.controller.live["a1"].capability == other
+        assert agent.traffic.received.begins(controllers_seed("down", "a1"))
 
 
 @pytest.mark.parametrize("agents", list(Transport))
