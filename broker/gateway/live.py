@@ -106,7 +106,7 @@ class LiveSessions:
 
     def counts(self) -> GatewayCounts:
         """The counts up to now, running relays included."""
-        connections: Counter[str] = Counter({"websocket": 0})
+        connections: Counter[str] = Counter({"websocket": 0, "jnlp4": 0})
         received, sent = self._received.copy(), self._sent.copy()
         for live in self:
             connections[live.protocol] += 1

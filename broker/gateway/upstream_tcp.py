@@ -29,7 +29,7 @@ Get = Callable[[str, str], Awaitable[tuple[Descriptor, ResponseHead] | Declined]
 
 
 class PortUpstream:
-    """The ports of controllers, as discovery tells them; each is asked once, and again when it does not answer."""
+    """The ports of controllers, as discovery tells them; each URL is asked once, and again when the port fails."""
 
     def __init__(self, limits: Limits, presence: Presence, get: Get) -> None:
         """Knows no port yet."""
@@ -52,38 +52,40 @@ class PortUpstream:
         agent gets the controller's in another way.
         """
         until = asyncio.get_running_loop().time() + self._limits.dial_s
-        found: Discovered | Declined | None = self._found.get(controller)
-        if found is None:
-            found = await self._discover(controller, base)
-        if isinstance(found, Declined):
-            return found
         leg: Descriptor | None = None
         answer: Accepted | Declined | None = None
         try:
-            leg = await self._secured(found, _key(pin) or found.identity, until)
+            leg = await self._reach(controller, base, pin, until)
             answer = await _converse(leg, asked, secret, cookie, until)
             if isinstance(answer, Accepted) and ends:
                 answer = await _exchanged(answer, asked.capability, until)
         except (OSError, EOFError, Malformed) as error:
-            self._found.pop(controller, None)
             answer = Declined(answer=Answer.UNAVAILABLE, message=str(error) or type(error).__name__)
         finally:
             if leg is not None and not isinstance(answer, Accepted):
                 leg.close()
-        if isinstance(answer, Accepted):
-            self._found[controller] = found
         return answer
 
-    async def _discover(self, controller: str, base: HttpBase) -> Discovered | Declined:
+    async def _reach(self, controller: str, base: HttpBase, pin: str, until: float) -> Descriptor:
+        """Whoever has the controller's key, where it was last or where its URL tells now; raises what `open` tells."""
+        known = self._found.pop(controller, None)
+        if known is not None:
+            with suppress(OSError, EOFError, Malformed):
+                leg = await self._secured(known, _key(pin) or known.identity, until)
+                self._found[controller] = known
+                return leg
+        found = await self._discover(controller, base)
+        leg = await self._secured(found, _key(pin) or found.identity, until)
+        self._found[controller] = found
+        return leg
+
+    async def _discover(self, controller: str, base: HttpBase) -> Discovered:
         got = await self._get(controller, Page.DISCOVERY)
         if isinstance(got, Declined):
-            return got
+            raise OSError(got.message)
         leg, head = got
         leg.close()
-        try:
-            return read_discovery(head, base)
-        except Malformed as error:
-            return Declined(answer=Answer.UNAVAILABLE, message=str(error))
+        return read_discovery(head, base)
 
     async def _secured(self, found: Discovered, key: bytes, until: float) -> Descriptor:
         leg = await dial((found.host, found.port), until)

@@ -922,4 +922,12 @@ MUTANTS: Final = (
         new="if False:",
         tests=(_BRIDGES,),
     ),
+    Mutant(
+        guard="gateway: a controller whose agent port has moved is found again",
+        file="broker/gateway/upstream_tcp.py",
+        old="known = self._found.pop(controller, None)",
+        new="known = self._found.get(controller)\n        if known is not None:\n            "
+        "return await self._secured(known, _key(pin) or known.identity, until)",
+        tests=(_BRIDGES,),
+    ),
 )

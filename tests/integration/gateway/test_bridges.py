@@ -14,6 +14,7 @@ from broker.demo.sim.streams import agents_seed, controllers_seed
 from broker.domain.ids import AgentId
 from broker.inbound.capability import USUAL
 from tests.integration.gateway.bridge import IDENTITY, OTHER, bridge
+from tests.integration.gateway.test_no_alert import Tap
 from tests.integration.gateway.world import until
 
 BRIDGES = pytest.mark.parametrize(
@@ -171,3 +172,18 @@ async def test_a_controller_with_the_key_of_its_pin_takes_the_agent(agents: Tran
         agent = await there.knocks("a1")
         await asyncio.sleep(0)
         assert agent.state is State.CONNECTED
+
+
+@pytest.mark.parametrize("agents", list(Transport))
+async def test_a_controller_whose_port_has_moved_is_found_again(agents: Transport, tmp_path: Path) -> None:
+    controller = SimController(identity=IDENTITY)
+    async with bridge(tmp_path, agents, Transport.TCP, controller) as there:
+        real = controller.address
+        former = Tap(lambda: real, dials=True)
+        async with former.running():
+            controller.address = ("127.0.0.1", former.port)
+            assert (await there.knocks("a1")).state is State.CONNECTED
+            assert len(former.sent) == 1
+        controller.address = real
+        assert (await there.knocks("a2")).state is State.CONNECTED
+        assert len(former.sent) == 1
