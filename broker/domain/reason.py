@@ -292,7 +292,7 @@ REASONS: Final[Mapping[Reason, About]] = MappingProxyType(
         Reason.NOT_AN_INBOUND_AGENT: About(
             meaning="What the image runs does not speak to the gateway as an inbound agent does.",
             fix_by=_DEV,
-            hint="Use an image whose entry point starts an inbound agent, with `-webSocket` unless `gateway.tcp` is set.",
+            hint="Use an image that starts an inbound agent, with `-webSocket` where there is no `gateway.tcp`.",
         ),
         Reason.BACKEND_ERROR: About(
             meaning="The backend refused, in words that the broker has no code for.",
