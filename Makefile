@@ -5,11 +5,12 @@ NAME ?=
 CLIENT_JAR := groovy/target/agentbroker-client.jar
 CLIENT_SOURCES := $(shell find groovy proto -path groovy/target -prune -o \( -name '*.java' -o -name '*.proto' -o -name pom.xml \) -print 2>/dev/null)
 
-.PHONY: help demo test test-jenkins check bench mutants jar wheel lock proto docs fmt setup setup-demo
+.PHONY: help demo test test-jenkins test-agent check bench mutants jar wheel lock proto docs fmt setup setup-demo
 help:
 	@echo "demo              runs a broker, a gateway, agents and a controller here, and twelve builds (JENKINS_WAR=… for a real one)"
 	@echo "test              what CI runs: check, then all tests (ARGS='-k name' chooses)"
 	@echo "test-jenkins      the tests on a real controller; needs JENKINS_WAR"
+	@echo "test-agent        the real agent through the gateway; needs AGENT_JAR, and JENKINS_WAR for all of them"
 	@echo "check             style, types, imports, generated files"
 	@echo "bench [NAME=…]    measures; without a name: lists what can be measured"
 	@echo "mutants           removes one guard at a time and sees a test fail (ARGS=word: guards with that word)"
@@ -27,6 +28,9 @@ test: check
 
 test-jenkins: setup
 	$(BIN)/pytest -m jenkins $(ARGS)
+
+test-agent: setup
+	$(BIN)/pytest -m agentjar $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .

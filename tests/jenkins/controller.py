@@ -84,6 +84,7 @@ class Controller:
         self.boots += 1
         options = ["-Xmx700m", "-Djava.awt.headless=true", "-Djenkins.install.runSetupWizard=false"]
         options += ["-Dhudson.model.UpdateCenter.never=true", "-Dhudson.model.DownloadService.never=true"]
+        options += ["-Djenkins.model.Jenkins.slaveAgentPort=-1"]  # else it listens on all interfaces
         options += ["-Djenkins.websocket.pingInterval=4"]  # a stalled first frame was seen to wait for half of it
         command = [self.java, *options, "-jar", str(self.war), f"--webroot={self.exploded}"]
         command += ["--httpListenAddress=127.0.0.1", f"--httpPort={self.port}"]
@@ -161,18 +162,21 @@ class Controller:
         with urllib.request.urlopen(self._request("api/json"), timeout=20) as reply:
             return str(reply.headers["X-Jenkins"])
 
-    def post(self, path: str, body: bytes = b"", content_type: str = "application/x-www-form-urlencoded") -> str:
+    def post(
+        self, path: str, body: bytes = b"", content_type: str = "application/x-www-form-urlencoded", seconds: float = 30
+    ) -> str:
         try:
-            with urllib.request.urlopen(self._request(path, body, content_type), timeout=30) as reply:
+            with urllib.request.urlopen(self._request(path, body, content_type), timeout=seconds) as reply:
                 return str(reply.read().decode())
         except urllib.error.HTTPError as error:
             if error.code in {301, 302, 303}:
                 return ""
             raise AssertionError(f"{path}: {error.code} {error.read()[:40_000]!r}") from error
 
-    def script(self, groovy: str) -> str:
+    def script(self, groovy: str, seconds: float = 30) -> str:
         """What a script prints, run in the script console."""
-        return self.post("scriptText", urllib.parse.urlencode({"script": groovy + "\nnull"}).encode()).strip()
+        body = urllib.parse.urlencode({"script": groovy + "\nnull"}).encode()
+        return self.post("scriptText", body, seconds=seconds).strip()
 
     def create_job(self, name: str, label: str | None, command: str = "true") -> None:
         assigned = "<canRoam>true</canRoam>"

@@ -1,0 +1,53 @@
+"""One controller, broker and gateway for each module; nothing here runs without AGENT_JAR and JENKINS_WAR."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.interop.world import WAYS, Way, World
+from tests.jenkins.conftest import jenkins_root
+from tests.jenkins.rig import java
+
+__all__ = ["jenkins_root"]
+
+
+@pytest.fixture(scope="module")
+def world(jenkins_root: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    """Up and connected; the module's `POLICY`, `POOL` are more keys."""
+    module = request.module
+    folder = jenkins_root / ("interop-" + module.__name__.rpartition(".")[2].removeprefix("test_"))
+    folder.mkdir(mode=0o700)
+    world = World(folder, policy=getattr(module, "POLICY", None), pool=getattr(module, "POOL", None))
+    try:
+        world.start()
+        yield world
+    finally:
+        world.stop()
+
+
+@pytest.fixture(scope="module", params=WAYS, ids=str)
+def way(request: pytest.FixtureRequest, world: World) -> Way:
+    """Each of the four, which the agents of the test take."""
+    world.take(request.param)
+    chosen: Way = request.param
+    return chosen
+
+
+@pytest.fixture(autouse=True)
+def _components(request: pytest.FixtureRequest, record_component: Callable[[str, str], None]) -> None:
+    if "world" in request.fixturenames:
+        record_component("jenkins", request.getfixturevalue("world").controller.version())
+    record_component("agentjar", f"{_remoting()} on {_jvm()}")
+
+
+def _remoting() -> str:
+    words = [java(), "-jar", os.environ["AGENT_JAR"], "-version"]
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+
+def _jvm() -> str:
+    words = [java(), "-version"]
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stderr.splitlines()[0]
