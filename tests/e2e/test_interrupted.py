@@ -28,7 +28,7 @@ def test_a_build_ends_before_its_instance_goes_or_is_cut_with_the_clouds_words(i
     world = interrupted_world
     world.controller.queue(1, label=QUICK, seconds=600)
     until(lambda: len(world.running()) == 1)
-    world.controller.queue(1, label=QUICK, seconds=10)
+    world.controller.queue(1, label=QUICK, seconds=20)
     until(lambda: len(world.running()) == 2)
     long, short = (build.node for build in world.builds())
     interrupting_broker.interrupt(world.stack.root, short, after_s=300)
