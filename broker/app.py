@@ -239,7 +239,7 @@ async def _serving_http(
     config, ctx = reloader.config, reloader.ctx
 
     async def readiness() -> Sequence[Check]:
-        gateways = len(control.linked_gateways())
+        gateways = sum(gateway.accepting for gateway in control.linked_gateways())
         wrong = await what_is_wrong(config.server.grpc.listen.host, grpc_port)
         return (
             await _store_check(ctx),

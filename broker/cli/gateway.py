@@ -1,9 +1,11 @@
 """`agentbroker gateway`: the gateway alone, as a unit of its own."""
 
 import asyncio
-import signal
-from contextlib import suppress
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -11,9 +13,9 @@ from broker.config.settings import Config
 from broker.errors import BrokerError, ConfigError
 from broker.gateway.linktls import control_at
 from broker.gateway.presence import Presence
-from broker.gateway.process import Gateway, run_gateway
 from broker.gateway.settings import GatewaySettings
-from broker.gateway.spawn import LISTENS
+from broker.gateway.spawn import KEPT, LISTENS
+from broker.gateway.supervisor import Supervisor
 
 
 def gateway_settings(config: Config) -> GatewaySettings:
@@ -38,33 +40,62 @@ def gateway_settings(config: Config) -> GatewaySettings:
         tcp_advertise=(gateway.tcp_advertise.host, gateway.tcp_advertise.port) if gateway.tcp_advertise else None,
         identity=gateway.identity,
         allow_cidrs=gateway.allow_cidrs,
+        processes=gateway.processes,
+        drain_timeout_s=gateway.drain_timeout.total_seconds(),
         log_format=config.server.log.format,
         log_level=config.server.log.level,
     )
 
 
-@click.command("gateway")
-@click.option(
-    "--config",
-    "path",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The broker.yaml that the control plane has too.",
-)
-@click.option("--settings", type=click.Path(exists=True, dir_okay=False, path_type=Path), hidden=True)
-def gateway(path: Path | None, settings: Path | None) -> None:
-    """Runs the gateway that agents connect to; it goes on without the control plane."""
-    from broker.telemetry.log import configure
+_CHECK_S: Final = 60.0
+_READABLE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
+
+@click.command("gateway")
+@click.option("--config", "path", type=_READABLE, help="The broker.yaml that the control plane has too.")
+@click.option("--settings", type=_READABLE, hidden=True)
+@click.option("--check", is_flag=True, help="Check the config as a start would, and leave.")
+@click.option("--inherited", type=int, hidden=True)
+def gateway(path: Path | None, settings: Path | None, *, check: bool, inherited: int | None) -> None:
+    """Runs the gateway that agents connect to; it goes on without the control plane.
+
+    SIGHUP: read the config anew, with a new gateway beside the old one, which keeps its sessions until they end.
+    SIGTERM: accept no agent any more, and leave with the last session. SIGINT, or SIGTERM again: leave now.
+    """
+    arguments = ["--config", str(path)] if settings is None else ["--settings", str(settings)]
     try:
-        read = GatewaySettings.read(settings) if settings is not None else _configured(path)
-        configure(read.log_format, read.log_level)
-        asyncio.run(_until_told(read))
+        if check:
+            _read(path, settings)
+            return
+        left = asyncio.run(_supervise(path, settings, arguments, inherited))
     except ConfigError:
         raise
     except BrokerError as error:
         raise click.ClickException(str(error)) from error
     except (OSError, ValueError) as error:  # a certificate or a URL that cannot be used
         raise click.ClickException(f"the gateway cannot start: {error}") from error
+    if left is not None:
+        _become_newer(arguments, left)
+
+
+async def _supervise(
+    path: Path | None, settings: Path | None, arguments: list[str], inherited: int | None
+) -> bytes | None:
+    def say(listen: str) -> None:
+        click.echo(f"{LISTENS} {listen}", err=True)
+
+    def kept(why: str) -> None:
+        click.echo(f"{KEPT} {why}", err=True)
+
+    return await Supervisor(lambda: _read(path, settings), lambda: _would_start(arguments), say, kept).run(inherited)
+
+
+def _read(path: Path | None, settings: Path | None) -> GatewaySettings:
+    from broker.telemetry.log import configure
+
+    read = GatewaySettings.read(settings) if settings is not None else _configured(path)
+    configure(read.log_format, read.log_level)
+    return read
 
 
 def _configured(path: Path | None) -> GatewaySettings:
@@ -78,15 +109,29 @@ def _configured(path: Path | None) -> GatewaySettings:
     return gateway_settings(config)
 
 
-async def _until_told(settings: GatewaySettings) -> None:
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    with suppress(asyncio.CancelledError):  # told to stop: all sessions have ended
-        await run_gateway(settings, _say)
+async def _would_start(arguments: list[str]) -> str:
+    """What the program that is installed now says to the config as it is now; empty if it would start."""
+    process = await asyncio.create_subprocess_exec(
+        *_command(arguments), "--check", stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE
+    )
+    try:
+        async with asyncio.timeout(_CHECK_S):
+            _, said = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return f"its check did not end within {_CHECK_S:g} s"
+    return "" if process.returncode == 0 else said.decode(errors="replace").strip() or f"code {process.returncode}"
 
 
-def _say(running: Gateway) -> None:
-    click.echo(f"{LISTENS} {running.address}", err=True)
+def _become_newer(arguments: list[str], left: bytes) -> None:
+    """Puts the program that is installed now in the place of this one; the workers stay its children."""
+    descriptor = os.memfd_create("agentbroker-gateway")
+    os.write(descriptor, left)
+    os.set_inheritable(descriptor, True)
+    command = _command([*arguments, "--inherited", str(descriptor)])
+    os.execv(command[0], command)  # noqa: S606 - no shell is meant
+
+
+def _command(arguments: list[str]) -> list[str]:
+    return [sys.executable, "-m", "broker", "gateway", *arguments]

@@ -19,6 +19,7 @@ from broker.config.settings import Config
 from broker.errors import BrokerError, ConfigError, GatewayError
 from broker.gateway.spawn import GatewayProcess
 from broker.telemetry import events, log
+from broker.version import REVISION, VERSION
 
 
 @click.command("serve")
@@ -55,10 +56,10 @@ def serve(path: str | None, *, no_gateway: bool, check: bool) -> None:
 
 
 async def _serve(config: Config, *, with_gateway: bool) -> None:
-    stopping, asked = asyncio.Event(), asyncio.Event()
+    stopping, asked, at_once = asyncio.Event(), asyncio.Event(), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _both, at_once, stopping)
     async with running_broker(config) as broker, _reloading(broker, asked):
         click.echo(
             f"agentbroker serves controllers on {config.server.grpc.listen.host}:{broker.grpc_port}, "
@@ -73,8 +74,10 @@ async def _serve(config: Config, *, with_gateway: bool) -> None:
         try:
             await _until(stopping, gateway)
         finally:
-            if stopping.is_set():  # else something has failed: the gateway relays on, and the next start adopts it
+            if at_once.is_set():
                 await gateway.stop()
+            elif stopping.is_set():  # else something has failed: the gateway goes on, and the next start adopts it
+                gateway.drain()
 
 
 def _gateway(config: Config, broker: Broker) -> GatewayProcess:
@@ -98,7 +101,8 @@ def _gateway(config: Config, broker: Broker) -> GatewayProcess:
 
     broker.reloader.applies.append(renew)
     arguments = ["gateway", "--settings", str(file)]
-    return GatewayProcess(config.server.state_dir, arguments, SystemClock(), started.fingerprint)
+    fingerprint = f"{VERSION} {REVISION} {started.fingerprint}"  # another version takes its place too
+    return GatewayProcess(config.server.state_dir, arguments, SystemClock(), fingerprint)
 
 
 @asynccontextmanager
@@ -128,6 +132,11 @@ async def _reloading(broker: Broker, asked: asyncio.Event) -> AsyncIterator[None
             yield
         finally:
             reloading.cancel()
+
+
+def _both(one: asyncio.Event, other: asyncio.Event) -> None:
+    one.set()
+    other.set()
 
 
 async def _until(stopping: asyncio.Event, gateway: GatewayProcess) -> None:

@@ -11,8 +11,6 @@ BUILT_BACKENDS: Final = frozenset({"process", "container"})
 
 NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "currencies": frozenset(),
-    "gateway.processes": frozenset({1}),
-    "gateway.drain_timeout": frozenset(),
     "templates.*.tags": frozenset(),
     "templates.*.task_definition": frozenset(),
     "templates.*.agent_container": frozenset(),

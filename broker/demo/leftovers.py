@@ -43,11 +43,14 @@ class Search:
     """More controllers of the run."""
 
     def look(self, *, except_pids: Collection[int]) -> LeftBehind:
-        """Counts what there is now; the servers of the run itself are excepted. Every controller has to answer."""
+        """Counts what there is now; the servers of the run itself are excepted, and groups of processes that they lead.
+
+        Every controller has to answer.
+        """
         nodes = frozenset[str]().union(*map(nodes_of, (self.controller_url, *self.other_urls)))
         return LeftBehind(
             agents=connections_to(self.gateway_port),
-            processes=len([pid for pid in marked_processes(self.marker) if pid not in except_pids]),
+            processes=len([pid for pid in marked_processes(self.marker) if not {pid, _group(pid)} & {*except_pids}]),
             directories=directories_in(self.agents_root),
             nodes=len(nodes - self.known_nodes),
         )
@@ -82,6 +85,13 @@ def nodes_of(controller_url: str) -> frozenset[str]:
     """The names of a controller's nodes, its built-in one among them; raises OSError while it does not answer."""
     computers = get_json(controller_url + "computer/api/json")["computer"]
     return frozenset(computer["displayName"].partition(":")[0] for computer in computers)  # behind it: how far it is
+
+
+def _group(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
 
 
 def _pids() -> list[int]:

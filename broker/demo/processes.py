@@ -1,9 +1,11 @@
 """The servers of a demo, as child processes that are known by their pid and end with it."""
 
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from broker.errors import BrokerError
@@ -14,11 +16,19 @@ class DemoFailed(BrokerError):
 
 
 class Child:
-    """One server. It has its own process group, so that Ctrl-C at a terminal reaches only who cleans up."""
+    """One server with its workers: a process group, so that Ctrl-C at a terminal reaches only who cleans up."""
 
-    def __init__(self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str],
+        ends_by: signal.Signals = signal.SIGTERM,
+    ) -> None:
         """Starts it; everything it prints is appended to `log`."""
         self.name, self.log = name, log
+        self._ends_by = ends_by
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,
@@ -31,7 +41,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Its process id, and that of its group."""
         return self._process.pid
 
     def check(self) -> None:
@@ -52,13 +62,14 @@ class Child:
 
     def stop(self, *, grace_s: float = 10.0) -> None:
         """Asks it to end, and kills it after the grace; one that has ended is a success."""
-        self._process.terminate()
+        self._process.send_signal(self._ends_by)
         try:
             self._process.wait(grace_s)
         except subprocess.TimeoutExpired:
             self.kill()
 
     def kill(self) -> None:
-        """kill -9, and waits for its end."""
-        self._process.send_signal(signal.SIGKILL)
+        """kill -9 of all its processes, and waits for its end."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -155,7 +156,7 @@ class Stack:
         return self._child("broker", "serve", "--no-gateway", module=self.broker_module)
 
     def _gateway(self) -> Child:
-        return self._child("gateway", "gateway")
+        return self._child("gateway", "gateway", ends_by=signal.SIGINT)
 
     def _wait_for_broker(self, child: Child) -> None:
         child.wait_until(lambda: status(self.http_url + "healthz") == 200, seconds=30)
@@ -175,9 +176,11 @@ class Stack:
             [line.split()[0] for line in self.launch_log.read_text().splitlines()] if self.launch_log.exists() else []
         )
 
-    def _child(self, name: str, *arguments: str, module: str = "broker") -> Child:
+    def _child(
+        self, name: str, *arguments: str, module: str = "broker", ends_by: signal.Signals = signal.SIGTERM
+    ) -> Child:
         command = [sys.executable, "-m", module, *arguments, "--config", str(self.config_file)]
-        return Child(name, command, self.root / f"{name}.log", self.environment)
+        return Child(name, command, self.root / f"{name}.log", self.environment, ends_by)
 
     def _config(self) -> dict[str, object]:
         agent_environment = {RUN_MARK: self.run_id, LAUNCH_LOG: str(self.launch_log)}

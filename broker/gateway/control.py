@@ -17,6 +17,7 @@ from broker.gateway.link import (
     Closed,
     Controllers,
     Counts,
+    Draining,
     End,
     Failed,
     FromGateway,
@@ -31,7 +32,7 @@ from broker.gateway.linkserver import GatewayLink, LinkedGateway, greeted
 from broker.gateway.linktls import ControlAddress, listen
 from broker.gateway.register import Held, Register
 from broker.ports import Clock, Doorkeeper, Nudge, Session
-from broker.telemetry.events import COOKIE_NOT_KEPT, GATEWAY_LINKED, GATEWAY_UNLINKED
+from broker.telemetry.events import COOKIE_NOT_KEPT, GATEWAY_DRAINING, GATEWAY_LINKED, GATEWAY_UNLINKED
 from broker.telemetry.readings import GatewayCounts
 
 _KEEP_S: Final = 5.0
@@ -100,8 +101,8 @@ class ControlServer:
             self._at.unlink(missing_ok=True)
 
     def known(self) -> bool:
-        """See `ports.Sessions`: not while a gateway that may have sessions has no link."""
-        return bool(self._links) and not self._expected.missing()
+        """See `ports.Sessions`: not while one that may have sessions has no link, nor while none accepts agents."""
+        return any(link.accepting for link in self._links.values()) and not self._expected.missing()
 
     def live(self, agent_id: AgentId) -> Session | None:
         """The live session of an agent."""
@@ -282,6 +283,9 @@ class ControlServer:
                 self._register.count(gateway, message.counts())
             case Ping():
                 link.send(Pong())
+            case Draining():
+                link.draining = True
+                GATEWAY_DRAINING.emit(gateway=gateway, pid=link.hello.pid)
             case Leaving():
                 self._expected.gone(gateway)
             case Hello() | Admit():

@@ -67,6 +67,10 @@ class Hello(_Message):
     listen: str
     host: str = ""
     """Where the pid is one, as `sockets.this_host` says; empty from a version that does not tell."""
+    accepting: bool = True
+    """False from one that only keeps the sessions that it has."""
+    generation: int = 0
+    """Counted by its supervisor; 0 without one."""
     sessions: tuple[LinkedSession, ...] = ()
 
 
@@ -201,6 +205,12 @@ class Controllers(_Message):
     tcp: dict[str, str] = {}
 
 
+class Draining(_Message):
+    """Gateway → control plane: it accepts nobody any more, and keeps its sessions until they end."""
+
+    type: Literal["draining"] = "draining"
+
+
 class Leaving(_Message):
     """Gateway → control plane, last: it ends its sessions now, and never links again."""
 
@@ -220,7 +230,7 @@ class Pong(_Message):
 
 
 T = TypeVar("T")
-FromGateway = Hello | Admit | Failed | Opened | Closed | Counts | Leaving | Ping
+FromGateway = Hello | Admit | Failed | Opened | Closed | Counts | Draining | Leaving | Ping
 FromControl = Admission | Refusal | End | Controllers | Pong
 
 _FROM_GATEWAY: Final = TypeAdapter[FromGateway](Annotated[FromGateway, Field(discriminator="type")])

@@ -15,6 +15,7 @@ from broker.gateway.link import (
     Closed,
     Controllers,
     Counts,
+    Draining,
     End,
     Failed,
     FromControl,
@@ -100,7 +101,7 @@ class ControlLink:
         finally:
             del self._waiting[question.id]
 
-    def tell(self, message: Opened | Closed | Failed) -> None:
+    def tell(self, message: Opened | Closed | Failed | Draining) -> None:
         """Passes a fact on; while the link is down it is dropped, for the next hello says it all."""
         self._send(message)
 

@@ -25,6 +25,9 @@ class LinkedGateway:
     pid: int
     version: str
     listen: str
+    generation: int = 0
+    accepting: bool = True
+    """False while it only keeps the sessions that it has."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -37,12 +40,26 @@ class GatewayLink:
     silence_s: float | None = None
     """After so long without a message it is over; None where the kernel tells when the other end is no more."""
     deciding: int = 0
+    draining: bool = False
+    """Told since its hello that it accepts nobody any more."""
+
+    @property
+    def accepting(self) -> bool:
+        """Whether agents can come in through it."""
+        return self.hello.accepting and not self.draining
 
     @property
     def gateway(self) -> LinkedGateway:
         """Whose it is, for people."""
         told = self.hello
-        return LinkedGateway(id=told.gateway, pid=told.pid, version=told.version, listen=told.listen)
+        return LinkedGateway(
+            id=told.gateway,
+            pid=told.pid,
+            version=told.version,
+            listen=told.listen,
+            generation=told.generation,
+            accepting=self.accepting,
+        )
 
     def send(self, message: FromControl) -> None:
         """Never waits; cuts off a gateway that does not read."""

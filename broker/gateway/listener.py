@@ -27,8 +27,11 @@ Serve = Callable[[Descriptor, RequestHead], Awaitable[bool]]
 """Answers a request, and says whether it has given the connection to somebody who closes it."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises `GatewayError` that names the address."""
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A listening socket; `shared` with others of this user that are too. Raises `GatewayError` that names the address.
+
+    A shared one has to be accepted from until nobody waits before it is closed: who is in its queue is cut off.
+    """
     try:
         infos = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, proto, _, address = infos[0]
@@ -37,6 +40,8 @@ def listen(host: str, port: int) -> socket.socket:
         raise GatewayError(f"cannot listen at {host}:{port}: {error.strerror}") from error
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(address)
         sock.listen(BACKLOG)
     except OSError as error:

@@ -1,11 +1,9 @@
-"""What a gateway answers under which path: to agents, and to whoever watches over it."""
+"""What a gateway answers under which path to agents."""
 
 import asyncio
 from collections.abc import Callable
 
 from broker.gateway.door_ws import WebSocketDoor
-from broker.gateway.linkclient import ControlLink
-from broker.gateway.live import LiveSessions
 from broker.gateway.settings import Limits
 from broker.gateway.upstream import Upstream
 from broker.gateway.word import Declined
@@ -73,46 +71,3 @@ class AgentPages:
             data = await source.read_some(loop.time() + idle_s)
             await asyncio.sleep(0)  # two quick ends must not hold the loop
         await reply(sink, b"", self._limits.reply_s)
-
-
-class HealthPages:
-    """/healthz, /readyz and /metrics of a gateway that runs as a unit of its own."""
-
-    def __init__(self, limits: Limits, link: ControlLink, live: LiveSessions) -> None:
-        """Uses them; owns none."""
-        self._limits = limits
-        self._link = link
-        self._live = live
-
-    async def serve(self, connection: Descriptor, request: RequestHead) -> bool:
-        """Answers one request."""
-        await reply(connection, self._page(request.target.split("?")[0]), self._limits.reply_s)
-        return False
-
-    def _page(self, path: str) -> bytes:
-        match path:
-            case "/healthz":
-                return text_reply(200, "ok\n")
-            case "/readyz" if self._link.up:
-                return text_reply(200, "ok\n")
-            case "/readyz":
-                return text_reply(503, "the control plane is away: sessions go on, nobody new gets in\n")
-            case "/metrics":
-                return text_reply(200, self._metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
-            case _:
-                return text_reply(404, "there are /healthz, /readyz and /metrics here\n")
-
-    def _metrics(self) -> str:
-        counts = self._live.counts()
-        rows = [f'gateway_connections{{protocol="{p}"}} {n}' for p, n in counts.connections.items()]
-        for (protocol, outcome, reason), n in counts.handshakes.items():
-            labels = f'protocol="{protocol}",outcome="{outcome}",reason="{reason}"'
-            rows.append(f"gateway_handshakes_total{{{labels}}} {n}")
-        for (protocol, reason), n in counts.disconnects.items():
-            rows.append(f'gateway_disconnects_total{{protocol="{protocol}",reason="{reason}"}} {n}')
-        rows += [f'gateway_received_bytes_total{{protocol="{p}"}} {n}' for p, n in counts.received_bytes.items()]
-        rows += [f'gateway_sent_bytes_total{{protocol="{p}"}} {n}' for p, n in counts.sent_bytes.items()]
-        rows.append(f"gateway_control_link_up {int(self._link.up)}")
-        if counts.certificate_expires is not None:
-            rows.append(f"gateway_certificate_expiry_timestamp_seconds {counts.certificate_expires.timestamp():.0f}")
-        return "".join(f"agentbroker_{row}\n" for row in rows)

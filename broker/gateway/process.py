@@ -3,25 +3,31 @@
 import asyncio
 import os
 import resource
-from collections.abc import Callable
 from socket import socket
 
 from broker.gateway.door import Door
 from broker.gateway.door_ws import WebSocketDoor
+from broker.gateway.health import Health, HealthPages
 from broker.gateway.identity import load_identity
-from broker.gateway.link import Controllers, End, Hello
+from broker.gateway.link import Controllers, Draining, End, Hello
 from broker.gateway.linkclient import ControlLink, LinkSource, new_id
 from broker.gateway.listener import Listener, listen
 from broker.gateway.live import LiveSessions
 from broker.gateway.memory import Trimmer
-from broker.gateway.pages import AgentPages, HealthPages
+from broker.gateway.pages import AgentPages
 from broker.gateway.port import Discovery, PortListener
 from broker.gateway.reactor import LoopReactor
 from broker.gateway.settings import GatewaySettings
 from broker.gateway.sockets import process_started, this_host
 from broker.gateway.upstream import Upstream
 from broker.inbound.discovery import websocket_only_reply
-from broker.telemetry.events import CONTROLLERS_REFUSED, GATEWAY_STARTED, GATEWAY_STOPPED
+from broker.telemetry.events import (
+    CONTROLLERS_REFUSED,
+    GATEWAY_DRAIN_ENDED,
+    GATEWAY_DRAINING,
+    GATEWAY_STARTED,
+    GATEWAY_STOPPED,
+)
 from broker.tls import Certificates, PemFiles
 from broker.version import VERSION
 
@@ -29,9 +35,11 @@ from broker.version import VERSION
 class Gateway:
     """One gateway: listens from the moment it is made, serves while `run` runs."""
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    def __init__(self, settings: GatewaySettings, generation: int = 0) -> None:
         """Raises `GatewayError` for an address that cannot be had, `TlsUnusable` or ValueError for other settings."""
         self.id = new_id()
+        self._generation = generation
+        self._drains = asyncio.Event()
         self._listeners: list[Listener] = []
         self._settings = settings
         tls = _certificates(settings)
@@ -46,8 +54,8 @@ class Gateway:
         port = self._port(settings, door)
         discovery = port.reply if port else websocket_only_reply
         pages = AgentPages(settings.limits, self._upstream, WebSocketDoor(settings.limits, door), discovery)
-        health = HealthPages(settings.limits, self._link, self._live)
-        sock = listen(settings.listen_host, settings.listen_port)
+        health = HealthPages(settings.limits, self.health)
+        sock = listen(settings.listen_host, settings.listen_port, shared=settings.shares_ports)
         self.address = _address(sock)
         context, limits, presence = tls.context if tls else None, settings.limits, settings.presence
         allowed = settings.allow_cidrs
@@ -64,7 +72,7 @@ class Gateway:
         if settings.tcp_port is None or settings.identity is None:
             return None
         identity = load_identity(settings.identity)
-        sock = listen(settings.tcp_host, settings.tcp_port)
+        sock = listen(settings.tcp_host, settings.tcp_port, shared=settings.shares_ports)
         self.tcp_address = _address(sock)
         known = self._live.__len__
         self._listeners.append(
@@ -74,19 +82,54 @@ class Gateway:
         told_host, told_port = settings.tcp_advertise or (host, port)
         return Discovery((told_host, told_port or port), identity, lambda: self._link.up)
 
+    def drain(self) -> None:
+        """Accepts nobody any more; `run` returns when the last session has ended, or their time is over.
+
+        Who has connected already may still come in. Safe to repeat.
+        """
+        self._drains.set()
+
+    @property
+    def draining(self) -> bool:
+        """Whether it was told to drain."""
+        return self._drains.is_set()
+
+    def health(self) -> Health:
+        """How it stands."""
+        sessions = len(self._live) if self.draining else 0
+        return Health(up=self._link.up, counts=self._live.counts(), accepting=int(not self.draining), draining=sessions)
+
     async def run(self) -> None:
-        """Serves until cancelled; then all sessions end, with what is pending delivered."""
+        """Serves until it has drained or is cancelled; then all sessions end, with what is pending delivered."""
         _raise_descriptor_limit()
         GATEWAY_STARTED.emit(gateway=self.id, listen=self.address, pid=os.getpid())
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._link.run(), name="gateway:link")
-                group.create_task(Trimmer(self._ended).run(), name="gateway:memory")
-                for listener in self._listeners:
-                    group.create_task(listener.run(), name="gateway:listener")
+                others = [
+                    group.create_task(self._link.run(), name="gateway:link"),
+                    group.create_task(Trimmer(self._ended).run(), name="gateway:memory"),
+                ]
+                listening = [group.create_task(each.run(), name="gateway:listener") for each in self._listeners]
+                await self._drains.wait()
+                await self._drained(listening)
+                for task in [*others, *listening]:
+                    task.cancel()
         finally:
             await self._end_all()
             GATEWAY_STOPPED.emit(gateway=self.id)
+
+    async def _drained(self, listening: list[asyncio.Task[None]]) -> None:
+        """Returns when the last session has ended, and at the latest after the time that they have."""
+        GATEWAY_DRAINING.emit(gateway=self.id, pid=os.getpid(), sessions=len(self._live))
+        self._link.tell(Draining())
+        for listener in self._listeners:
+            listener.stop()
+        try:
+            async with asyncio.timeout(self._settings.drain_timeout_s):
+                await asyncio.wait(listening)
+                await self._live.all_over()
+        except TimeoutError:
+            GATEWAY_DRAIN_ENDED.emit(gateway=self.id, pid=os.getpid(), sessions=len(self._live))
 
     async def _end_all(self) -> None:
         for live in self._live:
@@ -106,6 +149,8 @@ class Gateway:
             version=VERSION,
             listen=self.address,
             host=this_host(),
+            accepting=not self.draining,
+            generation=self._generation,
             sessions=tuple(live.linked() for live in self._live),
         )
 
@@ -120,14 +165,6 @@ class Gateway:
         if live is not None:
             live.message = order.message
             live.relay.end()
-
-
-async def run_gateway(settings: GatewaySettings, ready: Callable[[Gateway], None] | None = None) -> None:
-    """Runs a gateway until cancelled; `ready` is called once it listens. Raises as `Gateway` does."""
-    gateway = Gateway(settings)
-    if ready is not None:
-        ready(gateway)
-    await gateway.run()
 
 
 def _address(sock: socket) -> str:

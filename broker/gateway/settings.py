@@ -67,6 +67,12 @@ class GatewaySettings:
     http_host: str = "127.0.0.1"
     http_port: int | None = None
     """Where /healthz, /readyz and /metrics are; None for nowhere."""
+    processes: int = 1
+    """How many share the ports."""
+    shares_ports: bool = False
+    """Whether other gateways of this user may listen at the same addresses; connections are spread over them."""
+    drain_timeout_s: float = 21_600.0
+    """How long a gateway that accepts nobody any more keeps its sessions."""
     log_format: str = "console"
     log_level: str = "info"
     presence: Presence = field(default_factory=Presence)
@@ -101,4 +107,5 @@ class GatewaySettings:
         fixed: list[object] = [self.control, self.listen_host, self.listen_port, self.tls_cert, self.tls_key]
         fixed += [self.tcp_host, self.tcp_port, self.tcp_advertise, self.identity]
         fixed += [self.allow_cidrs, self.controller_ca, self.http_host, self.http_port, self.presence]
+        fixed += [self.processes, self.drain_timeout_s]
         return hashlib.sha256(repr(fixed).encode()).hexdigest()

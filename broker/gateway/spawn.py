@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +16,14 @@ from broker.ports import Clock
 from broker.telemetry.events import GATEWAY_ADOPTED, GATEWAY_DIED
 
 LISTENS: Final = "gateway listens on"
-"""What `agentbroker gateway` says once agents can connect."""
+"""What `agentbroker gateway` says once agents can connect, at each new generation."""
+KEPT: Final = "the former gateway goes on:"
+"""What it says, with why, when there is no new one."""
 _LISTENS_S: Final = 15.0
+_REPLACED_S: Final = 100.0
+"""Beyond what a gateway takes to see that it cannot be replaced."""
 _POLL_S: Final = 0.25
-_STOP_S: Final = 8.0
+_STOP_S: Final = 12.0
 _RESTART_FIRST_S: Final = 0.5
 _RESTART_LAST_S: Final = 10.0
 _QUIET_S: Final = 30.0
@@ -40,13 +44,13 @@ class _Child:
 
 
 class GatewayProcess:
-    """One gateway, found again after a restart by pid and start time in `gateway.json` of the state directory.
+    """One gateway: its supervisor, found again after a restart by pid and start time in `gateway.json` of `state_dir`.
 
     Its output goes to `gateway.log` there: a pipe would break with the control plane.
     """
 
     def __init__(self, state_dir: Path, arguments: Sequence[str], clock: Clock, fingerprint: str = "") -> None:
-        """`arguments` follow `python -m broker`. A gateway of another fingerprint is replaced, not adopted."""
+        """`arguments` follow `python -m broker`. A gateway of another fingerprint is told to replace itself."""
         self._file = state_dir / "gateway.json"
         self._log = state_dir / "gateway.log"
         self._arguments = tuple(arguments)
@@ -70,23 +74,35 @@ class GatewayProcess:
     async def start_or_adopt(self) -> None:
         """Leaves one gateway running, which listens unless the machine is slow. Safe to repeat.
 
-        Raises `GatewayError` with the gateway's own words if none can be started.
+        Raises `GatewayError` with the gateway's own words if none can be started. One of another fingerprint starts a
+        new generation beside its old one, whose sessions go on; if that fails, the old one goes on as it was.
         """
         former = self._read()
         if former is not None and former.alive():
             self._child = former
-            if former.fingerprint == self._fingerprint:
-                GATEWAY_ADOPTED.emit(pid=former.pid)
-                return
-            await self.stop()
+            if former.fingerprint != self._fingerprint:
+                await self._replace(former)
+            GATEWAY_ADOPTED.emit(pid=former.pid)
+            return
         self._start()
         until = self._clock.monotonic() + _LISTENS_S
         while LISTENS not in self._since_start() and self._clock.monotonic() < until:
             if not self.alive():
-                self._file.unlink(missing_ok=True)
-                self._child = self._popen = None
+                self._forget()
                 raise GatewayError(f"the gateway has ended at once: {self._last_line()}")
             await self._clock.sleep_until(self._clock.monotonic() + 0.05)
+
+    async def _replace(self, former: _Child) -> None:
+        self._log_size = self._log.stat().st_size if self._log.exists() else 0
+        os.kill(former.pid, signal.SIGHUP)
+        until = self._clock.monotonic() + _REPLACED_S
+        while LISTENS not in (said := self._since_start()):
+            if KEPT in said:
+                raise GatewayError(f"the gateway was not replaced: {said.rpartition(KEPT)[2].strip()}")
+            if not self.alive() or self._clock.monotonic() > until:
+                raise GatewayError(f"the gateway was not replaced: {self._last_line()}")
+            await self._clock.sleep_until(self._clock.monotonic() + 0.05)
+        self._keep(replace(former, fingerprint=self._fingerprint))
 
     async def supervise(self) -> None:
         """Starts the gateway again whenever it has died, until cancelled."""
@@ -107,13 +123,22 @@ class GatewayProcess:
         child = self._child
         if child is None:
             return
-        for number in (signal.SIGTERM, signal.SIGKILL):
+        for number in (signal.SIGINT, signal.SIGKILL):
             if not self.alive():
                 break
-            os.kill(child.pid, number)
+            (os.kill if number is signal.SIGINT else os.killpg)(child.pid, number)
             until = self._clock.monotonic() + _STOP_S
             while self.alive() and self._clock.monotonic() < until:
                 await self._clock.sleep_until(self._clock.monotonic() + 0.05)
+        self._forget()
+
+    def drain(self) -> None:
+        """Has the gateway accept nobody any more, and leave with its last session, without us."""
+        if self._child is not None and self.alive():
+            os.kill(self._child.pid, signal.SIGTERM)
+        self._forget()
+
+    def _forget(self) -> None:
         self._file.unlink(missing_ok=True)
         self._child = self._popen = None
 
@@ -133,7 +158,10 @@ class GatewayProcess:
         except OSError as error:
             raise GatewayError(f"the gateway cannot be started: {error}") from error
         started = process_started(self._popen.pid) or 0
-        self._child = _Child(pid=self._popen.pid, started=started, fingerprint=self._fingerprint)
+        self._keep(_Child(pid=self._popen.pid, started=started, fingerprint=self._fingerprint))
+
+    def _keep(self, child: _Child) -> None:
+        self._child = child
         temporary = self._file.with_suffix(".json.new")
         temporary.write_text(json.dumps(asdict(self._child)))
         temporary.replace(self._file)

@@ -22,13 +22,6 @@ def run_gateway(tmp_path: Path, more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_more_processes_than_there_would_be_are_refused(tmp_path: Path) -> None:
-    ended = run_gateway(tmp_path, ", processes: 2")
-    assert ended.returncode == 3
-    assert "error[not-built]" in ended.stderr
-    assert "processes" in ended.stderr
-
-
 def test_an_invalid_config_ends_with_the_code_of_an_invalid_config(tmp_path: Path) -> None:
     ended = run_gateway(tmp_path, ", websockt: {}")
     assert ended.returncode == 3

@@ -13,6 +13,7 @@ import pytest
 from broker.clock import SystemClock
 from broker.domain.ids import AgentId
 from broker.errors import GatewayError
+from broker.gateway.sockets import process_started
 from broker.gateway.spawn import GatewayProcess
 from tests.integration.gateway.world import Connection, World, until
 
@@ -62,9 +63,14 @@ async def world(tmp_path: Path) -> AsyncIterator[ServedWorld]:
                 connection.writer.transport.abort()
             await world.control.close()
             if (world.state_dir / "gateway.json").exists():  # a test that failed has left it
-                left = world.process()
-                await left.start_or_adopt()
-                await left.stop()
+                left = world.process()._read()
+                if left is not None and left.alive():
+                    os.killpg(left.pid, signal.SIGKILL)
+
+
+def parent(pid: int) -> int:
+    stat = Path(f"/proc/{pid}/stat").read_text()
+    return int(stat[stat.rindex(")") + 2 :].split()[1])
 
 
 async def linked(world: ServedWorld) -> None:
@@ -76,7 +82,7 @@ async def test_a_gateway_is_started_and_found_again(world: ServedWorld) -> None:
     process = world.process()
     await process.start_or_adopt()
     await linked(world)
-    assert world.control.linked_gateways()[0].pid == process.pid
+    assert parent(world.control.linked_gateways()[0].pid) == process.pid
     assert os.getsid(process.pid or 0) == process.pid
     assert (await world.knock("a1", world.mint())).head.status == 101
     again = world.process()
@@ -87,16 +93,67 @@ async def test_a_gateway_is_started_and_found_again(world: ServedWorld) -> None:
     assert not (world.state_dir / "gateway.json").exists()
 
 
-async def test_a_gateway_that_was_started_for_other_settings_is_replaced(world: ServedWorld) -> None:
+async def test_a_gateway_that_was_started_for_other_settings_is_replaced_and_cuts_nobody_off(
+    world: ServedWorld,
+) -> None:
     await world.control.start()
     first = world.process("old")
     await first.start_or_adopt()
     await linked(world)
+    old = world.control.linked_gateways()[0]
+    agent = await world.knock("a1", world.mint())
     second = world.process("new")
     await second.start_or_adopt()
-    assert second.pid != first.pid
-    assert not first.alive()
-    assert second.alive()
+    assert second.pid == first.pid
+    await until(lambda: {g.id: g.accepting for g in world.control.linked_gateways()}.get(old.id) is False)
+    assert len(world.control.linked_gateways()) == 2
+    assert await agent.say(b"still here") == b"STILL HERE"
+    again = world.process("new")
+    await again.start_or_adopt()
+    assert (await world.knock("a2", world.mint("a2"))).head.status == 101
+    agent.writer.transport.abort()
+    await until(lambda: [g.accepting for g in world.control.linked_gateways()] == [True])
+    await second.stop()
+
+
+async def test_a_gateway_that_cannot_be_replaced_goes_on_and_says_why(world: ServedWorld) -> None:
+    await world.control.start()
+    first = world.process("old")
+    await first.start_or_adopt()
+    await linked(world)
+    good = world.config.read_text()
+    world.config.write_text(good.replace("controllers:", "controlers:"))
+    with pytest.raises(GatewayError, match=r"(?s)was not replaced: .*'controlers' is not a key"):
+        await world.process("new").start_or_adopt()
+    assert (await world.knock("a1", world.mint())).head.status == 101
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        world.config.write_text(good.replace(str(world.port), str(other.getsockname()[1])))
+        with pytest.raises(GatewayError, match=r"was not replaced: cannot listen at .*: Address already"):
+            await world.process("new").start_or_adopt()
+    assert [g.accepting for g in world.control.linked_gateways()] == [True]
+    assert (await world.knock("a2", world.mint("a2"))).head.status == 101
+    await first.stop()
+
+
+async def test_a_gateway_that_drains_is_left_alone(world: ServedWorld) -> None:
+    await world.control.start()
+    first = world.process()
+    await first.start_or_adopt()
+    await linked(world)
+    pid = first.pid or 0
+    agent = await world.knock("a1", world.mint())
+    first.drain()
+    second = world.process()
+    await second.start_or_adopt()
+    assert second.pid != pid
+    await until(world.control.known)
+    assert (await world.knock("a2", world.mint("a2"))).head.status == 101
+    assert await agent.say(b"still here") == b"STILL HERE"
+    assert process_started(pid) is not None
+    agent.writer.transport.abort()
+    await until(lambda: process_started(pid) is None)
     await second.stop()
 
 
@@ -110,7 +167,7 @@ async def test_a_gateway_that_dies_is_started_again(world: ServedWorld) -> None:
     async with asyncio.TaskGroup() as group:
         supervising = group.create_task(process.supervise())
         first = process.pid
-        os.kill(first or 0, signal.SIGKILL)
+        os.killpg(first or 0, signal.SIGKILL)
         assert await agent.ended()
         await until(lambda: world.control.live(AgentId("id-a1")) is None)
         await until(lambda: process.pid != first)

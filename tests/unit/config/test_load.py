@@ -202,7 +202,6 @@ def test_the_count_names_errors_and_warnings() -> None:
         ("'strategy: cheapest' of policy 'p'", "policies: { p: { labels: [l], pools: [it], strategy: cheapest } }"),
         ("'pools.0.weight' of policy 'p'", "policies: { p: { labels: [l], pools: [{ pool: it, weight: 2 }] } }"),
         ("'limits.per_job' of policy 'p'", "policies: { p: { labels: [l], pools: [it], limits: { per_job: 2 } } }"),
-        ("'gateway.processes'", "gateway: { processes: 2 }"),
     ],
 )
 def test_a_key_without_behaviour_stops_a_start_and_is_a_warning_in_a_check(key: str, text: str) -> None:
