@@ -3,9 +3,12 @@
 import shutil
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
+from broker.config.model import GatewayModel
 
 SYSTEMD = Path(__file__).parents[3] / "deploy" / "systemd"
 PROGRAM = "/opt/agentbroker/bin/agentbroker"
@@ -33,7 +36,7 @@ KNOWN = {
     "Install": {"WantedBy"},
     "Service": {
         *HARDENED, *MAY_REPEAT, "Type", "Group", "ExecStart", "ExecReload", "Restart", "RestartSec", "KillMode",
-        "TimeoutStopSec", "LimitNOFILE", "LockPersonality", "MemoryDenyWriteExecute", "PrivateTmp", "PrivateUsers",
+        "OOMPolicy", "TimeoutStopSec", "LimitNOFILE", "LockPersonality", "MemoryDenyWriteExecute", "PrivateTmp", "PrivateUsers",
         "ProtectClock",
         "ProtectControlGroups", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelTunables", "ProtectProc",
         "RemoveIPC", "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "SystemCallArchitectures",
@@ -116,5 +119,18 @@ def test_the_command_of_a_unit_has_the_options_it_uses(command: str) -> None:
     assert [option for option in options if option.startswith("--") and option not in text] == []
 
 
-def test_a_reload_of_the_unit_is_a_reload_of_the_config() -> None:
-    assert parse("agentbroker.service")["Service"]["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+@pytest.mark.parametrize("name", UNITS)
+def test_a_reload_of_a_unit_is_a_reload_of_the_config(name: str) -> None:
+    assert parse(name)["Service"]["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+
+
+def test_the_gateways_workers_outlive_its_main_process_and_one_of_them_the_end_of_another() -> None:
+    service = parse("agentbroker-gateway.service")["Service"]
+    assert (service["KillMode"], service["OOMPolicy"]) == (["process"], ["continue"])
+
+
+def test_a_stop_of_the_gateway_waits_for_longer_than_its_sessions_may_last() -> None:
+    drain = GatewayModel().drain_timeout
+    (told,) = parse("agentbroker-gateway.service")["Service"]["TimeoutStopSec"]
+    hours, minutes = (int("".join(filter(str.isdigit, word))) for word in told.split())
+    assert timedelta(hours=hours, minutes=minutes) > drain
