@@ -36,8 +36,8 @@ KNOWN = {
     "Install": {"WantedBy"},
     "Service": {
         *HARDENED, *MAY_REPEAT, "Type", "Group", "ExecStart", "ExecReload", "Restart", "RestartSec", "KillMode",
-        "OOMPolicy", "TimeoutStopSec", "LimitNOFILE", "LockPersonality", "MemoryDenyWriteExecute", "PrivateTmp", "PrivateUsers",
-        "ProtectClock",
+        "OOMPolicy", "TimeoutStopSec", "LimitNOFILE", "LockPersonality", "MemoryDenyWriteExecute", "PrivateTmp",
+        "PrivateUsers", "ProtectClock",
         "ProtectControlGroups", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelTunables", "ProtectProc",
         "RemoveIPC", "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "SystemCallArchitectures",
         "SystemCallErrorNumber",
