@@ -121,13 +121,11 @@ def serve(channel: Channel) -> None:
     due: list[tuple[float, str]] = []
     try:
         while True:
-            channel.settimeout(max(0.001, due[0][0] - time.monotonic()) if due else None)
             try:
-                command = channel.receive().decode().split()
+                command = channel.receive(due[0][0] if due else None).decode().split()
             except TimeoutError:
                 _, build = due.pop(0)
                 _say(f"Build {build} done")
-                channel.settimeout(60)
                 channel.send(f"done {build}".encode())
                 continue
             if command[:1] == ["run"] and len(command) == 3:

@@ -7,6 +7,7 @@ binary messages, pings answered. Each message is one chunk of the agent protocol
 import binascii
 import os
 import socket
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -16,6 +17,8 @@ from broker.inbound.frames import BINARY, CLOSE, PING, PONG, Frame, FrameReader,
 
 _MOST: Final = 4 * 1024 * 1024
 """Bytes of a message that an agent takes."""
+_SOON_S: Final = 0.001
+_SEND_S: Final = 60.0
 
 
 class Refused(Exception):
@@ -74,15 +77,14 @@ class Channel:
         self._reader = FrameReader(masked=False, most=_MOST)
         self._frames: list[Frame] = []
 
-    def settimeout(self, timeout_s: float | None) -> None:
-        """How long `receive` waits before it raises TimeoutError; None is for ever. Nothing read is lost by it."""
-        self._socket.settimeout(timeout_s)
+    def receive(self, until: float | None = None) -> bytes:
+        """The data of the next chunk; answers pings on the way, which give it no more time.
 
-    def receive(self) -> bytes:
-        """The data of the next chunk; answers pings on the way. Raises Closed at the end, TimeoutError on silence."""
+        Raises Closed at the end, TimeoutError at `until` by the monotonic clock; nothing read is lost by it.
+        """
         while True:
             while not self._frames:
-                self._more()
+                self._more(until)
             opcode, payload = self._frames.pop(0)
             if opcode == BINARY:
                 return payload[2:]
@@ -99,8 +101,9 @@ class Channel:
         """Ends the connection; safe to repeat."""
         self._socket.close()
 
-    def _more(self) -> None:
+    def _more(self, until: float | None) -> None:
         try:
+            self._socket.settimeout(None if until is None else max(_SOON_S, until - time.monotonic()))
             data = self._surplus or self._socket.recv(65536)
         except TimeoutError:
             raise
@@ -116,6 +119,7 @@ class Channel:
 
     def _send_frame(self, opcode: int, payload: bytes) -> None:
         try:
+            self._socket.settimeout(_SEND_S)
             self._socket.sendall(frame(opcode, payload, os.urandom(4)))
         except OSError as error:
             raise Closed(str(error)) from error
