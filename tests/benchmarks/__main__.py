@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from tests.benchmarks.figures import Benchmark, Figure
+from tests.benchmarks.gateway.benchmark import PARTS, gateway
+from tests.benchmarks.gateway.profiles import WAYS
 from tests.benchmarks.jenkins_side import jenkins_side
 from tests.benchmarks.provisioning import PROVISIONING
 from tests.benchmarks.reliability import RELIABILITY
 from tests.benchmarks.startup import STARTUP
 
-BENCHMARKS = {benchmark.name: benchmark for benchmark in (jenkins_side(), PROVISIONING, RELIABILITY, STARTUP)}
+BENCHMARKS = {
+    benchmark.name: benchmark for benchmark in (gateway(), jenkins_side(), PROVISIONING, RELIABILITY, STARTUP)
+}
 
 
 def main() -> int:
@@ -24,6 +28,8 @@ def main() -> int:
     parser.add_argument(
         "--builds", type=_sizes, help="of jenkins: sizes of its bursts, 1,20,100 if not given; '' for none"
     )
+    parser.add_argument("--only", choices=PARTS, help="of gateway: one part of its figures")
+    parser.add_argument("--profile", choices=WAYS, help="of gateway: where the time of a figure goes, on stderr")
     given = parser.parse_args()
     if given.name is None:
         _list(given.output)
@@ -31,10 +37,14 @@ def main() -> int:
     if given.name not in BENCHMARKS:
         print(f"no benchmark {given.name!r}; there are: {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
-    benchmark = BENCHMARKS[given.name] if given.builds is None else jenkins_side(given.builds)
+    benchmark = BENCHMARKS[given.name]
+    if given.name == "jenkins" and given.builds is not None:
+        benchmark = jenkins_side(given.builds)
+    if given.name == "gateway":
+        benchmark = gateway((given.only,) if given.only else tuple(PARTS), given.profile or "")
     figures = asyncio.run(benchmark.run())
     _show(benchmark, figures, given.output)
-    return 0 if figures else 1
+    return 0 if figures or given.profile else 1
 
 
 def _sizes(text: str) -> tuple[int, ...]:
