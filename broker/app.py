@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +21,7 @@ from broker.gateway.control import ControlServer
 from broker.gateway.keeping import Keeping
 from broker.gateway.linktls import control_at
 from broker.intake import Intake
+from broker.introductions import Introductions
 from broker.jenkins_files import JenkinsFiles
 from broker.keys import Keyring, open_keyring
 from broker.placement import warm
@@ -96,12 +96,14 @@ async def running_broker(config: Config, wiring: Wiring | None = None) -> AsyncI
         certificates = open_certificates(config)
         opened = await stack.enter_async_context(open_store(config.server, metrics))
         database = wiring.around_database(opened)
-        ctx, queue, control, reloader = await _wire(config, wiring, database, metrics, stack)
+        ctx, queue, control, reloader, introductions = await _wire(config, wiring, database, metrics, stack)
         intake, loop = Intake(ctx), Loop(ctx, queue, wiring.pace)
         await loop.prepare()
         group = await stack.enter_async_context(asyncio.TaskGroup())
         tidying = group.create_task(reloader.run(), name="reload:tidy")
         stack.callback(tidying.cancel)
+        telling = group.create_task(introductions.run(), name="introductions")
+        stack.callback(telling.cancel)
         lag = group.create_task(watch_event_loop(metrics.event_loop_was_late), name="event-loop-lag")
         stack.callback(lag.cancel)
         pages = _PublicPages(reloader)
@@ -122,7 +124,7 @@ async def running_broker(config: Config, wiring: Wiring | None = None) -> AsyncI
 
 async def _wire(
     config: Config, wiring: Wiring, database: Database, metrics: Metrics, stack: AsyncExitStack
-) -> tuple[Context, AgentQueue, ControlServer, Reloader]:
+) -> tuple[Context, AgentQueue, ControlServer, Reloader, Introductions]:
     clock, queue = wiring.clock, AgentQueue(wiring.clock)
     agents, presence = Agents(database), Presence(clock)
     keyring = await _open_keys(config, database)
@@ -150,13 +152,17 @@ async def _wire(
         agents_use_websocket=lambda: reloader.config.gateway.agents_use_websocket,
         authorities=authorities_in(config.gateway.tls.ca_file if config.gateway.tls else None),
     )
+    introductions = Introductions(
+        presence, clock, KeptText(database, "identities"), lambda: ctx.definitions, control.tell_controllers
+    )
+    await introductions.recall()
+    ctx.introduced = introductions.said
     opening = _opener(wiring, ctx, config.server.state_dir)
-    reloader = Reloader(config, ctx, opening, applies=[partial(_tell_gateways, control)])
-    _tell_gateways(control, config)
+    reloader = Reloader(config, ctx, opening, applies=[lambda _: introductions.tell()])
     stack.push_async_callback(reloader.close)
     used = {pool.backend for pool in config.definitions.pools.values()}
     ctx.backends = {name: opening(b) for name, b in config.definitions.backends.items() if name in used}
-    return ctx, queue, control, reloader
+    return ctx, queue, control, reloader, introductions
 
 
 async def _open_keys(config: Config, database: Database) -> Keyring:
@@ -165,16 +171,6 @@ async def _open_keys(config: Config, database: Database) -> Keyring:
     if known is None:
         await database.remember("broker_key", keyring.fingerprint)
     return keyring
-
-
-def _tell_gateways(control: ControlServer, config: Config) -> None:
-    """Gateways learn of new controllers over their links: none is replaced for that."""
-    controllers = config.definitions.controllers.values()
-    control.tell_controllers(
-        {str(c.name): c.url for c in controllers},
-        {c.gateway_path: str(c.name) for c in controllers},
-        config.definitions.tcp_controllers,
-    )
 
 
 def _opener(wiring: Wiring, ctx: Context, state_dir: Path) -> Callable[[BackendDefinition], Backend]:

@@ -11,6 +11,7 @@ from broker.domain.agent import Agent
 from broker.domain.asked import Answer, Asked, refusal
 from broker.domain.hand_launch import HandLaunch, Wish
 from broker.domain.ids import AgentId, AgentName, BootId, ControllerName, PolicyName
+from broker.domain.introduction import Introduction
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.policy import Policy
 from broker.domain.reason import Reason
@@ -84,9 +85,15 @@ class Intake:
         self._accepting = asyncio.Lock()
         self._wanted = Wanted(ctx)
 
-    async def greet(self, controller: ControllerName, boot_id: BootId, client: str = "") -> tuple[Policy, ...]:
-        """A handshake: notes the boot and the client's version, returns the policies that this controller may use."""
+    async def greet(
+        self, controller: ControllerName, boot_id: BootId, client: str = "", introduction: Introduction | None = None
+    ) -> tuple[Policy, ...]:
+        """A handshake: notes the boot, the client's version and what the controller says of its port for agents.
+
+        Returns the policies that this controller may use.
+        """
         self._hear(controller, boot_id)
+        self._ctx.introduced(controller, introduction or Introduction())
         if self._ctx.presence.greeted(controller, client) and (message := too_far_apart(VERSION, client)):
             events.CONTROLLER_TOO_FAR_APART.emit(controller=controller, message=message)
         return self._ctx.definitions.policies_of(controller)

@@ -10,12 +10,15 @@ from typing import Final
 import click
 
 from broker.config.settings import Config
+from broker.domain.definitions import Controller
 from broker.errors import BrokerError, ConfigError
+from broker.gateway.facts import Facts
 from broker.gateway.linktls import control_at
 from broker.gateway.presence import Presence
 from broker.gateway.settings import GatewaySettings
 from broker.gateway.spawn import KEPT, LISTENS
 from broker.gateway.supervisor import Supervisor
+from broker.tls import Authorities
 
 
 def gateway_settings(config: Config) -> GatewaySettings:
@@ -35,6 +38,7 @@ def gateway_settings(config: Config) -> GatewaySettings:
             interval_s=gateway.ping_interval.total_seconds(), timeout_s=gateway.ping_timeout.total_seconds()
         ),
         tcp_controllers=config.definitions.tcp_controllers,
+        facts={str(name): _facts(controller) for name, controller in controllers.items()},
         tcp_host=gateway.tcp.host if gateway.tcp else "127.0.0.1",
         tcp_port=gateway.tcp.port if gateway.tcp else None,
         tcp_advertise=(gateway.tcp_advertise.host, gateway.tcp_advertise.port) if gateway.tcp_advertise else None,
@@ -45,6 +49,15 @@ def gateway_settings(config: Config) -> GatewaySettings:
         log_format=config.server.log.format,
         log_level=config.server.log.level,
     )
+
+
+def _facts(controller: Controller) -> Facts:
+    """What the config alone says; the rest comes over the link. Raises `TlsUnusable`."""
+    host, port = controller.agent_address or ("", 0)
+    where = f"controllers.{controller.name}.ca_file"
+    authorities = Authorities(Path(controller.ca_file), where).current() if controller.ca_file else ()
+    fixed = controller.agent_address is not None
+    return Facts(host=host, port=port, fixed=fixed, authorities="".join(authorities))
 
 
 _CHECK_S: Final = 60.0

@@ -8,14 +8,13 @@ from pathlib import Path
 from broker.config.database import DatabaseModel
 from broker.config.model import (
     BrokerFile,
-    ControllerModel,
     ControlTls,
-    CountLimits,
     GatewayModel,
     GatewayTls,
     ServerModel,
     ServerTls,
 )
+from broker.config.model_controllers import ControllerModel, CountLimits
 from broker.config.model_policies import PolicyModel
 from broker.config.model_pools import POOL_KEYS, DirectModel, PoolModel, TemplateModel
 from broker.config.mounts import to_mount
@@ -126,7 +125,7 @@ def to_definitions(file: BrokerFile, pool_types: Mapping[str, str], base: Path) 
     backends |= {p.backend: pool_types[name] for name, p in pools.items()}
     return Definitions(
         revision=revision(file),
-        controllers={ControllerName(name): _controller(name, c) for name, c in file.controllers.items()},
+        controllers={ControllerName(name): _controller(name, c, base) for name, c in file.controllers.items()},
         backends={BackendName(name): _backend(name, kind, file) for name, kind in backends.items()},
         templates={TemplateName(name): t for name, t in templates.items()},
         pools={PoolName(name): _pool(name, p, pool_types[name], base) for name, p in pools.items()},
@@ -153,7 +152,7 @@ def _limits(limits: CountLimits) -> AgentLimits:
     return AgentLimits(agents=limits.agents, pending=limits.pending)
 
 
-def _controller(name: str, controller: ControllerModel) -> Controller:
+def _controller(name: str, controller: ControllerModel, base: Path) -> Controller:
     return Controller(
         name=ControllerName(name),
         url=controller.url.rstrip("/") + "/",
@@ -164,6 +163,8 @@ def _controller(name: str, controller: ControllerModel) -> Controller:
         path=f"/{path}/" if (path := (controller.path or "").strip("/")) else controller.path or "",
         agents_by_tcp=controller.agents == "tcp",
         instance_identity=controller.instance_identity or "",
+        agent_address=(found.host, found.port) if (found := controller.agent_address) else None,
+        ca_file=str(base / controller.ca_file) if controller.ca_file else "",
     )
 
 

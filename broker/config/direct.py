@@ -3,13 +3,12 @@
 import re
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import urlsplit
 
+from broker.config.controllers import in_clear
 from broker.config.diagnostics import Diagnostics, Note
 from broker.config.model import BrokerFile
 from broker.config.model_pools import DirectModel, PoolModel
 from broker.config.nodes import Node
-from broker.config.settings import Address
 
 
 def check(root: Node, file: BrokerFile, diagnostics: Diagnostics) -> None:
@@ -33,15 +32,10 @@ def _pool(
                 other = [Note("note", f"'{key}' is at {root.key('pools', name, 'direct', key)}") for key in keys[1:]]
                 diagnostics.error("direct-conflict", span, f"pool '{name}': {why}", *other)
     urls = [direct.url] if direct.url else [controller.url for controller in file.controllers.values()]
-    if direct.websocket and any(_in_clear(url) for url in urls):
+    if direct.websocket and any(in_clear(url) for url in urls):
         message = f"agents of pool '{name}' send their secret in clear, and it is the real one, which is good for ever"
         help_ = Note("help", "use an https:// URL in 'direct.url'")
         diagnostics.warning("secret-in-clear", root.at("pools", name, "direct", "websocket").span, message, help_)
-
-
-def _in_clear(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme == "http" and not Address(parts.hostname or "", 0).is_loopback
 
 
 _WHOLE: Final = re.compile(r".+:[0-9]+")

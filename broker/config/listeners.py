@@ -1,9 +1,13 @@
 """Addresses that cannot be listened on together, and those that would show secrets to the network."""
 
+from collections.abc import Mapping
+
 from broker.config.diagnostics import Diagnostics, Note, Span
 from broker.config.model import GatewayModel, ServerModel
 from broker.config.nodes import Node
 from broker.config.settings import Address
+
+Path = tuple[str, ...]
 
 
 def check(root: Node, server: ServerModel | None, gateway: GatewayModel | None, diagnostics: Diagnostics) -> None:
@@ -35,8 +39,8 @@ def _control(root: Node, gateway: GatewayModel, diagnostics: Diagnostics) -> Non
         diagnostics.error("foreign-key", root.key("gateway", "control_tls"), message, Note("help", help_))
 
 
-def _addresses(server: ServerModel | None, gateway: GatewayModel | None) -> dict[tuple[str, ...], Address]:
-    found: dict[tuple[str, ...], Address] = {}
+def _addresses(server: ServerModel | None, gateway: GatewayModel | None) -> dict[Path, Address]:
+    found: dict[Path, Address] = {}
     if server:
         found["server", "http"] = server.http.listen
         found["server", "grpc"] = server.grpc.listen
@@ -46,23 +50,39 @@ def _addresses(server: ServerModel | None, gateway: GatewayModel | None) -> dict
             found["gateway", "tcp"] = gateway.tcp.listen
         if gateway.http:
             found["gateway", "http"] = gateway.http.listen
+        if gateway.control is not None and gateway.control.startswith("tls:"):
+            host, _, port = gateway.control.removeprefix("tls://").rpartition(":")
+            found["gateway", "control"] = Address(host.strip("[]"), int(port))
     return found
 
 
-def _ports(root: Node, addresses: dict[tuple[str, ...], Address], diagnostics: Diagnostics) -> None:
-    def place(path: tuple[str, ...]) -> Span | None:
-        return root.at(*path, "listen").span if root.has(*path, "listen") else None
+def _clash(one: Path, other: Path, addresses: Mapping[Path, Address]) -> bool:
+    """The control plane listens for the link under a name of its machine; gateways may be on others."""
+    if ("gateway", "control") not in {one, other}:
+        return addresses[one].overlaps(addresses[other])
+    listener = other if one == ("gateway", "control") else one
+    control, listens = addresses["gateway", "control"], addresses[listener]
+    same_machine = listener[0] == "server" or control.is_loopback
+    return control.port == listens.port and (control.host == listens.host or (same_machine and listens.is_wildcard))
+
+
+def _ports(root: Node, addresses: Mapping[Path, Address], diagnostics: Diagnostics) -> None:
+    def key(path: Path) -> Path:
+        return path if path == ("gateway", "control") else (*path, "listen")
+
+    def place(path: Path) -> Span | None:
+        return root.at(*key(path)).span if root.has(*key(path)) else None
 
     # What the file says is reported rather than a default, the later of two rather than the earlier.
     order = sorted(addresses, key=lambda path: (place(path) is not None, place(path) or Span(0, 0, 0, 0)))
     for n, path in enumerate(order):
         span = place(path)
         for other in order[:n]:
-            if span is None or not addresses[path].overlaps(addresses[other]):
+            if span is None or not _clash(path, other, addresses):
                 continue
             at = place(other)
             where = f"is at {at}" if at else "is the default"
             message = f"{'.'.join(path)} and {'.'.join(other)} cannot both listen on port {addresses[path].port}"
-            note = Note("note", f"'{'.'.join(other)}.listen: {addresses[other]}' {where}")
+            note = Note("note", f"'{'.'.join(key(other))}: {addresses[other]}' {where}")
             diagnostics.error("port-conflict", span, message, note, Note("help", "give each a port of its own"))
             break

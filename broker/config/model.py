@@ -1,6 +1,5 @@
-"""The file as a whole, and the nouns `server`, `controllers` and `gateway`."""
+"""The file as a whole, and the nouns `server` and `gateway`."""
 
-import hashlib
 import re
 from datetime import timedelta
 from ipaddress import ip_network
@@ -8,27 +7,15 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from broker.config.agent_port import InstanceIdentity
-from broker.config.base import AgentUrl, AtLeastOne, Cap, Label, Model, OrOne, Text, Url, UrlPath, one_or_more
+from broker.config.base import AgentUrl, AtLeastOne, Model, Text, Url
 from broker.config.database import DatabaseModel
+from broker.config.model_controllers import ControllerModel, CountLimits, TokenHash
 from broker.config.model_policies import PolicyModel
 from broker.config.model_pools import BackendModel, PoolModel, TemplateModel
 from broker.config.settings import Address, LogFormat, LogLevel
-from broker.config.units import Duration, ListenAddress, Rate, SomeTime, describe, pattern_schema, problem
+from broker.config.units import Duration, ListenAddress, SomeTime, describe, pattern_schema, problem
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _CONTROL = r"(?:unix:.+|tls://.+:[0-9]{1,5})"
-
-
-def _sha256(value: object) -> object:
-    if isinstance(value, str) and not _SHA256.fullmatch(value):
-        message = "expected the SHA-256 of a token: 64 of 0-9 and a-f"
-        raise problem(
-            "bad-token-hash",
-            message,
-            "'agentbroker init jenkins --home DIR' makes a token and prints the line",
-        )
-    return value
 
 
 def _cidr(value: object) -> object:
@@ -59,15 +46,7 @@ Worth = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}]}),
 ]
 Control = Annotated[str, BeforeValidator(_control), pattern_schema(_CONTROL, "unix:/run/agentbroker/control.sock")]
-TokenHash = Annotated[str, BeforeValidator(_sha256), pattern_schema(_SHA256.pattern, hashlib.sha256(b"").hexdigest())]
 Cidr = Annotated[str, BeforeValidator(_cidr)]
-
-
-class CountLimits(Model):
-    """Caps on agents."""
-
-    agents: Cap | None = Field(default=None, description="Most agents at once, in whatever phase.")
-    pending: Cap | None = Field(default=None, description="Most agents at once that are launched and not yet online.")
 
 
 class ServerTls(Model):
@@ -152,36 +131,6 @@ class ServerModel(Model):
     log: LogModel = Field(default=LogModel(), description="The broker's own log.")
     auth: Auth = Field(default=Auth(), description="Operators' tokens.")
     limits: CountLimits = Field(default=CountLimits(), description="Caps over everything.")
-
-
-class ControllerModel(Model):
-    """A Jenkins that talks to this broker."""
-
-    noun: ClassVar[str] = "a controller"
-    url: Url = Field(description="The controller's own URL, which the gateway dials.")
-    token_sha256: Annotated[
-        list[TokenHash], BeforeValidator(one_or_more), Field(min_length=1, max_length=2), OrOne()
-    ] = Field(description="SHA-256 of its token, in hex; a list of two while a token is changed.")
-    limits: CountLimits = Field(default=CountLimits(), description="Caps on its agents.")
-    labels: list[Label] | None = Field(
-        default=None,
-        description="The labels it may ask for, '*' and '?' as in file names; default: all.",
-        examples=[["linux", "it-*"]],
-    )
-    rate: Rate | None = Field(default=None, description="Most agents that it may ask for in a time, such as 20/s.")
-    path: UrlPath | None = Field(
-        default=None,
-        description="Path prefix of its agents' URLs at the gateway; default: /c/NAME/.",
-        examples=["/ci/main/"],
-    )
-    agents: Literal["websocket", "tcp"] = Field(
-        default="websocket", description="How the gateway reaches it for its agents; tcp: on its TCP port for agents."
-    )
-    instance_identity: InstanceIdentity | None = Field(
-        default=None,
-        description="Its identity in base64, which its TCP port must show; default: the one that its URL tells.",
-        examples=["MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"],
-    )
 
 
 class WebSocketListener(Model):

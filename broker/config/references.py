@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from broker.config.diagnostics import Diagnostics, Note
-from broker.config.model import ControllerModel
+from broker.config.model_controllers import ControllerModel
 from broker.config.model_policies import PolicyModel
 from broker.config.model_pools import BACKEND_KEYS, COMMON_POOL_KEYS, POOL_KEYS, BackendModel, PoolModel, TemplateModel
 from broker.config.nodes import Node, Path

@@ -40,7 +40,11 @@ class Controller:
     agents_by_tcp: bool = False
     """Whether the gateway reaches it on its TCP port for agents, else over WebSocket."""
     instance_identity: str = ""
-    """The identity that its TCP port must show, in base64; empty: the one that its URL tells."""
+    """The identity that its TCP port must show, in base64; empty: the one that it tells itself."""
+    agent_address: tuple[str, int] | None = None
+    """Host and port of its TCP port for agents; None: where it says itself."""
+    ca_file: str = ""
+    """PEM file of certificates that its https certificate is checked against, beside the system's own."""
 
     @property
     def gateway_path(self) -> str:

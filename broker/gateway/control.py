@@ -1,7 +1,6 @@
 """The control plane's end of the control link: decides who may come in, and knows who is connected."""
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -79,13 +78,13 @@ class ControlServer:
         assert self._server is not None
         return int(self._server.sockets[0].getsockname()[1])
 
-    def tell_controllers(
-        self, urls: Mapping[str, str], paths: Mapping[str, str], tcp: Mapping[str, str] | None = None
-    ) -> None:
-        """What all gateways, also those that link later, are to know of controllers: see `link.Controllers`."""
-        self._controllers = Controllers(urls=dict(urls), paths=dict(paths), tcp=dict(tcp or {}))
+    def tell_controllers(self, told: Controllers) -> None:
+        """What all gateways, also those that link later, are to know of controllers; the same again is nothing."""
+        if told == self._controllers:
+            return
+        self._controllers = told
         for link in self._links.values():
-            link.send(self._controllers)
+            link.send(told)
 
     async def close(self) -> None:
         """Lets go of the links; gateways relay on. Safe to repeat."""

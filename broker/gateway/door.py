@@ -3,10 +3,10 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from broker.domain.reason import Reason
 from broker.gateway.link import Admission, Admit, Closed, Failed, Opened, Refusal
@@ -25,6 +25,7 @@ from broker.telemetry.events import HANDSHAKE_REFUSED, SESSION_CLOSED, SESSION_O
 _CALM_S: Final = 1.0
 _LONGEST_S: Final = 600.0
 """Beyond what all steps of a controller's decision may take together."""
+_LEFT: Final = "the agent left before it was decided on"
 _ENDED_KEPT: Final = 10_000
 
 
@@ -41,13 +42,19 @@ class TurnedAway(Exception):
 
 
 @dataclass(slots=True, kw_only=True)
-class Entry:
-    """An agent whom control plane and controller take, and who does not know it yet."""
+class Admitted:
+    """An agent whom the control plane takes, and whose name it holds."""
 
     controller: str
     request: AgentRequest
     protocol: Protocol
     admission: Admission
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry(Admitted):
+    """An agent whom control plane and controller take, and who does not know it yet."""
+
     accepted: Accepted
     cookie: str = field(repr=False)
     """What the agent is to show next time."""
@@ -79,42 +86,29 @@ class Door:
         Raises `TurnedAway`, and what `settle` raises; then the leg is as it was.
         """
         await self._calm(controller, request.name)
-        admission = await self._admission(leg, controller, request, protocol)
-        whose = admission.controller or controller
-        entry: Entry | None = None
+        entry = await self._while_there(leg, self._decided(leg, controller, request, protocol))
         settled = False
         failed = TurnedAway(503, Reason.HANDSHAKE_REJECTED, "the handshake was given up")
         try:
-            accepted = await self._controllers_word(leg, whose, request, protocol, admission)
-            cookie = request.cookie or new_cookie()
-            entry = Entry(
-                controller=whose,
-                request=request,
-                protocol=protocol,
-                admission=admission,
-                accepted=accepted,
-                cookie=cookie,
-            )
             first = await settle(entry)
             settled = True
         except TurnedAway as away:
             failed = away
             raise
         finally:
-            if entry is None or not settled:
-                if entry is not None:
-                    entry.accepted.leg.close()
-                agent_id, reason, message = admission.agent_id, failed.reason, failed.message
-                self._link.tell(Failed(id=admission.id, agent_id=agent_id, reason=reason, message=message))
+            if not settled:
+                entry.accepted.leg.close()
+                self._give_up(entry, failed)
         self._relay(leg, entry, first)
 
     async def ask_again(self, leg: Descriptor, entry: Entry, capability: str) -> None:
         """Asks the controller anew, for an agent that says something else of its channel than was told."""
         entry.accepted.leg.close()
-        request = replace(entry.request, capability=capability)
+        entry.request = replace(entry.request, capability=capability)
         cookie = entry.accepted.cookie
-        admission = entry.admission.model_copy(update={"controller_cookie": cookie})
-        entry.accepted = await self._controllers_word(leg, entry.controller, request, entry.protocol, admission)
+        entry.admission = entry.admission.model_copy(update={"controller_cookie": cookie})
+        until = asyncio.get_running_loop().time() + self._limits.whole_s
+        entry.accepted = (await self._while_there(leg, self._accepted(entry, until))).accepted
 
     def refused(
         self, protocol: Protocol, leg: Descriptor, away: TurnedAway, *, controller: str = "", name: str = ""
@@ -139,6 +133,46 @@ class Door:
         if len(self._ended) > _ENDED_KEPT:
             self._ended.popitem(last=False)
 
+    async def _while_there(self, leg: Descriptor, deciding: Coroutine[Any, Any, Entry | TurnedAway]) -> Entry:
+        """What is decided; raises `TurnedAway` for a refusal, or if the agent leaves, which stops the deciding."""
+        async with asyncio.TaskGroup() as group:
+            decision = group.create_task(deciding, name="door:decide")
+            gone = group.create_task(leg.gone(asyncio.get_running_loop().time() + _LONGEST_S), name="door:gone")
+            await asyncio.wait({decision, gone}, return_when=asyncio.FIRST_COMPLETED)
+            left = gone.done()
+            decision.cancel()
+            gone.cancel()
+        decided = None if decision.cancelled() else decision.result()
+        if isinstance(decided, TurnedAway):
+            raise decided
+        if decided is None or left:
+            away = TurnedAway(408, Reason.HANDSHAKE_REJECTED, _LEFT)
+            if decided is not None:
+                decided.accepted.leg.close()
+                self._give_up(decided, away)
+            raise away
+        return decided
+
+    async def _decided(
+        self, leg: Descriptor, controller: str, request: AgentRequest, protocol: Protocol
+    ) -> Entry | TurnedAway:
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        try:
+            admission = await self._admission(leg, controller, request, protocol)
+        except TurnedAway as away:
+            return away
+        whose = admission.controller or controller
+        admitted = Admitted(controller=whose, request=request, protocol=protocol, admission=admission)
+        held_s = loop.time() - asked
+        decided: Entry | TurnedAway = TurnedAway(408, Reason.HANDSHAKE_REJECTED, _LEFT)
+        try:
+            decided = await self._accepted(admitted, leg.since + self._limits.whole_s + held_s)
+        finally:
+            if isinstance(decided, TurnedAway):
+                self._give_up(admitted, decided)
+        return decided
+
     async def _admission(
         self, leg: Descriptor, controller: str, request: AgentRequest, protocol: Protocol
     ) -> Admission:
@@ -159,30 +193,35 @@ class Door:
             raise TurnedAway(503 if answer.retry else 403, answer.reason, answer.message, logged=True)
         return answer
 
-    async def _controllers_word(
-        self, leg: Descriptor, controller: str, request: AgentRequest, protocol: Protocol, admission: Admission
-    ) -> Accepted:
+    async def _accepted(self, admitted: Admitted, until: float) -> Entry | TurnedAway:
+        """The controller's word."""
+        admission, request = admitted.admission, admitted.request
         cookie = admission.controller_cookie or derived_cookie(request.name, admission.secret)
-        until = asyncio.get_running_loop().time() + _LONGEST_S
-        async with asyncio.TaskGroup() as group:
-            opening = self._upstream.open(
-                controller, request, secret=admission.secret, cookie=cookie, ends=protocol is Protocol.WEBSOCKET
-            )
-            dial = group.create_task(opening, name="door:dial")
-            gone = group.create_task(leg.gone(until), name="door:gone")
-            await asyncio.wait({dial, gone}, return_when=asyncio.FIRST_COMPLETED)
-            left = gone.done()
-            dial.cancel()
-            gone.cancel()
-        answer = None if dial.cancelled() else dial.result()
-        if left:
-            if isinstance(answer, Accepted):
-                answer.leg.close()
-            raise TurnedAway(408, Reason.HANDSHAKE_REJECTED, "the agent left before the controller had answered")
-        assert answer is not None
+        ends = admitted.protocol is Protocol.WEBSOCKET
+        try:
+            async with asyncio.timeout_at(until):
+                answer = await self._upstream.open(
+                    admitted.controller, request, secret=admission.secret, cookie=cookie, ends=ends
+                )
+        except TimeoutError:
+            message = f"{admitted.controller} has not decided within {self._limits.whole_s:g} s: try again"
+            return TurnedAway(503, Reason.CONTROLLER_UNREACHABLE, message)
         if isinstance(answer, Declined):
-            raise _declined(request.name, controller, answer)
-        return answer
+            return _declined(request.name, admitted.controller, answer)
+        return Entry(
+            controller=admitted.controller,
+            request=request,
+            protocol=admitted.protocol,
+            admission=admission,
+            accepted=answer,
+            cookie=request.cookie or new_cookie(),
+        )
+
+    def _give_up(self, admitted: Admitted, failed: TurnedAway) -> None:
+        """Lets go of the agent's name."""
+        admission = admitted.admission
+        told = Failed(id=admission.id, agent_id=admission.agent_id, reason=failed.reason, message=failed.message)
+        self._link.tell(told)
 
     def _relay(self, leg: Descriptor, entry: Entry, first: bytes) -> None:
         """Begins the session; from here on it needs no task."""

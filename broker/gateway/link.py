@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from broker.domain.ids import AgentId, AgentName, ControllerName
 from broker.domain.reason import Reason
 from broker.errors import GatewayError
+from broker.gateway.facts import Facts
 from broker.ports import Session
 from broker.telemetry.readings import GatewayCounts
 
@@ -196,13 +197,14 @@ class Controllers(_Message):
     """Control plane → gateway, after its hello and whenever the config has changed: all controllers that there are.
 
     `urls` is from names to base URLs, `paths` from the path prefixes of their agents to names, `tcp` from the names of
-    those that are reached on their TCP port to their identities, which may be empty.
+    those that are reached on their TCP port to their identities, which may be empty. `facts` are of any of them.
     """
 
     type: Literal["controllers"] = "controllers"
     urls: dict[str, str]
     paths: dict[str, str]
     tcp: dict[str, str] = {}
+    facts: dict[str, Facts] = {}
 
 
 class Draining(_Message):

@@ -18,8 +18,10 @@ _NOWHERE = "agents connect under the path of their controller here; this is not 
 class AgentPages:
     """The pages under each controller's path."""
 
-    def __init__(self, limits: Limits, upstream: Upstream, door: WebSocketDoor, discovery: Callable[[], bytes]) -> None:
-        """Uses them; owns none. `discovery` is what agents are told that ask for a TCP port."""
+    def __init__(
+        self, limits: Limits, upstream: Upstream, door: WebSocketDoor, discovery: Callable[[str], bytes]
+    ) -> None:
+        """Uses them; owns none. `discovery` is what agents of a controller are told that ask for a TCP port."""
         self._limits = limits
         self._upstream = upstream
         self._door = door
@@ -40,7 +42,7 @@ class AgentPages:
                 case Page.AGENT_JAR:
                     await self._agent_jar(connection, controller)
                 case Page.DISCOVERY:
-                    await reply(connection, self._discovery(), self._limits.reply_s)
+                    await reply(connection, self._discovery(controller), self._limits.reply_s)
                 case Page.LOGIN:
                     await reply(connection, text_reply(200, "agents may come in\n"), self._limits.reply_s)
         return False

@@ -2,9 +2,11 @@
 
 import socket
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from broker.gateway.door import Door
 from broker.gateway.door_tcp import PortDoor
+from broker.gateway.facts import Facts
 from broker.gateway.identity import server_context
 from broker.gateway.listener import Listener
 from broker.gateway.presence import Presence
@@ -41,18 +43,28 @@ class PortListener(Listener):
 class Discovery:
     """What agents are told that ask where the TCP port is."""
 
-    def __init__(self, address: tuple[str, int], identity: Identity, up: Callable[[], bool]) -> None:
-        """`up` says whether somebody new can be let in."""
+    def __init__(
+        self,
+        address: tuple[str, int],
+        identity: Identity,
+        up: Callable[[], bool],
+        facts: Callable[[str], Facts],
+    ) -> None:
+        """`up` says whether somebody new can be let in, `facts` what is known of a controller."""
         self._found = Discovered(
             host=address[0], port=address[1], identity=identity.spki, protocols=("JNLP4-connect", "Ping")
         )
         self._up = up
+        self._facts = facts
 
-    def reply(self) -> bytes:
-        """200 with the port; 503 while nobody new gets in, so that agents wait here, where it costs little."""
-        if self._up():
-            return discovery_reply(self._found)
-        return text_reply(503, "the control plane is away: try again\n")
+    def reply(self, controller: str) -> bytes:
+        """200 with the port; 503 while nobody new of a controller gets in: agents wait here, where it costs little."""
+        if not self._up():
+            return text_reply(503, "the control plane is away: try again\n")
+        facts = self._facts(controller)
+        if facts.away:
+            return text_reply(503, f"controller {controller} is away: try again\n")
+        return discovery_reply(replace(self._found, minimum_version=facts.minimum_version))
 
 
 async def _nothing(connection: Descriptor, request: RequestHead) -> bool:

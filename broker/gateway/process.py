@@ -52,7 +52,7 @@ class Gateway:
         self._link = ControlLink(settings.control, source)
         door = Door(settings.limits, self._upstream, self._link, self._live, self._reactor)
         port = self._port(settings, door)
-        discovery = port.reply if port else websocket_only_reply
+        discovery = port.reply if port else lambda _: websocket_only_reply()
         pages = AgentPages(settings.limits, self._upstream, WebSocketDoor(settings.limits, door), discovery)
         health = HealthPages(settings.limits, self.health)
         sock = listen(settings.listen_host, settings.listen_port, shared=settings.shares_ports)
@@ -80,7 +80,7 @@ class Gateway:
         )
         host, port = sock.getsockname()[:2]
         told_host, told_port = settings.tcp_advertise or (host, port)
-        return Discovery((told_host, told_port or port), identity, lambda: self._link.up)
+        return Discovery((told_host, told_port or port), identity, lambda: self._link.up, self._upstream.facts)
 
     def drain(self) -> None:
         """Accepts nobody any more; `run` returns when the last session has ended, or their time is over.
@@ -156,8 +156,8 @@ class Gateway:
 
     def _know_controllers(self, known: Controllers) -> None:
         try:
-            self._upstream.replace(known.urls, known.paths, known.tcp)
-        except ValueError as error:  # those that it knew stay
+            self._upstream.replace(known.urls, known.paths, known.tcp, known.facts)
+        except (ValueError, OSError) as error:  # those that it knew stay
             CONTROLLERS_REFUSED.emit(message=str(error))
 
     def _end(self, order: End) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from broker.errors import GatewayError
+from broker.gateway.facts import Facts
 from broker.gateway.linktls import ControlAddress
 from broker.gateway.presence import Presence
 
@@ -21,10 +22,14 @@ class Limits:
     """Connections on one listener that have not said yet what they want; one more drives out the oldest of them."""
     dials: int = 64
     """Requests to one controller at one time: one that does not answer must not keep the others' agents out."""
+    whole_s: float = 30.0
+    """From accept to session, beside `admit_s`."""
     head_s: float = 10.0
     admit_s: float = 25.0
     """How long an agent is held while the control plane is away or waits for the controller: it has no limit of its own
     for a reply, 25 s were seen to be fine, and who is turned away comes again after 7 to 10 s only."""
+    reach_s: float = 5.0
+    """How long each place where a controller's TCP port may be is tried, up to the end of TLS."""
     dial_s: float = 20.0
     """A controller whose former connection of the agent is dead may need 15 s to find that out before it answers."""
     unknown_name_s: float = 20.0
@@ -53,6 +58,8 @@ class GatewaySettings:
     tls_key: Path | None = None
     tcp_controllers: Mapping[str, str] = field(default_factory=dict)
     """Those that agents reach over their own TCP port, with their identity in base64; empty: as their URL tells it."""
+    facts: Mapping[str, Facts] = field(default_factory=dict)
+    """What else is known of controllers, by name."""
     tcp_host: str = "127.0.0.1"
     tcp_port: int | None = None
     """Where agents connect over TCP; None for nowhere."""

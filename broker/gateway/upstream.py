@@ -1,13 +1,14 @@
 """Asks a controller for an agent, in the agent's words but with the real secret: for a WebSocket, or on its port."""
 
 import asyncio
-import ssl
 from collections.abc import Mapping
 from typing import Final
 
+from broker.gateway.controller_tls import ControllerTls
+from broker.gateway.facts import Facts
 from broker.gateway.presence import Presence
 from broker.gateway.settings import GatewaySettings, Limits
-from broker.gateway.upstream_tcp import PortUpstream
+from broker.gateway.upstream_tcp import PortUpstream, Target
 from broker.gateway.word import Accepted, Declined
 from broker.inbound.address import HttpBase, parse_base
 from broker.inbound.descriptor import Descriptor, dial
@@ -17,6 +18,7 @@ from broker.inbound.websocket import CAPABILITY, AgentRequest, Answer, controlle
 
 _MAX_BODY: Final = 64 * 1024
 _GROWS: Final = 1.5
+_NOTHING: Final = Facts()
 
 
 class Upstream:
@@ -31,23 +33,32 @@ class Upstream:
         self._dials: dict[str, asyncio.Semaphore] = {}
         self._ports = PortUpstream(settings.limits, settings.presence, self.get)
         self._pins: Mapping[str, str] = {}
-        self.replace(settings.controllers, settings.paths, settings.tcp_controllers)
-        self._tls = ssl.create_default_context()
-        if settings.controller_ca is not None:
-            self._tls.load_verify_locations(settings.controller_ca)
+        self._facts: Mapping[str, Facts] = {}
+        self._authorities = ControllerTls(settings.controller_ca)
+        self.replace(settings.controllers, settings.paths, settings.tcp_controllers, settings.facts)
 
     def replace(
-        self, controllers: Mapping[str, str], paths: Mapping[str, str], tcp: Mapping[str, str] | None = None
+        self,
+        controllers: Mapping[str, str],
+        paths: Mapping[str, str],
+        tcp: Mapping[str, str] | None = None,
+        facts: Mapping[str, Facts] | None = None,
     ) -> None:
         """Knows these from now on, by name and by path; what is open stays open. Raises ValueError for a URL.
 
         `tcp` are those that are asked on their port, with the identity that they must show.
         """
-        self._bases, self._paths = {name: parse_base(url) for name, url in controllers.items()}, dict(paths)
-        self._pins = dict(tcp or {})
-        self._ports.forget()
+        bases = {name: parse_base(url) for name, url in controllers.items()}
+        self._authorities.trust({name: known.authorities for name, known in (facts or {}).items()})
+        if bases != self._bases:
+            self._ports.forget()
+        self._bases, self._paths, self._pins, self._facts = bases, dict(paths), dict(tcp or {}), dict(facts or {})
         for name in controllers:
             self._dials.setdefault(name, asyncio.Semaphore(self._limits.dials))
+
+    def facts(self, controller: str) -> Facts:
+        """What is known of a controller."""
+        return self._facts.get(controller, _NOTHING)
 
     def under(self, path: str) -> str | None:
         """The controller whose agents have this path prefix."""
@@ -63,17 +74,18 @@ class Upstream:
         base = self._bases.get(controller)
         if base is None:
             return _unknown(controller)
-        pin, data = self._pins.get(controller), controller_request(request, base, secret=secret, cookie=cookie)
+        target = None
+        if (pin := self._pins.get(controller)) is not None:
+            target = Target(name=controller, base=base, pin=pin, facts=self.facts(controller))
+        data = controller_request(request, base, secret=secret, cookie=cookie)
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + self._limits.unknown_name_s, self._limits.unknown_name_every_s
         while True:
             async with self._dials[controller]:
-                if pin is None:
-                    answer = await self._ask(base, data, request.key, cookie)
+                if target is None:
+                    answer = await self._ask(controller, base, data, request.key, cookie)
                 else:
-                    answer = await self._ports.open(
-                        controller, base, pin, request, secret=secret, cookie=cookie, ends=ends
-                    )
+                    answer = await self._ports.open(target, request, secret=secret, cookie=cookie, ends=ends)
             waits = isinstance(answer, Declined) and answer.answer is Answer.UNKNOWN_NAME and loop.time() < until
             if not waits:
                 return answer
@@ -86,10 +98,10 @@ class Upstream:
         if base is None:
             return _unknown(controller)
         head = f"GET {base.path}{page} HTTP/1.1\r\nHost: {base.authority}\r\nConnection: close\r\n\r\n"
-        return await self._exchange(base, head.encode())
+        return await self._exchange(controller, base, head.encode())
 
-    async def _ask(self, base: HttpBase, data: bytes, key: str, cookie: str) -> Accepted | Declined:
-        exchanged = await self._exchange(base, data)
+    async def _ask(self, controller: str, base: HttpBase, data: bytes, key: str, cookie: str) -> Accepted | Declined:
+        exchanged = await self._exchange(controller, base, data)
         if isinstance(exchanged, Declined):
             return exchanged
         leg, head = exchanged
@@ -106,11 +118,13 @@ class Upstream:
         capability = "".join(head.fields.all(CAPABILITY)[:1])
         return Accepted(leg=leg, head=head, cookie=controller_cookie(head, cookie), capability=capability)
 
-    async def _exchange(self, base: HttpBase, data: bytes) -> tuple[Descriptor, ResponseHead] | Declined:
+    async def _exchange(
+        self, controller: str, base: HttpBase, data: bytes
+    ) -> tuple[Descriptor, ResponseHead] | Declined:
         leg: Descriptor | None = None
         done = False
         try:
-            leg = await self._dial(base)
+            leg = await self._dial(controller, base)
             await leg.send(data, self._until())
             head = await read_head(leg, self._until())
             if head is None:
@@ -125,7 +139,7 @@ class Upstream:
                 leg.close()
         return leg, answer
 
-    async def _dial(self, base: HttpBase) -> Descriptor:
+    async def _dial(self, controller: str, base: HttpBase) -> Descriptor:
         """A connection, with its TLS verified before anything is told."""
         until = self._until()
         leg = await dial((base.host, base.port), until)
@@ -133,7 +147,8 @@ class Upstream:
         try:
             self._presence.watch(leg.sock)
             if base.secure:
-                await leg.start_tls(self._tls, server=False, name=base.host, until=until)
+                tls = self._authorities.of(controller)
+                await leg.start_tls(tls, server=False, name=base.host, until=until)
             shaken = True
         finally:
             if not shaken:

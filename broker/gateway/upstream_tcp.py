@@ -3,10 +3,13 @@
 import asyncio
 import base64
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from typing import Final
 
+from broker.gateway.facts import Facts
 from broker.gateway.identity import pinning_context
 from broker.gateway.presence import Presence
 from broker.gateway.settings import Limits
@@ -23,13 +26,28 @@ from broker.inbound.preamble import ACK, AckReader, Protocol, request
 from broker.inbound.websocket import AgentRequest, Answer
 
 _LINGER_S: Final = 1.0
+_UNBELIEVABLE: Final = (
+    "its identity is not known: it has not told it to the broker, and what an http:// URL tells may be anybody's;"
+    " set controllers.*.instance_identity, or use https://"
+)
 
 Get = Callable[[str, str], Awaitable[tuple[Descriptor, ResponseHead] | Declined]]
 """Begins a GET of a controller's page."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A controller that is asked on its port."""
+
+    name: str
+    base: HttpBase
+    pin: str = ""
+    """Its identity in base64; empty: the one that its URL tells, as for an agent."""
+    facts: Facts = field(default_factory=Facts)
+
+
 class PortUpstream:
-    """The ports of controllers, as discovery tells them; each URL is asked once, and again when the port fails."""
+    """The ports of controllers: where they say themselves, or as discovery tells; a URL is asked when a port fails."""
 
     def __init__(self, limits: Limits, presence: Presence, get: Get) -> None:
         """Knows no port yet."""
@@ -44,18 +62,17 @@ class PortUpstream:
         self._found.clear()
 
     async def open(
-        self, controller: str, base: HttpBase, pin: str, asked: AgentRequest, *, secret: str, cookie: str, ends: bool
+        self, target: Target, asked: AgentRequest, *, secret: str, cookie: str, ends: bool
     ) -> Accepted | Declined:
-        """The controller's word. `pin` is its identity in base64; empty: the one that its URL tells, as for an agent.
+        """The controller's word. The secret is sent to nobody who has not its key.
 
-        The secret is sent to nobody who has not that key. With `ends` the capabilities are exchanged here, because the
-        agent gets the controller's in another way.
+        With `ends` the capabilities are exchanged here, because the agent gets the controller's in another way.
         """
-        until = asyncio.get_running_loop().time() + self._limits.dial_s
         leg: Descriptor | None = None
         answer: Accepted | Declined | None = None
         try:
-            leg = await self._reach(controller, base, pin, until)
+            leg = await self._reach(target)
+            until = asyncio.get_running_loop().time() + self._limits.dial_s
             answer = await _converse(leg, asked, secret, cookie, until)
             if isinstance(answer, Accepted) and ends:
                 answer = await _exchanged(answer, asked.capability, until)
@@ -66,28 +83,52 @@ class PortUpstream:
                 leg.close()
         return answer
 
-    async def _reach(self, controller: str, base: HttpBase, pin: str, until: float) -> Descriptor:
-        """Whoever has the controller's key, where it was last or where its URL tells now; raises what `open` tells."""
-        known = self._found.pop(controller, None)
-        if known is not None:
-            with suppress(OSError, EOFError, Malformed):
-                leg = await self._secured(known, _key(pin) or known.identity, until)
-                self._found[controller] = known
-                return leg
-        found = await self._discover(controller, base)
-        leg = await self._secured(found, _key(pin) or found.identity, until)
-        self._found[controller] = found
+    async def _reach(self, target: Target) -> Descriptor:
+        """Whoever has the controller's key: where it was last, where it says, or where its URL tells now.
+
+        Raises what `open` tells.
+        """
+        failure: Exception | None = None
+        for place in self._places(target):
+            try:
+                return await self._found_at(target, place)
+            except (OSError, EOFError, Malformed) as error:
+                failure = error
+        if failure is not None and target.facts.fixed:
+            raise failure
+        return await self._found_at(target, await self._discover(target))
+
+    def _places(self, target: Target) -> Iterable[Discovered]:
+        """Where it may be without asking its URL; each must show the identity that is known now."""
+        known, told = self._found.pop(target.name, None), _told(target)
+        if target.facts.fixed:
+            return [told] if told else []
+        if known is not None and target.pin:
+            known = replace(known, identity=_key(target.pin))
+        return dict.fromkeys(place for place in (known, told) if place is not None)
+
+    async def _found_at(self, target: Target, place: Discovered) -> Descriptor:
+        leg = await self._secured(place, asyncio.get_running_loop().time() + self._limits.reach_s)
+        self._found[target.name] = place
         return leg
 
-    async def _discover(self, controller: str, base: HttpBase) -> Discovered:
-        got = await self._get(controller, Page.DISCOVERY)
+    async def _discover(self, target: Target) -> Discovered:
+        """What its URL tells; of its identity only as much as can be believed."""
+        got = await self._get(target.name, Page.DISCOVERY)
         if isinstance(got, Declined):
             raise OSError(got.message)
         leg, head = got
         leg.close()
-        return read_discovery(head, base)
+        found = read_discovery(head, target.base)
+        if target.facts.fixed:
+            found = replace(found, host=target.facts.host, port=target.facts.port)
+        if target.pin:
+            return replace(found, identity=_key(target.pin))
+        if not (target.base.secure or _is_loopback(target.base.host)):
+            raise Malformed(_UNBELIEVABLE)
+        return found
 
-    async def _secured(self, found: Discovered, key: bytes, until: float) -> Descriptor:
+    async def _secured(self, found: Discovered, until: float) -> Descriptor:
         leg = await dial((found.host, found.port), until)
         shaken = False
         try:
@@ -97,13 +138,28 @@ class PortUpstream:
             while not ack.feed(await leg.read_exactly(ack.wants(), until)):
                 pass
             await leg.start_tls(self._tls, server=False, name=None, until=until)
-            if not hmac.compare_digest(leg.peer_spki(), key):
+            if not hmac.compare_digest(leg.peer_spki(), found.identity):
                 raise Malformed("who answers on its agent port has another key than its identity")
             shaken = True
         finally:
             if not shaken:
                 leg.close()
         return leg
+
+
+def _told(target: Target) -> Discovered | None:
+    """Where the config or the controller itself says that its port is; nothing without its identity."""
+    if not target.facts.port or not target.pin:
+        return None
+    host = target.facts.host or target.base.host
+    return Discovered(host=host, port=target.facts.port, identity=_key(target.pin))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _key(pin: str) -> bytes:

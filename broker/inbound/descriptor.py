@@ -9,6 +9,7 @@ import asyncio
 import os
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -28,18 +29,19 @@ _steps: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKe
 class Descriptor:
     """A non-blocking connection that one coroutine reads and one writes, until it is given to a relay.
 
-    `surplus` holds bytes that were read and not asked for: they are the first of the next read. `until` is a time of
-    the running loop. Every method that waits raises TimeoutError or OSError (which ssl.SSLError is); after either the
-    connection is only good for `close`.
+    `surplus` holds bytes that were read and not asked for: they are the first of the next read. `since`, when it was
+    made, and `until` are times of the running loop. Every method that waits raises TimeoutError or OSError (which
+    ssl.SSLError is); after either the connection is only good for `close`.
     """
 
-    __slots__ = ("__weakref__", "peer", "secure", "sock", "surplus")
+    __slots__ = ("__weakref__", "peer", "secure", "since", "sock", "surplus")
 
     def __init__(self, sock: socket.socket, peer: str = "") -> None:
         """Takes a connected socket over; `peer` is its other end, for people."""
         sock.setblocking(False)
         self.sock = sock
         self.surplus = b""
+        self.since = time.monotonic()  # the time of asyncio's loops
         self.peer = peer
         self.secure = False
 

@@ -9,6 +9,7 @@ from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
 from broker.domain.ids import AgentId, BackendName, ControllerName, InstanceRef, LaunchToken, PoolName
 from broker.domain.instance import Instance, Interruption
+from broker.domain.introduction import Introduction
 from broker.domain.lifecycle import Goal, Outcome, Phase, later_goal
 from broker.domain.policy import OnTimeout, Timeouts
 from broker.domain.pool import Pool
@@ -63,6 +64,8 @@ class Context:
     """What agents of the gateway are started with."""
     authorities: Callable[[], tuple[str, ...]] = tuple
     """What agents of the gateway are told to trust, see `ports.LaunchSpec`."""
+    introduced: Callable[[ControllerName, Introduction], None] = lambda controller, introduction: None
+    """Hears what a controller says of itself."""
     keep_history: timedelta = timedelta(days=14)
     """How long a gone agent's row is kept, and with it its name from being used again."""
     retired: dict[PoolName, Pool] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from broker.intake import Intake
 from broker.news import News
 from broker.reconcile.context import Context
 from broker.reconcile.presence import SYNC_INTERVAL_S
-from broker.rpc import convert, convert_fleet
+from broker.rpc import convert, convert_fleet, convert_introduction
 from broker.rpc.identity import NoToken, caller
 from broker.rpc.interceptors import controller_of_call
 from broker.rpc.streams import Streams
@@ -48,7 +48,10 @@ class AgentsService(agents_pb2_grpc.AgentsServicer):
             raise convert.OtherVersion(f"{text}; run: agentbroker init jenkins")
         controller = controller_of_call.get()
         policies = await self._intake.greet(
-            controller, convert.boot_id(request.boot_id), request.client_version[: convert.LONGEST_VERSION]
+            controller,
+            convert.boot_id(request.boot_id),
+            request.client_version[: convert.LONGEST_VERSION],
+            convert_introduction.introduction(request),
         )
         return wire.HandshakeReply(
             api_version=API_VERSION,

@@ -40,6 +40,8 @@ class BrokerLink {
     private boolean failing
     private boolean refused
     private String revision
+    /** What the broker knows of our port for agents. */
+    private Map portTold = [:]
     private long greeted
     private final Remarks remarks = new Remarks()
     private double intervalS = 5
@@ -253,7 +255,9 @@ class BrokerLink {
     }
 
     private Map handshake() {
-        Map reply = client.handshake(Jenkins.VERSION, Jenkins.get().rootUrl, bootId)
+        Map<String, Object> port = AgentPort.describe()
+        Map reply = client.handshake(Jenkins.VERSION, Jenkins.get().rootUrl, bootId, port)
+        portTold = port
         connection.told(reply)
         remarks.on(reply)
         greeted = System.nanoTime()
@@ -301,12 +305,15 @@ class BrokerLink {
             return
         }
         remarks.on(reply)
+        boolean mayGreet = System.nanoTime() - greeted >= GREET_NS
         if (reply.policies_revision != revision) {
-            if (System.nanoTime() - greeted < GREET_NS) {
+            if (!mayGreet) {
                 return // nothing is made of policies that are not known: the next sync tells the same
             }
             handshake()
             alone { fleet.reviewAll() } // builds that nobody has served may have their policy now
+        } else if (mayGreet && AgentPort.describe() != portTold) {
+            handshake() // Jenkins opens its port late, and an administrator may change it
         }
         sync.apply(reply)
         afterSync.call()

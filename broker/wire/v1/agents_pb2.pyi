@@ -36,18 +36,26 @@ RELEASE_CAUSE_MAX_LIFETIME: ReleaseCause
 RELEASE_CAUSE_CANCELLED: ReleaseCause
 
 class HandshakeRequest(_message.Message):
-    __slots__ = ("api_version", "client_version", "controller_version", "controller_url", "boot_id")
+    __slots__ = ("api_version", "client_version", "controller_version", "controller_url", "boot_id", "instance_identity", "agent_host", "agent_port", "remoting_minimum_version")
     API_VERSION_FIELD_NUMBER: _ClassVar[int]
     CLIENT_VERSION_FIELD_NUMBER: _ClassVar[int]
     CONTROLLER_VERSION_FIELD_NUMBER: _ClassVar[int]
     CONTROLLER_URL_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    AGENT_HOST_FIELD_NUMBER: _ClassVar[int]
+    AGENT_PORT_FIELD_NUMBER: _ClassVar[int]
+    REMOTING_MINIMUM_VERSION_FIELD_NUMBER: _ClassVar[int]
     api_version: int
     client_version: str
     controller_version: str
     controller_url: str
     boot_id: str
-    def __init__(self, api_version: _Optional[int] = ..., client_version: _Optional[str] = ..., controller_version: _Optional[str] = ..., controller_url: _Optional[str] = ..., boot_id: _Optional[str] = ...) -> None: ...
+    instance_identity: str
+    agent_host: str
+    agent_port: int
+    remoting_minimum_version: str
+    def __init__(self, api_version: _Optional[int] = ..., client_version: _Optional[str] = ..., controller_version: _Optional[str] = ..., controller_url: _Optional[str] = ..., boot_id: _Optional[str] = ..., instance_identity: _Optional[str] = ..., agent_host: _Optional[str] = ..., agent_port: _Optional[int] = ..., remoting_minimum_version: _Optional[str] = ...) -> None: ...
 
 class HandshakeReply(_message.Message):
     __slots__ = ("api_version", "broker_version", "controller", "policies", "sync_interval", "gateway_url", "agent_page", "now")

@@ -14,7 +14,9 @@ from broker.demo.sim.controller import SimController
 from broker.demo.sim.plans import AgentPlan, Transport
 from broker.domain.ids import AgentId, ControllerName
 from broker.gateway.control import ControlServer
+from broker.gateway.facts import Facts
 from broker.gateway.identity import load_identity
+from broker.gateway.link import Controllers
 from broker.gateway.process import Gateway
 from broker.gateway.settings import GatewaySettings
 from broker.inbound.identity import Identity
@@ -59,8 +61,16 @@ class Bridge:
             **changes,  # type: ignore[arg-type]
         )
 
+    def told(self, **facts: object) -> None:
+        """The control plane tells the gateway of the controller, which is reached over TCP."""
+        tcp = {"main": base64.b64encode(self.controller.identity.spki).decode()}
+        known = {"main": Facts(**facts)}  # type: ignore[arg-type]
+        urls, paths = {"main": self.controller.url}, {"/c/main/": "main"}
+        self.control.tell_controllers(Controllers(urls=urls, paths=paths, tcp=tcp, facts=known))
+
     async def knocks(self, name: str, **changes: object) -> SimAgent:
-        """An agent that has been let in, refused or has failed."""
+        """An agent that has been let in, refused or has failed, in the place of a former one of that name."""
+        self.swarm.agents.pop(name, None)
         self.swarm.start([self.plan(name, **changes)])  # type: ignore[arg-type]
         agent = self.swarm.agents[name]
         await until(lambda: agent.state is not State.KNOCKING, 20)

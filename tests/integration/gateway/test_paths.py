@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from broker.gateway.link import Controllers
 from broker.gateway.settings import GatewaySettings
 from broker.inbound.discovery import Page
 from tests.integration.gateway.world import FakeController, World, upgrade
@@ -61,15 +62,15 @@ async def test_a_running_gateway_is_told_of_other_controllers_and_paths(tmp_path
     async with world.running(controllers={"mobile": nobody}, paths={"/c/mobile/": "mobile"}):
         minted = world.mint("a1")
         assert await _status(world, "/ci/") == 404
-        world.control.tell_controllers({"main": world.controller.url}, {"/ci/": "main"})
+        world.control.tell_controllers(Controllers(urls={"main": world.controller.url}, paths={"/ci/": "main"}))
         await _answers(world, "/ci/", 200)
         session = await world.connect(under("/ci/", "a1", minted))
         assert session.head.status == 101
-        world.control.tell_controllers({"mobile": nobody}, {"/c/mobile/": "mobile"})
+        world.control.tell_controllers(Controllers(urls={"mobile": nobody}, paths={"/c/mobile/": "mobile"}))
         await _answers(world, "/ci/", 404)
         assert await session.say(b"abc") == b"ABC", "what runs goes on"
-        world.control.tell_controllers({"main": "no url"}, {"/ci/": "main"})
-        world.control.tell_controllers({"mobile": nobody}, {"/x/": "mobile"})
+        world.control.tell_controllers(Controllers(urls={"main": "no url"}, paths={"/ci/": "main"}))
+        world.control.tell_controllers(Controllers(urls={"mobile": nobody}, paths={"/x/": "mobile"}))
         await _answers(world, "/x/", 200)
         assert await _status(world, "/ci/") == 404, "a URL that is none changes nothing"
 

@@ -1,6 +1,7 @@
 """What the TCP port of a gateway says to those who are no agents, or no welcome ones."""
 
 import asyncio
+import base64
 import os
 from pathlib import Path
 
@@ -10,11 +11,14 @@ from broker.demo.sim.agents import State
 from broker.demo.sim.misbehaviour import Behaviour, Kind, Step
 from broker.demo.sim.plans import Transport
 from broker.errors import GatewayError
+from broker.gateway.facts import Facts
 from broker.gateway.identity import load_identity
+from broker.gateway.link import Controllers
+from broker.inbound.http import ResponseHead, parse_response
 from broker.inbound.ping import PAGE_REQUEST, REPLY, REQUEST, read_page
 from broker.inbound.preamble import UNKNOWN
 from tests.integration.gateway.bridge import Bridge, bridge
-from tests.integration.gateway.world import until
+from tests.integration.gateway.world import read_head, until
 
 
 async def said(there: Bridge, data: bytes) -> bytes:
@@ -58,6 +62,47 @@ async def test_discovery_says_try_again_while_the_control_plane_is_away(tmp_path
         await until(lambda: not there.gateway._link.up)
         agent = await there.knocks("a1")
         assert (agent.state, "503" in agent.why) == (State.FAILED, True)
+
+
+async def discovered(there: Bridge, path: str) -> ResponseHead:
+    host, port = there.gateway.address.rsplit(":", 1)
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"GET {path}tcpSlaveAgentListener/ HTTP/1.1\r\nHost: gw\r\n\r\n".encode())
+    head, _ = await asyncio.wait_for(read_head(reader), 10)
+    writer.close()
+    return parse_response(head)
+
+
+async def test_discovery_says_whose_key_is_on_which_port_and_which_agents_are_too_old(tmp_path: Path) -> None:
+    advertised = ("agents.example.com", 7072)
+    async with bridge(tmp_path, Transport.TCP, Transport.TCP, tcp_advertise=advertised) as there:
+        there.told(minimum_version="3176.v207ec082a_8c0")
+        await until(lambda: there.gateway._upstream.facts("main").minimum_version)
+        head = await discovered(there, "/c/main/")
+        assert head.status == 200
+        assert {name: head.fields.one(name) for name, _ in head.fields.pairs if name.startswith("X-")} == {
+            "X-Hudson-JNLP-Port": "7072",
+            "X-Jenkins-JNLP-Port": "7072",
+            "X-Jenkins-JNLP-Host": "agents.example.com",
+            "X-Instance-Identity": base64.b64encode(there.identity).decode(),
+            "X-Jenkins-Agent-Protocols": "JNLP4-connect, Ping",
+            "X-Remoting-Minimum-Version": "3176.v207ec082a_8c0",
+        }
+
+
+async def test_discovery_says_try_again_while_the_controller_that_is_asked_for_is_away(tmp_path: Path) -> None:
+    async with bridge(tmp_path, Transport.TCP, Transport.TCP) as there:
+        urls = dict.fromkeys(("main", "other"), there.controller.url)
+        paths = {"/c/main/": "main", "/c/other/": "other"}
+        facts = {"main": Facts(away=True), "other": Facts()}
+        there.control.tell_controllers(Controllers(urls=urls, paths=paths, facts=facts))
+        await until(lambda: there.gateway._upstream.facts("main").away)
+        away = await discovered(there, "/c/main/")
+        assert (away.status, away.fields.one("X-Jenkins-JNLP-Port")) == (503, None)
+        assert (await discovered(there, "/c/other/")).status == 200
+        there.told()
+        await until(lambda: not there.gateway._upstream.facts("main").away)
+        assert (await discovered(there, "/c/main/")).status == 200
 
 
 def test_the_identity_is_made_once_and_is_for_nobody_else(tmp_path: Path) -> None:

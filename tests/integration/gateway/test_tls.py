@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import ssl
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from cryptography.x509.oid import NameOID
 
 from broker.demo.authority import Authority
 from broker.domain.ids import AgentId
+from broker.gateway.facts import Facts
+from broker.gateway.link import Controllers
 from broker.inbound.http import parse_response
 from tests.integration.gateway.world import Connection, World, read_head, until, upgrade
 
@@ -74,6 +77,28 @@ async def test_a_controller_with_an_unknown_certificate_is_not_told_the_secret(
         assert agent.head.status == 503
         assert "CERTIFICATE_VERIFY_FAILED" in await agent.body()
         assert world.controller.requests == []
+
+
+def knows(world: World, facts: dict[str, Facts]) -> bool:
+    assert world.gateway is not None
+    return world.gateway._upstream._facts == facts
+
+
+async def test_a_controllers_own_authority_is_believed_for_that_controller_alone(tmp_path: Path) -> None:
+    world, own, other = World(tmp_path), Authority(), Authority()
+    pair = own.issue(tmp_path / "controller", "controller")
+    world.controller.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    world.controller.tls.load_cert_chain(pair.certificate, pair.key)
+    async with world.running(facts={"main": Facts(authorities=own.pem.decode())}):
+        assert (await world.knock("a1", world.mint("a1"))).head.status == 101
+        urls, paths = {"main": world.controller.url}, {"/c/main/": "main"}
+        for facts in ({"main": Facts(authorities=other.pem.decode())}, {"else": Facts(authorities=own.pem.decode())}):
+            world.control.tell_controllers(Controllers(urls=urls, paths=paths, facts=facts))
+            await until(partial(knows, world, facts))
+            agent = await world.knock("a2", world.mint("a2"))
+            assert agent.head.status == 503
+            assert "CERTIFICATE_VERIFY_FAILED" in await agent.body()
+        assert len(world.controller.requests) == 1
 
 
 async def test_a_renewed_certificate_is_shown_without_a_restart_and_its_end_is_told(tmp_path: Path) -> None:

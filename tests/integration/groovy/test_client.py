@@ -24,7 +24,7 @@ try {
         println "${watch.next(5000).kind} ${watch.next(5000).with { it.kind + ' ' + it.number + ' ' + it.interval }}"
         watch.next(200)
     }
-    def reply = client.handshake('2.568.2', 'http://127.0.0.1/', 'boot-1')
+    def reply = client.handshake('2.568.2', 'http://127.0.0.1/', 'boot-1', [agent_port: 50000])
     println "${reply.controller} ${reply.policies*.name} ${reply.policies[0].labels} ${reply.sync_interval > 0}"
     client.close()
 } catch (BrokerException error) {

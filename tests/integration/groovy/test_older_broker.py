@@ -18,7 +18,7 @@ import io.agentbroker.client.*
 def (target, token) = args as List
 def client = BrokerClient.connect(target, false, '', '', '', token, 5000)
 def greet = {
-    def reply = client.handshake('2.568.2', 'http://127.0.0.1/', 'boot-1')
+    def reply = client.handshake('2.568.2', 'http://127.0.0.1/', 'boot-1', [agent_port: 50000])
     println "${reply.controller} [${reply.agent_page}]"
 }
 greet()

@@ -11,6 +11,7 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped] # ships no types
 
+from broker.domain.introduction import Introduction
 from broker.domain.lifecycle import Phase
 from broker.errors import StoreUnavailable
 from broker.rpc.server import MOST_BYTES_A_MESSAGE, PortInUse
@@ -107,6 +108,20 @@ async def test_the_controller_is_that_of_the_token(agents: Any, api: Api) -> Non
     assert (await api.core.agent(NAME)).phase == Phase.REQUESTED
     [answer] = (await agents.RequestAgents(request(NAME), metadata=bearer(OTHER_TOKEN))).answers
     assert (answer.accepted, answer.reason) == (False, "NameTaken")
+
+
+async def test_what_a_controller_says_of_its_port_is_passed_on_as_far_as_it_can_be_understood(
+    agents: Any, api: Api
+) -> None:
+    said: list[tuple[str, Introduction]] = []
+    api.core.ctx.introduced = lambda controller, introduction: said.append((controller, introduction))
+    good = {"instance_identity": "MIIB", "agent_host": "agents.example.com", "agent_port": 50000}
+    await agents.Handshake(handshake(**good, remoting_minimum_version="3176.v207ec082a_8c0"), metadata=bearer(TOKEN))
+    bad = {"instance_identity": "M" * 5000, "agent_host": "a b", "agent_port": 65536}
+    await agents.Handshake(handshake(**bad, remoting_minimum_version="\r\nX: y"), metadata=bearer(TOKEN))
+    version = "3176.v207ec082a_8c0"
+    first = Introduction(identity="MIIB", host="agents.example.com", port=50000, minimum_version=version)
+    assert said == [("main", first), ("main", Introduction())]
 
 
 async def test_a_handshake_tells_all_that_jenkins_needs(agents: Any) -> None:

@@ -177,8 +177,8 @@ def test_the_same_labels_are_fine_with_priorities_or_for_different_controllers()
     pools = "pools: { it: { backend: process } }\npolicies:\n"
     both = "  a: { labels: [x, y], pools: [it], priority: 1 }\n  b: { labels: [y, x], pools: [it], priority: 2 }\n"
     assert of(pools + both).warnings == ""
-    main = f"controllers: {{ m: {{ url: 'http://a/', token_sha256: {HASH} }},"
-    other = f" n: {{ url: 'http://b/', token_sha256: {'b' * 64} }} }}\n"
+    main = f"controllers: {{ m: {{ url: 'https://a/', token_sha256: {HASH} }},"
+    other = f" n: {{ url: 'https://b/', token_sha256: {'b' * 64} }} }}\n"
     apart = "  a: { labels: [x], pools: [it], controllers: [m] }\n  b: { labels: [x], pools: [it], controllers: [n] }\n"
     assert of(main + other + pools + apart).warnings == ""
 

@@ -25,7 +25,7 @@ abstract class Cases extends Script {
                 node.fleet.forget(node)
             }
         })
-        BrokerClient.metaClass.handshake = { String version, String url, String boot -> broker.handshake() }
+        BrokerClient.metaClass.handshake = { String version, String url, String boot, Map port -> broker.handshake() }
         BrokerClient.metaClass.syncNodes = { String boot, List nodes, List queue, List pending -> broker.syncNodes(nodes) }
         BrokerClient.metaClass.requestAgents = { String boot, List agents -> agents.collect { [name: it.name, accepted: true] } }
         BrokerClient.metaClass.releaseAgents = { String boot, List agents -> broker.releaseAgents(agents) }

@@ -70,15 +70,21 @@ public final class BrokerClient implements AutoCloseable {
     /**
      * Returns broker_version, controller, gateway_url, agent_page, sync_interval (seconds), policies_revision, policies,
      * ahead_ms (our clock, of the broker's; 0 from one that does not tell) and left_out: what cannot be used, for people.
-     * Another api_version is FAILED_PRECONDITION, whichever side finds it.
+     * Another api_version is FAILED_PRECONDITION, whichever side finds it. Of the port for agents, which may be empty:
+     * instance_identity, agent_host, agent_port, remoting_minimum_version.
      */
-    public Map<String, Object> handshake(String controllerVersion, String controllerUrl, String bootId) {
+    public Map<String, Object> handshake(
+            String controllerVersion, String controllerUrl, String bootId, Map<String, Object> port) {
         HandshakeRequest request = HandshakeRequest.newBuilder()
                 .setApiVersion(API_VERSION)
                 .setClientVersion(VERSION)
                 .setControllerVersion(controllerVersion)
                 .setControllerUrl(controllerUrl == null ? "" : controllerUrl)
                 .setBootId(bootId)
+                .setInstanceIdentity(String.valueOf(port.getOrDefault("instance_identity", "")))
+                .setAgentHost(String.valueOf(port.getOrDefault("agent_host", "")))
+                .setAgentPort(((Number) port.getOrDefault("agent_port", 0)).intValue())
+                .setRemotingMinimumVersion(String.valueOf(port.getOrDefault("remoting_minimum_version", "")))
                 .build();
         long sent = System.currentTimeMillis();
         Map<String, Object> all = new HashMap<>(call(() -> {
