@@ -15,18 +15,22 @@ _NOT_THE_POOLS_FAULT: Final = frozenset({Reason.CONTROLLER_UNREACHABLE, Reason.T
 
 
 async def fail_attempt(
-    ctx: Context, agent: Agent, why: Reason, message: str, *, nothing_made: bool, for_good: bool = False
+    ctx: Context, agent: Agent, why: Reason, message: str, *, nothing_made: bool, connections: int = 0
 ) -> None:
-    """Ends the attempt of an agent that was never online, or with `for_good` the agent.
+    """Ends the attempt of an agent that was never online.
+
+    With `connections`, so many of which were of no use, the agent ends: another attempt would start the same again, and
+    so would another agent, so each is a failure of its pool.
 
     With attempts left it is placed again, at once if it is sure that nothing was made, else when the backend says that
     nothing is left; without, it is failed. A direct one has one attempt: what it was given is good for ever.
     """
     ctx.metrics.launch_finished(agent.pool or "", "failed", why)
     events.LAUNCH_FAILED.emit(agent=agent.name, pool=agent.pool, attempt=agent.attempt, why=why, message=message)
-    await _count_failure(ctx, agent, why, message)
+    if connections or why not in _NOT_THE_POOLS_FAULT:
+        await _count_failure(ctx, agent, why, message, max(1, connections))
     retry = ctx.definitions.retry_of(agent.policy)
-    last = for_good or agent.attempt >= retry.attempts or agent.goal != Goal.ONLINE or agent.direct
+    last = connections > 0 or agent.attempt >= retry.attempts or agent.goal != Goal.ONLINE or agent.direct
     told = {"why": why, "message": message}
     if last:
         outcome = {"goal": Goal.GONE, "outcome": agent.outcome or Outcome.FAILED}
@@ -50,10 +54,10 @@ def words(error: BackendError) -> str:
     return f"{error.code}: {error.message}" if error.code else error.message
 
 
-async def _count_failure(ctx: Context, agent: Agent, why: Reason, message: str) -> None:
+async def _count_failure(ctx: Context, agent: Agent, why: Reason, message: str, times: int) -> None:
     pool = ctx.pool_of(agent)
-    if pool is None or why in _NOT_THE_POOLS_FAULT:
+    if pool is None:
         return
-    rest = await ctx.cooldowns.failed(agent, pool, why, message, ctx.clock.now())
+    rest = await ctx.cooldowns.failed(agent, pool, why, message, ctx.clock.now(), times)
     if rest.until is not None and rest.until > ctx.clock.now():
         events.POOL_COOLED_DOWN.emit(pool=pool.name, until=rest.until.isoformat(), why=why, message=message)

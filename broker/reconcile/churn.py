@@ -1,8 +1,13 @@
 """Agents whose connections end as soon as they have begun."""
 
+from typing import Final
+
 from broker.domain.agent import Agent
 from broker.domain.reason import Reason
 from broker.reconcile.context import Context
+
+CONNECTIONS: Final = 5
+"""As many as there were: `broker.gateway.churn` gives an agent up after the fifth."""
 
 
 def why_churned(ctx: Context, agent: Agent) -> tuple[Reason, str] | None:

@@ -5,7 +5,7 @@ from broker.domain.instance import InstanceState
 from broker.domain.lifecycle import Goal, Phase
 from broker.domain.reason import Reason
 from broker.reconcile.attempt import fail_attempt
-from broker.reconcile.churn import why_churned
+from broker.reconcile.churn import CONNECTIONS, why_churned
 from broker.reconcile.context import Again, Context
 from broker.reconcile.interrupted import in_words
 from broker.reconcile.watch import find_lost_instance, why_ended
@@ -47,7 +47,7 @@ async def connect(ctx: Context, agent: Agent) -> Again | None:
             return Again(_FIND_AGAIN_S)
         await _come_online(ctx, agent)
     elif (churned := why_churned(ctx, agent)) is not None:
-        await fail_attempt(ctx, agent, *churned, nothing_made=False, for_good=True)
+        await fail_attempt(ctx, agent, *churned, nothing_made=False, connections=CONNECTIONS)
     elif (notice := ctx.interruption_of(agent)) is not None:
         await fail_attempt(ctx, agent, Reason.SPOT_INTERRUPTED, in_words(notice), nothing_made=False)
     elif (ended := why_ended(ctx, agent)) is not None:

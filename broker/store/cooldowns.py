@@ -29,8 +29,8 @@ class Cooldowns:
         """The pools that have failed lately."""
         return await self._database.read(read_rests)
 
-    async def failed(self, agent: Agent, pool: Pool, why: Reason, message: str, now: datetime) -> Rest:
-        """Counts the failed launch of an agent; returns the breaker, which this failure may have opened.
+    async def failed(self, agent: Agent, pool: Pool, why: Reason, message: str, now: datetime, times: int = 1) -> Rest:
+        """Counts what has failed of an agent, so many times; returns the breaker, which this may have opened.
 
         Of an open breaker only the agent that tries the pool says anything: another's launch is from before.
         """
@@ -38,11 +38,11 @@ class Cooldowns:
         async def work(connection: AsyncConnection) -> Rest:
             rule, this = pool.cooldown, cooldowns.c.pool == pool.name
             row = (await connection.execute(select(cooldowns).where(this))).one_or_none()
-            failures, opened, start, until, probe = 1, 0, now, None, None
+            failures, opened, start, until, probe = times, 0, now, None, None
             if row is not None:
                 opened, until, probe = row.opened, row.until, row.probe
                 if now - row.window_start <= rule.within:
-                    failures, start = row.failures + 1, row.window_start
+                    failures, start = row.failures + times, row.window_start
             if (opened and probe == agent.id) or (not opened and failures >= rule.after_failures):
                 until = now + rule.rest * 2 ** min(opened, _LONGEST_DOUBLING)
                 opened, failures, probe = opened + 1, 0, None

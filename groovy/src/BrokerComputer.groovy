@@ -1,4 +1,6 @@
+import groovy.transform.CompileStatic
 import hudson.model.Executor
+import hudson.remoting.Channel
 import hudson.security.ACL
 import hudson.slaves.AbstractCloudComputer
 import hudson.slaves.OfflineCause
@@ -20,6 +22,10 @@ class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
     private static final long FIRST_BUILD_MS = 10_000
 
     private volatile boolean starting
+    /** Why its last connection was of no use to Jenkins, which says so in the node's log alone; empty once one was. */
+    private volatile String unusable = ''
+    /** What the broker has said last of why it is offline. */
+    private volatile OfflineCause told
 
     BrokerComputer(BrokerAgent agent) {
         super(agent)
@@ -54,8 +60,15 @@ class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
     void explain() {
         BrokerAgent agent = node
         if (channel == null && !saidByPerson && agent?.why && offlineCauseReason != agent.why) {
-            setOfflineCause(OfflineCause.create(new NonLocalizable(agent.why)))
+            told = OfflineCause.create(new NonLocalizable(agent.why))
+            setOfflineCause(told)
         }
+    }
+
+    /** Why it is offline, for the broker, which knows its own words; empty while it is online. */
+    String getSaidByJenkins() {
+        OfflineCause ours = told
+        online ? '' : unusable ?: Words.line(ours != null && ours.is(getOfflineCause()) ? '' : offlineCauseReason)
     }
 
     private boolean isSaidByPerson() {
@@ -81,6 +94,18 @@ class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
         long since = Math.max(idleStartMilliseconds, agent?.availableSince ?: 0L)
         long most = agent?.idleTimeoutMs ?: Long.MAX_VALUE / 2
         since + (agent?.uses?.get() == 0 ? Math.max(most, FIRST_BUILD_MS) : most) - System.currentTimeMillis()
+    }
+
+    @Override
+    @CompileStatic
+    void setChannel(Channel channel, OutputStream launchLog, Channel.Listener listener) {
+        try {
+            super.setChannel(channel, launchLog, listener)
+            unusable = ''
+        } catch (Throwable failure) {
+            unusable = Words.ofCause(failure) ?: unusable
+            throw failure
+        }
     }
 
     @Override

@@ -49,7 +49,7 @@ class NodeSync {
          busy         : agent.resumes || Resumption.isExpected(agent) || (computer != null && !computer.idle),
          uses         : uses,
          current_build: computer?.currentBuild ?: '',
-         offline_cause: computer?.online ? '' : Words.line(computer?.offlineCauseReason)]
+         offline_cause: computer?.saidByJenkins ?: '']
     }
 
     List<Map> queue() {

@@ -1,4 +1,4 @@
-"""One controller, broker and gateway for each module; nothing here runs without AGENT_JAR and JENKINS_WAR."""
+"""One controller, broker and gateway for all of these tests; nothing here runs without AGENT_JAR and JENKINS_WAR."""
 
 import os
 import subprocess
@@ -9,20 +9,23 @@ import pytest
 
 from tests.interop.world import WAYS, Way, World
 from tests.jenkins.conftest import jenkins_root
+from tests.jenkins.pipelines import start_with_plugins
 from tests.jenkins.rig import java
 
 __all__ = ["jenkins_root"]
 
 
-@pytest.fixture(scope="module")
-def world(jenkins_root: Path, request: pytest.FixtureRequest) -> Iterator[World]:
-    """Up and connected; the module's `POLICY`, `POOL` are more keys."""
-    module = request.module
-    folder = jenkins_root / ("interop-" + module.__name__.rpartition(".")[2].removeprefix("test_"))
+@pytest.fixture(scope="package")
+def world(jenkins_root: Path) -> Iterator[World]:
+    """Up and connected; it runs pipelines if there are plugins for them."""
+    folder = jenkins_root / "interop"
     folder.mkdir(mode=0o700)
-    world = World(folder, policy=getattr(module, "POLICY", None), pool=getattr(module, "POOL", None))
+    world = World(folder)
     try:
-        world.start()
+        if "JENKINS_PLUGINS" in os.environ:
+            start_with_plugins(world)
+        else:
+            world.start()
         yield world
     finally:
         world.stop()

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,9 +92,23 @@ class World(Rig):
         return received, sent
 
     def sessions_ended(self, name: str) -> list[str]:
-        """A line for each in the gateway's log."""
-        lines = (self.root / "gateway.log").read_text().splitlines()
-        return [line for line in lines if "session_closed" in line and name in line]
+        """A line for each."""
+        return [line for line in self.gateway_log() if "session_closed" in line and name in line]
+
+    def gateway_log(self) -> list[str]:
+        """Its lines."""
+        return (self.root / "gateway.log").read_text().splitlines()
+
+    def explain(self, *what: str) -> str:
+        """What `agentbroker explain` says."""
+        return self.command("explain", *what, "--url", self.stack.http_url)
+
+    def command(self, *words: str, code: int = 0) -> str:
+        """What a command of ours prints."""
+        command = [sys.executable, "-m", "broker", *words]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
 
 
 _IN_JVM = """

@@ -133,7 +133,7 @@ class Rig:
         self.agent_logs.mkdir()
         self.controller = self._new_controller("home")
         self.others = {name: self._new_controller(f"home-{name}") for name in others or {}}
-        options = {**java_pool(str(self._light_java()), root, root / "launches.log"), **(pool or {})}
+        options = {**java_pool(str(self.light_java(java(), "java")), root, root / "launches.log"), **(pool or {})}
         if jar := os.environ.get("AGENT_JAR"):
             options["agent_jar"] = jar
         self.stack = Stack(
@@ -156,11 +156,11 @@ class Rig:
         """All of them by their names in the config."""
         return {CONTROLLER: self.controller, **self.others}
 
-    def _light_java(self) -> Path:
+    def light_java(self, program: str, name: str) -> Path:
         """A java that starts fast, and keeps what an agent says for after its directory is gone."""
-        script = self.root / "light-java"
+        script = self.root / f"light-{name}"
         wait = f'[ ! -e "{self.slow}" ] || sleep 8'
-        script.write_text(f'#!/bin/sh\n{wait}\nexec "{java()}" {LIGHT} "$@" >>"{self.agent_logs}/$$.log" 2>&1\n')
+        script.write_text(f'#!/bin/sh\n{wait}\nexec "{program}" {LIGHT} "$@" >>"{self.agent_logs}/$$.log" 2>&1\n')
         script.chmod(0o700)
         return script
 

@@ -472,6 +472,13 @@ MUTANTS: Final = (
         tests=("tests/unit/reconcile/test_churn.py",),
     ),
     Mutant(
+        guard="connections that are of no use rest the pool that all such agents come from",
+        file="broker/reconcile/attempt.py",
+        old="if connections or why not in _NOT_THE_POOLS_FAULT:",
+        new="if why not in _NOT_THE_POOLS_FAULT:",
+        tests=("tests/unit/reconcile/test_churn.py",),
+    ),
+    Mutant(
         guard="a certificate of the link's CA makes nobody a gateway",
         file="broker/gateway/linktls.py",
         old='return shown is not None and ("DNS", GATEWAY_NAME) in shown.get("subjectAltName", ())',

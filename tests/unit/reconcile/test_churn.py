@@ -29,6 +29,8 @@ async def test_one_that_was_never_online_fails_for_good_at_its_first_attempt(cor
     gone = await core.agent(NAME)
     assert (gone.phase, gone.outcome, gone.attempt) == (Phase.GONE, Outcome.FAILED, 1)
     assert (gone.why, gone.message) == (Reason.HANDSHAKE_REJECTED, f"{WORDS}; Jenkins says: {CAUSE}")
+    [rest] = (await core.ctx.cooldowns.read()).values()
+    assert (rest.opened, rest.message) == (1, gone.message), "the next agent would do the same"
 
 
 async def test_one_that_was_online_ends_without_waiting_for_its_reconnect_timeout(core: Core) -> None:

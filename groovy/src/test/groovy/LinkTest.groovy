@@ -326,6 +326,29 @@ check('an agent that runs the build of another is not ended by the end of its ow
     until { world.fleet.all() == [agents[1]] }
 }
 
+check('why Jenkins cannot use a connection is told until it can use one, and what the broker has said itself is not') { World world ->
+    BrokerAgent agent = world.plan()
+    Jenkins.get().addNode(agent)
+    until { agent.toComputer().offlineCauseReason == "${agent.nodeName} is being started" }
+    assert world.sync.nodes()[0].offline_cause == ''
+    Throwable old = new UnsupportedClassVersionError('A has been compiled by a more recent version of the Java Runtime ' +
+            '(class file version 65.0), this version of the Java Runtime only recognizes class file versions up to 61.0')
+    [(new LinkageError('Failed to load A', old)): 'its Java is too old: it is Java 17, and Jenkins needs 21',
+     (new java.nio.channels.ClosedChannelException()): 'its Java is too old: it is Java 17, and Jenkins needs 21',
+     (new IllegalStateException('Already connected\nhere')): 'IllegalStateException: Already connected'].each { failure, words ->
+        try {
+            agent.toComputer().setChannel(new Channel(failure: failure), System.out, null)
+            assert false
+        } catch (IOException expected) {
+            assert expected.cause.is(failure)
+        }
+        assert world.sync.nodes()[0].offline_cause == words
+    }
+    agent.toComputer().setChannel(new Channel(), System.out, null)
+    agent.toComputer().channelIs(null)
+    assert world.sync.nodes()[0].offline_cause == ''
+}
+
 check('for an agent that came too late for its policy the build it was asked for is cancelled, and no other') { World world ->
     watched(world)
     List items = world.queued(3)

@@ -72,7 +72,7 @@ public abstract class Computer {
     }
 
     public OfflineCause getOfflineCause() {
-        return offlineCause;
+        return temporaryCause() == null ? offlineCause : temporaryCause();
     }
 
     public void setOfflineCause(OfflineCause cause) {
@@ -80,8 +80,7 @@ public abstract class Computer {
     }
 
     public String getOfflineCauseReason() {
-        OfflineCause cause = temporaryCause() == null ? offlineCause : temporaryCause();
-        return cause == null ? "" : cause.toString();
+        return getOfflineCause() == null ? "" : getOfflineCause().toString();
     }
 
     public List<Executor> getExecutors() {
