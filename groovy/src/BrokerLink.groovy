@@ -15,7 +15,8 @@ import jenkins.model.Jenkins
  */
 class BrokerLink {
     private static final long DEADLINE_MS = 5_000
-    private static final List<Integer> PAUSES_S = [1, 1, 2, 2, 2, 5, 5, 5, 10]
+    /** Agents wait at the gateway for 25 s: a broker that is back within half a minute is to be found within a second. */
+    private static final List<Integer> PAUSES_S = [1] * 30 + [2] * 15 + [5] * 12 + [10]
     /** Until a broker is asked again that does not speak our version: other files need a restart of Jenkins or of it. */
     private static final int OTHER_VERSION_S = 60
 

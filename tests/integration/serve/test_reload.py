@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from broker.gateway.sockets import process_started
 from tests.integration.serve.world import Server, config, write
 
 LONGEST_S = 20.0
@@ -112,3 +113,39 @@ def status_of(url: str) -> int:
         return error.code
     except OSError:
         return 0
+
+
+def gateway_of(root: Path, server: Server) -> int:
+    """The process id of its gateway, which listens."""
+    until(lambda: "gateway listens on" in log_of(root), server)
+    return int(json.loads((root / "state" / "gateway.json").read_text())["pid"])
+
+
+def log_of(root: Path) -> str:
+    log = root / "state" / "gateway.log"
+    return log.read_text() if log.exists() else ""
+
+
+def test_a_gateway_is_adopted_by_the_next_one_with_other_settings_and_replaces_its_processes(tmp_path: Path) -> None:
+    content = config(tmp_path)
+    path = write(tmp_path, content)
+    with Server(path, gateway=True).started() as server:
+        pid = gateway_of(tmp_path, server)
+        server.terminate(signal.SIGKILL)
+    content["gateway"]["processes"] = 2
+    write(tmp_path, content)
+    with Server(path, gateway=True).started() as server:
+        until(lambda: log_of(tmp_path).count("gateway_generation_started") == 2, server)
+        until(lambda: "gateway: ok: 2 linked" in server.get("readyz")[1], server)
+        assert gateway_of(tmp_path, server) == pid
+        assert server.terminate(signal.SIGINT)[0] == 0
+    assert process_started(pid) is None
+
+
+def test_told_to_end_it_leaves_its_gateway_to_the_sessions_that_it_has(tmp_path: Path) -> None:
+    with Server(write(tmp_path, config(tmp_path)), gateway=True).started() as server:
+        pid = gateway_of(tmp_path, server)
+        assert server.terminate()[0] == 0
+        assert not (tmp_path / "state" / "gateway.json").exists()
+        until(lambda: process_started(pid) is None, server)  # it has none
+        assert "gateway_draining" in log_of(tmp_path)

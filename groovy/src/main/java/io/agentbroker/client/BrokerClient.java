@@ -71,7 +71,7 @@ public final class BrokerClient implements AutoCloseable {
      * Returns broker_version, controller, gateway_url, agent_page, sync_interval (seconds), policies_revision, policies,
      * ahead_ms (our clock, of the broker's; 0 from one that does not tell) and left_out: what cannot be used, for people.
      * Another api_version is FAILED_PRECONDITION, whichever side finds it. Of the port for agents, which may be empty:
-     * instance_identity, agent_host, agent_port, remoting_minimum_version.
+     * instance_identity, agent_host, agent_port, remoting_minimum_version. A broker that was away is tried now.
      */
     public Map<String, Object> handshake(
             String controllerVersion, String controllerUrl, String bootId, Map<String, Object> port) {
@@ -86,6 +86,7 @@ public final class BrokerClient implements AutoCloseable {
                 .setAgentPort(((Number) port.getOrDefault("agent_port", 0)).intValue())
                 .setRemotingMinimumVersion(String.valueOf(port.getOrDefault("remoting_minimum_version", "")))
                 .build();
+        channel.resetConnectBackoff(); // its own pauses grow to two minutes, in which calls fail without a try
         long sent = System.currentTimeMillis();
         Map<String, Object> all = new HashMap<>(call(() -> {
             HandshakeReply reply = timed().handshake(request);
