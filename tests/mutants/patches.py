@@ -14,6 +14,7 @@ _WARM: Final = "tests/unit/wanted/test_warm.py"
 _INBOUND: Final = "tests/unit/inbound"
 _RPC: Final = "tests/integration/rpc"
 _API: Final = "tests/unit/web/test_api"
+_UPSTREAM: Final = "tests/unit/gateway/test_upstream_tcp.py"
 _BRIDGES: Final = "tests/integration/gateway/test_bridges.py"
 _MIXED: Final = "tests/unit/gateway/test_mixed.py"
 _RELAY: Final = "tests/unit/gateway/test_relay.py"
@@ -425,8 +426,8 @@ MUTANTS: Final = (
     Mutant(
         guard="who is connected is not known before all gateways have told",
         file="broker/gateway/control.py",
-        old="return bool(self._links) and not self._expected.missing()",
-        new="return bool(self._links)",
+        old="for link in self._links.values()) and not self._expected.missing()",
+        new="for link in self._links.values())",
         tests=("tests/integration/gateway/test_two_gateways.py",),
     ),
     Mutant(
@@ -855,7 +856,7 @@ MUTANTS: Final = (
     Mutant(
         guard="gateway: a controller with another key than its identity is not told the secret",
         file="broker/gateway/upstream_tcp.py",
-        old="if not hmac.compare_digest(leg.peer_spki(), key):",
+        old="if not hmac.compare_digest(leg.peer_spki(), found.identity):",
         new="if False:",
         tests=(_BRIDGES,),
     ),
@@ -897,9 +898,51 @@ MUTANTS: Final = (
     Mutant(
         guard="gateway: discovery is 503 while nobody new gets in",
         file="broker/gateway/port.py",
-        old="if self._up():",
-        new="if True:",
+        old="if not self._up():",
+        new="if False:",
         tests=("tests/integration/gateway/test_port.py",),
+    ),
+    Mutant(
+        guard="gateway: discovery is 503 while the controller that is asked for is away",
+        file="broker/gateway/port.py",
+        old="if facts.away:",
+        new="if False:",
+        tests=("tests/integration/gateway/test_port.py",),
+    ),
+    Mutant(
+        guard="gateway: what an http URL beyond loopback tells of a key is not believed",
+        file="broker/gateway/upstream_tcp.py",
+        old="if not (target.base.secure or _is_loopback(target.base.host)):",
+        new="if False:",
+        tests=(_UPSTREAM,),
+    ),
+    Mutant(
+        guard="gateway: a controller must show the key that is known now, not an earlier one",
+        file="broker/gateway/upstream_tcp.py",
+        old="if known is not None and target.pin:",
+        new="if False:",
+        tests=(_UPSTREAM,),
+    ),
+    Mutant(
+        guard="gateway: a handshake as a whole ends in time",
+        file="broker/gateway/door.py",
+        old="async with asyncio.timeout_at(until):",
+        new="async with asyncio.timeout_at(until + 600):",
+        tests=("tests/integration/gateway/test_steps_have_limits.py",),
+    ),
+    Mutant(
+        guard="gateway: an agent that leaves while its knock is held is not waited for",
+        file="broker/gateway/door.py",
+        old="await asyncio.wait({decision, gone}, return_when=asyncio.FIRST_COMPLETED)",
+        new="await asyncio.wait({decision})",
+        tests=("tests/integration/gateway/test_steps_have_limits.py",),
+    ),
+    Mutant(
+        guard="a controller's own word of its key reaches the gateways",
+        file="broker/intake.py",
+        old="self._ctx.introduced(controller, introduction or Introduction())",
+        new="pass",
+        tests=("tests/integration/rpc/test_calls.py",),
     ),
     Mutant(
         guard="gateway: the key that agents pin is for nobody else",
@@ -932,9 +975,8 @@ MUTANTS: Final = (
     Mutant(
         guard="gateway: a controller whose agent port has moved is found again",
         file="broker/gateway/upstream_tcp.py",
-        old="known = self._found.pop(controller, None)",
-        new="known = self._found.get(controller)\n        if known is not None:\n            "
-        "return await self._secured(known, _key(pin) or known.identity, until)",
-        tests=(_BRIDGES,),
+        old="if failure is not None and target.facts.fixed:",
+        new="if failure is not None:",
+        tests=(_UPSTREAM, _BRIDGES),
     ),
 )
