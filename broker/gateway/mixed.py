@@ -4,13 +4,14 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from broker.gateway.masks import fast_masked
 from broker.gateway.relay import Relay
 from broker.gateway.side import Side
 from broker.gateway.waiting import Reactor, Timer
 from broker.inbound.blocks import Malformed
 from broker.inbound.chunks import ChunkReader
 from broker.inbound.descriptor import Descriptor
-from broker.inbound.frames import BINARY, CLOSE, PING, PONG, FrameReader, close_payload, frame
+from broker.inbound.frames import BINARY, CLOSE, PING, PONG, FrameReader, close_payload, frame, frame_head
 
 BEAT_S: Final = 20.0
 """How often the WebSocket hears something: Jetty and proxies end one that is silent for 60 s."""
@@ -38,7 +39,7 @@ class MixedRelay(Relay):
         """As `Relay`; `agents`: it is the agent that speaks WebSocket, and masks its frames."""
         super().__init__(agent, controller, reactor, over, ending)
         self._websocket = self.agent if agents else self.controller
-        self._frames = FrameReader(masked=agents, most=_MOST)
+        self._frames = FrameReader(masked=agents, most=_MOST, mask=fast_masked)
         self._chunks = ChunkReader()
         self._said = False
         self._beating: Timer | None = None
@@ -51,26 +52,37 @@ class MixedRelay(Relay):
     def carry(self, source: Side, data: memoryview) -> None:
         """Passes on what is whole."""
         if source is not self._websocket:
-            found = self._chunks.feed(bytes(data))
+            found = self._chunks.feed(data)
             if found:
-                self.give(source.other, b"".join([self._frame(BINARY, chunk) for chunk in found]))
+                self.give(source.other, self._messages(found))
             return
         try:
-            frames = self._frames.feed(bytes(data))
+            frames = self._frames.feed(data)
         except Malformed:
             self._say_goodbye(_PROTOCOL_ERROR)
             self._end_of(source)
             return
-        payload = b"".join([one.payload for one in frames if one.opcode == BINARY])
+        payload = b"".join([payload for opcode, payload in frames if opcode == BINARY])
         if payload:
             self.give(source.other, payload)
-        for one in frames:
-            if one.opcode == PING and not source.finished:
-                self.give(source, self._frame(PONG, one.payload))
-            elif one.opcode == CLOSE:
+        for opcode, said in frames:
+            if opcode == PING and not source.finished:
+                self.give(source, self._frame(PONG, said))
+            elif opcode == CLOSE:
                 self._say_goodbye(_NORMAL)
                 self._end_of(source)
                 return
+
+    def _messages(self, found: list[bytes]) -> bytes:
+        """A message for each."""
+        if self._websocket is self.agent:
+            return b"".join([part for one in found for part in (frame_head(BINARY, len(one), None), one)])
+        parts: list[bytes] = []
+        random = os.urandom(4 * len(found))
+        for number, one in enumerate(found):
+            mask = random[4 * number : 4 * number + 4]
+            parts += (frame_head(BINARY, len(one), mask), fast_masked(bytearray(one), mask))
+        return b"".join(parts)
 
     def _end_of(self, source: Side) -> None:
         self._at_its_end(source)

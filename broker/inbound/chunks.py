@@ -22,17 +22,18 @@ class ChunkReader:
         """The stream begins with a header."""
         self._partial = bytearray()
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def feed(self, data: bytes | memoryview) -> list[bytes]:
         """The chunks that are whole now, each with its header."""
         buffer = self._partial
         buffer += data
         found, start, end = [], 0, len(buffer)
-        while end - start >= _HEADER:
-            size = _HEADER + (((buffer[start] & 0x7F) << 8) | buffer[start + 1])
-            if end - start < size:
-                break
-            found.append(bytes(buffer[start : start + size]))
-            start += size
+        with memoryview(buffer) as view:
+            while end - start >= _HEADER:
+                after = start + _HEADER + ((buffer[start] & 0x7F) << 8 | buffer[start + 1])
+                if after > end:
+                    break
+                found.append(bytes(view[start:after]))
+                start = after
         del buffer[:start]
         return found
 

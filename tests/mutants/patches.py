@@ -870,14 +870,14 @@ MUTANTS: Final = (
     Mutant(
         guard="gateway: what is masked for a WebSocket controller is a chunk a message",
         file="broker/gateway/mixed.py",
-        old="found = self._chunks.feed(bytes(data))",
+        old="found = self._chunks.feed(data)",
         new="found = [bytes(data)]",
         tests=(_MIXED,),
     ),
     Mutant(
         guard="gateway: pings of a WebSocket are answered between the transports",
         file="broker/gateway/mixed.py",
-        old="if one.opcode == PING and not source.finished:",
+        old="if opcode == PING and not source.finished:",
         new="if False:",
         tests=(_MIXED,),
     ),
