@@ -80,6 +80,10 @@ def test_a_hundred_megabytes_arrive_whole_both_ways(world: World, agent: str, tm
     assert world.on(agent, AGENT_HASHES % (down, down)) == [sent, MIB * 2**20]
     made = world.on(agent, AGENT_MAKES % (up, MIB))
     assert world.controller.script(CONTROLLER_READS % (agent, up), seconds=120) == made
-    world.end(agent)
-    received, to_agent = world.relayed(agent)
-    assert min(received, to_agent) >= MIB * 2**20
+
+
+def test_its_build_succeeds_and_its_session_has_carried_all_of_it(world: World, way: Way, agent: str) -> None:
+    build = world.run(f"hello-{way}", "echo hello")
+    assert (build["result"], build["builtOn"]) == ("SUCCESS", agent), world.controller.console(f"hello-{way}", 1)
+    received, sent = world.relayed(agent)
+    assert min(received, sent) >= MIB * 2**20

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from broker.demo.leftovers import marked_processes
 from broker.demo.ports import free_port
 from broker.demo.sim.plans import Transport
 from broker.demo.stack import CONTROLLER
@@ -70,6 +71,12 @@ class World(Rig):
         name = self.controller.script(FLEET + f"print fleet.launch(fleet.policyNamed('{LABEL}'), 'ana').nodeName")
         wait_for(f"{name} is online", lambda: name in self.noted("online"))
         return name
+
+    def pids_of(self, name: str) -> list[int]:
+        """The JVMs of an agent."""
+        known = marked_processes(self.stack.search.marker)
+        words = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in known}
+        return [pid for pid, said in words.items() if b"-jar" in said and name.encode() in said]
 
     def end(self, name: str) -> None:
         """Deletes an agent's node; returns once it is gone."""
