@@ -91,7 +91,8 @@ async def ask(
     most: int = _BODY,
 ) -> Answer:
     """GET of a page below `base`, with the connection's certificate checked. Raises `Wrong`."""
-    own = [("Host", base.authority), ("User-Agent", "agentbroker-doctor"), ("Accept", "*/*"), *fields]
+    own = [("Host", base.authority), ("User-Agent", "agentbroker-doctor"), ("Accept", "*/*"), ("Prefer", "wait=0")]
+    own += fields  # a gateway holds agents while it has no good answer; the doctor wants the one that it has
     if not any(name == "Connection" for name, _ in own):
         own.append(("Connection", "close"))
     request = render(f"GET {base.path}{path} HTTP/1.1", own)

@@ -67,6 +67,7 @@ class ControlLink:
         self._failure = ""
         self._source = source
         self._up = asyncio.Event()
+        self._told = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: dict[str, asyncio.Future[Admission | Refusal | None]] = {}
 
@@ -74,6 +75,14 @@ class ControlLink:
     def up(self) -> bool:
         """Whether the control plane can be asked."""
         return self._up.is_set()
+
+    async def news(self) -> None:
+        """Returns when the control plane is back, or has told something of controllers."""
+        await self._told.wait()
+
+    def _tell(self) -> None:
+        told, self._told = self._told, asyncio.Event()
+        told.set()
 
     async def admit(self, question: Admit, seconds: float) -> Admission | Refusal:
         """The control plane's decision; one that is away, or goes away, is asked when it is back.
@@ -169,6 +178,7 @@ class ControlLink:
                     return "the control plane closed the link"
                 if not self._up.is_set():  # with TLS, only an answer shows that it takes our certificate
                     self._up.set()
+                    self._tell()
                     self._failure = ""
                     GATEWAY_LINKED.emit(control=str(self._at))
                 message = from_control(line)
@@ -191,6 +201,7 @@ class ControlLink:
                 self._source.end(message)
             case Controllers():
                 self._source.controllers(message)
+                self._tell()
             case Pong():
                 pass
 

@@ -1,14 +1,14 @@
 """What a gateway answers under which path to agents."""
 
 import asyncio
-from collections.abc import Callable
 
 from broker.gateway.door_ws import WebSocketDoor
+from broker.gateway.port import Discovery
 from broker.gateway.settings import Limits
 from broker.gateway.upstream import Upstream
 from broker.gateway.word import Declined
 from broker.inbound.descriptor import Descriptor
-from broker.inbound.discovery import Page, split_target
+from broker.inbound.discovery import Page, split_target, websocket_only_reply
 from broker.inbound.exchange import reply
 from broker.inbound.http import RequestHead, render, text_reply
 
@@ -18,10 +18,8 @@ _NOWHERE = "agents connect under the path of their controller here; this is not 
 class AgentPages:
     """The pages under each controller's path."""
 
-    def __init__(
-        self, limits: Limits, upstream: Upstream, door: WebSocketDoor, discovery: Callable[[str], bytes]
-    ) -> None:
-        """Uses them; owns none. `discovery` is what agents of a controller are told that ask for a TCP port."""
+    def __init__(self, limits: Limits, upstream: Upstream, door: WebSocketDoor, discovery: Discovery | None) -> None:
+        """Uses them; owns none. Without `discovery` agents are told that there is no TCP port."""
         self._limits = limits
         self._upstream = upstream
         self._door = door
@@ -42,10 +40,18 @@ class AgentPages:
                 case Page.AGENT_JAR:
                     await self._agent_jar(connection, controller)
                 case Page.DISCOVERY:
-                    await reply(connection, self._discovery(controller), self._limits.reply_s)
+                    await reply(
+                        connection, await self._discovered(connection, controller, request), self._limits.reply_s
+                    )
                 case Page.LOGIN:
                     await reply(connection, text_reply(200, "agents may come in\n"), self._limits.reply_s)
         return False
+
+    async def _discovered(self, connection: Descriptor, controller: str, request: RequestHead) -> bytes:
+        if self._discovery is None:
+            return websocket_only_reply()
+        waits = "wait=0" not in request.fields.all("Prefer")  # RFC 7240
+        return await self._discovery.reply(connection, controller, waits=waits)
 
     async def _agent_jar(self, connection: Descriptor, controller: str) -> None:
         """Streams the controller's own agent.jar: never an older one than it wants."""

@@ -1,5 +1,6 @@
 """The TCP port of a gateway: what listens there, and what agents are told of it."""
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -8,6 +9,7 @@ from broker.gateway.door import Door
 from broker.gateway.door_tcp import PortDoor
 from broker.gateway.facts import Facts
 from broker.gateway.identity import server_context
+from broker.gateway.linkclient import ControlLink
 from broker.gateway.listener import Listener
 from broker.gateway.presence import Presence
 from broker.gateway.settings import Limits
@@ -47,24 +49,45 @@ class Discovery:
         self,
         address: tuple[str, int],
         identity: Identity,
-        up: Callable[[], bool],
+        link: ControlLink,
         facts: Callable[[str], Facts],
+        held_s: float,
     ) -> None:
-        """`up` says whether somebody new can be let in, `facts` what is known of a controller."""
+        """Nobody new can be let in while the link is down; `facts` says what is known of a controller.
+
+        Who asks is held for so long while nobody can come in: an agent that is turned away asks again after 10 s only.
+        """
         self._found = Discovered(
             host=address[0], port=address[1], identity=identity.spki, protocols=("JNLP4-connect", "Ping")
         )
-        self._up = up
+        self._link = link
         self._facts = facts
+        self._held_s = held_s
 
-    def reply(self, controller: str) -> bytes:
-        """200 with the port; 503 while nobody new of a controller gets in: agents wait here, where it costs little."""
-        if not self._up():
-            return text_reply(503, "the control plane is away: try again\n")
-        facts = self._facts(controller)
-        if facts.away:
-            return text_reply(503, f"controller {controller} is away: try again\n")
-        return discovery_reply(replace(self._found, minimum_version=facts.minimum_version))
+    async def reply(self, leg: Descriptor, controller: str, *, waits: bool = True) -> bytes:
+        """200 with the port; 503 while nobody new of a controller gets in, at once to somebody who does not wait."""
+        until = asyncio.get_running_loop().time() + (self._held_s if waits else 0.0)
+        while (why := self._why_not(controller)) and not await self._gone_or_late(leg, until):
+            pass
+        if why:
+            return text_reply(503, f"{why}: try again\n")
+        return discovery_reply(replace(self._found, minimum_version=self._facts(controller).minimum_version))
+
+    def _why_not(self, controller: str) -> str:
+        if not self._link.up:
+            return "the control plane is away"
+        return f"controller {controller} is away" if self._facts(controller).away else ""
+
+    async def _gone_or_late(self, leg: Descriptor, until: float) -> bool:
+        """False when there are news."""
+        async with asyncio.TaskGroup() as group:
+            gone = group.create_task(leg.gone(until), name="discovery:gone")
+            news = group.create_task(self._link.news(), name="discovery:news")
+            await asyncio.wait({gone, news}, return_when=asyncio.FIRST_COMPLETED)
+            over = gone.done()
+            gone.cancel()
+            news.cancel()
+        return over
 
 
 async def _nothing(connection: Descriptor, request: RequestHead) -> bool:

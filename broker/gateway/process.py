@@ -20,7 +20,6 @@ from broker.gateway.reactor import LoopReactor
 from broker.gateway.settings import GatewaySettings
 from broker.gateway.sockets import process_started, this_host
 from broker.gateway.upstream import Upstream
-from broker.inbound.discovery import websocket_only_reply
 from broker.telemetry.events import (
     CONTROLLERS_REFUSED,
     GATEWAY_DRAIN_ENDED,
@@ -52,8 +51,7 @@ class Gateway:
         self._link = ControlLink(settings.control, source)
         door = Door(settings.limits, self._upstream, self._link, self._live, self._reactor)
         port = self._port(settings, door)
-        discovery = port.reply if port else lambda _: websocket_only_reply()
-        pages = AgentPages(settings.limits, self._upstream, WebSocketDoor(settings.limits, door), discovery)
+        pages = AgentPages(settings.limits, self._upstream, WebSocketDoor(settings.limits, door), port)
         health = HealthPages(settings.limits, self.health)
         sock = listen(settings.listen_host, settings.listen_port, shared=settings.shares_ports)
         self.address = _address(sock)
@@ -80,7 +78,9 @@ class Gateway:
         )
         host, port = sock.getsockname()[:2]
         told_host, told_port = settings.tcp_advertise or (host, port)
-        return Discovery((told_host, told_port or port), identity, lambda: self._link.up, self._upstream.facts)
+        return Discovery(
+            (told_host, told_port or port), identity, self._link, self._upstream.facts, settings.limits.admit_s
+        )
 
     def drain(self) -> None:
         """Accepts nobody any more; `run` returns when the last session has ended, or their time is over.

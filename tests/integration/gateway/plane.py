@@ -20,7 +20,6 @@ from broker.demo.model import Controller
 from broker.demo.sim.agents import State, Swarm
 from broker.demo.sim.controller import SimController
 from broker.demo.sim.plans import AgentPlan, Transport
-from broker.gateway.identity import load_identity
 from broker.inbound.identity import Identity
 from broker.inbound.secret import node_secret
 from tests.integration.gateway.crowd import SEED, free_port
@@ -131,7 +130,6 @@ class Planes:
     link: BrokerLink
     swarm: Swarm
     url: str
-    port: int
     bytes_per_s: float
     knocked: set[str] = field(default_factory=set)
 
@@ -145,11 +143,8 @@ class Planes:
                 found[words[words.index("-name") + 1]] = file.read_text().strip()
         return found
 
-    def knock(self, count: int, *, known: bool = False) -> list[str]:
-        """So many of the launched ones that have not yet, come to the gateway; half of them over TCP.
-
-        `known`: they need not ask where its port is, nor for its key.
-        """
+    def knock(self, count: int) -> list[str]:
+        """So many of the launched ones that have not yet, come to the gateway; half of them over TCP."""
         names = [name for name in self.launched() if name not in self.knocked][:count]
         assert len(names) == count
         self.knocked |= set(names)
@@ -159,9 +154,7 @@ class Planes:
                 name=name,
                 secret=secrets[name],
                 transport=(Transport.WEBSOCKET, Transport.TCP)[number % 2],
-                url="" if known and number % 2 else self.url,
-                address=("127.0.0.1", self.port) if known else None,
-                identity=load_identity(self.directory / "state/keys/gateway-identity.pem").spki if known else b"",
+                url=self.url,
                 stream_seed=SEED,
                 bytes_per_s=self.bytes_per_s,
             )
@@ -208,8 +201,8 @@ async def planes(directory: Path, *, bytes_per_s: float) -> AsyncIterator[Planes
     sim = SimController(identity=Identity.new(), stream_seed=SEED, bytes_per_s=bytes_per_s)
     (directory / "launches").touch()
     async with asyncio.timeout(280), sim.running(), Swarm() as swarm, asyncio.TaskGroup() as group:
-        listen, grpc, port = free_port(), free_port(), free_port()
-        config = _write(directory, sim.url, token, listen, grpc, port)
+        listen, grpc = free_port(), free_port()
+        config = _write(directory, sim.url, token, listen, grpc)
         plane = Unit(directory, "plane", "serve", "--no-gateway", "--config", str(config))
         gateway = Unit(directory, "gateway", "gateway", "--config", str(config))
         model = Controller()
@@ -223,7 +216,6 @@ async def planes(directory: Path, *, bytes_per_s: float) -> AsyncIterator[Planes
             link,
             swarm,
             f"http://127.0.0.1:{listen}/c/main/",
-            port,
             bytes_per_s,
         )
         tasks = []
@@ -242,7 +234,7 @@ async def planes(directory: Path, *, bytes_per_s: float) -> AsyncIterator[Planes
             _end_agents(directory)
 
 
-def _write(directory: Path, url: str, token: str, listen: int, grpc: int, port: int) -> Path:
+def _write(directory: Path, url: str, token: str, listen: int, grpc: int) -> Path:
     path = directory / "broker.yaml"
     launch = directory / "launch.sh"
     launch.write_text('echo "$@" >> "$LAUNCHES"; exec sleep 600\n')
@@ -256,7 +248,7 @@ def _write(directory: Path, url: str, token: str, listen: int, grpc: int, port: 
         "controllers": {"main": {"url": url, "token_sha256": hashlib.sha256(token.encode()).hexdigest()}},
         "gateway": {
             "websocket": {"listen": f"127.0.0.1:{listen}"},
-            "tcp": {"listen": f"127.0.0.1:{port}"},
+            "tcp": {"listen": f"127.0.0.1:{free_port()}"},
         },
         "templates": {"default": {"env": {"LAUNCHES": str(directory / "launches")}}},
         "pools": {"here": {"backend": "process", "command": ["/bin/sh", str(launch)]}},

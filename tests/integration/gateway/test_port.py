@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from broker.inbound.http import ResponseHead, parse_response
 from broker.inbound.ping import PAGE_REQUEST, REPLY, REQUEST, read_page
 from broker.inbound.preamble import UNKNOWN
 from tests.integration.gateway.bridge import Bridge, bridge
-from tests.integration.gateway.world import read_head, until
+from tests.integration.gateway.world import QUICK, read_head, until
 
 
 async def said(there: Bridge, data: bytes) -> bytes:
@@ -64,10 +65,32 @@ async def test_discovery_says_try_again_while_the_control_plane_is_away(tmp_path
         assert (agent.state, "503" in agent.why) == (State.FAILED, True)
 
 
-async def discovered(there: Bridge, path: str) -> ResponseHead:
+async def test_who_asks_for_the_port_while_the_control_plane_is_away_is_held_and_let_in_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    async with bridge(tmp_path, Transport.TCP, Transport.TCP, limits=replace(QUICK, admit_s=20.0)) as there:
+        there.told(away=True)  # as of a controller that has not synced yet
+        await until(lambda: there.gateway._upstream.facts("main").away)
+        there.swarm.start([there.plan("a1")])
+        await asyncio.sleep(0.3)
+        await there.control.close()
+        await until(lambda: not there.gateway._link.up)
+        assert (await discovered(there, "/c/main/", "Prefer: wait=0\r\n")).status == 503
+        await asyncio.sleep(0.3)
+        agent = there.swarm.agents["a1"]
+        assert agent.state is State.KNOCKING
+        await there.control.start()
+        await until(lambda: there.gateway._link.up)
+        await asyncio.sleep(0.3)
+        assert agent.state is State.KNOCKING
+        there.told()
+        await until(lambda: agent.state is State.CONNECTED, 2)
+
+
+async def discovered(there: Bridge, path: str, fields: str = "") -> ResponseHead:
     host, port = there.gateway.address.rsplit(":", 1)
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(f"GET {path}tcpSlaveAgentListener/ HTTP/1.1\r\nHost: gw\r\n\r\n".encode())
+    writer.write(f"GET {path}tcpSlaveAgentListener/ HTTP/1.1\r\nHost: gw\r\n{fields}\r\n".encode())
     head, _ = await asyncio.wait_for(read_head(reader), 10)
     writer.close()
     return parse_response(head)
