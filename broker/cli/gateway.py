@@ -68,8 +68,9 @@ _READABLE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--config", "path", type=_READABLE, help="The broker.yaml that the control plane has too.")
 @click.option("--settings", type=_READABLE, hidden=True)
 @click.option("--check", is_flag=True, help="Check the config as a start would, and leave.")
+@click.option("--beside", is_flag=True, help="Beside another gateway at the same addresses, which is to drain next.")
 @click.option("--inherited", type=int, hidden=True)
-def gateway(path: Path | None, settings: Path | None, *, check: bool, inherited: int | None) -> None:
+def gateway(path: Path | None, settings: Path | None, *, check: bool, beside: bool, inherited: int | None) -> None:
     """Runs the gateway that agents connect to; it goes on without the control plane.
 
     SIGHUP: read the config anew, with a new gateway beside the old one, which keeps its sessions until they end.
@@ -80,7 +81,7 @@ def gateway(path: Path | None, settings: Path | None, *, check: bool, inherited:
         if check:
             _read(path, settings)
             return
-        left = asyncio.run(_supervise(path, settings, arguments, inherited))
+        left = asyncio.run(_supervise(path, settings, arguments, inherited, beside=beside))
     except ConfigError:
         raise
     except BrokerError as error:
@@ -92,7 +93,7 @@ def gateway(path: Path | None, settings: Path | None, *, check: bool, inherited:
 
 
 async def _supervise(
-    path: Path | None, settings: Path | None, arguments: list[str], inherited: int | None
+    path: Path | None, settings: Path | None, arguments: list[str], inherited: int | None, *, beside: bool
 ) -> bytes | None:
     def say(listen: str) -> None:
         click.echo(f"{LISTENS} {listen}", err=True)
@@ -100,7 +101,10 @@ async def _supervise(
     def kept(why: str) -> None:
         click.echo(f"{KEPT} {why}", err=True)
 
-    return await Supervisor(lambda: _read(path, settings), lambda: _would_start(arguments), say, kept).run(inherited)
+    def read() -> GatewaySettings:
+        return _read(path, settings)
+
+    return await Supervisor(read, lambda: _would_start(arguments), say, kept, beside=beside).run(inherited)
 
 
 def _read(path: Path | None, settings: Path | None) -> GatewaySettings:

@@ -42,10 +42,22 @@ Try = Callable[[], Awaitable[str]]
 class Supervisor:
     """Runs a gateway until it is told to leave, or to become a newer one of itself."""
 
-    def __init__(self, read: Read, would_start: Try, say: Callable[[str], None], kept: Callable[[str], None]) -> None:
-        """`say` is told where a generation listens, `kept` why the former one goes on."""
+    def __init__(
+        self,
+        read: Read,
+        would_start: Try,
+        say: Callable[[str], None],
+        kept: Callable[[str], None],
+        *,
+        beside: bool = False,
+    ) -> None:
+        """`say` is told where a generation listens, `kept` why the former one goes on.
+
+        `beside` another gateway of this user, which listens at the same addresses and is about to drain.
+        """
         self._read, self._would_start = read, would_start
         self._say, self._kept = say, kept
+        self._beside = beside
         self._renew = self._leave = self._end = False
         self._woken = asyncio.Event()
         self._generation = 0
@@ -169,6 +181,8 @@ class Supervisor:
         """Settings with addresses that are free, or ours already. Raises `GatewayError`."""
         self._answer(settings)
         had = self._settings
+        if had is None and self._beside:
+            return replace(settings, shares_ports=True)
         listens = None if had is None else (had.listen_host, had.listen_port)
         port = await port_of((settings.listen_host, settings.listen_port), listens)
         placed = replace(settings, listen_port=port, shares_ports=True)

@@ -61,12 +61,12 @@ class Crowd:
         self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
         self.settings.save(self.file)
 
-    async def start(self) -> asyncio.subprocess.Process:
+    async def start(self, *options: str) -> asyncio.subprocess.Process:
         """One more `agentbroker gateway`, which listens."""
         said = self.said(LISTENS)
         with (self.directory / "gateway.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "broker", "gateway", "--settings", str(self.file)),
+                *(sys.executable, "-m", "broker", "gateway", "--settings", str(self.file), *options),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -188,6 +188,18 @@ async def test_a_second_gateway_at_the_same_address_is_refused(world: Crowd) -> 
         await world.start()
 
 
+async def test_one_that_is_started_beside_another_takes_over_when_that_drains(world: Crowd) -> None:
+    first = await world.start()
+    await world.enter(["a1", "a2"])
+    await world.start("--beside")
+    await until(lambda: len(world.gateways(accepting=True)) == 2)
+    first.terminate()
+    await until(lambda: len(world.gateways(accepting=False)) == 1)
+    await world.enter(["a3", "a4", "a5", "a6"])
+    assert first.returncode is None
+    await world.settle(["a1", "a2", "a3", "a4", "a5", "a6"])
+
+
 async def test_its_pages_tell_of_all_its_processes(world: Crowd) -> None:
     http = free_port()
     world.change(processes=2, http_port=http)
