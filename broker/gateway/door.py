@@ -13,6 +13,7 @@ from broker.gateway.link import Admission, Admit, Closed, Failed, Opened, Refusa
 from broker.gateway.linkclient import ControlLink, LinkAway, new_id
 from broker.gateway.live import LiveSession, LiveSessions
 from broker.gateway.mixed import MixedRelay
+from broker.gateway.presence import Presence
 from broker.gateway.relay import Relay
 from broker.gateway.settings import Limits
 from broker.gateway.upstream import Upstream
@@ -68,9 +69,16 @@ class Door:
     """What agents of either protocol pass: the control plane's word, then the controller's, then their session."""
 
     def __init__(
-        self, limits: Limits, upstream: Upstream, link: ControlLink, live: LiveSessions, reactor: Reactor
+        self,
+        limits: Limits,
+        upstream: Upstream,
+        link: ControlLink,
+        live: LiveSessions,
+        reactor: Reactor,
+        presence: Presence,
     ) -> None:
         """Uses them all; owns none."""
+        self._presence = presence
         self._limits = limits
         self._upstream = upstream
         self._link = link
@@ -250,7 +258,9 @@ class Door:
         agents = entry.protocol is Protocol.WEBSOCKET
         if agents == (entry.accepted.head is not None):
             return Relay(leg, entry.accepted.leg, self._reactor, self._over, ending)
-        return MixedRelay(leg, entry.accepted.leg, self._reactor, self._over, ending, agents=agents)
+        return MixedRelay(
+            leg, entry.accepted.leg, self._reactor, self._over, ending, agents=agents, presence=self._presence
+        )
 
     def _ending(self, controller: str, name: str, relay: Relay) -> None:
         if relay.why == relay.controller.name:

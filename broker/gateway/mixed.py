@@ -1,10 +1,12 @@
 """The relay between the two transports: the same chunks, bare over TCP and one a message over WebSocket."""
 
+import errno
 import os
 from collections.abc import Callable
 from typing import Final
 
 from broker.gateway.masks import fast_masked
+from broker.gateway.presence import Presence
 from broker.gateway.relay import Relay
 from broker.gateway.side import Side
 from broker.gateway.waiting import Reactor, Timer
@@ -14,7 +16,7 @@ from broker.inbound.descriptor import Descriptor
 from broker.inbound.frames import BINARY, CLOSE, PING, PONG, FrameReader, close_payload, frame, frame_head
 
 BEAT_S: Final = 20.0
-"""How often the WebSocket hears something: Jetty and proxies end one that is silent for 60 s."""
+"""How often the WebSocket hears something at least: Jetty and proxies end one that is silent for 60 s."""
 _MOST: Final = 64 * 1024
 """Bytes of a message, as Jetty takes them; chunks are shorter."""
 _NORMAL: Final = 1000
@@ -22,9 +24,12 @@ _PROTOCOL_ERROR: Final = 1002
 
 
 class MixedRelay(Relay):
-    """One side is a WebSocket, whose pings are answered and which is pinged; it is told when the session is over."""
+    """One side is a WebSocket, whose pings are answered and which is pinged; it is told when the session is over.
 
-    __slots__ = ("_beating", "_chunks", "_frames", "_said", "_websocket")
+    One that says nothing to our pings is lost, as one that says nothing to the kernel's: a proxy may stand between.
+    """
+
+    __slots__ = ("_beating", "_chunks", "_frames", "_heard", "_presence", "_said", "_unheard", "_websocket")
 
     def __init__(
         self,
@@ -35,6 +40,7 @@ class MixedRelay(Relay):
         ending: Callable[[Relay], None] | None = None,
         *,
         agents: bool,
+        presence: Presence | None = None,
     ) -> None:
         """As `Relay`; `agents`: it is the agent that speaks WebSocket, and masks its frames."""
         super().__init__(agent, controller, reactor, over, ending)
@@ -42,11 +48,14 @@ class MixedRelay(Relay):
         self._frames = FrameReader(masked=agents, most=_MOST, mask=fast_masked)
         self._chunks = ChunkReader()
         self._said = False
+        self._presence = presence or Presence()
+        self._heard = True
+        self._unheard = 0
         self._beating: Timer | None = None
 
     def start(self) -> None:
         """As `Relay`."""
-        self._beating = self._reactor.call_later(BEAT_S, self._beat)
+        self._beating = self._reactor.call_later(min(BEAT_S, self._presence.idle_s), self._ping)
         super().start()
 
     def carry(self, source: Side, data: memoryview) -> None:
@@ -56,6 +65,7 @@ class MixedRelay(Relay):
             if found:
                 self.give(source.other, self._messages(found))
             return
+        self._heard = True
         try:
             frames = self._frames.feed(data)
         except Malformed:
@@ -91,13 +101,31 @@ class MixedRelay(Relay):
     def _frame(self, opcode: int, payload: bytes) -> bytes:
         return frame(opcode, payload, None if self._websocket is self.agent else os.urandom(4))
 
-    def _beat(self) -> None:
+    def _ping(self) -> None:
         if self.why:
             return
-        self._beating = self._reactor.call_later(BEAT_S, self._beat)
+        self._heard = False
+        self._beating = self._reactor.call_later(self._presence.interval_s, self._look)
         if self._websocket.unsent is None:
             self.give(self._websocket, self._frame(PING, b""))
             self._settle()
+
+    def _look(self) -> None:
+        """What could not be asked, or is not read because the other side is slow, counts as heard."""
+        if self.why:
+            return
+        if self._heard or self._websocket.unsent is not None or self._paused(self._websocket):
+            self._unheard = 0
+            pause_s = min(BEAT_S, self._presence.idle_s) - self._presence.interval_s
+            self._beating = self._reactor.call_later(max(0.0, pause_s), self._ping)
+            return
+        self._unheard += 1
+        if self._unheard < self._presence.probes:
+            self._ping()
+            return
+        self._lost(self._websocket, OSError(errno.ETIMEDOUT, "no pong"))
+        self._finish(self._websocket.other)
+        self._settle()
 
     def _say_goodbye(self, code: int) -> None:
         if not self._said and not self._websocket.finished:

@@ -49,7 +49,7 @@ class Gateway:
             hello=self._hello, counts=self._live.counts, end=self._end, controllers=self._know_controllers
         )
         self._link = ControlLink(settings.control, source)
-        door = Door(settings.limits, self._upstream, self._link, self._live, self._reactor)
+        door = Door(settings.limits, self._upstream, self._link, self._live, self._reactor, settings.presence)
         port = self._port(settings, door)
         pages = AgentPages(settings.limits, self._upstream, WebSocketDoor(settings.limits, door), port)
         health = HealthPages(settings.limits, self.health)

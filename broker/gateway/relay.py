@@ -94,6 +94,8 @@ class Relay:
         if self._over is None:
             return
         try:
+            if events & EPOLLERR and side.tls is not None and not self._paused(side):
+                self._ask_why(side)
             if side.unsent is not None and (events & ~EPOLLIN or side.write_waits):
                 self._flush(side)
             readable = events & ~EPOLLOUT or side.read_waits
@@ -211,6 +213,11 @@ class Relay:
         side.finished = True
         side.unsent = None
         self._begin_to_end(PING_TIMEOUT if error.errno == errno.ETIMEDOUT else side.name)
+
+    def _ask_why(self, side: Side) -> None:
+        """Before TLS reads: an error of the connection is an end like any other to `SSLSocket` (CPython 115627)."""
+        if side.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ETIMEDOUT:
+            self._begin_to_end(PING_TIMEOUT)
 
     def _look_at_a_paused(self, side: Side) -> None:
         """It is not read, for the other one is slow; but it may be gone."""

@@ -884,8 +884,29 @@ MUTANTS: Final = (
     Mutant(
         guard="gateway: a WebSocket between the transports is never silent",
         file="broker/gateway/mixed.py",
-        old="self._beating = self._reactor.call_later(BEAT_S, self._beat)\n        super().start()",
-        new="super().start()",
+        old="self._beating = self._reactor.call_later(min(BEAT_S, self._presence.idle_s), self._ping)",
+        new="pass",
+        tests=(_MIXED,),
+    ),
+    Mutant(
+        guard="gateway: a side that vanishes within TLS is not said to have left",
+        file="broker/gateway/relay.py",
+        old="== errno.ETIMEDOUT:\n            self._begin",
+        new="== 0:\n            self._begin",
+        tests=("tests/integration/gateway/test_half_open.py",),
+    ),
+    Mutant(
+        guard="gateway: a WebSocket between the transports that answers no ping is lost",
+        file="broker/gateway/mixed.py",
+        old="self._unheard += 1",
+        new="pass",
+        tests=(_MIXED,),
+    ),
+    Mutant(
+        guard="gateway: a WebSocket that is not read because the other side is slow is not lost",
+        file="broker/gateway/mixed.py",
+        old=" or self._paused(self._websocket):",
+        new=":",
         tests=(_MIXED,),
     ),
     Mutant(

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from broker.gateway.mixed import BEAT_S, MixedRelay
+from broker.gateway.presence import Presence
+from broker.gateway.relay import PING_TIMEOUT
 from broker.inbound.chunks import chunk
 from broker.inbound.descriptor import Descriptor
 from broker.inbound.frames import BINARY, CLOSE, PING, PONG, Frame, FrameReader, close_payload, frame
@@ -107,10 +109,39 @@ def test_the_websocket_hears_something_even_while_the_other_side_takes_nothing(
     rig.relay.give(
         rig.relay.agent if rig.relay.agent is not rig.relay._websocket else rig.relay.controller, b"y" * 10_000_000
     )
-    rig.reactor.timers[0].call()
+    for _ in range(9):
+        rig.reactor.timers[-1].call()
     rig.reactor.until(rig.heard)
-    assert rig.frames[0].opcode == PING
-    assert [timer.seconds for timer in rig.reactor.timers] == [BEAT_S, BEAT_S]
+    assert {one.opcode for one in rig.frames} == {PING}
+    assert [timer.seconds for timer in rig.reactor.timers] == [BEAT_S, *[10] * 9]
+    assert not rig.relay.why
+
+
+@SIDES
+def test_a_websocket_without_pongs_is_lost_as_soon_as_one_without_a_machine(
+    build: Callable[[bool], Rig], *, agents: bool
+) -> None:
+    rig = build(agents)
+    for _ in range(3):
+        rig.reactor.timers[-1].call()
+    assert not rig.relay.why
+    lost_after_s = sum(timer.seconds for timer in rig.reactor.timers)
+    rig.reactor.timers[-1].call()
+    assert str(rig.relay.why) == PING_TIMEOUT
+    assert lost_after_s == Presence().lost_after_s
+    rig.reactor.until(lambda: rig.bare.listen() == b"" and rig.bare.ended)
+
+
+@SIDES
+@pytest.mark.parametrize("opcode", [PONG, PING, BINARY])
+def test_a_websocket_that_says_anything_is_there(build: Callable[[bool], Rig], opcode: int, *, agents: bool) -> None:
+    rig = build(agents)
+    for _ in range(12):
+        rig.say(opcode, chunk(b"x") if opcode == BINARY else b"")
+        rig.reactor.turn()
+        rig.reactor.timers[-1].call()
+    assert not rig.relay.why
+    assert [timer.seconds for timer in rig.reactor.timers[:3]] == [BEAT_S, 10, 10]
 
 
 @SIDES
