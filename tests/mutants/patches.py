@@ -178,8 +178,8 @@ MUTANTS: Final = (
     Mutant(
         guard="an agent has so many attempts and no more",
         file="broker/reconcile/attempt.py",
-        old="last = for_good or agent.attempt >= retry.attempts or agent.goal",
-        new="last = for_good or agent.goal",
+        old="last = connections > 0 or agent.attempt >= retry.attempts or agent.goal",
+        new="last = connections > 0 or agent.goal",
         tests=(_LIFE,),
     ),
     Mutant(
@@ -919,15 +919,15 @@ MUTANTS: Final = (
     Mutant(
         guard="gateway: discovery is 503 while nobody new gets in",
         file="broker/gateway/port.py",
-        old="if not self._up():",
+        old="if not self._link.up:",
         new="if False:",
         tests=("tests/integration/gateway/test_port.py",),
     ),
     Mutant(
         guard="gateway: discovery is 503 while the controller that is asked for is away",
         file="broker/gateway/port.py",
-        old="if facts.away:",
-        new="if False:",
+        old="is away\" if self._facts(controller).away else",
+        new="is away\" if False else",
         tests=("tests/integration/gateway/test_port.py",),
     ),
     Mutant(
