@@ -926,8 +926,8 @@ MUTANTS: Final = (
     Mutant(
         guard="gateway: discovery is 503 while the controller that is asked for is away",
         file="broker/gateway/port.py",
-        old="is away\" if self._facts(controller).away else",
-        new="is away\" if False else",
+        old='is away" if self._facts(controller).away else',
+        new='is away" if False else',
         tests=("tests/integration/gateway/test_port.py",),
     ),
     Mutant(
