@@ -57,16 +57,31 @@ class Admissions:
             patience = min(max(question.within_s - _MARGIN_S, _MARGIN_S), _LONGEST_S)
             async with asyncio.timeout(patience):
                 held_until = self._clock.monotonic() + patience - _MARGIN_S
-                verdict = await self._doorkeeper.admit(_knock(question), held_until)
-                if isinstance(verdict, Refused):
-                    reason, message = verdict.reason, verdict.message
-                    return Refusal(id=question.id, reason=reason, message=message, retry=verdict.retry)
-                return self._too_often(question, verdict) or await self._hold(gateway, question, verdict)
+                while (answer := await self._answer(gateway, question, held_until)) is None:
+                    pass
+                return answer
         except TimeoutError:
             return _later(question, "the broker has not decided in time")
         except Exception as error:
             ADMISSION_FAILED.emit(agent=question.name, error=type(error).__name__, message=str(error))
             return _later(question, "the broker could not decide")
+
+    async def _answer(self, gateway: str, question: Admit, held_until: float) -> Admission | Refusal | None:
+        """None if it has to be asked again: the agent's last session has just been ended by its controller."""
+        verdict = await self._doorkeeper.admit(_knock(question), held_until)
+        if isinstance(verdict, Refused):
+            reason, message = verdict.reason, verdict.message
+            return Refusal(id=question.id, reason=reason, message=message, retry=verdict.retry)
+        if await self._held(verdict):
+            return None
+        return self._too_often(question, verdict) or await self._hold(gateway, question, verdict)
+
+    async def _held(self, verdict: Admitted) -> bool:
+        """Whether it was too early to decide; now it is not."""
+        until = self._churn.held_until(verdict.agent_id, self._clock.monotonic())
+        if until is not None:
+            await self._clock.sleep_until(until)
+        return until is not None
 
     def _too_often(self, question: Admit, verdict: Admitted) -> Refusal | None:
         now = self._clock.monotonic()
@@ -76,7 +91,7 @@ class Admissions:
         message = f"{self._churn.words(verdict.agent_id)}; try again in {math.ceil(until - now)} s"
         return _told(question, _later(question, message, until - now))
 
-    async def _hold(self, gateway: str, question: Admit, verdict: Admitted) -> Admission | Refusal:
+    async def _hold(self, gateway: str, question: Admit, verdict: Admitted) -> Admission | Refusal | None:
         shown = self._register.controller_cookie(verdict.agent_id) or await self._cookies.kept(verdict.agent_id)
         now = self._clock.monotonic()
         claim = Claim(
@@ -96,6 +111,8 @@ class Admissions:
         try:
             if former is not None:
                 await self._ended(former)
+                if await self._held(verdict):
+                    return None
             admission = Admission(
                 id=question.id,
                 agent_id=verdict.agent_id,

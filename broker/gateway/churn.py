@@ -1,7 +1,8 @@
-"""Agents whose connections end as soon as they have begun: refused for a growing time, then given up.
+"""Agents that come back at once: held for a moment, refused for a growing time where they do it again and again.
 
 An agent whose Java is too old for its controller connects, dies in the first class that it loads, and comes back at
-once, for ever. Pure: time comes in.
+once, for ever. One whose session the controller has ended comes back while the word is on its way that this was its
+last build. Pure: time comes in.
 """
 
 from collections import OrderedDict
@@ -18,6 +19,7 @@ _GIVEN_UP: Final = 5
 _FIRST_PAUSE_S: Final = 10.0
 _LONGEST_PAUSE_S: Final = 300.0
 _KEPT: Final = 10_000
+_CALM_S: Final = 1.0
 _SIDES: Final = frozenset({"agent", "controller"})
 
 
@@ -36,9 +38,15 @@ class Churn:
     def __init__(self) -> None:
         """Has seen none."""
         self._runs: OrderedDict[AgentId, _Run] = OrderedDict()
+        self._calm: OrderedDict[AgentId, float] = OrderedDict()
 
     def ended(self, agent_id: AgentId, lasted_s: float, by: str, now: float) -> None:
         """A session has ended, by a side of it or for a reason of the broker's, which says nothing of the agent."""
+        if by == "controller":
+            self._calm[agent_id] = now + _CALM_S
+            self._calm.move_to_end(agent_id)
+            if len(self._calm) > _KEPT:
+                self._calm.popitem(last=False)
         if lasted_s >= SHORT_S:
             self._runs.pop(agent_id, None)
         elif by in _SIDES:
@@ -48,6 +56,14 @@ class Churn:
             self._runs[agent_id] = _Run(short, by, now + min(pause, _LONGEST_PAUSE_S))
             if len(self._runs) > _KEPT:
                 self._runs.popitem(last=False)
+
+    def held_until(self, agent_id: AgentId, now: float) -> float | None:
+        """Until when nothing is decided on the agent, in monotonic time; None if it may be."""
+        until = self._calm.get(agent_id, 0.0)
+        if until > now:
+            return until
+        self._calm.pop(agent_id, None)
+        return None
 
     def refused_until(self, agent_id: AgentId, now: float) -> float | None:
         """Until when the agent is refused, in monotonic time; None if it is not."""

@@ -35,8 +35,8 @@ from broker.telemetry.events import COOKIE_NOT_KEPT, GATEWAY_DRAINING, GATEWAY_L
 from broker.telemetry.readings import GatewayCounts
 
 _KEEP_S: Final = 5.0
-_DECISIONS: Final = 1024
-"""Knocks of one gateway that are decided at once: as many as a sound one has handshakes (`settings.Limits`)."""
+_DECISIONS: Final = 4096
+"""Knocks of one gateway that are decided at once: all agents of a controller come back when that restarts."""
 
 
 class ControlServer:

@@ -2,10 +2,8 @@
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Final
 
 from broker.domain.reason import Reason
@@ -23,11 +21,9 @@ from broker.inbound.descriptor import Descriptor
 from broker.inbound.websocket import AgentRequest, Answer, derived_cookie, new_cookie
 from broker.telemetry.events import HANDSHAKE_REFUSED, SESSION_CLOSED, SESSION_OPENED
 
-_CALM_S: Final = 1.0
 _LONGEST_S: Final = 600.0
 """Beyond what all steps of a controller's decision may take together."""
 _LEFT: Final = "the agent left before it was decided on"
-_ENDED_KEPT: Final = 10_000
 
 
 class TurnedAway(Exception):
@@ -84,7 +80,6 @@ class Door:
         self._link = link
         self._live = live
         self._reactor = reactor
-        self._ended: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     async def let_in(
         self, leg: Descriptor, controller: str, request: AgentRequest, protocol: Protocol, settle: Settle
@@ -93,7 +88,6 @@ class Door:
 
         Raises `TurnedAway`, and what `settle` raises; then the leg is as it was.
         """
-        await self._calm(controller, request.name)
         entry = await self._while_there(leg, self._decided(leg, controller, request, protocol))
         settled = False
         failed = TurnedAway(503, Reason.HANDSHAKE_REJECTED, "the handshake was given up")
@@ -126,20 +120,6 @@ class Door:
         if not away.logged:
             told = {"status": away.status, "why": away.reason, "message": away.message}
             HANDSHAKE_REFUSED.emit(controller=controller, agent=name, peer=leg.peer, **told)
-
-    async def _calm(self, controller: str, name: str) -> None:
-        """An agent comes back at once from a session that the controller has ended.
-
-        If that was its last build, the word that it is over is on its way; if the controller ends all its sessions
-        at once, it would come back without end.
-        """
-        until = self._ended.pop((controller, name), 0.0)
-        await asyncio.sleep(max(0.0, until - asyncio.get_running_loop().time()))
-
-    def _calm_down(self, controller: str, name: str) -> None:
-        self._ended[controller, name] = asyncio.get_running_loop().time() + _CALM_S
-        if len(self._ended) > _ENDED_KEPT:
-            self._ended.popitem(last=False)
 
     async def _while_there(self, leg: Descriptor, deciding: Coroutine[Any, Any, Entry | TurnedAway]) -> Entry:
         """What is decided; raises `TurnedAway` for a refusal, or if the agent leaves, which stops the deciding."""
@@ -245,7 +225,7 @@ class Door:
             since=time.time(),
             cookie=entry.cookie,
             controller_cookie=accepted.cookie,
-            relay=self._between(leg, entry, partial(self._ending, entry.controller, name)),
+            relay=self._between(leg, entry),
         )
         self._live.opened(live)
         self._link.tell(Opened(id=admission.id, session=live.linked()))
@@ -254,17 +234,11 @@ class Door:
             live.relay.give(live.relay.agent, first)
         live.relay.start()
 
-    def _between(self, leg: Descriptor, entry: Entry, ending: Callable[[Relay], None]) -> Relay:
+    def _between(self, leg: Descriptor, entry: Entry) -> Relay:
         agents = entry.protocol is Protocol.WEBSOCKET
         if agents == (entry.accepted.head is not None):
-            return Relay(leg, entry.accepted.leg, self._reactor, self._over, ending)
-        return MixedRelay(
-            leg, entry.accepted.leg, self._reactor, self._over, ending, agents=agents, presence=self._presence
-        )
-
-    def _ending(self, controller: str, name: str, relay: Relay) -> None:
-        if relay.why == relay.controller.name:
-            self._calm_down(controller, name)
+            return Relay(leg, entry.accepted.leg, self._reactor, self._over)
+        return MixedRelay(leg, entry.accepted.leg, self._reactor, self._over, agents=agents, presence=self._presence)
 
     def _over(self, relay: Relay) -> None:
         live = self._live.closed(relay)

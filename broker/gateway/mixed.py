@@ -37,13 +37,12 @@ class MixedRelay(Relay):
         controller: Descriptor,
         reactor: Reactor,
         over: Callable[[Relay], None],
-        ending: Callable[[Relay], None] | None = None,
         *,
         agents: bool,
         presence: Presence | None = None,
     ) -> None:
         """As `Relay`; `agents`: it is the agent that speaks WebSocket, and masks its frames."""
-        super().__init__(agent, controller, reactor, over, ending)
+        super().__init__(agent, controller, reactor, over)
         self._websocket = self.agent if agents else self.controller
         self._frames = FrameReader(masked=agents, most=_MOST, mask=fast_masked)
         self._chunks = ChunkReader()

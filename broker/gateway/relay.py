@@ -43,8 +43,7 @@ class Relay:
     (`agent`, `controller`), `ping_timeout`, `error`, or what `end` was given; empty while it runs.
     """
 
-    __slots__ = ("_cut", "_ending", "_over", "_reactor", "_timer", "agent", "controller", "received_bytes",
-                 "sent_bytes", "why")  # fmt: skip
+    __slots__ = ("_cut", "_over", "_reactor", "_timer", "agent", "controller", "received_bytes", "sent_bytes", "why")
 
     def __init__(
         self,
@@ -52,15 +51,13 @@ class Relay:
         controller: Descriptor,
         reactor: Reactor,
         over: Callable[["Relay"], None],
-        ending: Callable[["Relay"], None] | None = None,
     ) -> None:
-        """Takes both connections over. `over` is called once, when both are closed; `ending` when the end begins."""
+        """Takes both connections over. `over` is called once, when both are closed."""
         self.agent = Side("agent", agent, self.act)
         self.controller = Side("controller", controller, self.act)
         self.agent.other, self.controller.other = self.controller, self.agent
         self._reactor = reactor
         self._over: Callable[[Relay], None] | None = over
-        self._ending = ending
         self._timer: Timer | None = None
         self._cut = False
         self.received_bytes = 0
@@ -230,8 +227,6 @@ class Relay:
             return
         self.why = why
         self._timer = self._reactor.call_later(GRACE_S, self._close)
-        if self._ending is not None:
-            self._ending(self)
 
     def _settle(self) -> None:
         """Tells the reactor what is waited for; closes when nothing is."""
@@ -264,7 +259,7 @@ class Relay:
         return events
 
     def _close(self) -> None:
-        over, self._over, self._ending = self._over, None, None
+        over, self._over = self._over, None
         if over is None:
             return
         if self._timer is not None:

@@ -17,6 +17,7 @@ _API: Final = "tests/unit/web/test_api"
 _UPSTREAM: Final = "tests/unit/gateway/test_upstream_tcp.py"
 _BRIDGES: Final = "tests/integration/gateway/test_bridges.py"
 _MIXED: Final = "tests/unit/gateway/test_mixed.py"
+_GENERATIONS: Final = "tests/integration/gateway/test_generations.py"
 _RELAY: Final = "tests/unit/gateway/test_relay.py"
 
 
@@ -999,5 +1000,70 @@ MUTANTS: Final = (
         old="if failure is not None and target.facts.fixed:",
         new="if failure is not None:",
         tests=(_UPSTREAM, _BRIDGES),
+    ),
+    Mutant(
+        guard="gateway: a new generation that finds no control plane does not take over",
+        file="broker/gateway/supervisor.py",
+        old="if any(worker.report.up for worker in old):",
+        new="if False:",
+        tests=(
+            f"{_GENERATIONS}::test_a_new_one_that_finds_no_control_plane_where_the_old_one_has_it_leaves_the_old_one_accepting",
+        ),
+    ),
+    Mutant(
+        guard="gateway: what cannot be started leaves the old generation accepting",
+        file="broker/gateway/supervisor.py",
+        old="            if not old:\n                raise\n",
+        new="            [worker.drain() for worker in old]\n            if not old:\n                raise\n",
+        tests=(f"{_GENERATIONS}::test_a_new_one_that_cannot_start_leaves_the_old_one_accepting",),
+    ),
+    Mutant(
+        guard="gateway: two of one user do not share an address by mistake",
+        file="broker/gateway/addresses.py",
+        old="            with listen(host, port) as sock:",
+        new="            with listen(host, port, shared=True) as sock:",
+        tests=(f"{_GENERATIONS}::test_a_second_gateway_at_the_same_address_is_refused",),
+    ),
+    Mutant(
+        guard="gateway: a worker whose supervisor is no more keeps its sessions",
+        file="broker/gateway/worker.py",
+        old="            pass\n    gateway.drain()",
+        new="            pass\n    signal.raise_signal(signal.SIGINT)",
+        tests=(f"{_GENERATIONS}::test_a_killed_supervisor_cuts_nobody_off_and_another_takes_its_place",),
+    ),
+    Mutant(
+        guard="gateway: workers stay children of what a supervisor becomes",
+        file="broker/gateway/crew.py",
+        old="descriptor = self.channel.detach()",
+        new="descriptor = self.channel.fileno()",
+        tests=(f"{_GENERATIONS}::test_a_new_one_that_cannot_start_leaves_the_old_one_accepting",),
+    ),
+    Mutant(
+        guard="gateway: a drain ends",
+        file="broker/gateway/process.py",
+        old="async with asyncio.timeout(self._settings.drain_timeout_s):",
+        new="async with asyncio.timeout(None):",
+        tests=(f"{_GENERATIONS}::test_after_the_drain_timeout_the_sessions_that_are_left_end",),
+    ),
+    Mutant(
+        guard="while no gateway lets agents in, their absence means nothing",
+        file="broker/gateway/control.py",
+        old="return any(link.accepting for link in self._links.values()) and",
+        new="return bool(self._links) and",
+        tests=("tests/integration/gateway/test_two_gateways.py",),
+    ),
+    Mutant(
+        guard="gateway: who asks for the port is held while nobody can come in",
+        file="broker/gateway/port.py",
+        old="(self._held_s if waits else 0.0)",
+        new="0.0",
+        tests=("tests/integration/gateway/test_port.py",),
+    ),
+    Mutant(
+        guard="an agent whose controller has just ended its session is not let in before that is known",
+        file="broker/gateway/admissions.py",
+        old="        if await self._held(verdict):\n            return None\n        return self._too",
+        new="        return self._too",
+        tests=("tests/integration/gateway/test_two_gateways.py",),
     ),
 )

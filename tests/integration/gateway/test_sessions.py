@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,14 @@ from broker.inbound.capability import USUAL
 from broker.inbound.discovery import MINIMUM_VERSION
 from broker.inbound.headers import SECRET_KEY
 from broker.inbound.websocket import CAPABILITY, COOKIE
-from tests.integration.gateway.world import World, until, upgrade
+from tests.integration.gateway.world import QUICK, World, until, upgrade
 
 A1 = AgentId("id-a1")
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(tmp_path).running() as world:
+async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    async with World(tmp_path, getattr(request, "param", QUICK)).running() as world:
         yield world
 
 
@@ -160,6 +161,7 @@ async def test_an_agent_that_the_controller_drops_at_once_does_not_come_back_in_
     assert asyncio.get_running_loop().time() - began > 0.5
 
 
+@pytest.mark.parametrize("world", [replace(QUICK, admit_s=5.0)], indirect=True)
 async def test_an_agent_whose_last_build_is_done_does_not_come_in_again_before_the_broker_knows(world: World) -> None:
     minted = world.mint()
     agent = await world.knock("a1", minted)

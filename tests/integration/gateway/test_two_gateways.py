@@ -13,7 +13,7 @@ from broker.errors import StoreUnavailable
 from broker.gateway import expected
 from broker.gateway.control import ControlServer
 from broker.gateway.keeping import Keeping
-from broker.gateway.link import Admission, Admit, Closed, End, Opened, encode
+from broker.gateway.link import Admission, Admit, Closed, Draining, End, Leaving, Opened, Refusal, encode
 from broker.ports import Admitted
 from broker.testing.clock import ManualClock
 from tests.integration.gateway.hand import HandGateway, Remembered, a_process, linked
@@ -75,6 +75,25 @@ async def test_a_restarted_control_plane_knows_nothing_before_its_last_gateway_h
     await linked_count(control, 2)
     assert control.known()
     assert control.live(A2) is not None
+
+
+async def test_while_no_gateway_lets_agents_in_their_absence_means_nothing(planes: Planes) -> None:
+    control = await planes.start()
+    old, new = planes.gateway("g1"), planes.gateway("g2")
+    await old.link(linked("s1"))
+    await linked_count(control, 1)
+    assert control.known()
+    old.writer.write(encode(Draining()))
+    await until(lambda: not control.known())
+    assert [one.accepting for one in control.linked_gateways()] == [False]
+    assert control.live(A1) is not None
+    await new.link()
+    await linked_count(control, 2)
+    assert control.known()
+    old.writer.write(encode(Leaving()))
+    old.writer.close()
+    await until(lambda: control.live(A1) is None)
+    assert control.known()
 
 
 async def test_a_gateway_that_is_away_for_too_long_is_not_waited_for(planes: Planes) -> None:
@@ -156,6 +175,27 @@ async def test_who_waits_for_the_end_of_a_session_need_not_when_its_gateway_goes
     lost.writer.close()
     assert isinstance(await other.hear(), Admission)
     lost.writer.write(encode(Closed(agent_id=A1, session="s1", why="broker", received_bytes=0, sent_bytes=0)))
+
+
+async def test_an_agent_whose_session_its_controller_has_ended_is_asked_of_again_a_second_later_at_any_gateway(
+    planes: Planes,
+) -> None:
+    control = await planes.start()
+    first, second = planes.gateway("g1"), planes.gateway("g2")
+    await first.link(linked("s1"))
+    await second.link()
+    await linked_count(control, 2)
+    minted = planes.mint()
+    over = Closed(agent_id=A1, session="s1", why="controller", received_bytes=0, sent_bytes=0, lasted_s=60.0)
+    first.writer.write(encode(over))
+    await until(lambda: control.live(A1) is None)
+    second.writer.write(encode(Admit(id="q", controller="main", name="a1", secret=minted, within_s=25.0)))
+    await until(lambda: planes.doorkeeper.knocks)
+    await advance(planes.clock, 0.8, lambda: False)
+    del planes.doorkeeper.agents["a1"]  # the word has come that this was its last build
+    await advance(planes.clock, 0.4, lambda: len(planes.doorkeeper.knocks) == 2)
+    assert isinstance(await second.hear(), Refusal)
+    assert len(planes.doorkeeper.knocks) == 2
 
 
 async def advance(clock: ManualClock, seconds: float, done: Callable[[], bool]) -> None:

@@ -170,19 +170,17 @@ class Rig:
     def __init__(self, version: ssl.TLSVersion | None = None, *, buffer: int = 0) -> None:
         self.reactor = HandReactor()
         self.over: list[str] = []
-        self.endings: list[str] = []
         ends = [connected(buffer), connected(buffer)]
         if version is not None:
             ends = [encrypted(near, far, version) for near, far in ends]
         self.near = [Descriptor(near) for near, _ in ends]
         self.agent, self.controller = (Peer(far) for _, far in ends)
-        self.relay = Relay(
-            self.near[0],
-            self.near[1],
-            self.reactor,
-            lambda relay: self.over.append(relay.why),
-            lambda r: self.endings.append(r.why),
-        )
+        self.relay = Relay(self.near[0], self.near[1], self.reactor, lambda relay: self.over.append(relay.why))
+
+    @property
+    def endings(self) -> list[str]:
+        """Who or what has begun the end."""
+        return [self.relay.why] if self.relay.why else []
 
     def started(self) -> "Rig":
         self.relay.start()

@@ -63,3 +63,12 @@ def test_so_many_agents_are_remembered_and_no_more() -> None:
     for number in range(10_000):
         churn.ended(AgentId(f"other-{number}"), 1.0, "controller", 0.0)
     assert not churn.given_up(A1)
+
+
+def test_an_agent_whose_session_the_controller_has_ended_is_held_for_a_second_and_no_other_is() -> None:
+    churn = Churn()
+    churn.ended(A1, 3600.0, "controller", 100.0)
+    churn.ended(A2, 3600.0, "agent", 100.0)
+    assert churn.held_until(A1, 100.5) == 101.0
+    assert churn.held_until(A2, 100.5) is None
+    assert churn.held_until(A1, 101.0) is None
