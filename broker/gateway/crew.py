@@ -145,7 +145,7 @@ class Crew:
             asyncio.get_running_loop().remove_reader(worker.channel)
             worker.channel.close()
             self._workers.remove(worker)
-            self._past = total([self._past, _ended(worker.report.counts.counts())])
+            self._past = total([self._past, worker.report.counts.counts().ended()])
         return dead
 
     @property
@@ -156,12 +156,3 @@ class Crew:
     def counts(self) -> GatewayCounts:
         """The sum over all, past ones included."""
         return total([self._past, *(worker.report.counts.counts() for worker in self._workers)])
-
-
-def _ended(last: GatewayCounts) -> GatewayCounts:
-    return GatewayCounts(
-        handshakes=last.handshakes,
-        disconnects=last.disconnects,
-        received_bytes=last.received_bytes,
-        sent_bytes=last.sent_bytes,
-    )

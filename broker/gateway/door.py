@@ -227,7 +227,7 @@ class Door:
             controller_cookie=accepted.cookie,
             relay=self._between(leg, entry),
         )
-        self._live.opened(live)
+        self._live.opened(live, time.monotonic() - leg.since)
         self._link.tell(Opened(id=admission.id, session=live.linked()))
         SESSION_OPENED.emit(session=live.id, controller=live.controller, agent=name, peer=live.peer)
         if first:

@@ -7,7 +7,7 @@ from broker.gateway.settings import Limits
 from broker.inbound.descriptor import Descriptor
 from broker.inbound.exchange import reply
 from broker.inbound.http import RequestHead, text_reply
-from broker.telemetry.readings import GatewayCounts
+from broker.telemetry.readings import MILLISECONDS, GatewayCounts, cumulated
 
 _NONE_ACCEPTS = "no agent is let in any more: sessions go on until they end\n"
 _AWAY = "the control plane is away: sessions go on, nobody new gets in\n"
@@ -63,6 +63,12 @@ def _metrics(health: Health) -> str:
     for (protocol, outcome, reason), n in counts.handshakes.items():
         labels = f'protocol="{protocol}",outcome="{outcome}",reason="{reason}"'
         rows.append(f"gateway_handshakes_total{{{labels}}} {n}")
+    for protocol in sorted({protocol for protocol, _ in counts.durations}):
+        buckets, name = tuple(cumulated(counts.durations, protocol)), "gateway_handshake_duration_seconds"
+        rows += [f'{name}_bucket{{protocol="{protocol}",le="{le}"}} {n}' for le, n in buckets]
+        rows.append(f'{name}_sum{{protocol="{protocol}"}} {counts.durations[protocol, MILLISECONDS] / 1000}')
+        rows.append(f'{name}_count{{protocol="{protocol}"}} {buckets[-1][1]}')
+    rows += [f'gateway_connections_dropped_total{{reason="{reason}"}} {n}' for reason, n in counts.dropped.items()]
     for (protocol, reason), n in counts.disconnects.items():
         rows.append(f'gateway_disconnects_total{{protocol="{protocol}",reason="{reason}"}} {n}')
     rows += [f'gateway_received_bytes_total{{protocol="{p}"}} {n}' for p, n in counts.received_bytes.items()]

@@ -167,6 +167,8 @@ class Counts(_Message):
     disconnects: tuple[tuple[str, str, int], ...] = ()
     received_bytes: dict[str, int] = {}
     sent_bytes: dict[str, int] = {}
+    durations: tuple[tuple[str, str, int], ...] = ()
+    dropped: dict[str, int] = {}
     certificate_expires: datetime | None = None
 
     @classmethod
@@ -178,6 +180,8 @@ class Counts(_Message):
             disconnects=tuple((*key, number) for key, number in counts.disconnects.items()),
             received_bytes=dict(counts.received_bytes),
             sent_bytes=dict(counts.sent_bytes),
+            durations=tuple((*key, number) for key, number in counts.durations.items()),
+            dropped=dict(counts.dropped),
             certificate_expires=counts.certificate_expires,
         )
 
@@ -189,6 +193,8 @@ class Counts(_Message):
             disconnects={(protocol, reason): n for protocol, reason, n in self.disconnects},
             received_bytes=self.received_bytes,
             sent_bytes=self.sent_bytes,
+            durations={(protocol, bucket): n for protocol, bucket, n in self.durations},
+            dropped=self.dropped,
             certificate_expires=self.certificate_expires,
         )
 

@@ -5,11 +5,14 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import Final
 
 from broker.errors import GatewayError
+from broker.gateway.drops import DRIVEN_OUT, FULL, NOT_ALLOWED
 from broker.gateway.handshakes import Handshakes
+from broker.gateway.live import LiveSessions
 from broker.gateway.presence import Presence
 from broker.gateway.settings import Limits
 from broker.inbound.descriptor import Descriptor
@@ -61,10 +64,10 @@ class Listener:
         limits: Limits,
         serve: Serve,
         presence: Presence | None = None,
-        sessions: Callable[[], int] = lambda: 0,
+        live: LiveSessions | None = None,
         allowed: Iterable[str] = (),
     ) -> None:
-        """Takes the socket over. `sessions` are the connections that were given away and still live.
+        """Takes the socket over. `live` are the connections that were given away, and where drops are counted.
 
         `allowed` are the networks that connections may come from; none: all. Raises ValueError for what is no network.
         """
@@ -74,8 +77,8 @@ class Listener:
         self._limits = limits
         self._serve = serve
         self._presence = presence or Presence()
-        self._sessions = sessions
-        self.handshakes = Handshakes(limits.handshakes)
+        self._live = LiveSessions() if live is None else live
+        self.handshakes = Handshakes(limits.handshakes, partial(self._live.drops.note, DRIVEN_OUT))
         self._stopped = asyncio.Event()
         self.ended = 0
         """Connections that did not become a session."""
@@ -113,9 +116,11 @@ class Listener:
                 return
             if self._allowed and not self._is_allowed(address[0]):
                 sock.close()  # without a word, and before it can cost anything
+                self._live.drops.note(NOT_ALLOWED, address[0])
                 continue
-            if self._open + self._sessions() >= self._limits.connections:
+            if self._open + len(self._live) >= self._limits.connections:
                 self._turn_away(sock)
+                self._live.drops.note(FULL, address[0])
                 continue
             self._open += 1
             peer = f"{address[0]}:{address[1]}"
@@ -160,7 +165,7 @@ class Listener:
 
     async def receive(self, connection: Descriptor) -> bool:
         """Serves one connection, and says whether it was given away. Raises OSError where the other side went away."""
-        with self.handshakes.waiting():
+        with self.handshakes.waiting(connection.peer):
             if self._tls is not None:
                 until = asyncio.get_running_loop().time() + self._limits.head_s
                 await connection.start_tls(self._tls, server=True, name=None, until=until)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from broker.domain.reason import Reason
+from broker.gateway.drops import Drops
 from broker.gateway.link import LinkedSession
 from broker.gateway.relay import Relay
-from broker.telemetry.readings import GatewayCounts
+from broker.telemetry.readings import MILLISECONDS, GatewayCounts, bucket_of
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -57,6 +58,8 @@ class LiveSessions:
         self._by_relay: dict[Relay, LiveSession] = {}
         self._nobody = asyncio.Event()
         self._nobody.set()
+        self.drops = Drops()
+        self._durations: Counter[tuple[str, str]] = Counter()
         self._handshakes: Counter[tuple[str, str, str]] = Counter()
         self._disconnects: Counter[tuple[str, str]] = Counter()
         self._received: Counter[str] = Counter()
@@ -83,11 +86,13 @@ class LiveSessions:
         """How many are over."""
         return self._disconnects.total()
 
-    def opened(self, live: LiveSession) -> None:
-        """Counts a session in, and its handshake as succeeded."""
+    def opened(self, live: LiveSession, seconds: float) -> None:
+        """Counts a session in, and its handshake as succeeded, which has taken so long."""
         self._by_id[live.id] = self._by_relay[live.relay] = live
         self._nobody.clear()
         self._handshakes[live.protocol, "succeeded", ""] += 1
+        self._durations[live.protocol, bucket_of(seconds)] += 1
+        self._durations[live.protocol, MILLISECONDS] += round(seconds * 1000)
 
     def closed(self, relay: Relay) -> LiveSession:
         """Counts the session of a relay out."""
@@ -118,5 +123,7 @@ class LiveSessions:
             disconnects=self._disconnects.copy(),
             received_bytes=received,
             sent_bytes=sent,
+            durations=self._durations.copy(),
+            dropped=self.drops.counts.copy(),
             certificate_expires=self._certificate_expires(),
         )

@@ -11,6 +11,7 @@ from broker.gateway.facts import Facts
 from broker.gateway.identity import server_context
 from broker.gateway.linkclient import ControlLink
 from broker.gateway.listener import Listener
+from broker.gateway.live import LiveSessions
 from broker.gateway.presence import Presence
 from broker.gateway.settings import Limits
 from broker.inbound.descriptor import Descriptor
@@ -29,12 +30,12 @@ class PortListener(Listener):
         limits: Limits,
         door: Door,
         presence: Presence,
-        sessions: Callable[[], int],
+        live: LiveSessions,
         allowed: Iterable[str] = (),
     ) -> None:
         """Takes the socket over; agents pin the identity."""
         tls = server_context(identity)
-        super().__init__(sock, tls, limits, _nothing, presence, sessions, allowed)
+        super().__init__(sock, tls, limits, _nothing, presence, live, allowed)
         self._door = PortDoor(limits, door, tls, self.handshakes)
 
     async def receive(self, connection: Descriptor) -> bool:

@@ -57,7 +57,7 @@ class Gateway:
         self.address = _address(sock)
         context, limits, presence = tls.context if tls else None, settings.limits, settings.presence
         allowed = settings.allow_cidrs
-        self._listeners.append(Listener(sock, context, limits, pages.serve, presence, self._live.__len__, allowed))
+        self._listeners.append(Listener(sock, context, limits, pages.serve, presence, self._live, allowed))
         self.http_address = ""
         if settings.http_port is not None:
             sock = listen(settings.http_host, settings.http_port)
@@ -72,9 +72,8 @@ class Gateway:
         identity = load_identity(settings.identity)
         sock = listen(settings.tcp_host, settings.tcp_port, shared=settings.shares_ports)
         self.tcp_address = _address(sock)
-        known = self._live.__len__
         self._listeners.append(
-            PortListener(sock, identity, settings.limits, door, settings.presence, known, settings.allow_cidrs)
+            PortListener(sock, identity, settings.limits, door, settings.presence, self._live, settings.allow_cidrs)
         )
         host, port = sock.getsockname()[:2]
         told_host, told_port = settings.tcp_advertise or (host, port)

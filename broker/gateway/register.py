@@ -160,13 +160,7 @@ class Register:
             del self._held[agent_id]
         last = self._counts.pop(gateway, None)
         if last is not None:
-            ended = GatewayCounts(
-                handshakes=last.handshakes,
-                disconnects=last.disconnects,
-                received_bytes=last.received_bytes,
-                sent_bytes=last.sent_bytes,
-            )
-            self._past = total([self._past, ended])
+            self._past = total([self._past, last.ended()])
         return lost
 
     def count(self, gateway: str, counts: GatewayCounts) -> None:

@@ -4,12 +4,12 @@ from collections import Counter as Counts
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from broker.telemetry import labels
 from broker.telemetry.labels import one_of
-from broker.telemetry.readings import GatewayCounts
+from broker.telemetry.readings import MILLISECONDS, GatewayCounts, cumulated
 
 
 class GatewayCollector(Collector):
@@ -26,6 +26,13 @@ class GatewayCollector(Collector):
         yield _shown(GaugeMetricFamily("agentbroker_gateway_connections", text, labels=["protocol"]), now.connections)
         text, names = "Handshakes with agents.", ["protocol", "outcome", "reason"]
         yield _shown(CounterMetricFamily("agentbroker_gateway_handshakes", text, labels=names), now.handshakes, *end)
+        yield _durations(now.durations)
+        dropped = CounterMetricFamily(
+            "agentbroker_gateway_connections_dropped", "Connections dropped without a word.", labels=["reason"]
+        )
+        for reason in sorted(labels.DROP_REASONS):
+            dropped.add_metric([reason], now.dropped.get(reason, 0))
+        yield dropped
         text, names = "Connections that ended, by who or what ended them.", ["protocol", "reason"]
         yield _shown(CounterMetricFamily("agentbroker_gateway_disconnects", text, labels=names), now.disconnects, why)
         name, text = "agentbroker_gateway_received_bytes", "Bytes from agents."
@@ -38,6 +45,20 @@ class GatewayCollector(Collector):
                 "When the certificate in use expires.",
             )
             yield GaugeMetricFamily(name, text, value=now.certificate_expires.timestamp())
+
+
+def _durations(durations: Mapping[tuple[str, str], int]) -> Metric:
+    family = HistogramMetricFamily(
+        "agentbroker_gateway_handshake_duration_seconds",
+        "Time of a handshake that succeeded, from accept on.",
+        labels=["protocol"],
+    )
+    for protocol in sorted(labels.PROTOCOLS):
+        if (protocol, MILLISECONDS) in durations:
+            family.add_metric(
+                [protocol], list(cumulated(durations, protocol)), durations[protocol, MILLISECONDS] / 1000
+            )
+    return family
 
 
 def _shown(

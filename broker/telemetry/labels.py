@@ -49,6 +49,7 @@ BACKEND_CODES: Final = frozenset(
 PROTOCOLS: Final = frozenset({"websocket", "jnlp4"})
 HANDSHAKE_OUTCOMES: Final = frozenset({"succeeded", "failed"})
 DISCONNECT_REASONS: Final = frozenset({"agent", "controller", "ping_timeout", "shutdown", "error"})
+DROP_REASONS: Final = frozenset({"not_allowed", "driven_out", "full"})
 REASONS: Final[frozenset[str]] = frozenset(ABOUT_REASONS)
 """Every code that the docs, the API and the logs know, and no other."""
 

@@ -1,10 +1,11 @@
 """What is read anew at each scrape: plain values that others count and `broker.telemetry.metrics` shows."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from broker.domain.agent import Agent
 from broker.domain.ids import ControllerName, PolicyName, PoolName
@@ -60,6 +61,11 @@ class PoolState(StrEnum):
     DRAINING = "draining"
 
 
+HANDSHAKE_BUCKETS: Final = ("0.01", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0")
+"""Seconds; what takes longer is in `+Inf`."""
+MILLISECONDS: Final = "ms"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayCounts:
     """What gateways have counted. `connections` is what is open now; all else only grows while a gateway lives.
@@ -80,8 +86,30 @@ class GatewayCounts:
     """protocol → bytes"""
     sent_bytes: Mapping[str, int] = field(default_factory=dict)
     """protocol → bytes"""
+    durations: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(protocol, bucket) → handshakes that succeeded within it and no lower one; (protocol, `MILLISECONDS`) → their
+    time together. From accept on, with the time in which the control plane held them."""
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """why → connections that were dropped before anything was said to them: `not_allowed`, `driven_out`, `full`."""
     certificate_expires: datetime | None = None
     """When the certificate that agents see expires; of several gateways, the first. None where no TLS is spoken."""
+
+    def ended(self) -> "GatewayCounts":
+        """What stays of the counts of a gateway that is no more: what only grows."""
+        return replace(self, connections={}, certificate_expires=None)
+
+
+def bucket_of(seconds: float) -> str:
+    """The lowest bucket of the histogram of handshakes that holds a time."""
+    return next((bucket for bucket in HANDSHAKE_BUCKETS if seconds <= float(bucket)), "+Inf")
+
+
+def cumulated(durations: Mapping[tuple[str, str], int], protocol: str) -> Iterator[tuple[str, int]]:
+    """The buckets of a protocol as Prometheus has them: each with what is in those below it."""
+    so_far = 0
+    for bucket in (*HANDSHAKE_BUCKETS, "+Inf"):
+        so_far += durations.get((protocol, bucket), 0)
+        yield bucket, so_far
 
 
 def total(counts: Iterable[GatewayCounts]) -> GatewayCounts:
@@ -92,12 +120,16 @@ def total(counts: Iterable[GatewayCounts]) -> GatewayCounts:
     disconnects: Counter[tuple[str, str]] = Counter()
     received: Counter[str] = Counter()
     sent: Counter[str] = Counter()
+    durations: Counter[tuple[str, str]] = Counter()
+    dropped: Counter[str] = Counter()
     for one in counts:
         connections.update(one.connections)
         handshakes.update(one.handshakes)
         disconnects.update(one.disconnects)
         received.update(one.received_bytes)
         sent.update(one.sent_bytes)
+        durations.update(one.durations)
+        dropped.update(one.dropped)
     expiries = [one.certificate_expires for one in counts if one.certificate_expires is not None]
     return GatewayCounts(
         connections=connections,
@@ -105,6 +137,8 @@ def total(counts: Iterable[GatewayCounts]) -> GatewayCounts:
         disconnects=disconnects,
         received_bytes=received,
         sent_bytes=sent,
+        durations=durations,
+        dropped=dropped,
         certificate_expires=min(expiries, default=None),
     )
 

@@ -17,7 +17,7 @@ from broker.domain.placement import Placement, Rejection
 from broker.domain.pool import PoolLimits
 from broker.domain.reason import Reason
 from broker.telemetry.metrics import Metrics
-from broker.telemetry.readings import AgentCount, GatewayCounts, PoolState, Readings, count_agents, total
+from broker.telemetry.readings import AgentCount, GatewayCounts, PoolState, Readings, bucket_of, count_agents, total
 from broker.testing import factories
 from broker.testing.clock import EPOCH, ManualClock
 from broker.version import REVISION
@@ -190,6 +190,8 @@ def test_counts_of_all_gateways_are_shown_as_their_sum(metrics: Metrics) -> None
         disconnects={("websocket", "agent"): 1},
         received_bytes={"websocket": 10},
         sent_bytes={"websocket": 20},
+        durations={("websocket", bucket_of(0.02)): 2, ("websocket", bucket_of(99)): 1, ("websocket", "ms"): 99_040},
+        dropped={"not_allowed": 7},
     )
     metrics.read(Readings(gateway=total([one, one])))
     metrics.read(Readings())  # no gateway is linked now: the last known counts stand
@@ -199,6 +201,11 @@ def test_counts_of_all_gateways_are_shown_as_their_sum(metrics: Metrics) -> None
     assert value(metrics, "gateway_disconnects_total", protocol="websocket", reason="agent") == 2
     assert value(metrics, "gateway_received_bytes_total", protocol="websocket") == 20
     assert value(metrics, "gateway_sent_bytes_total", protocol="websocket") == 40
+    took = "gateway_handshake_duration_seconds"
+    within = {le: value(metrics, f"{took}_bucket", protocol="websocket", le=le) for le in ("0.01", "0.05", "+Inf")}
+    assert within == {"0.01": 0, "0.05": 4, "+Inf": 6}
+    assert value(metrics, f"{took}_sum", protocol="websocket") == pytest.approx(198.08)
+    assert value(metrics, "gateway_connections_dropped_total", reason="not_allowed") == 14
 
 
 def test_the_exposition_is_text_or_openmetrics_with_the_agent_as_exemplar(metrics: Metrics) -> None:
