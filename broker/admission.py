@@ -60,7 +60,7 @@ class Admission:
             finally:
                 self._held[agent.controller] -= 1
         if isinstance(verdict, Refused):
-            whose = knock.controller or (agent.controller if agent else None)
+            whose = knock.controller or (agent.controller if agent else "")
             told = {"why": verdict.reason, "message": verdict.message, "retry": verdict.retry}
             events.HANDSHAKE_REFUSED.emit(agent=knock.name[:80], controller=whose, peer=knock.peer, **told)
         return verdict

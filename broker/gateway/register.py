@@ -12,7 +12,7 @@ from broker.gateway.link import Hello, LinkedSession
 from broker.ports import Session
 from broker.telemetry.readings import GatewayCounts, total
 
-CLAIM_LASTS_S: Final = 90.0
+CLAIM_LASTS_S: Final = 100.0
 """How long an admitted agent holds its name without a session: longer than all that its gateway does before there is
 one (`settings.Limits`): a name that the controller does not know yet, a dial with its reply, a takeover of 15 s."""
 _COOKIES: Final = 10_000

@@ -30,8 +30,9 @@ class Limits:
     for a reply, 25 s were seen to be fine, and who is turned away comes again after 7 to 10 s only."""
     reach_s: float = 5.0
     """How long each place where a controller's TCP port may be is tried, up to the end of TLS."""
-    dial_s: float = 20.0
-    """A controller whose former connection of the agent is dead may need 15 s to find that out before it answers."""
+    dial_s: float = 28.0
+    """A controller whose former connection of the agent is dead may need 15 s to find that out before it answers; one
+    that is slow gets agents that wait for 25 s and more, as it would without a gateway."""
     unknown_name_s: float = 20.0
     """How long a name that the controller does not know yet is asked again."""
     unknown_name_every_s: float = 0.25

@@ -106,6 +106,10 @@ class World(Rig):
         """Its lines."""
         return (self.root / "gateway.log").read_text().splitlines()
 
+    def broker_log(self) -> list[str]:
+        """Its lines."""
+        return (self.root / "broker.log").read_text().splitlines()
+
     def explain(self, *what: str) -> str:
         """What `agentbroker explain` says."""
         return self.command("explain", *what, "--url", self.stack.http_url)

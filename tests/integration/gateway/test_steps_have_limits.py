@@ -90,6 +90,10 @@ async def test_an_agent_that_leaves_while_its_knock_is_held_is_not_waited_for(
         assert (await there.knocks("a1")).state is State.CONNECTED
 
 
+def test_a_controller_may_be_as_slow_as_agents_are_patient() -> None:
+    assert 25 < Limits().dial_s < Limits().whole_s
+
+
 def test_a_controllers_takeover_fits_into_the_limits() -> None:
     limits = Limits()
     assert limits.dial_s > TAKEOVER_S
