@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from broker.config.base import AgentUrl, AtLeastOne, Model, Text, Url
+from broker.config.base import AgentUrl, Model, Text, Url
 from broker.config.database import DatabaseModel
 from broker.config.model_controllers import ControllerModel, CountLimits, TokenHash
 from broker.config.model_policies import PolicyModel
@@ -213,7 +213,9 @@ class GatewayModel(Model):
         default=None, description="Health and metrics of a gateway that is a unit of its own."
     )
     prefer: Literal["websocket", "tcp"] = Field(default="websocket", description="What agents use that could use both.")
-    processes: AtLeastOne = Field(default=1, description="Gateway processes on one port.")
+    processes: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1, description="Gateway processes on one port; each uses one core at most."
+    )
     allow_cidrs: list[Cidr] | None = Field(
         default=None, description="Networks that agents may come from; default: all.", examples=[["10.20.0.0/16"]]
     )
