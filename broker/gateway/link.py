@@ -242,8 +242,10 @@ T = TypeVar("T")
 FromGateway = Hello | Admit | Failed | Opened | Closed | Counts | Draining | Leaving | Ping
 FromControl = Admission | Refusal | End | Controllers | Pong
 
-_FROM_GATEWAY: Final = TypeAdapter[FromGateway](Annotated[FromGateway, Field(discriminator="type")])
-_FROM_CONTROL: Final = TypeAdapter[FromControl](Annotated[FromControl, Field(discriminator="type")])
+_CONFIG: Final = ConfigDict(cache_strings="keys")
+"""Values are names and secrets of single agents: none is worth to be kept for the next message."""
+_FROM_GATEWAY: Final = TypeAdapter[FromGateway](Annotated[FromGateway, Field(discriminator="type")], config=_CONFIG)
+_FROM_CONTROL: Final = TypeAdapter[FromControl](Annotated[FromControl, Field(discriminator="type")], config=_CONFIG)
 
 
 def encode(message: FromGateway | FromControl) -> bytes:

@@ -147,20 +147,23 @@ async def _until_ready(
     add(descriptor, _wake, ready)
     timer = loop.call_at(until, _too_late, ready)
     try:
-        await ready
+        in_time = await ready
     finally:
         timer.cancel()
         remove(descriptor)
+    if not in_time:
+        raise TimeoutError("the other side took too long")
 
 
-def _wake(ready: asyncio.Future[None]) -> None:
+def _wake(ready: asyncio.Future[bool]) -> None:
     if not ready.done():
-        ready.set_result(None)
+        ready.set_result(True)
 
 
-def _too_late(ready: asyncio.Future[None]) -> None:
+def _too_late(ready: asyncio.Future[bool]) -> None:
+    """Not by an exception: a future that holds one is a cycle through its frames, and the connection stays with it."""
     if not ready.done():
-        ready.set_exception(TimeoutError("the other side took too long"))
+        ready.set_result(False)
 
 
 async def dial(address: tuple[str, int], until: float) -> Descriptor:

@@ -29,7 +29,7 @@ def read_headers(data: bytes) -> Mapping[str, str | None]:
     The error is never chained: one of JSON's own would quote what it could not read, and that may be a secret.
     """
     try:
-        found = json.loads(data.decode(), object_pairs_hook=_object)
+        found = _DECODER.decode(data.decode())
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
@@ -52,6 +52,9 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) != len(pairs):
         raise ValueError
     return found
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def _is_text(value: object) -> bool:
