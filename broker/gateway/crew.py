@@ -12,6 +12,7 @@ from typing import Final
 from broker.errors import GatewayError
 from broker.gateway.channel import Inherited, Order, Report, line, read_report
 from broker.gateway.link import Counts
+from broker.gateway.memory import ENVIRONMENT
 from broker.gateway.settings import GatewaySettings
 from broker.gateway.sockets import process_started
 from broker.telemetry.readings import GatewayCounts, total
@@ -104,7 +105,7 @@ class Crew:
         try:
             its.set_inheritable(True)
             command = [sys.executable, "-m", _MODULE, str(its.fileno())]
-            pid = os.posix_spawn(sys.executable, command, os.environ, setsigmask=())
+            pid = os.posix_spawn(sys.executable, command, os.environ | ENVIRONMENT, setsigmask=())
         except OSError as error:
             ours.close()
             raise GatewayError(f"a gateway process cannot be started: {error}") from error

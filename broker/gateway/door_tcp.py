@@ -37,7 +37,7 @@ class PortDoor:
         """True if the agent's session has begun, which closes the leg. Raises OSError."""
         try:
             dialogue = ServerDialogue()
-            with self._handshakes.waiting(leg.peer):
+            with self._handshakes.waiting(leg):
                 hello = await self._hello(leg, dialogue)
             return hello is not None and await self._enter(leg, dialogue, hello)
         except (EOFError, Malformed):  # a look whether the port is there, or no agent

@@ -165,7 +165,7 @@ class Listener:
 
     async def receive(self, connection: Descriptor) -> bool:
         """Serves one connection, and says whether it was given away. Raises OSError where the other side went away."""
-        with self.handshakes.waiting(connection.peer):
+        with self.handshakes.waiting(connection):
             if self._tls is not None:
                 until = asyncio.get_running_loop().time() + self._limits.head_s
                 await connection.start_tls(self._tls, server=True, name=None, until=until)

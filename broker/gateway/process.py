@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+from dataclasses import replace
 from socket import socket
 
 from broker.gateway.door import Door
@@ -40,7 +41,7 @@ class Gateway:
         self._generation = generation
         self._drains = asyncio.Event()
         self._listeners: list[Listener] = []
-        self._settings = settings
+        self._settings = settings = replace(settings, limits=settings.limits.within(_descriptors()))
         tls = _certificates(settings)
         self._live = LiveSessions((lambda: tls.current().expires) if tls else (lambda: None))
         self._upstream = Upstream(settings)
@@ -100,7 +101,6 @@ class Gateway:
 
     async def run(self) -> None:
         """Serves until it has drained or is cancelled; then all sessions end, with what is pending delivered."""
-        _raise_descriptor_limit()
         GATEWAY_STARTED.emit(gateway=self.id, listen=self.address, pid=os.getpid())
         try:
             async with asyncio.TaskGroup() as group:
@@ -177,7 +177,8 @@ def _certificates(settings: GatewaySettings) -> Certificates | None:
     return Certificates(PemFiles(certificate=settings.tls_cert, key=settings.tls_key), "gateway.tls")
 
 
-def _raise_descriptor_limit() -> None:
-    """Two descriptors an agent: takes all that this user may have."""
+def _descriptors() -> int:
+    """Takes all that this user may have, and says how many."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from pydantic import TypeAdapter
 
@@ -11,6 +12,9 @@ from broker.errors import GatewayError
 from broker.gateway.facts import Facts
 from broker.gateway.linktls import ControlAddress
 from broker.gateway.presence import Presence
+
+_OTHERS: Final = 64
+"""Descriptors of a process that are no agent's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,18 @@ class Limits:
     unknown_name_most_s: float = 2.0
     reply_s: float = 10.0
     download_idle_s: float = 60.0
+
+    def within(self, descriptors: int) -> "Limits":
+        """These, or less where a process may only have so many descriptors.
+
+        A session has two. What waits at one of two doors takes an eighth, or silent ones would leave honest agents
+        without one for their controller.
+        """
+        connections = max(1, (descriptors - _OTHERS) // 2)
+        handshakes = max(1, descriptors // 8)
+        return replace(
+            self, connections=min(self.connections, connections), handshakes=min(self.handshakes, handshakes)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ more it does as after SIGTERM: sessions are not cut, and whoever takes the place
 """
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -30,6 +31,7 @@ async def work(channel: socket.socket) -> int:
             order = read_order(await reader.readline())
         configure(order.settings.log_format, order.settings.log_level)
         gateway = Gateway(order.settings, order.generation)
+        gc.freeze()  # what is there now stays: a collection is about connections only
     except (BrokerError, OSError, ValueError) as error:  # an address, a certificate or a URL that cannot be used
         writer.write(line(Report(failure=_words(error))))
         with suppress(OSError):

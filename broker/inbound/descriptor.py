@@ -34,7 +34,7 @@ class Descriptor:
     ssl.SSLError is); after either the connection is only good for `close`.
     """
 
-    __slots__ = ("__weakref__", "peer", "secure", "since", "sock", "surplus")
+    __slots__ = ("__weakref__", "peer", "secure", "since", "sock", "surplus", "waits")
 
     def __init__(self, sock: socket.socket, peer: str = "") -> None:
         """Takes a connected socket over; `peer` is its other end, for people."""
@@ -44,6 +44,8 @@ class Descriptor:
         self.since = time.monotonic()  # the time of asyncio's loops
         self.peer = peer
         self.secure = False
+        self.waits = False
+        """Whether it is the other side whose turn it is now, and not this one's."""
 
     async def read_some(self, until: float) -> bytes:
         """What there is, at least a byte; empty at the end of the other side's direction."""
@@ -127,7 +129,11 @@ class Descriptor:
             except BlockingIOError:
                 add, remove = (loop.add_writer, loop.remove_writer) if writes else (loop.add_reader, loop.remove_reader)
                 ready = _until_ready(add, remove, self.sock.fileno(), until)
-            await ready
+            self.waits = True
+            try:
+                await ready
+            finally:
+                self.waits = False
 
 
 async def _in_turn(attempt: Callable[[], _T], turn: asyncio.Semaphore) -> _T:

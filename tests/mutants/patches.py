@@ -976,14 +976,14 @@ MUTANTS: Final = (
     Mutant(
         guard="gateway: silent handshakes do not keep honest agents out",
         file="broker/gateway/handshakes.py",
-        old="oldest.cancel()",
-        new="task.cancel()",
+        old="                task.cancel()\n",
+        new="",
         tests=("tests/integration/gateway/test_silent_handshakes.py",),
     ),
     Mutant(
         guard="gateway: there are only so many silent handshakes",
         file="broker/gateway/handshakes.py",
-        old="while len(self._waiting) >= self._most:",
+        old="while len(self._waiting) >= self._most and self._drive_out():",
         new="while False:",
         tests=("tests/integration/gateway/test_silent_handshakes.py",),
     ),
@@ -1065,5 +1065,34 @@ MUTANTS: Final = (
         old="        if await self._held(verdict):\n            return None\n        return self._too",
         new="        return self._too",
         tests=("tests/integration/gateway/test_two_gateways.py",),
+        guard="gateway: who waits for this side is not driven out for being silent",
+        file="broker/gateway/handshakes.py",
+        old="if leg.waits:",
+        new="if True:",
+        tests=("tests/unit/gateway/test_handshakes.py",),
+    ),
+    Mutant(
+        guard="gateway: a handshake that was too slow is freed at once",
+        file="broker/inbound/descriptor.py",
+        old="        ready.set_result(False)",
+        new='        ready.set_exception(TimeoutError("too late"))',
+        tests=("tests/unit/inbound/test_descriptor.py",),
+    ),
+    Mutant(
+        guard="gateway: silent handshakes leave descriptors for the way to the controller",
+        file="broker/gateway/settings.py",
+        old="handshakes=min(self.handshakes, handshakes)",
+        new="handshakes=self.handshakes",
+        tests=(
+            "tests/integration/gateway/test_hostile.py::"
+            "test_honest_agents_get_in_where_a_process_may_have_few_descriptors",
+        ),
+    ),
+    Mutant(
+        guard="gateway: memory of a storm goes back to the system",
+        file="broker/gateway/crew.py",
+        old="os.environ | ENVIRONMENT",
+        new="os.environ",
+        tests=("tests/integration/gateway/test_hostile.py",),
     ),
 )

@@ -43,7 +43,7 @@ async def knock(plan: AgentPlan, cookie: str) -> Opened:
     wire, identity = await (_dial_port(plan) if by_port else _dial_websocket(plan))
     try:
         await script.at(Step.CONNECTED, wire)
-        if script.is_(Kind.SLOW):
+        if script.slow_from(Step.CONNECTED):
             wire.pause_s = script.pause_s
         if by_port:
             await _secure(wire, script, identity)
@@ -78,6 +78,8 @@ async def _secure(wire: Wire, script: Script, identity: bytes) -> None:
     await _say_protocol(wire, script)
     await wire.start_tls(pinning_context(), server=False)
     await script.at(Step.SECURED, wire)
+    if script.slow_from(Step.SECURED):
+        wire.pause_s = script.pause_s
     if spki_of(wire.certificate()) != identity:
         raise Malformed("the other side has another key than its identity")
 

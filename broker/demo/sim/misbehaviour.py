@@ -61,7 +61,8 @@ class Behaviour:
 
     kind: Kind
     step: Step = Step.ACCEPTED
-    """From where on, for those that are silent, half-open or controllers that are slow."""
+    """From where on, for those that are silent, half-open or controllers that are slow. A slow agent is slow from the
+    start, or from SECURED on."""
     pause_s: float = 1.0
     """Between the bytes of a slow agent; before the answer of a slow controller; until the end by close_notify."""
     text: str = ""
@@ -90,6 +91,12 @@ class Script:
     def text(self) -> str:
         """Of the behaviour."""
         return self._behaviour.text if self._behaviour is not None else ""
+
+    def slow_from(self, step: Step) -> bool:
+        """Whether an agent slows down at this step."""
+        if self._behaviour is None or not self.is_(Kind.SLOW):
+            return False
+        return step is (Step.SECURED if self._behaviour.step is Step.SECURED else Step.CONNECTED)
 
     def cuts(self) -> bool:
         """Whether only nine bytes are to be sent."""

@@ -15,10 +15,19 @@ def resident() -> int:
 def test_it_is_given_back_once_for_many_connections_and_not_for_a_few() -> None:
     ended, trims = [0], list[int]()
     trimmer = Trimmer(lambda: ended[0], lambda: trims.append(ended[0]))
-    for now in (0, 99, 100, 150, 199, 250, 260):
+    for now in (0, 99, 100, 150, 199, 250, 259, 259):
         ended[0] = now
         trimmer.look()
     assert trims == [100, 250]
+
+
+def test_the_rest_of_many_is_given_back_when_no_more_come() -> None:
+    ended, trims = [0], list[int]()
+    trimmer = Trimmer(lambda: ended[0], lambda: trims.append(ended[0]))
+    for now in (200, 210, 230, 230, 230):
+        ended[0] = now
+        trimmer.look()
+    assert trims == [200, 230]
 
 
 def test_what_is_free_between_pieces_in_use_is_given_back() -> None:

@@ -1,9 +1,12 @@
 """A connection on its descriptor: what is read, what waits, and the handshake of TLS."""
 
 import asyncio
+import gc
 import socket
 import ssl
+import weakref
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -227,3 +230,23 @@ async def test_a_last_answer_can_be_read_by_who_is_still_sending(pair: Pair) -> 
         assert await near.read_some(soon()) == b""
         near.finish()
     assert far.sock.fileno() == -1
+
+
+async def test_a_connection_that_was_too_slow_is_freed_with_its_last_name_and_not_by_a_collection() -> None:
+    near, far = socket.socketpair()
+    waits = Descriptor(near)
+
+    async def too_slow(leg: Descriptor) -> None:
+        with suppress(TimeoutError):
+            await leg.read_exactly(10, soon(0.01))
+
+    gc.disable()
+    try:
+        await too_slow(waits)
+        left = weakref.ref(waits)
+        waits.close()
+        del waits
+        assert left() is None
+    finally:
+        gc.enable()
+        far.close()
