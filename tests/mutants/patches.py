@@ -1065,6 +1065,8 @@ MUTANTS: Final = (
         old="        if await self._held(verdict):\n            return None\n        return self._too",
         new="        return self._too",
         tests=("tests/integration/gateway/test_two_gateways.py",),
+    ),
+    Mutant(
         guard="gateway: who waits for this side is not driven out for being silent",
         file="broker/gateway/handshakes.py",
         old="if leg.waits:",

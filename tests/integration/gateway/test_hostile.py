@@ -4,6 +4,7 @@ import asyncio
 import base64
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -61,13 +62,16 @@ async def test_two_thousand_hostile_handshakes_cost_little_and_leave_nothing(
         for number in range(20):
             await came_in(there, f"first-{number}", list(Transport)[number % 2])
         await all_leave(there, idle)
-        before, peak, most = there.pss(), 0, 0
+        before, most = there.pss(), 0
+        shared = before - there.pss("Pss_Anon")  # from here on it changes with whoever else runs Python on this machine
+        peak = before
         async with attack(load(there, EACH, EACH)):
             started = time.monotonic()
 
             def look() -> bool:
                 nonlocal peak, most
-                peak, now = max(peak, there.pss()), there.descriptors() - idle - 2 * len(there.controller.live)
+                peak = max(peak, shared + there.pss("Pss_Anon"))
+                now = there.descriptors() - idle - 2 * len(there.controller.live)
                 most = max(most, now)
                 return now > most / 2 or time.monotonic() - started < 5
 
@@ -76,8 +80,10 @@ async def test_two_thousand_hostile_handshakes_cost_little_and_leave_nothing(
             await all_leave(there, idle + most)
             await until(lambda: there.descriptors() <= idle, 40)
             gone = time.monotonic()
-            await until(lambda: there.pss() <= before * (1 + LEFT), BACK_S)
-        back, after = time.monotonic() - gone, there.pss()
+            with suppress(TimeoutError):
+                await until(lambda: shared + there.pss("Pss_Anon") <= before * (1 + LEFT), BACK_S)
+        back, after = time.monotonic() - gone, shared + there.pss("Pss_Anon")
+        assert after <= before * (1 + LEFT), f"{after / before - 1:+.1%}"
         assert peak - before <= PSS_EACH * 2 * EACH
         with capsys.disabled():
             p50, p99 = took[len(took) // 2], took[int(len(took) * 0.99)]
