@@ -1085,10 +1085,7 @@ MUTANTS: Final = (
         file="broker/gateway/settings.py",
         old="handshakes=min(self.handshakes, handshakes)",
         new="handshakes=self.handshakes",
-        tests=(
-            "tests/integration/gateway/test_hostile.py::"
-            "test_honest_agents_get_in_where_a_process_may_have_few_descriptors",
-        ),
+        tests=("tests/unit/gateway/test_limits.py",),
     ),
     Mutant(
         guard="gateway: memory of a storm goes back to the system",
