@@ -1,7 +1,8 @@
 """A simulated Jenkins agent: the arguments, the handshake and the retry rules of agent.jar, and builds that only wait.
 
 `python -m broker.demo.agent -url U -secret @FILE -name N -webSocket -workDir D …` stands in for `java -jar agent.jar`
-with the same arguments. Beyond those it knows `-startDelay SECONDS`, which plays the start of a slow machine.
+with the same arguments; without -webSocket it speaks JNLP4-connect. Beyond those it knows `-startDelay SECONDS`, which
+plays the start of a slow machine.
 A build is the text `run ID SECONDS`; the agent waits that long and answers `done ID`.
 Imports as little as it can: it is started by the dozen.
 """
@@ -9,9 +10,10 @@ Imports as little as it can: it is started by the dozen.
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from broker.demo.channel import Address, Channel, Closed, Refused, connect, get
 from broker.inbound.capability import USUAL
@@ -22,7 +24,12 @@ LAUNCH_LOG: Final = "AGENTBROKER_LAUNCH_LOG"
 _FLAGS: Final = frozenset(
     {"-webSocket", "-noReconnect", "-noKeepAlive", "-failIfWorkDirIsMissing", "-noCertificateCheck", "-noreconnect"}
 )
+if TYPE_CHECKING:
+    from broker.demo.port_channel import PortChannel
+
+    Line = Channel | PortChannel
 T = TypeVar("T")
+_PORT_RETRY_S: Final = 10.0
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -54,7 +61,9 @@ class Agent:
 
     def __init__(self, options: dict[str, str]) -> None:
         """Takes the parsed options; raises KeyError if url, secret or name is missing."""
-        self._address = Address(options["url"])
+        self._url = options["url"]
+        self._address = Address(self._url)
+        self._websocket = "webSocket" in options
         self._identity = {
             "Node-Name": options["name"],
             "Secret-Key": options["secret"],
@@ -71,11 +80,15 @@ class Agent:
             _say("Terminated")
             if self._once:
                 return 0
+            if not self._websocket:
+                time.sleep(_PORT_RETRY_S)
         return 1
 
-    def _connected(self) -> Channel | None:
+    def _connected(self) -> "Line | None":
         """The next connection, however long it takes; None when it is time to give up."""
         deadline = time.monotonic() + self._give_up_s if self._give_up_s is not None else None
+        if not self._websocket:
+            return _retried(self._by_port, deadline, repeat(_PORT_RETRY_S))
         if not _retried(self._login_answers, deadline):
             return None
         return _retried(self._upgrade, deadline)
@@ -90,12 +103,25 @@ class Agent:
             _say(f"{self._address.path}login answered {status}")
         return status == 200
 
-    def _upgrade(self) -> Channel | None:
+    def _by_port(self) -> "Line | None":
+        from broker.demo.port_channel import connect_by_port  # noqa: PLC0415  # slow, and seldom needed
+
+        mine = self._identity
+        name, secret, cookie = mine["Node-Name"], mine["Secret-Key"], mine.get("Connection-Cookie", "")
         try:
-            channel = connect(self._address, self._identity)
+            return self._remember(connect_by_port(self._address, self._url, name=name, secret=secret, cookie=cookie))
+        except (OSError, Closed, Refused, ValueError) as error:
+            _say(f"Failed to connect: {error}")
+            return None
+
+    def _upgrade(self) -> "Line | None":
+        try:
+            return self._remember(connect(self._address, self._identity))
         except (OSError, Closed, Refused) as error:
             _say(f"Failed to connect: {error}")
             return None
+
+    def _remember(self, channel: "Line") -> "Line":
         cookie = channel.headers.get("connection-cookie")
         self._identity.pop("Connection-Cookie", None)
         if cookie:
@@ -103,8 +129,8 @@ class Agent:
         return channel
 
 
-def _retried(step: Callable[[], T], deadline: float | None) -> T | None:
-    for wait_s in retry_waits():
+def _retried(step: Callable[[], T], deadline: float | None, waits: Iterable[float] | None = None) -> T | None:
+    for wait_s in waits or retry_waits():
         result = step()
         if result:
             return result
@@ -116,7 +142,7 @@ def _retried(step: Callable[[], T], deadline: float | None) -> T | None:
     return None
 
 
-def serve(channel: Channel) -> None:
+def serve(channel: "Line") -> None:
     """Runs builds until the connection ends; answers pings all the while. One build at a time, the next ones wait."""
     due: list[tuple[float, str]] = []
     try:

@@ -5,6 +5,7 @@ anything but the network, and the state is `broker.demo.model.Controller` alone.
 """
 
 import asyncio
+import base64
 from collections.abc import Sequence
 
 import grpc
@@ -46,6 +47,8 @@ class BrokerLink:
         self._secret_key = secret_key
         self._revision = ""
         self._interval_s = 2.0
+        self.port_told: tuple[int, bytes] | None = None
+        """The TCP port for agents and the key of it; None for none."""
 
     async def run(self) -> None:
         """Runs until it is cancelled."""
@@ -84,6 +87,7 @@ class BrokerLink:
             return
 
     async def _handshake(self) -> None:
+        port, identity = self.port_told or (0, b"")
         reply = await self._stub.Handshake(
             wire.HandshakeRequest(
                 api_version=1,
@@ -91,6 +95,8 @@ class BrokerLink:
                 controller_version="simulated",
                 controller_url=self._url,
                 boot_id=self.controller.boot_id,
+                instance_identity=base64.b64encode(identity).decode(),
+                agent_port=port,
             ),
             metadata=self._metadata,
             timeout=_CALL_TIMEOUT_S,

@@ -130,7 +130,7 @@ def get(address: Address, path: str, *, timeout_s: float = 30) -> int:
     with address.dial(timeout_s) as sock:
         request = f"GET {address.path}{path} HTTP/1.1\r\nHost: {address.authority}\r\nConnection: close\r\n\r\n"
         sock.sendall(request.encode())
-        status, _, _ = _read_head(sock)
+        status, _, _ = read_head(sock)
         return status
 
 
@@ -149,7 +149,7 @@ def connect(address: Address, headers: Mapping[str, str], *, timeout_s: float = 
         }
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         sock.sendall(f"GET {address.path}wsagents/ HTTP/1.1\r\n{head}\r\n".encode())
-        status, reply, surplus = _read_head(sock)
+        status, reply, surplus = read_head(sock)
         if status != 101:
             raise Refused(status, _read_body(sock, reply, surplus))
     except BaseException:
@@ -158,7 +158,8 @@ def connect(address: Address, headers: Mapping[str, str], *, timeout_s: float = 
     return Channel(sock, reply, surplus)
 
 
-def _read_head(sock: socket.socket) -> tuple[int, dict[str, str], bytes]:
+def read_head(sock: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """Status, fields by lower-case name, and what came after the head; raises OSError or Closed."""
     data = b""
     while b"\r\n\r\n" not in data:
         more = sock.recv(4096)

@@ -17,6 +17,7 @@ from aiohttp import web
 from broker.demo.broker_link import BrokerLink
 from broker.demo.http_side import HttpSide
 from broker.demo.model import Controller
+from broker.demo.port_side import PortSide
 
 
 def _arguments() -> argparse.Namespace:
@@ -28,6 +29,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--ca", type=Path, help="the authority of the broker's certificate; without it plaintext")
     parser.add_argument("--cert", type=Path, help="the controller's own certificate")
     parser.add_argument("--key", type=Path, help="the key of that certificate")
+    parser.add_argument("--agent-port", type=int, help="TCP port for agents on 127.0.0.1; without it there is none")
+    parser.add_argument("--identity-file", type=Path, help="the key of that port, which is made where it is missing")
     parser.add_argument("--agent-jar", type=Path, help="served as /jnlpJars/agent.jar")
     parser.add_argument(
         "--node-delay", type=float, default=0.3, help="seconds from the request to the node, as in core"
@@ -60,6 +63,10 @@ async def _run(arguments: argparse.Namespace) -> None:
     await web.TCPSite(runner, "127.0.0.1", arguments.port).start()
     print(f"simulated controller at {url}, boot {controller.boot_id}", flush=True)
     async with asyncio.TaskGroup() as group:
+        if arguments.agent_port is not None:
+            port = PortSide(side, arguments.agent_port, arguments.identity_file)
+            side.port_told = link.port_told = (port.port, port.identity)
+            group.create_task(port.run(), name="port side")
         group.create_task(side.run(), name="http side")
         group.create_task(link.run(), name="broker link")
 

@@ -80,6 +80,11 @@ class SimulatedController:
         write_private(key, os.urandom(32))
         self._child: Child | None = None
 
+    def open_port(self, port: int) -> None:
+        """From its next start on agents may come over TCP too."""
+        identity = self._root / f"{self._name}-identity.pem"
+        self._arguments += ["--agent-port", str(port), "--identity-file", str(identity)]
+
     def start(self) -> None:
         """Returns when it answers and has synced."""
         command = [sys.executable, "-m", "broker.demo.controller", *self._arguments]

@@ -1,18 +1,19 @@
 """What a simulated controller serves over HTTP: the agents' door as Jenkins has it, and a little API for the demo.
 
 The door has Jenkins' own order of checks and its texts (`jenkins.agents.WebSocketAgents`, `DefaultJnlpSlaveReceiver`).
-The TCP port is off, so discovery answers 404, as a controller without that port does. `/computer/api/json` and
-`/queue/api/json` have Jenkins' form; `/demo/builds` is ours: POST {"label", "seconds", "count"} queues, GET lists;
-POST {"number"} to `/demo/builds/cancel` takes one out of the queue.
+Without a TCP port (`broker.demo.port_side`) discovery answers 404, as a controller without that port does.
+`/computer/api/json` and `/queue/api/json` have Jenkins' form; `/demo/builds` is ours: POST {"label", "seconds",
+"count"} queues, GET lists; POST {"number"} to `/demo/builds/cancel` takes one out of the queue.
 """
 
 import asyncio
+import base64
 import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from aiohttp import WSMsgType, web
 
@@ -26,6 +27,19 @@ _HEADERS = ("Node-Name", "Secret-Key", "X-Remoting-Capability")
 _JENKINS = {"X-Jenkins": "simulated"}
 
 
+@runtime_checkable
+class Line(Protocol):
+    """The connection of an agent that is in. Both raise OSError."""
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Sends a chunk."""
+        ...
+
+    async def close(self) -> object:
+        """Ends it."""
+        ...
+
+
 class HttpSide:
     """The web server of one simulated controller."""
 
@@ -36,6 +50,8 @@ class HttpSide:
         self._controller, self._secret_key, self._agent_jar = controller, secret_key, agent_jar
         self._changed = changed
         self._wake = asyncio.Event()
+        self.port_told: tuple[int, bytes] | None = None
+        """The TCP port for agents and the key of it; None for none."""
 
     def application(self) -> web.Application:
         """What to serve; `run` has to run beside it."""
@@ -68,31 +84,22 @@ class HttpSide:
                     await self._wake.wait()
 
     async def _start(self, node: Node, build: Build) -> None:
-        assert isinstance(node.channel, web.WebSocketResponse)
+        assert isinstance(node.channel, Line)
         self._changed()
         try:
             await node.channel.send_bytes(chunk(f"run {build.number} {build.seconds:g}".encode()))
-        except ConnectionError:
+        except OSError:
             self._controller.disconnected(node.name, node.channel)
 
     async def _agent(self, request: web.Request) -> web.StreamResponse:
         name, secret, capability = (request.headers.get(header, "") for header in _HEADERS)
         if not (name and secret and capability):
             raise web.HTTPBadRequest(text="This endpoint is only for use from agent.jar in WebSocket mode")
-        node = self._controller.nodes.get(name)
         cookie = request.headers.get("Connection-Cookie", "")
-        verdict = judge(
-            known=None if node is None else node_secret(self._secret_key, name),
-            shown=secret,
-            live_cookie=None if node is None or node.channel is None else node.cookie,
-            cookie=cookie,
-        )
+        verdict = self.admit(name, secret, cookie)
         if verdict is not Verdict.WELCOME:
             status, text = refusal_by_http(verdict, name)
             raise web.HTTPForbidden(text=text) if status == 403 else web.HTTPBadRequest(text=text)
-        if node is not None and node.channel is not None:
-            self._controller.to_close.append(node.channel)
-            self._controller.disconnected(name, node.channel)
         socket = web.WebSocketResponse(heartbeat=15, compress=False, max_msg_size=65536)
         socket.headers["X-Remoting-Capability"] = USUAL
         socket.headers["Connection-Cookie"] = cookie = cookie or secrets.token_hex(32)
@@ -103,20 +110,45 @@ class HttpSide:
         return socket
 
     async def _converse(self, name: str, socket: web.WebSocketResponse, cookie: str) -> None:
-        if name not in self._controller.nodes:  # removed while we shook hands
+        if not self.join(name, socket, cookie):
             await socket.close()
             return
-        self._controller.connected(name, socket, cookie)
-        self._tell()
         try:
             async for message in socket:
                 if message.type is WSMsgType.BINARY:
-                    self._take(name, message.data[2:].decode().split())
+                    self.take(name, message.data[2:].decode().split())
         finally:
-            self._controller.disconnected(name, socket)
-            self._tell()
+            self.part(name, socket)
 
-    def _take(self, name: str, words: list[str]) -> None:
+    def admit(self, name: str, secret: str, cookie: str) -> Verdict:
+        """Judges an agent. Where it is welcome, the connection ends that it had before."""
+        node = self._controller.nodes.get(name)
+        verdict = judge(
+            known=None if node is None else node_secret(self._secret_key, name),
+            shown=secret,
+            live_cookie=None if node is None or node.channel is None else node.cookie,
+            cookie=cookie,
+        )
+        if verdict is Verdict.WELCOME and node is not None and node.channel is not None:
+            self._controller.to_close.append(node.channel)
+            self._controller.disconnected(name, node.channel)
+        return verdict
+
+    def join(self, name: str, line: Line, cookie: str) -> bool:
+        """An agent is in; False if its node was removed while it shook hands."""
+        if name not in self._controller.nodes:
+            return False
+        self._controller.connected(name, line, cookie)
+        self._tell()
+        return True
+
+    def part(self, name: str, line: Line) -> None:
+        """An agent's connection is over."""
+        self._controller.disconnected(name, line)
+        self._tell()
+
+    def take(self, name: str, words: list[str]) -> None:
+        """What an agent says."""
         if len(words) == 2 and words[0] == "done":
             self._controller.done(name, int(words[1]))
             self._tell()
@@ -129,7 +161,11 @@ class HttpSide:
         return web.Response(text="simulated controller", headers=_JENKINS)
 
     async def _discovery(self, request: web.Request) -> web.Response:
-        raise web.HTTPNotFound(text="the TCP port for agents is disabled")
+        if self.port_told is None:
+            raise web.HTTPNotFound(text="the TCP port for agents is disabled")
+        port, identity = self.port_told
+        told = {"X-Jenkins-JNLP-Port": str(port), "X-Instance-Identity": base64.b64encode(identity).decode()}
+        return web.Response(text="Jenkins", headers={**_JENKINS, **told, "X-Jenkins-Agent-Protocols": "JNLP4-connect"})
 
     async def _jar(self, request: web.Request) -> web.StreamResponse:
         if self._agent_jar is None:
@@ -178,8 +214,8 @@ class HttpSide:
 
 
 async def _end(channel: object) -> None:
-    assert isinstance(channel, web.WebSocketResponse)
-    with contextlib.suppress(TimeoutError):
+    assert isinstance(channel, Line)
+    with contextlib.suppress(OSError):  # TimeoutError is one
         async with asyncio.timeout(1):
             await channel.close()
 
