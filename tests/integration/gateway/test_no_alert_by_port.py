@@ -1,5 +1,6 @@
 """However a session over TCP ends, or is refused, the gateway sends no TLS alert after the handshake."""
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,10 +13,20 @@ from broker.demo.sim.controller import SimController
 from broker.demo.sim.misbehaviour import Behaviour, Kind, Step
 from broker.demo.sim.plans import Transport
 from broker.domain.ids import AgentId
+from broker.gateway.port import PortListener
+from broker.gateway.process import Gateway
 from broker.inbound.preamble import ACK, Protocol, request
 from tests.integration.gateway.bridge import IDENTITY, Bridge, bridge
 from tests.integration.gateway.test_no_alert import Tap, is_alert, records
 from tests.integration.gateway.world import until
+
+VERSIONS = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+
+
+def contexts(gateway: Gateway) -> list[ssl.SSLContext]:
+    """Of the gateway alone: towards agents, and towards controllers."""
+    doors = [listener._door for listener in gateway._listeners if isinstance(listener, PortListener)]
+    return [gateway._upstream._ports._tls, *(door._tls for door in doors)]
 
 
 @dataclass
@@ -25,8 +36,9 @@ class Tapped:
     controllers: Tap
 
     async def knocks(self, **changes: object) -> SimAgent:
-        address = ("127.0.0.1", self.agents.port)
-        return await self.there.knocks("a1", url="", address=address, identity=self.there.identity, **changes)
+        if self.there.agents is Transport.TCP:
+            changes |= {"url": "", "address": ("127.0.0.1", self.agents.port), "identity": self.there.identity}
+        return await self.there.knocks("a1", **changes)
 
     async def session(self) -> SimAgent:
         agent = await self.knocks()
@@ -34,7 +46,7 @@ class Tapped:
         return agent
 
     def alerts(self) -> list[tuple[int, int]]:
-        """What was sent after the preamble, which is no TLS."""
+        """What was sent after the preamble, which is no TLS. Taps are where a side speaks JNLP4."""
         sent = [raw[len(ACK) :] for raw in self.agents.sent]
         sent += [raw[len(request(Protocol.JNLP4) + ACK) :] for raw in self.controllers.sent]
         assert all(len(records(raw)) > 3 for raw in sent)
@@ -42,9 +54,13 @@ class Tapped:
 
 
 @asynccontextmanager
-async def tapped(directory: Path) -> AsyncIterator[Tapped]:
+async def tapped(
+    directory: Path, version: ssl.TLSVersion, by: Transport = Transport.TCP, to: Transport = Transport.TCP
+) -> AsyncIterator[Tapped]:
     controller = SimController(identity=IDENTITY)
-    async with bridge(directory, Transport.TCP, Transport.TCP, controller) as there:
+    async with bridge(directory, by, to, controller) as there:
+        for context in contexts(there.gateway):
+            context.maximum_version = version
         behind = controller.address
         agents = Tap(lambda: there.port, dials=False)
         controllers = Tap(lambda: behind, dials=True)
@@ -102,10 +118,36 @@ ENDS = [
 ]
 
 
+@VERSIONS
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
-async def test_no_alert_record_is_sent(tmp_path: Path, end: Callable[[Tapped], Awaitable[None]]) -> None:
-    async with tapped(tmp_path) as tap:
+async def test_no_alert_record_is_sent(
+    tmp_path: Path, version: ssl.TLSVersion, end: Callable[[Tapped], Awaitable[None]]
+) -> None:
+    async with tapped(tmp_path, version) as tap:
         await end(tap)
         await until(lambda: tap.agents.ended == len(tap.agents.sent) > 0)
         await until(lambda: tap.controllers.ended == len(tap.controllers.sent))
+        assert tap.alerts() == []
+
+
+async def the_controller_takes_nobody(tap: Tapped) -> None:
+    tap.there.plan("a1")
+    tap.there.controller.nodes["a1"] = "f" * 64
+    assert (await tap.knocks()).state is State.REFUSED
+
+
+MIXED_ENDS = [the_agent_leaves, the_controller_leaves, the_broker_ends_it, the_controller_takes_nobody]
+
+
+@VERSIONS
+@pytest.mark.parametrize("end", MIXED_ENDS, ids=lambda end: end.__name__)
+@pytest.mark.parametrize("by", list(Transport))
+async def test_no_alert_record_is_sent_between_the_transports(
+    tmp_path: Path, version: ssl.TLSVersion, by: Transport, end: Callable[[Tapped], Awaitable[None]]
+) -> None:
+    to = Transport.WEBSOCKET if by is Transport.TCP else Transport.TCP
+    async with tapped(tmp_path, version, by, to) as tap:
+        await end(tap)
+        side = tap.agents if by is Transport.TCP else tap.controllers
+        await until(lambda: side.ended == len(side.sent) > 0)
         assert tap.alerts() == []
