@@ -14,7 +14,7 @@ from broker.cli.output import emit_json, emit_line, say
 
 if TYPE_CHECKING:
     from broker.config.settings import Config
-    from broker.doctor.report import Check
+    from broker.doctor.report import Check, Wrong
 
 _SIGNS: Final = {"ok": "✔", "warning": "!", "failed": "✖", "skipped": "-"}
 
@@ -72,7 +72,7 @@ async def _look(
     from broker.doctor.certificate import trusting
     from broker.doctor.controller import ControllerVisit, Node
     from broker.doctor.gateway import GatewayVisit
-    from broker.doctor.report import Check, Status, Wrong
+    from broker.doctor.report import Check, Wrong
     from broker.domain.ids import ControllerName
 
     definitions, checks = config.definitions, list[Check]()
@@ -81,19 +81,29 @@ async def _look(
     shown = None if node is None or secret is None else Node(name=node, secret=secret)
     for name in names:
         controller = definitions.controllers[ControllerName(name)]
-        visit = ControllerVisit(controller=controller, trust=trusting(None), pools=pools, node=shown)
-        checks += await visit.checks()
+        try:
+            trust = trusting(Path(controller.ca_file) if controller.ca_file else None)
+        except Wrong as wrong:
+            checks.append(_unusable(f"controller {name}", wrong))
+            continue
+        checks += await ControllerVisit(controller=controller, trust=trust, pools=pools, node=shown).checks()
     if gateway:
         ca_file = config.gateway.tls.ca_file if config.gateway.tls else None
         try:
             trust = trusting(ca_file)
         except Wrong as wrong:
-            failed = {"name": "certificate", "message": wrong.message, "hint": wrong.hint}
-            return [*checks, Check(subject="gateway", status=Status.FAILED, **failed)]
+            return [*checks, _unusable("gateway", wrong)]
         controllers = tuple(definitions.controllers.values())
         url = config.gateway.agent_url
         checks += await GatewayVisit(url=url, controllers=controllers, trust=trust, ca_file=ca_file).checks()
     return checks
+
+
+def _unusable(subject: str, wrong: "Wrong") -> "Check":
+    from broker.doctor.report import Check, Status
+
+    failed = {"name": "certificate", "message": wrong.message, "hint": wrong.hint}
+    return Check(subject=subject, status=Status.FAILED, **failed)
 
 
 def _secret(file: Path) -> str:

@@ -3,10 +3,11 @@
 No channel is opened and no cookie is shown; the agent that is shown has a name that nobody has.
 """
 
+import base64
 import secrets
 import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -59,7 +60,10 @@ class ControllerVisit:
         base = parse_base(self.controller.url)
         there = await report.check("address", _address(base))
         if there and base.secure:
-            refusal, remedy = "the gateway will not trust this certificate", "put its CA among those of this system"
+            refusal, name = "the gateway will not trust this certificate", self.controller.name
+            remedy = f"name its CA in controllers.{name}.ca_file, or put it among those of this system"
+            if self.controller.ca_file:
+                remedy = f"{self.controller.ca_file} (controllers.{name}.ca_file) has to hold its CA"
             there = await report.check("certificate", check_certificate(base, self.trust, WHO, refusal, remedy))
         if not there:
             report.skip(_AFTER_ADDRESS, "not asked: it cannot be reached")
@@ -115,6 +119,10 @@ class ControllerVisit:
 
     async def _discovery(self, base: HttpBase) -> str:
         answer = await ask(base, Page.DISCOVERY, self.trust, WHO)
+        name, told = self.controller.name, self.controller
+        if answer.head.status == 404 and told.agents_by_tcp:
+            hint = f"open it in the security settings of Jenkins, or remove controllers.{name}.agents"
+            raise Wrong(f"the agent port is closed (404), and controllers.{name}.agents has the gateway dial it", hint)
         if answer.head.status == 404:
             return "the agent port is closed: agents use WebSocket, which is what the gateway dials"
         if answer.head.status in {401, 403, 407}:
@@ -128,7 +136,18 @@ class ControllerVisit:
         if found.protocols and "JNLP4-connect" not in found.protocols:
             spoken = plain(", ".join(found.protocols), 100)
             raise Wrong(f"it offers {spoken} and not JNLP4-connect", "turn it on in the security settings of Jenkins")
-        return f"agent port {found.host}:{found.port}, identity {fingerprint(found.identity)}"
+        if told.agent_address is not None:
+            host, port = told.agent_address
+            self._found = found = replace(found, host=host, port=port)
+        if told.instance_identity and base64.b64decode(told.instance_identity) != found.identity:
+            pinned = fingerprint(base64.b64decode(told.instance_identity))
+            message = (
+                f"its identity is {fingerprint(found.identity)}, and controllers.{name}.instance_identity {pinned}"
+            )
+            raise Wrong(message, "the gateway would not dial it: write what Jenkins' header X-Instance-Identity says")
+        where = f"agent port {found.host}:{found.port}"
+        where += f" (controllers.{name}.agent_address)" if told.agent_address is not None else ""
+        return f"{where}, identity {fingerprint(found.identity)}"
 
     async def _port(self, report: Report, found: Discovered) -> None:
         if not await report.check("agent port", check_ping(found, WHO)):

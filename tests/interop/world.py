@@ -1,5 +1,6 @@
 """Broker, gateway and a real controller, all of whose ways in are open, and real agents: one way at a time."""
 
+import base64
 import json
 import re
 import subprocess
@@ -14,6 +15,7 @@ from broker.demo.leftovers import marked_processes
 from broker.demo.ports import free_port
 from broker.demo.sim.plans import Transport
 from broker.demo.stack import CONTROLLER
+from broker.gateway.identity import load_identity
 from tests.interop.agent_port import AgentPort
 from tests.jenkins.controller import wait_for
 from tests.jenkins.policies import FLEET, reload
@@ -109,6 +111,11 @@ class World(Rig):
     def broker_log(self) -> list[str]:
         """Its lines."""
         return (self.root / "broker.log").read_text().splitlines()
+
+    def gateway_identity(self) -> str:
+        """The key that its port shows, in base64."""
+        spki = load_identity(self.root / "state" / "keys" / "gateway-identity.pem").spki
+        return base64.b64encode(spki).decode()
 
     def explain(self, *what: str) -> str:
         """What `agentbroker explain` says."""

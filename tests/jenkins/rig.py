@@ -160,7 +160,10 @@ class Rig:
         """A java that starts fast, and keeps what an agent says for after its directory is gone."""
         script = self.root / f"light-{name}"
         wait = f'[ ! -e "{self.slow}" ] || sleep 8'
-        script.write_text(f'#!/bin/sh\n{wait}\nexec "{program}" {LIGHT} "$@" >>"{self.agent_logs}/$$.log" 2>&1\n')
+        asked = f'case "$*" in *-version) exec "{program}" -version;; esac'
+        script.write_text(
+            f'#!/bin/sh\n{asked}\n{wait}\nexec "{program}" {LIGHT} "$@" >>"{self.agent_logs}/$$.log" 2>&1\n'
+        )
         script.chmod(0o700)
         return script
 

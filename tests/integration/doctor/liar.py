@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from broker.demo.sim.controller import SimController
 from broker.doctor.controller import ControllerVisit, Node
@@ -66,17 +67,23 @@ HEALTHY = {
 }
 
 
-def controller_at(url: str) -> Controller:
-    return Controller(name=ControllerName("main"), url=url, token_sha256=())
+def controller_at(url: str, **keys: Any) -> Controller:
+    return Controller(name=ControllerName("main"), url=url, token_sha256=(), **keys)
 
 
 async def visit(
-    url: str, *, trust: ssl.SSLContext | None = None, pools: tuple[Pool, ...] = (), node: Node | None = None
+    url: str,
+    *,
+    trust: ssl.SSLContext | None = None,
+    pools: tuple[Pool, ...] = (),
+    node: Node | None = None,
+    **keys: Any,
 ) -> dict[str, Check]:
-    """The checks of a controller by name."""
+    """The checks of a controller by name; `keys` are more of it."""
     context = trust or ssl.create_default_context()
+    visited = controller_at(url, **keys)
     async with asyncio.timeout(60):
-        checks = await ControllerVisit(controller=controller_at(url), trust=context, pools=pools, node=node).checks()
+        checks = await ControllerVisit(controller=visited, trust=context, pools=pools, node=node).checks()
     return {check.name: check for check in checks}
 
 

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import ssl
 import sys
 from pathlib import Path
 
+from broker.demo.authority import Authority
 from broker.inbound.discovery import Page
 from tests.integration.doctor.liar import HEALTHY, Liar, controller, said
 
@@ -45,6 +47,22 @@ async def test_a_failed_check_ends_with_7_and_says_what_to_do(tmp_path: Path) ->
         assert code == 7
         assert "✖ jenkins" in out
         assert "help: let agents' pages through without a login" in out
+
+
+async def test_a_controllers_certificate_is_checked_against_the_ca_of_its_config_too(tmp_path: Path) -> None:
+    authority = Authority()
+    pair = authority.issue(tmp_path / "jenkins", "jenkins")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(pair.certificate, pair.key)
+    async with Liar(HEALTHY, tls).running() as liar:
+        file = Path(config(tmp_path, liar.url))
+        ca = f"    ca_file: {authority.write(tmp_path / 'ca.crt')}\ngateway:"
+        file.write_text(file.read_text().replace("gateway:", ca))
+        _, out, _ = await run("doctor", "--controller", "main", "--config", str(file))
+        assert "✔ certificate" in out
+        authority.write(tmp_path / "ca.crt").unlink()
+        code, out, _ = await run("doctor", "--controller", "main", "--config", str(file))
+        assert (code, "ca.crt" in out) == (7, True)
 
 
 async def test_without_an_option_all_is_looked_at_and_programs_get_json(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """What `agentbroker doctor --controller` sees, and how it explains each wrong answer."""
 
 import asyncio
+import base64
 import io
 import ssl
 import zipfile
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -48,6 +50,29 @@ async def test_a_sound_controller_passes_over_both_transports() -> None:
         assert failed(checks) == {}
         assert IDENTITY.fingerprint in checks["discovery"].message
         assert checks["identity"].status is checks["websocket"].status is checks["agent port"].status is Status.OK
+
+
+async def test_a_closed_port_that_the_gateway_is_to_dial_is_wrong() -> None:
+    async with controller(transports=frozenset({Transport.WEBSOCKET})).running() as jenkins:
+        assert failed(await visit(jenkins.url)) == {}
+        assert "remove controllers.main.agents" in failed(await visit(jenkins.url, agents_by_tcp=True))["discovery"]
+
+
+async def test_an_identity_of_the_config_that_is_another_one_is_wrong() -> None:
+    async with controller().running() as jenkins:
+        pins = [base64.b64encode(identity.spki).decode() for identity in (IDENTITY, OTHER)]
+        assert failed(await visit(jenkins.url, agents_by_tcp=True, instance_identity=pins[0])) == {}
+        wrong = failed(await visit(jenkins.url, agents_by_tcp=True, instance_identity=pins[1]))
+        assert OTHER.fingerprint in wrong["discovery"]
+        assert IDENTITY.fingerprint in wrong["discovery"]
+
+
+async def test_the_port_is_asked_where_the_config_says_that_it_is() -> None:
+    async with controller().running() as jenkins, Liar({}).running() as liar:
+        port = urlsplit(liar.url).port or 0
+        checks = await visit(jenkins.url, agents_by_tcp=True, agent_address=("127.0.0.1", port))
+        assert f"agent port 127.0.0.1:{port} (controllers.main.agent_address)" in checks["discovery"].message
+        assert "agent port" in failed(checks)
 
 
 async def test_a_visit_opens_no_session_shows_no_cookie_and_names_nobody() -> None:
@@ -193,7 +218,7 @@ def server_tls(authority: Authority, base: Path, **changes: object) -> ssl.SSLCo
 @pytest.mark.parametrize(
     ("changes", "trusted", "words"),
     [
-        ({}, False, "put its CA among those of this system"),
+        ({}, False, "name its CA in controllers.main.ca_file, or put it among those of this system"),
         ({"lasts": timedelta(minutes=-1)}, True, "it has expired"),
         ({"hosts": ("jenkins.example",)}, True, "a name that it has: jenkins.example"),
     ],
