@@ -97,9 +97,7 @@ class Handlers:
             up_s=max(0.0, (snapshot.now - self._started_at).total_seconds()),
             ready=all(part.ok for part in parts),
             parts=tuple(parts),
-            gateways=tuple(
-                fleet.Gateway(id=g.id, pid=g.pid, version=g.version, listen=g.listen) for g in self._gateways()
-            ),
+            gateways=tuple(_to_gateway(linked) for linked in self._gateways()),
             controllers=controllers,
             pools=pools,
             limits=convert.broker_limits(snapshot),
@@ -249,7 +247,14 @@ class Handlers:
 
 
 def _to_gateway(linked: Linked) -> fleet.Gateway:
-    return fleet.Gateway(id=linked.id, pid=linked.pid, version=linked.version, listen=linked.listen)
+    return fleet.Gateway(
+        id=linked.id,
+        pid=linked.pid,
+        version=linked.version,
+        listen=linked.listen,
+        generation=linked.generation,
+        accepting=linked.accepting,
+    )
 
 
 def _is_chosen(event: Event, query: EventsQuery) -> bool:

@@ -122,6 +122,8 @@ class Gateway(Model):
     pid: int
     version: str
     listen: str
+    generation: int = Field(description="Counted by its supervisor; 0 without one.")
+    accepting: bool = Field(description="False while it only keeps the sessions that it has.")
 
 
 class Warning(Model):  # noqa: A001 - the word of the API

@@ -26,6 +26,16 @@ class Linked(Protocol):
         """Where agents connect."""
         ...
 
+    @property
+    def generation(self) -> int:
+        """Which one of its supervisor's; 0 without one."""
+        ...
+
+    @property
+    def accepting(self) -> bool:
+        """Whether it takes new sessions."""
+        ...
+
 
 class Reloaded(Protocol):
     """What a reload has changed, or would change."""
