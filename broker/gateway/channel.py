@@ -48,6 +48,8 @@ class Inherited(_Message):
     descriptor: int
     """Of the supervisor's end."""
     draining: bool = False
+    report: Report = Report()
+    """Its last one."""
 
 
 class Handover(_Message):

@@ -84,6 +84,7 @@ class Worker:
             generation=self.generation,
             descriptor=descriptor,
             draining=self.draining,
+            report=self.report,
         )
 
 
@@ -97,7 +98,8 @@ class Crew:
         for one in inherited:
             channel = socket.socket(fileno=one.descriptor)
             channel.set_inheritable(False)
-            self._take(channel, one.pid, one.started, one.generation).draining = one.draining
+            worker = self._take(channel, one.pid, one.started, one.generation)
+            worker.draining, worker.report = one.draining, one.report
 
     def start(self, settings: GatewaySettings, generation: int) -> Worker:
         """Starts one more; it says by its reports whether it listens. Raises `GatewayError`."""

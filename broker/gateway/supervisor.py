@@ -71,7 +71,8 @@ class Supervisor:
         """Returns what to leave to a newer one of itself, in whose place it is to be executed; None once all is over.
 
         `inherited` is a descriptor with what a former one has left. Raises as `read`, and `GatewayError`, where there
-        is nothing yet that could go on. Then and in the end its signals are blocked.
+        is nothing yet that could go on. Then and in the end its signals are blocked; workers that it leaves behind, for
+        a bug of it, see its end and drain.
         """
         loop, left, failure = asyncio.get_running_loop(), None, None
         for number in SIGNALS:
@@ -86,8 +87,6 @@ class Supervisor:
                 failure = error
             finally:
                 signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-                if left is None:
-                    await self._end_all()
                 if self._pages is not None:
                     self._pages.cancel()
         if failure is not None:
@@ -114,6 +113,7 @@ class Supervisor:
         while True:
             await self._wait()
             if self._end:
+                await self._end_all()
                 return None
             if self._leave:
                 for worker in self._crew.accepting:
