@@ -2,6 +2,7 @@
 
 from broker.domain.agent import Agent
 from broker.domain.instance import InstanceState
+from broker.domain.lengths import short
 from broker.domain.lifecycle import Goal, Phase
 from broker.domain.reason import Reason
 from broker.reconcile.attempt import fail_attempt
@@ -28,7 +29,7 @@ async def boot(ctx: Context, agent: Agent) -> Again | None:
     elif _running(ctx, agent):
         await ctx.move(agent, Phase.CONNECTING, "connecting")
     elif ctx.deadline_passed(agent):
-        message = f"the instance did not run within {ctx.definitions.timeouts_of(agent.policy).boot}"
+        message = f"the instance did not run within {short(ctx.definitions.timeouts_of(agent.policy).boot)}"
         await fail_attempt(ctx, agent, Reason.BOOT_TIMEOUT, message, nothing_made=False)
     else:
         return Again(_LOOK_AGAIN_S)
@@ -91,17 +92,18 @@ def _running(ctx: Context, agent: Agent) -> bool:
 
 
 def _connect_timeout(ctx: Context, agent: Agent) -> tuple[Reason, str]:
-    limit = ctx.definitions.timeouts_of(agent.policy).connect
+    limit = short(ctx.definitions.timeouts_of(agent.policy).connect)
     if agent.direct:
-        url = direct_url(ctx, agent)
-        return (
-            Reason.CONNECT_TIMEOUT,
-            f"it runs, but Jenkins did not call it online within {limit}: can it reach {url}?",
-        )
+        words = f"it runs, but Jenkins did not call it online within {limit}: {_can_it(direct_url(ctx, agent))}"
+        return Reason.CONNECT_TIMEOUT, words
     if ctx.session_of(agent) is not None:
         return Reason.CONTROLLER_UNREACHABLE, f"connected, but Jenkins did not call it online within {limit}"
     if (turned_away := ctx.sessions.turned_away(agent.id, agent.attempt)) is not None:
         reason, words = turned_away
         return reason, f"it reached the gateway, and got no session within {limit}: {words}"
-    url = ctx.gateway_url(agent.controller)
-    return Reason.CONNECT_TIMEOUT, f"it runs, but did not reach the gateway within {limit}: can it reach {url}?"
+    words = f"it runs, but did not reach the gateway within {limit}: {_can_it(ctx.gateway_url(agent.controller))}"
+    return Reason.CONNECT_TIMEOUT, words
+
+
+def _can_it(url: str) -> str:
+    return f"can it reach {url}{', and does it trust its certificate' if url.startswith('https:') else ''}?"
