@@ -84,12 +84,13 @@ async def bridge(
     controllers: Transport,
     controller: SimController | None = None,
     pin: bytes = b"",
+    lasts_s: float = 60,
     **changes: object,
 ) -> AsyncIterator[Bridge]:
     controller = controller or SimController(identity=IDENTITY)
     doorkeeper = FakeDoorkeeper()
     control = ControlServer(directory / "control" / "gateway.sock", doorkeeper, Nudges(), SystemClock())
-    async with asyncio.timeout(60), controller.running(), Swarm() as swarm, asyncio.TaskGroup() as group:
+    async with asyncio.timeout(lasts_s), controller.running(), Swarm() as swarm, asyncio.TaskGroup() as group:
         await control.start()
         settings = GatewaySettings(
             control=directory / "control" / "gateway.sock",
