@@ -31,18 +31,22 @@ RESTART: Final = (
     "server.database",
     "server.keep_history",
     "server.shutdown_grace",
+    "gateway.control",
+    "gateway.control_tls",
+    "gateway.tls.ca_file",
+)
+"""Keys, with all below them, that are read at the start only."""
+GATEWAYS: Final = (
     "gateway.websocket.listen",
     "gateway.tcp",
     "gateway.tls",
-    "gateway.control",
-    "gateway.control_tls",
     "gateway.http",
     "gateway.processes",
     "gateway.drain_timeout",
     "gateway.allow_cidrs",
     "gateway.ping",
 )
-"""Keys, with all below them, that are read at the start only."""
+"""Those that a gateway reads for each generation of its processes."""
 
 _TIDY_EVERY_S: Final = 10.0
 """A transaction that began with the former definitions is over by then."""
@@ -82,6 +86,8 @@ class Reloader:
     open_backend: Open
     applies: list[Apply] = field(default_factory=list)
     """Told the new config once it is in force; must not raise."""
+    gateway_follows: bool = False
+    """Whether one of those replaces the gateway where its keys have changed; else people are told to reload it."""
     _started: Mapping[str, object] = field(init=False)
     _closing: list[Backend] = field(default_factory=list)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -205,7 +211,7 @@ class Reloader:
         agents, ending = await self._agents(about)
         return ReloadResult(
             changed=tuple(str(change) for change in found),
-            needs_restart=tuple(str(change) for change in self._waiting(config)),
+            needs_restart=tuple(self._waiting(config)),
             revision=config.definitions.revision,
             policies=tuple(sorted(about.policies)),
             agents=agents,
@@ -217,8 +223,12 @@ class Reloader:
         reached = sum(about.reaches(controller=a.controller, policy=a.policy, pool=a.pool) for a in live)
         return reached, sum(about.ends(controller=a.controller, policy=a.policy, pool=a.pool) for a in live)
 
-    def _waiting(self, config: Config) -> Iterable[Change]:
-        return (change for change in changes(self._started, config.content) if _needs_restart(change))
+    def _waiting(self, config: Config) -> Iterable[str]:
+        for change in changes(self._started, config.content):
+            if _is_below(change, RESTART):
+                yield str(change)
+            elif _is_below(change, GATEWAYS) and not self.gateway_follows:
+                yield f"{change} (of the gateway: reload that too)"
 
     def _swap(self, config: Config, opened: Mapping[BackendName, Backend]) -> None:
         """Without an await: nobody sees half of it."""
@@ -267,6 +277,6 @@ def _used(config: Config) -> set[BackendName]:
     return {pool.backend for pool in config.definitions.pools.values()}
 
 
-def _needs_restart(change: Change) -> bool:
+def _is_below(change: Change, keys: Iterable[str]) -> bool:
     place = ".".join(str(part) for part in change.path)
-    return any(place == key or place.startswith(f"{key}.") for key in RESTART)
+    return any(place == key or place.startswith(f"{key}.") for key in keys)

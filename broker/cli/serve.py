@@ -17,6 +17,7 @@ from broker.clock import SystemClock
 from broker.config.load import load
 from broker.config.settings import Config
 from broker.errors import BrokerError, ConfigError, GatewayError
+from broker.gateway.settings import GatewaySettings
 from broker.gateway.spawn import GatewayProcess
 from broker.telemetry import events, log
 from broker.version import REVISION, VERSION
@@ -86,23 +87,25 @@ def _gateway(config: Config, broker: Broker) -> GatewayProcess:
     started.save(file)
 
     def renew(config: Config) -> None:
-        new = gateway_settings(config)
-        now = replace(
-            started,
-            controllers=new.controllers,
-            paths=new.paths,
-            log_format=new.log_format,
-            log_level=new.log_level,
-        )
+        now = replace(gateway_settings(config), control=started.control)  # ours stays where it is
         try:
             now.save(file)
         except GatewayError as error:
             click.echo(f"agentbroker: {error}", err=True)
+        else:
+            process.renew(_fingerprint(now))
 
+    process = GatewayProcess(
+        config.server.state_dir, ["gateway", "--settings", str(file)], SystemClock(), _fingerprint(started)
+    )
     broker.reloader.applies.append(renew)
-    arguments = ["gateway", "--settings", str(file)]
-    fingerprint = f"{VERSION} {REVISION} {started.fingerprint}"  # another version takes its place too
-    return GatewayProcess(config.server.state_dir, arguments, SystemClock(), fingerprint)
+    broker.reloader.gateway_follows = True
+    return process
+
+
+def _fingerprint(settings: GatewaySettings) -> str:
+    """Another version of the broker takes the place of a gateway too."""
+    return f"{VERSION} {REVISION} {settings.fingerprint}"
 
 
 @asynccontextmanager

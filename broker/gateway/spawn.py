@@ -13,7 +13,7 @@ from typing import Final
 from broker.errors import GatewayError
 from broker.gateway.sockets import process_started
 from broker.ports import Clock
-from broker.telemetry.events import GATEWAY_ADOPTED, GATEWAY_DIED
+from broker.telemetry.events import GATEWAY_ADOPTED, GATEWAY_DIED, GATEWAY_NOT_REPLACED
 
 LISTENS: Final = "gateway listens on"
 """What `agentbroker gateway` says once agents can connect, at each new generation."""
@@ -55,7 +55,7 @@ class GatewayProcess:
         self._log = state_dir / "gateway.log"
         self._arguments = tuple(arguments)
         self._clock = clock
-        self._fingerprint = fingerprint
+        self._fingerprint = self._tried = fingerprint
         self._child: _Child | None = None
         self._popen: subprocess.Popen[bytes] | None = None
         self._log_size = 0
@@ -92,7 +92,20 @@ class GatewayProcess:
                 raise GatewayError(f"the gateway has ended at once: {self._last_line()}")
             await self._clock.sleep_until(self._clock.monotonic() + 0.05)
 
+    def renew(self, fingerprint: str) -> None:
+        """Has the gateway replaced while it is supervised, if that is another fingerprint than its own."""
+        self._fingerprint = fingerprint
+
+    async def _follow(self, child: _Child) -> None:
+        """Replaces a gateway that was started for something else; tries that once."""
+        self._tried = self._fingerprint
+        try:
+            await self._replace(child)
+        except GatewayError as error:
+            GATEWAY_NOT_REPLACED.emit(message=str(error), log=str(self._log))
+
     async def _replace(self, former: _Child) -> None:
+        wanted = self._fingerprint  # which may be another one when this is done
         self._log_size = self._log.stat().st_size if self._log.exists() else 0
         os.kill(former.pid, signal.SIGHUP)
         until = self._clock.monotonic() + _REPLACED_S
@@ -102,7 +115,7 @@ class GatewayProcess:
             if not self.alive() or self._clock.monotonic() > until:
                 raise GatewayError(f"the gateway was not replaced: {self._last_line()}")
             await self._clock.sleep_until(self._clock.monotonic() + 0.05)
-        self._keep(replace(former, fingerprint=self._fingerprint))
+        self._keep(replace(former, fingerprint=wanted))
 
     async def supervise(self) -> None:
         """Starts the gateway again whenever it has died, until cancelled."""
@@ -111,6 +124,8 @@ class GatewayProcess:
         while True:
             await self._clock.sleep_until(self._clock.monotonic() + _POLL_S)
             if self.alive():
+                if self._child is not None and self._fingerprint not in {self._tried, self._child.fingerprint}:
+                    await self._follow(self._child)
                 continue
             GATEWAY_DIED.emit(pid=self.pid, log=str(self._log), message=self._last_line())
             pause = _RESTART_FIRST_S if self._clock.monotonic() - since > _QUIET_S else min(2 * pause, _RESTART_LAST_S)
