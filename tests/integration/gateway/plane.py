@@ -8,10 +8,11 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -26,6 +27,7 @@ from tests.integration.gateway.crowd import SEED, free_port
 from tests.integration.gateway.world import until
 
 KEY = b"K" * 32
+Content = dict[str, Any]
 LABEL = "many"
 CGROUPS = Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup")
 STARTS_S = 60.0
@@ -195,14 +197,20 @@ class Planes:
 
 
 @asynccontextmanager
-async def planes(directory: Path, *, bytes_per_s: float) -> AsyncIterator[Planes]:
-    """Both units run."""
+async def planes(
+    directory: Path, *, bytes_per_s: float, change: Callable[[Content, SimController], None] = lambda *_: None
+) -> AsyncIterator[Planes]:
+    """Both units run; `change` is shown their config before it is written."""
     token = secrets.token_hex(32)
     sim = SimController(identity=Identity.new(), stream_seed=SEED, bytes_per_s=bytes_per_s)
     (directory / "launches").touch()
     async with asyncio.timeout(280), sim.running(), Swarm() as swarm, asyncio.TaskGroup() as group:
         listen, grpc = free_port(), free_port()
-        config = _write(directory, sim.url, token, listen, grpc)
+        content = _content(directory, sim.url, token, listen, grpc)
+        change(content, sim)
+        config = directory / "broker.yaml"
+        config.write_text(yaml.safe_dump(content))
+        config.chmod(0o600)
         plane = Unit(directory, "plane", "serve", "--no-gateway", "--config", str(config))
         gateway = Unit(directory, "gateway", "gateway", "--config", str(config))
         model = Controller()
@@ -234,11 +242,10 @@ async def planes(directory: Path, *, bytes_per_s: float) -> AsyncIterator[Planes
             _end_agents(directory)
 
 
-def _write(directory: Path, url: str, token: str, listen: int, grpc: int) -> Path:
-    path = directory / "broker.yaml"
+def _content(directory: Path, url: str, token: str, listen: int, grpc: int) -> Content:
     launch = directory / "launch.sh"
     launch.write_text('echo "$@" >> "$LAUNCHES"; exec sleep 600\n')
-    content = {
+    return {
         "version": 1,
         "server": {
             "http": {"listen": f"127.0.0.1:{free_port()}"},
@@ -254,9 +261,6 @@ def _write(directory: Path, url: str, token: str, listen: int, grpc: int) -> Pat
         "pools": {"here": {"backend": "process", "command": ["/bin/sh", str(launch)]}},
         "policies": {"many": {"labels": [LABEL], "pools": ["here"]}},
     }
-    path.write_text(yaml.safe_dump(content))
-    path.chmod(0o600)
-    return path
 
 
 def _end_agents(directory: Path) -> None:
