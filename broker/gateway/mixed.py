@@ -43,6 +43,7 @@ class MixedRelay(Relay):
     ) -> None:
         """As `Relay`; `agents`: it is the agent that speaks WebSocket, and masks its frames."""
         super().__init__(agent, controller, reactor, over)
+        self._bare = False
         self._websocket = self.agent if agents else self.controller
         self._frames = FrameReader(masked=agents, most=_MOST, mask=fast_masked)
         self._chunks = ChunkReader()

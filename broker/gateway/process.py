@@ -21,6 +21,7 @@ from broker.gateway.reactor import LoopReactor
 from broker.gateway.settings import GatewaySettings
 from broker.gateway.sockets import process_started, this_host
 from broker.gateway.upstream import Upstream
+from broker.inbound.readiness import readiness
 from broker.telemetry.events import (
     CONTROLLERS_REFUSED,
     GATEWAY_DRAIN_ENDED,
@@ -46,6 +47,7 @@ class Gateway:
         self._live = LiveSessions((lambda: tls.current().expires) if tls else (lambda: None))
         self._upstream = Upstream(settings)
         self._reactor = LoopReactor()
+        readiness()  # its descriptor is there from the start, however few there may be later
         source = LinkSource(
             hello=self._hello, counts=self._live.counts, end=self._end, controllers=self._know_controllers
         )

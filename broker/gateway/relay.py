@@ -12,6 +12,7 @@ from collections.abc import Callable
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 from typing import Final
 
+from broker.gateway.pipe import Pipe
 from broker.gateway.side import Side
 from broker.gateway.waiting import Reactor, Timer
 from broker.inbound.descriptor import Descriptor
@@ -33,6 +34,7 @@ _ROUNDS: Final = 16
 _GONE: Final = EPOLLERR | EPOLLHUP
 
 _buffer: Final = memoryview(bytearray(_PLAIN))
+_pipe: Final = Pipe(_PLAIN)
 _records: Final = _buffer[: _TOGETHER + _RECORD]
 
 
@@ -43,14 +45,11 @@ class Relay:
     (`agent`, `controller`), `ping_timeout`, `error`, or what `end` was given; empty while it runs.
     """
 
-    __slots__ = ("_cut", "_over", "_reactor", "_timer", "agent", "controller", "received_bytes", "sent_bytes", "why")
+    __slots__ = ("_bare", "_cut", "_over", "_reactor", "_timer", "agent", "controller", "received_bytes", "sent_bytes",
+                 "why")  # fmt: skip
 
     def __init__(
-        self,
-        agent: Descriptor,
-        controller: Descriptor,
-        reactor: Reactor,
-        over: Callable[["Relay"], None],
+        self, agent: Descriptor, controller: Descriptor, reactor: Reactor, over: Callable[["Relay"], None]
     ) -> None:
         """Takes both connections over. `over` is called once, when both are closed."""
         self.agent = Side("agent", agent, self.act)
@@ -60,6 +59,7 @@ class Relay:
         self._over: Callable[[Relay], None] | None = over
         self._timer: Timer | None = None
         self._cut = False
+        self._bare = self.agent.tls is None and self.controller.tls is None  # bytes may pass unseen
         self.received_bytes = 0
         self.sent_bytes = 0
         self.why = ""
@@ -133,15 +133,36 @@ class Relay:
 
     def _pump(self, side: Side) -> None:
         for _ in range(_ROUNDS):
-            count = self._read(side)
-            if count and not side.other.finished and not self._cut:
-                self._count(side, count)
-                self.carry(side, _buffer[:count])
+            if side.streams and not side.other.finished and not self._cut:
+                count = self._stream(side)
+            else:
+                count = self._read(side)
+                if count and not side.other.finished and not self._cut:
+                    self._count(side, count)
+                    self.carry(side, _buffer[:count])
+            side.streams = count >= _TOGETHER and self._bare and _pipe.works
             if side.ended:
                 self._finish(side.other)
                 return
             if count < _TOGETHER or self._paused(side):
                 return
+
+    def _stream(self, side: Side) -> int:
+        """As `_read` and `carry`, but what passes is not copied."""
+        try:
+            count = _pipe.fill(side.descriptor)
+        except OSError as error:
+            if not isinstance(error, BlockingIOError):
+                self._lost(side, error)
+            return 0
+        if not count:
+            self._at_its_end(side)
+        self._count(side, count)
+        try:
+            side.other.unsent = _pipe.empty(count, side.other.descriptor) or None
+        except OSError as error:
+            self._cannot_send(side.other, error)
+        return count
 
     def _read(self, side: Side) -> int:
         """How many bytes are in the buffer now; the last ones may come together with the end."""
@@ -268,8 +289,7 @@ class Relay:
             self._reactor.forget(side.descriptor)
             side.connection.close()
             side.unsent = None
-        del self.agent.other, self.controller.other  # no ring, so that the memory is free at once
-        del self.agent.act, self.controller.act
+        del self.agent.other, self.controller.other, self.agent.act, self.controller.act  # no ring: memory is free now
         over(self)
 
     def _count(self, side: Side, count: int) -> None:

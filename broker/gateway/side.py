@@ -10,7 +10,7 @@ class Side:
     """One connection of a relay, and what is still to go out to it."""
 
     __slots__ = (
-        "act", "connection", "descriptor", "ended", "finished", "name", "other", "read_waits", "sock", "tls",
+        "act", "connection", "descriptor", "ended", "finished", "name", "other", "read_waits", "sock", "streams", "tls",
         "unsent", "watched", "write_waits",
     )  # fmt: skip
     other: "Side"
@@ -33,6 +33,8 @@ class Side:
         """OpenSSL has to write before it can read on."""
         self.write_waits = False
         """OpenSSL has to read before it can write on."""
+        self.streams = False
+        """Much came from it last time: what comes next need not be copied."""
         self.watched: int | None = None
 
     def ready(self, events: int) -> None:

@@ -94,13 +94,15 @@ class PortUpstream:
                 return await self._found_at(target, place)
             except (OSError, EOFError, Malformed) as error:
                 failure = error
+                if self._found.get(target.name) == place:
+                    del self._found[target.name]
         if failure is not None and target.facts.fixed:
             raise failure
         return await self._found_at(target, await self._discover(target))
 
     def _places(self, target: Target) -> Iterable[Discovered]:
         """Where it may be without asking its URL; each must show the identity that is known now."""
-        known, told = self._found.pop(target.name, None), _told(target)
+        known, told = self._found.get(target.name), _told(target)
         if target.facts.fixed:
             return [told] if told else []
         if known is not None and target.pin:

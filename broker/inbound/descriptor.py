@@ -12,18 +12,18 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
-from weakref import WeakKeyDictionary
 
 from broker.inbound.identity import spki_of
+from broker.inbound.readiness import Turns, readiness
 
 READ_AT_ONCE: Final = 64 * 1024
-_STEPS_AT_ONCE: Final = 8
-"""Steps of TLS handshakes in one turn of the loop: each holds it for half a millisecond, and relays wait."""
+
+_KNOWN: Final = 256
+"""Addresses of controllers that need not be looked at again."""
 
 _T = TypeVar("_T")
-_steps: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 class Descriptor:
@@ -77,8 +77,7 @@ class Descriptor:
         sock = context.wrap_socket(self.sock, server_side=server, server_hostname=name, do_handshake_on_connect=False)
         self.sock = sock
         self.secure = True
-        steps = _steps.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_STEPS_AT_ONCE))
-        await self._when_ready(sock.do_handshake, until, turn=steps)
+        await self._when_ready(sock.do_handshake, until, turns=readiness().handshakes)
 
     async def gone(self, until: float) -> None:
         """Returns when the other side has closed. What it sends before becomes surplus, up to `READ_AT_ONCE`."""
@@ -115,61 +114,25 @@ class Descriptor:
         return await self._when_ready(partial(self.sock.recv, most), until)
 
     async def _when_ready(
-        self, attempt: Callable[[], _T], until: float, *, writes: bool = False, turn: asyncio.Semaphore | None = None
+        self, attempt: Callable[[], _T], until: float, *, writes: bool = False, turns: Turns | None = None
     ) -> _T:
         """The attempt's result, as soon as it does not have to wait; the first attempt is made at once."""
-        loop = asyncio.get_running_loop()
         while True:
             try:
-                return attempt() if turn is None else await _in_turn(attempt, turn)
+                if turns is not None:
+                    await turns.take()
+                return attempt()
             except ssl.SSLWantReadError:
-                ready = _until_ready(loop.add_reader, loop.remove_reader, self.sock.fileno(), until)
+                wait = readiness().readable
             except ssl.SSLWantWriteError:
-                ready = _until_ready(loop.add_writer, loop.remove_writer, self.sock.fileno(), until)
+                wait = readiness().writable
             except BlockingIOError:
-                add, remove = (loop.add_writer, loop.remove_writer) if writes else (loop.add_reader, loop.remove_reader)
-                ready = _until_ready(add, remove, self.sock.fileno(), until)
+                wait = readiness().writable if writes else readiness().readable
             self.waits = True
             try:
-                await ready
+                await wait(self.sock.fileno(), until)
             finally:
                 self.waits = False
-
-
-async def _in_turn(attempt: Callable[[], _T], turn: asyncio.Semaphore) -> _T:
-    """Computes within the turn and waits for nobody in it."""
-    async with turn:
-        try:
-            return attempt()
-        finally:
-            await asyncio.sleep(0)
-
-
-async def _until_ready(
-    add: Callable[..., object], remove: Callable[[int], object], descriptor: int, until: float
-) -> None:
-    loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    add(descriptor, _wake, ready)
-    timer = loop.call_at(until, _too_late, ready)
-    try:
-        in_time = await ready
-    finally:
-        timer.cancel()
-        remove(descriptor)
-    if not in_time:
-        raise TimeoutError("the other side took too long")
-
-
-def _wake(ready: asyncio.Future[bool]) -> None:
-    if not ready.done():
-        ready.set_result(True)
-
-
-def _too_late(ready: asyncio.Future[bool]) -> None:
-    """Not by an exception: a future that holds one is a cycle through its frames, and the connection stays with it."""
-    if not ready.done():
-        ready.set_result(False)
 
 
 async def dial(address: tuple[str, int], until: float) -> Descriptor:
@@ -177,7 +140,7 @@ async def dial(address: tuple[str, int], until: float) -> Descriptor:
     loop = asyncio.get_running_loop()
     host, port = address
     async with asyncio.timeout_at(until):
-        found = _literal(host, port) or await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = list(_literal(host, port)) or await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     failure: OSError = OSError(f"{host} has no address")
     for family, kind, protocol, _, where in found:
         sock = socket.socket(family, kind, protocol)
@@ -197,20 +160,20 @@ async def dial(address: tuple[str, int], until: float) -> Descriptor:
     raise failure
 
 
-def _literal(host: str, port: int) -> list[Any]:
+@lru_cache(maxsize=_KNOWN)
+def _literal(host: str, port: int) -> tuple[Any, ...]:
     """What needs no resolver, and so no thread."""
     try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        return tuple(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST))
     except OSError:
-        return []
+        return ()
 
 
 async def _connect(sock: socket.socket, where: Any, until: float) -> None:
-    loop = asyncio.get_running_loop()
     try:
         sock.connect(where)
     except BlockingIOError:
-        await _until_ready(loop.add_writer, loop.remove_writer, sock.fileno(), until)
+        await readiness().writable(sock.fileno(), until)
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
             raise OSError(error, os.strerror(error)) from None

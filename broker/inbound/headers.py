@@ -18,6 +18,7 @@ COOKIE: Final = "JnlpAgentProtocol.cookie"
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 """Names that are taken from agents: they fit into headers, paths and shells."""
 SECRET: Final = re.compile(r"[\x21-\x7e]{1,256}")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 COOKIES: Final = re.compile(r"(?:[0-9a-fA-F]{2}){1,64}")
 """Jenkins makes 64 hex digits, and fails on one of a WebSocket that is not hex (jenkins.agents.WebSocketAgents)."""
 
@@ -58,4 +59,4 @@ _DECODER: Final = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
+    return isinstance(value, str) and (value.isascii() or not _SURROGATE.search(value))

@@ -758,10 +758,24 @@ MUTANTS: Final = (
     ),
     Mutant(
         guard="gateway: a storm of handshakes leaves turns to the relays",
-        file="broker/inbound/descriptor.py",
+        file="broker/inbound/readiness.py",
         old="_STEPS_AT_ONCE: Final = 8",
         new="_STEPS_AT_ONCE: Final = 1000",
         tests=("tests/unit/inbound/test_descriptor.py",),
+    ),
+    Mutant(
+        guard="gateway: what a pipe could not deliver is not given to the next session",
+        file="broker/gateway/pipe.py",
+        old="self._rest(count)\n            raise",
+        new="raise",
+        tests=("tests/unit/gateway/test_pipe.py",),
+    ),
+    Mutant(
+        guard="gateway: a wait for a descriptor that is closed is not left over for the next one of its number",
+        file="broker/inbound/readiness.py",
+        old="if former is not None and not former[0].done():",
+        new="if False:",
+        tests=("tests/unit/inbound/test_readiness.py",),
     ),
     Mutant(
         guard="gateway: no byte before TLS is taken into it",
@@ -1075,9 +1089,9 @@ MUTANTS: Final = (
     ),
     Mutant(
         guard="gateway: a handshake that was too slow is freed at once",
-        file="broker/inbound/descriptor.py",
-        old="        ready.set_result(False)",
-        new='        ready.set_exception(TimeoutError("too late"))',
+        file="broker/inbound/readiness.py",
+        old="ready.set_result(_LATE)",
+        new='ready.set_exception(TimeoutError("too late"))',
         tests=("tests/unit/inbound/test_descriptor.py",),
     ),
     Mutant(

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,12 @@ async def test_honest_agents_get_in_while_more_silent_ones_wait_than_may(agents:
 async def test_a_silent_agent_within_tls_makes_room_too(tmp_path: Path) -> None:
     async with bridge(tmp_path, Transport.TCP, Transport.TCP, limits=FEW) as there:
         quiet = Behaviour(kind=Kind.SILENT, step=Step.SECURED)
-        there.swarm.start(there.plan(f"q{number}", misbehaviour=quiet) for number in range(8))
+        known: dict[str, Any] = {
+            "url": "",
+            "address": there.port,
+            "identity": there.identity,
+        }  # they do not ask for the port first
+        there.swarm.start(there.plan(f"q{number}", misbehaviour=quiet, **known) for number in range(8))
         await until(lambda: there.swarm.counts()[State.FAILED] >= 4, 20)
         assert (await there.knocks("a1")).state is State.CONNECTED
         await until(lambda: there.control.counts().dropped.get("driven_out", 0) >= 4)

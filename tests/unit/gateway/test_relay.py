@@ -286,6 +286,7 @@ def scripted(read: Callable[[int], int]) -> tuple[Relay, Scripted, list[str], Ha
     (agent, _), (controller, _) = connected(), connected()
     sock, over, reactor = Scripted(agent, read), list[str](), HandReactor()
     relay = Sieve(Descriptor(sock), Descriptor(controller), reactor, lambda relay: over.append(relay.why))
+    relay._bare = False  # what it reads is to be seen
     return relay, sock, over, reactor
 
 
