@@ -29,7 +29,7 @@ class MixedRelay(Relay):
     One that says nothing to our pings is lost, as one that says nothing to the kernel's: a proxy may stand between.
     """
 
-    __slots__ = ("_beating", "_chunks", "_frames", "_heard", "_presence", "_said", "_unheard", "_websocket")
+    __slots__ = ("_beating", "_chunks", "_frames", "_heard", "_owed", "_presence", "_said", "_unheard", "_websocket")
 
     def __init__(
         self,
@@ -48,6 +48,8 @@ class MixedRelay(Relay):
         self._frames = FrameReader(masked=agents, most=_MOST, mask=fast_masked)
         self._chunks = ChunkReader()
         self._said = False
+        self._owed: bytes | None = None
+        """What the last ping said that has no pong yet."""
         self._presence = presence or Presence()
         self._heard = True
         self._unheard = 0
@@ -76,12 +78,24 @@ class MixedRelay(Relay):
         if payload:
             self.give(source.other, payload)
         for opcode, said in frames:
-            if opcode == PING and not source.finished:
-                self.give(source, self._frame(PONG, said))
+            if opcode == PING:
+                self._owed = said
             elif opcode == CLOSE:
                 self._say_goodbye(_NORMAL)
                 self._end_of(source)
                 return
+        if self._owed is not None and source.unsent is None and not source.finished:
+            self.give(source, self._pong(self._owed))
+
+    def _pong(self, said: bytes) -> bytes:
+        """One for all pings since the last one (RFC 6455 section 5.5.3): who only pings must not fill our memory."""
+        self._owed = None
+        return self._frame(PONG, said)
+
+    def _flush(self, side: Side) -> None:
+        if side is self._websocket and self._owed is not None and side.unsent is not None and not self._said:
+            side.unsent += self._pong(self._owed)
+        super()._flush(side)
 
     def _messages(self, found: list[bytes]) -> bytes:
         """A message for each."""

@@ -8,6 +8,7 @@ of it. Nothing here knows asyncio: a `Reactor` says when a descriptor is ready.
 import errno
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 from typing import Final
@@ -31,6 +32,8 @@ _SHORT: Final = 4 * 1024
 _PLAIN: Final = 256 * 1024
 _ROUNDS: Final = 16
 """Pieces that one side may send before it is the others' turn."""
+_TURN_S: Final = 0.005
+"""How long it may take for them, for pieces can be made so that they cost a thousand times what honest ones do."""
 _GONE: Final = EPOLLERR | EPOLLHUP
 
 _buffer: Final = memoryview(bytearray(_PLAIN))
@@ -100,7 +103,14 @@ class Relay:
                 self._pump(side)
             elif events & _GONE and not side.ended:
                 self._look_at_a_paused(side)
-            if events != EPOLLIN or self.why or side.other.unsent or side.other.watched != side.watched:
+            if (
+                events != EPOLLIN
+                or self.why
+                or side.unsent
+                or side.read_waits
+                or side.other.unsent
+                or side.other.watched != side.watched
+            ):
                 self._settle()
         except Exception:
             self._begin_to_end(ERROR)
@@ -132,6 +142,7 @@ class Relay:
         return False
 
     def _pump(self, side: Side) -> None:
+        until = time.perf_counter() + _TURN_S
         for _ in range(_ROUNDS):
             if side.streams and not side.other.finished and not self._cut:
                 count = self._stream(side)
@@ -144,7 +155,7 @@ class Relay:
             if side.ended:
                 self._finish(side.other)
                 return
-            if count < _TOGETHER or self._paused(side):
+            if count < _TOGETHER or self._paused(side) or time.perf_counter() > until:
                 return
 
     def _stream(self, side: Side) -> int:

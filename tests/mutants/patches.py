@@ -892,9 +892,23 @@ MUTANTS: Final = (
     Mutant(
         guard="gateway: pings of a WebSocket are answered between the transports",
         file="broker/gateway/mixed.py",
-        old="if opcode == PING and not source.finished:",
+        old="if opcode == PING:",
         new="if False:",
         tests=(_MIXED,),
+    ),
+    Mutant(
+        guard="gateway: who pings and does not read does not fill our memory",
+        file="broker/gateway/mixed.py",
+        old="if self._owed is not None and source.unsent is None and not source.finished:",
+        new="if self._owed is not None:",
+        tests=(_MIXED,),
+    ),
+    Mutant(
+        guard="gateway: who sends what takes long does not keep the others from their turn",
+        file="broker/gateway/relay.py",
+        old=" or time.perf_counter() > until:",
+        new=":",
+        tests=(_RELAY,),
     ),
     Mutant(
         guard="gateway: a WebSocket between the transports is never silent",

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ class Rig:
             agents=self.agents,
         )
         self.relay.start()
-        self._reader = FrameReader(masked=not self.agents, most=1 << 20)
+        self._reader = FrameReader(masked=not self.agents, most=1 << 24)
         self.frames: list[Frame] = []
 
     def say(self, opcode: int, payload: bytes) -> None:
@@ -67,6 +68,20 @@ def build() -> Iterator[Callable[[bool], Rig]]:
             return rig
 
         yield build
+
+
+class Full(socket.socket):
+    """An end of a connection that takes nothing until it is told to."""
+
+    takes = False
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(fileno=sock.detach())
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        if not self.takes:
+            raise BlockingIOError
+        return super().send(data, flags)
 
 
 @SIDES
@@ -97,6 +112,33 @@ def test_a_ping_is_answered_and_goes_no_further(build: Callable[[bool], Rig], *,
     rig.reactor.until(rig.heard)
     assert rig.frames == [(PONG, b"there?")]
     assert rig.bare.listen() == b""
+
+
+@SIDES
+def test_who_pings_and_does_not_read_is_owed_one_pong(build: Callable[[bool], Rig], *, agents: bool) -> None:
+    rig = build(agents)
+    rig.relay.give(rig.relay._websocket, frame(BINARY, b"y" * 10_000_000, None if agents else bytes(4)))
+    assert rig.relay._websocket.unsent
+    kept = len(rig.relay._websocket.unsent)
+    for number in range(1000):
+        rig.say(PING, b"%d" % number)
+        rig.reactor.turn(0)
+    rig.reactor.until(lambda: rig.relay._owed == b"999")
+    assert len(rig.relay._websocket.unsent or b"") <= kept + 131
+    rig.reactor.until(lambda: rig.heard()[-1:] == [(PONG, b"999")])
+    assert len(rig.frames) <= 3
+
+
+@SIDES
+def test_a_pong_that_is_not_taken_at_once_goes_out_when_it_can(build: Callable[[bool], Rig], *, agents: bool) -> None:
+    rig = build(agents)
+    websocket = rig.relay._websocket
+    websocket.sock = full = Full(websocket.sock)
+    rig.say(PING, b"there?")
+    rig.reactor.until(lambda: websocket.unsent)
+    full.takes = True
+    rig.reactor.until(rig.heard)
+    assert rig.frames == [(PONG, b"there?")]
 
 
 @SIDES

@@ -300,10 +300,20 @@ def test_a_peer_that_no_longer_answers_has_timed_out() -> None:
     assert over == ["ping_timeout"]
 
 
-def test_who_sends_without_end_lets_the_others_have_their_turn() -> None:
+def test_who_sends_without_end_lets_the_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broker.gateway.relay._TURN_S", 60.0)
     relay, sock, _, reactor = scripted(lambda _size: 65_536)
     relay.act(relay.agent, 1)
     assert sock.reads == 16
+    relay.end()
+    reactor.let_time_pass()
+
+
+def test_who_sends_what_takes_long_lets_the_others_have_their_turn_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broker.gateway.relay._TURN_S", 0.0)
+    relay, sock, _, reactor = scripted(lambda _size: 65_536)
+    relay.act(relay.agent, 1)
+    assert sock.reads == 1
     relay.end()
     reactor.let_time_pass()
 
