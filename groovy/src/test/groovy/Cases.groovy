@@ -14,6 +14,8 @@ abstract class Cases extends Script {
     /** What our side has written into the system log in this case. */
     final List lines = [].asSynchronized()
     Map broker = [:]
+    /** What each handshake has told of the port for agents. */
+    final List ports = [].asSynchronized()
 
     Cases() {
         Log.LOGGER.with {
@@ -25,7 +27,10 @@ abstract class Cases extends Script {
                 node.fleet.forget(node)
             }
         })
-        BrokerClient.metaClass.handshake = { String version, String url, String boot, Map port -> broker.handshake() }
+        BrokerClient.metaClass.handshake = { String version, String url, String boot, Map port ->
+            ports << port
+            broker.handshake()
+        }
         BrokerClient.metaClass.syncNodes = { String boot, List nodes, List queue, List pending -> broker.syncNodes(nodes) }
         BrokerClient.metaClass.requestAgents = { String boot, List agents -> agents.collect { [name: it.name, accepted: true] } }
         BrokerClient.metaClass.releaseAgents = { String boot, List agents -> broker.releaseAgents(agents) }
@@ -34,6 +39,7 @@ abstract class Cases extends Script {
     void check(String sentence, Closure work) {
         World world = new World()
         lines.clear()
+        ports.clear()
         broker.clear()
         broker.putAll(handshake: { [broker_version: '1', policies_revision: '1', sync_interval: 0.2d, policies: [POLICY]] },
                 syncNodes: { NOTHING }, releaseAgents: { [] })

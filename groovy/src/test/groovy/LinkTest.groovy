@@ -1,6 +1,7 @@
 // Run by GroovyMain with src, the double of Jenkins and the client jar on the class path; an assertion that fails ends it.
 import groovy.transform.BaseScript
 import hudson.ExtensionList
+import hudson.TcpSlaveAgentListener
 import hudson.model.Label
 import hudson.model.Queue
 import hudson.remoting.Channel
@@ -438,6 +439,17 @@ check('a light task is one of the builds that an agent may have, though it takes
     agent.fleet.retirement.consider(agent)
     until { agent.gone }
     assert agent.uses.get() == 1
+}
+
+check('a port for agents that opens late is told in a handshake of its own, which drops nothing') { World world ->
+    world.link.later(0) { world.link.connect() }
+    until { world.link.up }
+    Jenkins.get().tcpSlaveAgentListener = new TcpSlaveAgentListener()
+    until { ports.size() > 1 }
+    assert !ports[0].agent_port && ports[1].agent_port == 50000
+    assert ports*.remoting_minimum_version == ['3176.v207ec082a_8c0'] * ports.size()
+    Thread.sleep(1500)
+    assert ports.size() == 2 && world.link.up
 }
 
 println "link: ${tried.size()} passed"

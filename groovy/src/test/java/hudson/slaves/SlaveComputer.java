@@ -14,6 +14,7 @@ import java.util.concurrent.TimeUnit;
 import jenkins.util.Timer;
 
 public class SlaveComputer extends Computer {
+    public static boolean ALLOW_UNSUPPORTED_REMOTING_VERSIONS;
     private final ByteArrayOutputStream log = new ByteArrayOutputStream();
     private volatile Channel channel;
     private volatile Future<?> lastConnectActivity;

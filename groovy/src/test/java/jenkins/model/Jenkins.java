@@ -1,6 +1,7 @@
 package jenkins.model;
 
 import hudson.PluginManager;
+import hudson.TcpSlaveAgentListener;
 import hudson.init.InitMilestone;
 import hudson.model.Computer;
 import hudson.model.Descriptor;
@@ -37,6 +38,7 @@ public class Jenkins {
     private final Queue queue = new Queue();
     private final File root;
     private volatile boolean quietingDown;
+    private volatile TcpSlaveAgentListener tcpSlaveAgentListener;
 
     @io.agentbroker.testing.DoubleOnly
     protected Jenkins(File root) {
@@ -50,6 +52,15 @@ public class Jenkins {
 
     public static Jenkins getInstanceOrNull() {
         return instance;
+    }
+
+    public TcpSlaveAgentListener getTcpSlaveAgentListener() {
+        return tcpSlaveAgentListener;
+    }
+
+    @io.agentbroker.testing.DoubleOnly
+    public void setTcpSlaveAgentListener(TcpSlaveAgentListener listener) {
+        tcpSlaveAgentListener = listener;
     }
 
     public File getRootDir() {
