@@ -62,8 +62,8 @@ class Crowd:
         self.settings.save(self.file)
 
     async def start(self, *options: str) -> asyncio.subprocess.Process:
-        """One more `agentbroker gateway`, which listens."""
-        said = self.said(LISTENS)
+        """One more `agentbroker gateway`, which listens and is linked."""
+        said, linked = self.said(LISTENS), self.said("gateway_linked")
         with (self.directory / "gateway.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "broker", "gateway", "--settings", str(self.file), *options),
@@ -74,6 +74,7 @@ class Crowd:
         self.started.append(process)
         await until(lambda: self.said(LISTENS) > said or process.returncode is not None, STARTS_S)
         assert process.returncode is None, self.log
+        await until(lambda: self.said("gateway_linked") >= linked + self.settings.processes, STARTS_S)
         return process
 
     async def renew(self, process: asyncio.subprocess.Process, says: str = LISTENS) -> None:
@@ -104,6 +105,10 @@ class Crowd:
             agent = self.swarm.agents[plan.name]
             await until(lambda: agent.state is not State.KNOCKING, 60)  # noqa: B023 - awaited here
             assert agent.state is State.CONNECTED, (plan.name, agent.why, self.log)
+
+    def mint(self, name: str) -> str:
+        """The secret of an agent that may come in."""
+        return self._plan(name, 0, streams=False).secret
 
     def _plan(self, name: str, number: int, *, streams: bool) -> AgentPlan:
         minted, real = secrets.token_hex(32), self.controller.add(name)
@@ -144,9 +149,11 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd(directory: Path, *, bytes_per_s: float = 20_000.0, **changes: object) -> AsyncIterator[Crowd]:
+async def crowd(
+    directory: Path, *, bytes_per_s: float = 20_000.0, seed: str = SEED, **changes: object
+) -> AsyncIterator[Crowd]:
     """All but the gateway runs."""
-    controller = SimController(identity=Identity.new(), stream_seed=SEED, bytes_per_s=bytes_per_s)
+    controller = SimController(identity=Identity.new(), stream_seed=seed, bytes_per_s=bytes_per_s)
     doorkeeper = FakeDoorkeeper()
     socket_path = directory / "control.sock"
     control = ControlServer(socket_path, doorkeeper, Nudges(), SystemClock())
