@@ -87,10 +87,13 @@ class Supervisor:
                 failure = error
             finally:
                 signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+                await asyncio.sleep(_LOOK_S)  # what it was told until now is noted
                 if self._pages is not None:
                     self._pages.cancel()
         if failure is not None:
             raise failure
+        if left is not None and self._leave:  # that is for the newer one, which hears it when it listens for signals
+            os.kill(os.getpid(), signal.SIGINT if self._end else signal.SIGTERM)
         return left
 
     def _signalled(self, number: signal.Signals) -> None:
@@ -123,9 +126,10 @@ class Supervisor:
             elif self._renew:
                 self._renew = False
                 why = await self._would_start()
-                if not why:
+                if not why and not self._leave:
                     return self._handover()
-                self._not_replaced(why)
+                if why:
+                    self._not_replaced(why)
             else:
                 self._restart()
 

@@ -168,6 +168,16 @@ async def test_told_to_end_now_it_ends_its_sessions(world: Crowd, numbers: list[
     await world.swarm.until(State.ENDED, 1, within_s=5)
 
 
+@pytest.mark.parametrize("after_s", [0.0, 0.4, 0.8, 1.2, 1.6])
+async def test_told_to_end_while_it_replaces_itself_it_ends(world: Crowd, after_s: float) -> None:
+    process = await world.start()
+    process.send_signal(signal.SIGHUP)
+    await asyncio.sleep(after_s)
+    process.terminate()
+    assert await asyncio.wait_for(process.wait(), 30) == 0
+    await until(lambda: world.control.linked_gateways() == ())
+
+
 async def test_a_killed_supervisor_cuts_nobody_off_and_another_takes_its_place(world: Crowd) -> None:
     process = await world.start()
     await world.enter(["a1", "a2"])
