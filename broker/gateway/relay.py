@@ -48,8 +48,8 @@ class Relay:
     (`agent`, `controller`), `ping_timeout`, `error`, or what `end` was given; empty while it runs.
     """
 
-    __slots__ = ("_bare", "_cut", "_over", "_reactor", "_timer", "agent", "controller", "received_bytes", "sent_bytes",
-                 "why")  # fmt: skip
+    __slots__ = ("_bare", "_cut", "_over", "_reactor", "_timer", "agent", "controller", "received_bytes",
+                 "sent_bytes", "why")  # fmt: skip
 
     def __init__(
         self, agent: Descriptor, controller: Descriptor, reactor: Reactor, over: Callable[["Relay"], None]
@@ -103,14 +103,8 @@ class Relay:
                 self._pump(side)
             elif events & _GONE and not side.ended:
                 self._look_at_a_paused(side)
-            if (
-                events != EPOLLIN
-                or self.why
-                or side.unsent
-                or side.read_waits
-                or side.other.unsent
-                or side.other.watched != side.watched
-            ):
+            waits = side.unsent or side.read_waits or side.other.unsent or side.other.watched != side.watched
+            if waits or events != EPOLLIN or self.why:
                 self._settle()
         except Exception:
             self._begin_to_end(ERROR)
@@ -180,15 +174,14 @@ class Relay:
         side.read_waits = False
         try:
             return self._read_plain(side) if side.tls is None else self._read_records(side, side.tls)
+        except BlockingIOError:
+            pass
         except OSError as error:
             self._lost(side, error)
         return 0
 
     def _read_plain(self, side: Side) -> int:
-        try:
-            count = side.sock.recv_into(_buffer if side.other.tls is None else _buffer[:_TOGETHER])
-        except BlockingIOError:
-            return 0
+        count = side.sock.recv_into(_buffer if side.other.tls is None else _buffer[:_TOGETHER])
         if not count:
             self._at_its_end(side)
         return count
@@ -250,15 +243,13 @@ class Relay:
 
     def _look_at_a_paused(self, side: Side) -> None:
         """It is not read, for the other one is slow; but it may be gone."""
-        number = side.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if number:
+        if number := side.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._cannot_send(side, OSError(number, "the connection is gone"))
 
     def _begin_to_end(self, why: str) -> None:
-        if self.why:
-            return
-        self.why = why
-        self._timer = self._reactor.call_later(GRACE_S, self._close)
+        if not self.why:
+            self.why = why
+            self._timer = self._reactor.call_later(GRACE_S, self._close)
 
     def _settle(self) -> None:
         """Tells the reactor what is waited for; closes when nothing is."""
@@ -304,7 +295,5 @@ class Relay:
         over(self)
 
     def _count(self, side: Side, count: int) -> None:
-        if side is self.agent:
-            self.received_bytes += count
-        else:
-            self.sent_bytes += count
+        self.received_bytes += count if side is self.agent else 0
+        self.sent_bytes += count if side is self.controller else 0
