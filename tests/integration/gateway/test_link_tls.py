@@ -20,44 +20,10 @@ from broker.gateway.linktls import GATEWAY_NAME, TlsControl, control_at, dial
 from broker.gateway.settings import GatewaySettings
 from broker.tls import PemFiles
 from tests.integration.gateway.hand import HandGateway
+from tests.integration.gateway.tap import Tap
 from tests.integration.gateway.world import FakeDoorkeeper, Nudges, World, until
 
 A1 = AgentId("id-a1")
-
-
-class Tap:
-    """Stands between gateway and control plane and keeps all that passes."""
-
-    def __init__(self) -> None:
-        self.passed = bytearray()
-        self.target = 0
-        self.port = 0
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["Tap"]:
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            server.close()
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
-        except OSError:
-            writer.transport.abort()
-            return
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._pass(reader, far_writer))
-            group.create_task(self._pass(far_reader, writer))
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                self.passed += data
-                writer.write(data)
-        writer.transport.abort()
 
 
 class Link:
@@ -80,25 +46,22 @@ class TlsWorld(World):
 
     def __init__(self, directory: Path) -> None:
         self.link = Link(directory / "link")
-        self.tap = Tap()
+        self.tap = Tap(self._where, dials=True)
+        self._last = 0
         super().__init__(directory)
 
     def new_control(self) -> ControlServer:
         return ControlServer(self.link.at(self.link.control), self.doorkeeper, self.nudges, SystemClock())
 
+    def _where(self) -> tuple[str, int]:
+        with suppress(AssertionError):  # it is away
+            self._last = self.control.port
+        return "127.0.0.1", self._last
+
     @asynccontextmanager
     async def linked(self) -> AsyncIterator["TlsWorld"]:
-        async with self.tap.running(), asyncio.TaskGroup() as group:
-            following = group.create_task(self._follow())
-            async with self.running(control=self.link.at(self.link.gateway, self.tap.port)):
-                yield self
-            following.cancel()
-
-    async def _follow(self) -> None:
-        while True:
-            with suppress(AssertionError):
-                self.tap.target = self.control.port
-            await asyncio.sleep(0.01)
+        async with self.tap.running(), self.running(control=self.link.at(self.link.gateway, self.tap.port)):
+            yield self
 
 
 @pytest.fixture

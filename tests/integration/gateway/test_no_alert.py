@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from broker.demo.authority import Authority
 from broker.domain.ids import AgentId
 from broker.inbound.http import parse_response
+from tests.integration.gateway.tap import Tap
 from tests.integration.gateway.world import Connection, World, read_head, until, upgrade
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -35,51 +36,6 @@ def is_alert(record: tuple[int, int]) -> bool:
     """Nobody here sends two bytes as one message: an encrypted record of that size is an alert."""
     kind, size = record
     return kind == ALERT or (kind == APPLICATION_DATA and size == ALERT_1_3)
-
-
-@dataclass
-class Tap:
-    """Passes a connection on, and keeps what the gateway has sent."""
-
-    target: Callable[[], tuple[str, int]]
-    dials: bool
-    """Whether the gateway dials it; else agents do."""
-    sent: list[bytearray] = field(default_factory=list)
-    ended: int = 0
-    """How many of the gateway's directions have ended."""
-    port: int = 0
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["Tap"]:
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            server.close()
-
-    async def _connected(self, near: asyncio.StreamReader, to_near: asyncio.StreamWriter) -> None:
-        far, to_far = await asyncio.open_connection(*self.target())
-        kept = bytearray()
-        self.sent.append(kept)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._pass(near, to_far, kept if self.dials else None))
-            group.create_task(self._pass(far, to_near, None if self.dials else kept))
-        to_near.transport.abort()
-        to_far.transport.abort()
-
-    async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, kept: bytearray | None) -> None:
-        try:
-            while data := await source.read(65536):
-                if kept is not None:
-                    kept += data
-                sink.write(data)
-                await sink.drain()
-            sink.write_eof()
-        except OSError:
-            pass
-        if kept is not None:
-            self.ended += 1
 
 
 @dataclass

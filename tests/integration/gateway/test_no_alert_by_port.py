@@ -17,7 +17,8 @@ from broker.gateway.port import PortListener
 from broker.gateway.process import Gateway
 from broker.inbound.preamble import ACK, Protocol, request
 from tests.integration.gateway.bridge import IDENTITY, Bridge, bridge
-from tests.integration.gateway.test_no_alert import Tap, is_alert, records
+from tests.integration.gateway.tap import Tap
+from tests.integration.gateway.test_no_alert import is_alert, records
 from tests.integration.gateway.world import until
 
 VERSIONS = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])

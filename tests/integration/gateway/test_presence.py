@@ -1,26 +1,18 @@
 """A peer that vanishes without a word, and what a session holds while nothing happens."""
 
 import asyncio
-import ctypes
 import socket
-import struct
 from pathlib import Path
 
 import pytest
 
+from broker.demo.sim.misbehaviour import vanish
 from broker.domain.ids import AgentId
 from broker.gateway.presence import Presence
 from tests.integration.gateway.world import World, until
 
 A1 = AgentId("id-a1")
 QUICK = Presence(idle_s=1, interval_s=1, probes=2)
-SO_ATTACH_FILTER = 26
-
-
-def vanish(sock: socket.socket) -> None:
-    """From now on the socket gets nothing, and so answers nothing: a filter keeps 0 bytes of all (socket(7))."""
-    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
-    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
 
 
 @pytest.mark.parametrize("speaks", [False, True], ids=["silent", "in the middle of data"])
