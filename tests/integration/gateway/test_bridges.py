@@ -14,7 +14,7 @@ from broker.demo.sim.streams import agents_seed, controllers_seed
 from broker.domain.ids import AgentId
 from broker.inbound.capability import USUAL
 from tests.integration.gateway.bridge import IDENTITY, OTHER, bridge
-from tests.integration.gateway.test_no_alert import Tap
+from tests.integration.gateway.tap import Tap
 from tests.integration.gateway.world import until
 
 BRIDGES = pytest.mark.parametrize(
