@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from broker.demo.channel import Address, Closed, Refused, read_head
-from broker.demo.sim.wire import pinning_context
 from broker.inbound.address import parse_base
 from broker.inbound.blocks import BlockReader, Malformed, block
 from broker.inbound.capability import MAX_CAPABILITY, USUAL
@@ -18,6 +17,7 @@ from broker.inbound.dialogue import Accepted4, ClientDialogue, Refused4
 from broker.inbound.discovery import Discovered, Page, read_discovery
 from broker.inbound.http import Fields, ResponseHead
 from broker.inbound.identity import spki_of
+from broker.inbound.pinned import client_context
 from broker.inbound.preamble import ACK, Protocol, request
 
 _HEADER: Final = 2
@@ -75,7 +75,7 @@ def connect_by_port(
         sock.sendall(request(Protocol.JNLP4) + ACK)
         if _exactly(sock, len(ACK)) != ACK:
             raise Malformed("the other side has sent no ACK")
-        tls = sock = pinning_context().wrap_socket(sock)
+        tls = sock = client_context().wrap_socket(sock)
         if spki_of(tls.getpeercert(binary_form=True) or b"") != found.identity:
             raise Malformed("the other side has another key than its identity")
         accepted = _ask(sock, name, secret, cookie)

@@ -10,10 +10,11 @@ from broker.demo.sim.channels import Channel
 from broker.demo.sim.doors import Session, by_port
 from broker.demo.sim.misbehaviour import Script
 from broker.demo.sim.verdicts import Verdict
-from broker.demo.sim.wire import Wire, identity_context
+from broker.demo.sim.wire import Wire
 from broker.gateway.identity import load_identity
 from broker.inbound.blocks import Malformed
 from broker.inbound.dialogue import AgentHello
+from broker.inbound.pinned import server_context
 
 _HANDSHAKE_S: Final = 60.0
 _BACKLOG: Final = 1024
@@ -43,7 +44,7 @@ class PortSide:
         self._side = side
         self.port = port
         self.identity = load_identity(identity_file).spki
-        self._tls = identity_context(load_identity(identity_file))
+        self._tls = server_context(load_identity(identity_file))
 
     async def run(self) -> None:
         """Serves until it is cancelled. Raises OSError if the port cannot be had."""

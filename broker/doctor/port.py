@@ -4,8 +4,6 @@ Never with a cookie: one that is right would throw the agent out that holds it.
 """
 
 import secrets
-import ssl
-from functools import cache
 from typing import Final
 
 from broker.doctor.ask import reached, soon
@@ -15,6 +13,7 @@ from broker.inbound.blocks import Malformed
 from broker.inbound.dialogue import Accepted4, ClientDialogue, Refused4
 from broker.inbound.discovery import Discovered
 from broker.inbound.identity import fingerprint
+from broker.inbound.pinned import client_context
 from broker.inbound.preamble import ACK, UNKNOWN, AckReader, Protocol, request
 
 _NOT_THERE: Final = (
@@ -73,7 +72,7 @@ async def check_dialogue(found: Discovered, who: str, name: str, secret: str) ->
             done = ack.feed(first)
             while not done:
                 done = ack.feed(await connection.read_exactly(1, until))
-            await connection.start_tls(_anybody(), server=False, name=None, until=soon())
+            await connection.start_tls(client_context(), server=False, name=None, until=soon())
             shown = connection.peer_spki()
             if shown != found.identity:
                 message = (
@@ -99,13 +98,3 @@ async def check_dialogue(found: Discovered, who: str, name: str, secret: str) ->
             return answer
         except Malformed as error:
             raise Wrong(f"{where}: {error}", _NOT_THERE) from None
-
-
-@cache
-def _anybody() -> ssl.SSLContext:
-    """The key is compared by us; old controllers have identities of 1024 bits."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.set_ciphers("DEFAULT:@SECLEVEL=1")
-    return context

@@ -1,9 +1,7 @@
 """The key that agents pin over TCP, in a file of its own: it is not the certificate of the gateway's HTTPS."""
 
 import os
-import ssl
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from broker.errors import GatewayError
@@ -44,25 +42,3 @@ def _make(path: Path) -> None:
     finally:
         os.close(descriptor)
         fresh.unlink()
-
-
-def server_context(identity: Identity) -> ssl.SSLContext:
-    """For the side towards agents. OpenSSL takes a key from files only: this one is memory that has a name."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.num_tickets = 0
-    memory = os.memfd_create("identity")
-    try:
-        os.write(memory, b"".join(identity.certificate(datetime.now(UTC))))
-        context.load_cert_chain(f"/proc/self/fd/{memory}")
-    finally:
-        os.close(memory)
-    return context
-
-
-def pinning_context() -> ssl.SSLContext:
-    """For the side towards a controller: no certificate is believed, its key is compared. Old keys have 1024 bits."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.set_ciphers("DEFAULT:@SECLEVEL=1")
-    return context

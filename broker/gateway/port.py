@@ -8,7 +8,6 @@ from dataclasses import replace
 from broker.gateway.door import Door
 from broker.gateway.door_tcp import PortDoor
 from broker.gateway.facts import Facts
-from broker.gateway.identity import server_context
 from broker.gateway.linkclient import ControlLink
 from broker.gateway.listener import Listener
 from broker.gateway.live import LiveSessions
@@ -18,6 +17,7 @@ from broker.inbound.descriptor import Descriptor
 from broker.inbound.discovery import Discovered, discovery_reply
 from broker.inbound.http import RequestHead, text_reply
 from broker.inbound.identity import Identity
+from broker.inbound.pinned import server_context
 
 
 class PortListener(Listener):

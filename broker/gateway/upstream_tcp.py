@@ -10,7 +10,6 @@ from ipaddress import ip_address
 from typing import Final
 
 from broker.gateway.facts import Facts
-from broker.gateway.identity import pinning_context
 from broker.gateway.presence import Presence
 from broker.gateway.settings import Limits
 from broker.gateway.word import Accepted, Declined
@@ -22,6 +21,7 @@ from broker.inbound.dialogue import Accepted4, ClientDialogue, Refused4
 from broker.inbound.discovery import Discovered, Page, read_discovery
 from broker.inbound.exchange import reply
 from broker.inbound.http import ResponseHead
+from broker.inbound.pinned import client_context
 from broker.inbound.preamble import ACK, AckReader, Protocol, request
 from broker.inbound.websocket import AgentRequest, Answer
 
@@ -54,7 +54,7 @@ class PortUpstream:
         self._limits = limits
         self._presence = presence
         self._get = get
-        self._tls = pinning_context()
+        self._tls = client_context()
         self._found: dict[str, Discovered] = {}
 
     def forget(self) -> None:

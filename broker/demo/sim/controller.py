@@ -17,12 +17,13 @@ from broker.demo.sim.misbehaviour import Behaviour, Kind, Script, Step, end_by_c
 from broker.demo.sim.plans import Transport
 from broker.demo.sim.streams import Traffic, controllers_seed
 from broker.demo.sim.verdicts import Verdict, judge
-from broker.demo.sim.wire import Wire, identity_context
+from broker.demo.sim.wire import Wire
 from broker.inbound.blocks import Malformed
 from broker.inbound.dialogue import AgentHello
 from broker.inbound.discovery import Discovered, Page, discovery_reply, split_target
 from broker.inbound.http import HeadBuffer, RequestHead, parse_request, text_reply
 from broker.inbound.identity import Identity
+from broker.inbound.pinned import server_context
 from broker.inbound.secret import node_secret
 
 BOTH: Final = frozenset(Transport)
@@ -70,7 +71,7 @@ class SimController:
         self._transports = transports
         self._seed, self._bytes_per_s = stream_seed, bytes_per_s
         self._https = tls
-        self._port_tls = identity_context(identity)
+        self._port_tls = server_context(identity)
         self._ping_s = ping_s
         self._tap = Tap()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from broker.demo.sim.channels import Channel, TcpChannel, WebSocketChannel
 from broker.demo.sim.misbehaviour import BIG, Kind, Script, Step, big_block
 from broker.demo.sim.plans import AgentPlan, Transport
-from broker.demo.sim.wire import Wire, pinning_context
+from broker.demo.sim.wire import Wire
 from broker.inbound.address import HttpBase, parse_base
 from broker.inbound.blocks import BlockReader, Malformed, block
 from broker.inbound.capability import MAX_CAPABILITY, read_capability
@@ -18,6 +18,7 @@ from broker.inbound.discovery import Page, read_discovery
 from broker.inbound.headers import NODE_NAME
 from broker.inbound.http import HeadBuffer, ResponseHead, parse_response, render
 from broker.inbound.identity import spki_of
+from broker.inbound.pinned import client_context
 from broker.inbound.preamble import ACK, AckReader, Protocol, request
 from broker.inbound.websocket import COOKIE, AgentRequest, Answer, controller_request, judge, new_key
 
@@ -76,7 +77,7 @@ async def _dial_port(plan: AgentPlan) -> tuple[Wire, bytes]:
 
 async def _secure(wire: Wire, script: Script, identity: bytes) -> None:
     await _say_protocol(wire, script)
-    await wire.start_tls(pinning_context(), server=False)
+    await wire.start_tls(client_context(), server=False)
     await script.at(Step.SECURED, wire)
     if script.slow_from(Step.SECURED):
         wire.pause_s = script.pause_s

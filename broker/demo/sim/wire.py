@@ -4,15 +4,10 @@ TLS goes through memory: asyncio's own would send a close_notify and keep a quar
 """
 
 import asyncio
-import os
 import socket
 import ssl
 from contextlib import suppress
-from datetime import UTC, datetime
-from functools import cache
 from typing import Final, NoReturn, Self
-
-from broker.inbound.identity import Identity
 
 _READ: Final = 64 * 1024
 
@@ -160,25 +155,3 @@ class Wire:
 
 
 _NO_BIO: Final = ssl.MemoryBIO()
-
-
-@cache
-def pinning_context() -> ssl.SSLContext:
-    """For the side that trusts nothing but a key, which it compares itself."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def identity_context(identity: Identity) -> ssl.SSLContext:
-    """For the side that shows an identity. The key is on no disk: OpenSSL reads it from memory that has a name."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.num_tickets = 0
-    memory = os.memfd_create("identity")
-    try:
-        os.write(memory, b"".join(identity.certificate(datetime.now(UTC))))
-        context.load_cert_chain(f"/proc/self/fd/{memory}")
-    finally:
-        os.close(memory)
-    return context

@@ -14,7 +14,7 @@ from broker.demo.sim.agents import State
 from broker.demo.sim.plans import Transport
 from broker.demo.sim.wire import Wire
 from broker.gateway.facts import Facts
-from broker.gateway.identity import server_context
+from broker.inbound.pinned import server_context
 from broker.inbound.preamble import ACK, Protocol, request
 from tests.integration.gateway.bridge import IDENTITY, OTHER, bridge
 from tests.integration.gateway.world import QUICK, until

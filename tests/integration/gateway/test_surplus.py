@@ -11,7 +11,7 @@ from pathlib import Path
 from broker.demo.sim.channels import Channel, TcpChannel, WebSocketChannel
 from broker.demo.sim.controller import SimController
 from broker.demo.sim.plans import Transport
-from broker.demo.sim.wire import Wire, identity_context, pinning_context
+from broker.demo.sim.wire import Wire
 from broker.gateway.facts import Facts
 from broker.inbound.blocks import BlockReader, block
 from broker.inbound.capability import MAX_CAPABILITY, USUAL
@@ -19,6 +19,7 @@ from broker.inbound.chunks import chunk
 from broker.inbound.dialogue import Accepted4, ClientDialogue, ServerDialogue
 from broker.inbound.frames import BINARY, frame
 from broker.inbound.http import HeadBuffer, parse_request
+from broker.inbound.pinned import client_context, server_context
 from broker.inbound.preamble import ACK, Protocol, request
 from broker.inbound.websocket import new_cookie, own_reply
 from tests.integration.gateway.bridge import IDENTITY, Bridge, bridge
@@ -57,7 +58,7 @@ class Eager:
 async def controller_by_port(wire: Wire) -> Channel:
     await exactly(wire, len(request(Protocol.JNLP4) + ACK))
     await wire.send(ACK)
-    await wire.start_tls(identity_context(IDENTITY), server=True)
+    await wire.start_tls(server_context(IDENTITY), server=True)
     dialogue = ServerDialogue()
     while dialogue.feed(await wire.read_some()) is None:
         pass
@@ -79,7 +80,7 @@ async def agent_by_port(there: Bridge, secret: str) -> Channel:
     wire = await Wire.dial(*there.port)
     await wire.send(request(Protocol.JNLP4) + ACK)
     await exactly(wire, len(ACK))
-    await wire.start_tls(pinning_context(), server=False)
+    await wire.start_tls(client_context(), server=False)
     dialogue = ClientDialogue()
     await wire.send(dialogue.start("a1", secret, ""))
     answer = None
