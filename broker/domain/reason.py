@@ -242,7 +242,7 @@ REASONS: Final[Mapping[Reason, About]] = MappingProxyType(
         Reason.CONNECT_TIMEOUT: About(
             meaning="The agent runs, but did not reach the gateway within `timeouts.connect`.",
             fix_by=_ADMIN,
-            hint="Run `agentbroker doctor --gateway` where the agent runs: can it reach `gateway.websocket.advertise`?",
+            hint="Run `agentbroker doctor --gateway` where the agent runs: it says what does not reach the gateway.",
         ),
         Reason.HANDSHAKE_REJECTED: About(
             meaning="The gateway or the controller refused the agent's connection.",

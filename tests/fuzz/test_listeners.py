@@ -12,13 +12,14 @@ import pytest
 
 from broker.demo.sim.agents import State
 from broker.demo.sim.plans import Transport
-from broker.demo.sim.wire import Wire, pinning_context
+from broker.demo.sim.wire import Wire
 from broker.inbound.blocks import Malformed, block
 from broker.inbound.capability import USUAL
 from broker.inbound.chunks import chunk
 from broker.inbound.dialogue import OK
 from broker.inbound.frames import BINARY, CLOSE, PING, frame
 from broker.inbound.headers import NODE_NAME, SECRET_KEY, write_headers
+from broker.inbound.pinned import client_context
 from broker.inbound.preamble import ACK, AckReader, Protocol, request
 from tests.fuzz.mutations import mutated, pieces
 from tests.integration.gateway.bridge import Bridge, bridge
@@ -42,7 +43,7 @@ _AFTER: Final = frame(BINARY, chunk(b"data" * 9), b"mask") + frame(PING, b"?", b
 def client_hello() -> bytes:
     """The first record of TLS, as it would come."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = pinning_context().wrap_bio(incoming, outgoing)
+    tls = client_context().wrap_bio(incoming, outgoing)
     with pytest.raises(ssl.SSLWantReadError):
         tls.do_handshake()
     return outgoing.read()
@@ -63,7 +64,7 @@ async def dial_tls(there: Bridge) -> Wire:
         ack = AckReader()
         while not ack.feed(await wire.read_some(ack.wants())):
             pass
-        await wire.start_tls(pinning_context(), server=False)
+        await wire.start_tls(client_context(), server=False)
     except BaseException:
         wire.close()
         raise
