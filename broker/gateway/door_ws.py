@@ -37,7 +37,12 @@ async def _upgrade(entry: Entry) -> bytes:
     accepted = entry.accepted
     if accepted.head is not None:
         return agent_reply(accepted.head, entry.cookie)
-    return own_reply(entry.request.key, capability=accepted.capability, cookie=entry.cookie)
+    return own_reply(
+        entry.request.key,
+        capability=accepted.capability,
+        cookie=entry.cookie,
+        minimum_version=accepted.minimum_version,
+    )
 
 
 def _request(head: RequestHead) -> AgentRequest:

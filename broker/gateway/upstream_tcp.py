@@ -75,7 +75,7 @@ class PortUpstream:
             until = asyncio.get_running_loop().time() + self._limits.dial_s
             answer = await _converse(leg, asked, secret, cookie, until)
             if isinstance(answer, Accepted) and ends:
-                answer = await _exchanged(answer, asked.capability, until)
+                answer = await _exchanged(answer, asked.capability, until, target.facts.minimum_version)
         except (OSError, EOFError, Malformed) as error:
             answer = Declined(answer=Answer.UNAVAILABLE, message=str(error) or type(error).__name__)
         finally:
@@ -198,10 +198,10 @@ def _declined(refused: Refused4) -> Declined:
     return Declined(answer=Answer.REFUSED, message=refused.text)
 
 
-async def _exchanged(accepted: Accepted, capability: str, until: float) -> Accepted:
+async def _exchanged(accepted: Accepted, capability: str, until: float, minimum_version: str) -> Accepted:
     leg = accepted.leg
     await leg.send(block(capability.encode()), until)
-    return Accepted(leg=leg, cookie=accepted.cookie, capability=await read_capability_block(leg, until))
+    return replace(accepted, capability=await read_capability_block(leg, until), minimum_version=minimum_version)
 
 
 async def read_capability_block(leg: Descriptor, until: float) -> str:

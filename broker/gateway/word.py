@@ -24,6 +24,8 @@ class Accepted:
     """What the controller wants to see when the agent takes over from itself."""
     head: ResponseHead | None = None
     """Its reply to an upgrade; None over TCP."""
+    minimum_version: str = ""
+    """Agents of an older Remoting are not taken; empty where `head` says it, or nobody does."""
     capability: str = ""
     """What it says of its channel; empty over TCP where nobody had to ask, and it is still to come."""
 

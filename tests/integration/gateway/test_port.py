@@ -19,7 +19,7 @@ from broker.inbound.http import ResponseHead, parse_response
 from broker.inbound.ping import PAGE_REQUEST, REPLY, REQUEST, read_page
 from broker.inbound.preamble import UNKNOWN
 from tests.integration.gateway.bridge import Bridge, bridge
-from tests.integration.gateway.world import QUICK, read_head, until
+from tests.integration.gateway.world import QUICK, read_head, until, upgrade
 
 
 async def said(there: Bridge, data: bytes) -> bytes:
@@ -42,12 +42,16 @@ async def test_who_is_no_agent_is_answered_as_by_jenkins_and_closed(tmp_path: Pa
         assert (await there.knocks("a1")).state is State.CONNECTED
 
 
-@pytest.mark.parametrize("step", [Step.CONNECTED, Step.NAMED, Step.SECURED])
-async def test_an_agent_that_goes_silent_within_its_handshake_is_dropped(step: Step, tmp_path: Path) -> None:
-    async with bridge(tmp_path, Transport.TCP, Transport.TCP) as there:
+@pytest.mark.parametrize("controllers", list(Transport))
+@pytest.mark.parametrize("step", [Step.CONNECTED, Step.CUT, Step.NAMED, Step.SECURED, Step.SHOWN])
+async def test_an_agent_that_goes_silent_within_its_handshake_is_dropped_and_holds_no_name(
+    step: Step, controllers: Transport, tmp_path: Path
+) -> None:
+    async with bridge(tmp_path, Transport.TCP, controllers) as there:
         silent = await there.knocks("a1", misbehaviour=Behaviour(kind=Kind.SILENT, step=step))
         assert silent.state is State.FAILED
-        assert (await there.knocks("a2")).state is State.CONNECTED
+        await until(lambda: not there.controller.live)
+        assert (await there.knocks("a1")).state is State.CONNECTED
 
 
 async def test_headers_of_more_than_8_kib_are_refused(tmp_path: Path) -> None:
@@ -94,6 +98,19 @@ async def discovered(there: Bridge, path: str, fields: str = "") -> ResponseHead
     head, _ = await asyncio.wait_for(read_head(reader), 10)
     writer.close()
     return parse_response(head)
+
+
+async def test_an_agent_with_websocket_hears_the_oldest_remoting_of_a_controller_over_tcp(tmp_path: Path) -> None:
+    async with bridge(tmp_path, Transport.WEBSOCKET, Transport.TCP) as there:
+        there.told(minimum_version="3176.v207ec082a_8c0")
+        await until(lambda: there.gateway._upstream.facts("main").minimum_version)
+        there.plan("a1")
+        host, port = there.gateway.address.rsplit(":", 1)
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(upgrade("a1", there.minted["a1"]))
+        head, _ = await asyncio.wait_for(read_head(reader), 10)
+        assert parse_response(head).fields.one("X-Remoting-Minimum-Version") == "3176.v207ec082a_8c0"
+        writer.close()
 
 
 async def test_discovery_says_whose_key_is_on_which_port_and_which_agents_are_too_old(tmp_path: Path) -> None:
