@@ -6,7 +6,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -61,12 +61,12 @@ class Crowd:
         self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
         self.settings.save(self.file)
 
-    async def start(self, *options: str) -> asyncio.subprocess.Process:
-        """One more `agentbroker gateway`, which listens and is linked."""
+    async def start(self, *options: str, within: Sequence[str] = ()) -> asyncio.subprocess.Process:
+        """One more `agentbroker gateway`, which listens and is linked; `within` is the command that runs it."""
         said, linked = self.said(LISTENS), self.said("gateway_linked")
         with (self.directory / "gateway.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "broker", "gateway", "--settings", str(self.file), *options),
+                *(*within, sys.executable, "-m", "broker", "gateway", "--settings", str(self.file), *options),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ import pytest
 
 from broker.demo.sim.agents import State
 from broker.gateway.sockets import process_started
-from tests.integration.gateway.crowd import KEPT, Crowd, crowd, ended, free_port
+from tests.integration.gateway.crowd import KEPT, LISTENS, Crowd, crowd, ended, free_port
 from tests.integration.gateway.world import until
 
 FIFTY = [f"a{number}" for number in range(50)]
@@ -196,6 +197,26 @@ async def test_a_second_gateway_at_the_same_address_is_refused(world: Crowd) -> 
     await world.start()
     with pytest.raises(AssertionError, match="Address already in use"):
         await world.start()
+
+
+async def test_as_the_first_process_of_a_container_it_is_replaced_and_drains_likewise(world: Crowd) -> None:
+    container = ("unshare", "--fork", "--pid", "--mount-proc", "--kill-child")
+    if subprocess.run([*container, "true"], capture_output=True, check=False, timeout=30).returncode:
+        return  # this user may make none
+    outside = await world.start(within=container)
+    (inner,) = map(int, Path(f"/proc/{outside.pid}/task/{outside.pid}/children").read_text().split())
+    await world.enter(["a1", "a2"])
+    said = world.said(LISTENS)
+    os.kill(inner, signal.SIGHUP)
+    await until(lambda: world.said(LISTENS) > said, 60)
+    await until(lambda: len(world.gateways(accepting=False)) == 1)
+    assert world.gateways(accepting=True)[0].pid < 100, "its own numbers"
+    await world.enter(["a3", "a4"])
+    os.kill(inner, signal.SIGTERM)
+    await until(lambda: len(world.gateways(accepting=False)) == 2)
+    await world.settle(["a1", "a2", "a3", "a4"])
+    await leave(world, "a1", "a2", "a3", "a4")
+    assert await asyncio.wait_for(outside.wait(), 20) == 0
 
 
 async def test_one_that_is_started_beside_another_takes_over_when_that_drains(world: Crowd) -> None:
