@@ -14,10 +14,11 @@ def why_churned(ctx: Context, agent: Agent) -> tuple[Reason, str] | None:
     """Why the agent is given up, with what Jenkins says of its node; None while it need not be.
 
     Another attempt would start the same agent again, so it is the agent that ends. A busy one never does: its build may
-    go on once the connection holds, and it has the time that a lost connection has.
+    go on once the connection holds, and it has the time that a lost connection has. Nor does one that is connected:
+    that connection may hold, and Jenkins may just have given it a build.
     """
     words = ctx.sessions.churned(agent.id)
-    if not words or agent.busy:
+    if not words or agent.busy or ctx.connected(agent):
         return None
     node = ctx.presence.node(agent.controller, agent.id)
     cause = node.offline_cause if node is not None else ""

@@ -50,7 +50,10 @@ async def stay_online(ctx: Context, agent: Agent) -> Again | None:
 
 
 async def reconnect(ctx: Context, agent: Agent) -> Again | None:
-    """An agent that lost its session: comes back, or is given up when its time is over."""
+    """An agent that lost its session: comes back, or is given up when its time is over.
+
+    A busy one that Jenkins still calls online is not: what it lost is a gateway that cannot tell, not its controller.
+    """
     back = agent.direct or ctx.sessions.live(agent.id) is not None
     if agent.goal == Goal.GONE or (agent.goal == Goal.DRAINED and not agent.busy and _gets_no_build(ctx, agent)):
         await ctx.move(agent, Phase.TERMINATING, "terminating")
@@ -61,7 +64,7 @@ async def reconnect(ctx: Context, agent: Agent) -> Again | None:
         await ctx.move(agent, phase, phase.value)
     elif await _is_over(ctx, agent):
         return None
-    elif ctx.waited_enough(agent):
+    elif ctx.waited_enough(agent) and not (agent.busy and ctx.online_in_jenkins(agent)):
         limit = ctx.definitions.timeouts_of(agent.policy).reconnect
         message = f"it lost its connection and did not come back within {limit}"
         await ctx.aim(agent, Goal.GONE, agent.outcome_now, Reason.RECONNECT_TIMEOUT, message)

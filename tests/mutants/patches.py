@@ -469,9 +469,23 @@ MUTANTS: Final = (
     Mutant(
         guard="a busy agent is not ended for its short sessions",
         file="broker/reconcile/churn.py",
-        old="if not words or agent.busy:",
-        new="if not words:",
+        old="if not words or agent.busy or ctx.connected(agent):",
+        new="if not words or ctx.connected(agent):",
         tests=("tests/unit/reconcile/test_churn.py",),
+    ),
+    Mutant(
+        guard="an idle agent that is connected is not ended for its short sessions before",
+        file="broker/reconcile/churn.py",
+        old="if not words or agent.busy or ctx.connected(agent):",
+        new="if not words or agent.busy:",
+        tests=("tests/unit/reconcile/test_churn.py",),
+    ),
+    Mutant(
+        guard="a busy agent that Jenkins calls online does not end for want of a session",
+        file="broker/reconcile/drain.py",
+        old="elif ctx.waited_enough(agent) and not (agent.busy and ctx.online_in_jenkins(agent)):",
+        new="elif ctx.waited_enough(agent):",
+        tests=(_LIFE,),
     ),
     Mutant(
         guard="connections that are of no use rest the pool that all such agents come from",

@@ -50,3 +50,12 @@ async def test_a_busy_one_has_the_time_that_any_lost_connection_has(core: Core) 
     core.sessions.churn(agent, WORDS)
     await core.advance(8)
     assert (await core.agent(NAME)).phase == Phase.RECONNECTING
+
+
+async def test_an_idle_one_that_is_connected_is_left_to_show_whether_that_holds(core: Core) -> None:
+    agent = await core.start(NAME)
+    core.sessions.churn(agent, WORDS)
+    for _ in range(10):
+        await core.sync()
+        await core.advance(5)
+    assert (await core.agent(NAME)).phase == Phase.ONLINE, "Jenkins may just have given it a build"

@@ -174,6 +174,22 @@ async def test_a_controller_that_is_away_for_an_hour_loses_no_build_and_each_end
     assert core.backend.ledger.total_created() == 3, "none was replaced"
 
 
+async def test_a_busy_agent_without_a_session_that_jenkins_calls_online_keeps_its_build(core: Core) -> None:
+    agent = await core.start(NAME)
+    core.says(NAME, busy=True, uses=1)
+    await core.sync()
+    core.sessions.disconnect(agent.id)  # its gateway relays on, but has had no link to us for too long
+    for _ in range(80):
+        await core.sync()
+        await core.advance(5)
+    assert (await core.agent(NAME)).phase == Phase.RECONNECTING
+    assert len(core.backend.ledger.instances) == 1
+    core.says(NAME, online=False, busy=True, uses=1)
+    await core.sync()
+    await core.advance(5)
+    assert (await core.agent(NAME)).why == Reason.RECONNECT_TIMEOUT
+
+
 async def test_deadlines_stand_still_while_the_gateway_is_away(core: Core) -> None:
     await core.start(NAME)
     core.sessions.lose_link()
