@@ -119,6 +119,7 @@ class Supervisor:
                 await self._end_all()
                 return None
             if self._leave:
+                self._answer_nobody()
                 for worker in self._crew.accepting:
                     worker.drain()
                 if not self._crew.workers:
@@ -132,6 +133,8 @@ class Supervisor:
                     self._not_replaced(why)
             else:
                 self._restart()
+                with suppress(GatewayError):  # beside another one it is that one's address until it drains
+                    self._answer(self._settings)
 
     async def _wait(self) -> None:
         with suppress(TimeoutError):
@@ -164,9 +167,8 @@ class Supervisor:
         except (BrokerError, OSError, ValueError) as error:
             if not old:
                 raise
-            if self._settings is not None:
-                with suppress(BrokerError):
-                    self._answer(self._settings)
+            with suppress(BrokerError):
+                self._answer(self._settings)
             self._not_replaced(str(error))
             return
         self._settings = settings
@@ -183,10 +185,10 @@ class Supervisor:
 
     async def _placed(self, settings: GatewaySettings) -> GatewaySettings:
         """Settings with addresses that are free, or ours already. Raises `GatewayError`."""
-        self._answer(settings)
         had = self._settings
         if had is None and self._beside:
             return replace(settings, shares_ports=True)
+        self._answer(settings)
         listens = None if had is None else (had.listen_host, had.listen_port)
         port = await port_of((settings.listen_host, settings.listen_port), listens)
         placed = replace(settings, listen_port=port, shares_ports=True)
@@ -222,11 +224,11 @@ class Supervisor:
                 raise GatewayError(f"the new gateway {lacks} within {_STARTS_S:g} s")
             await asyncio.sleep(_LOOK_S)
 
-    def _answer(self, settings: GatewaySettings) -> None:
+    def _answer(self, settings: GatewaySettings | None) -> None:
         """Answers whoever watches, where the settings say. Raises `GatewayError`."""
-        port = settings.http_port
-        at = (settings.http_host, port or 0) if port is not None else ("", 0)
-        if at == self._pages_at:
+        port = settings.http_port if settings is not None else None
+        at = (settings.http_host, port or 0) if settings is not None and port is not None else ("", 0)
+        if settings is None or at == self._pages_at:
             return
         listener: Listener | None = None
         if port is not None:
@@ -236,6 +238,12 @@ class Supervisor:
             self._pages.cancel()
         self._pages_at = at
         self._pages = self._group.create_task(listener.run(), name="gateway:pages") if listener else None
+
+    def _answer_nobody(self) -> None:
+        """Leaves the address to the gateway that takes its place, which has hours to wait for the last session here."""
+        if self._pages is not None:
+            self._pages.cancel()
+        self._pages, self._pages_at = None, ("", 0)
 
     def _health(self) -> Health:
         accepting = self._crew.accepting

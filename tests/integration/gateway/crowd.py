@@ -131,9 +131,15 @@ class Crowd:
 
     async def settle(self, names: Iterable[str]) -> None:
         """No more is sent, and all that was has arrived, unchanged: AssertionError otherwise."""
+        names, agents = list(names), self.swarm.agents
+
+        def used() -> bool:
+            return all(agents[name].traffic.sent.count and agents[name].traffic.received.count for name in names)
+
+        with suppress(TimeoutError):  # who has just come in
+            await until(used, 20)
         self.swarm.quiet()
         self.controller.quiet()
-        names = list(names)
 
         def equal() -> bool:
             near, far = self.swarm.hashes(), self.controller.hashes()
@@ -141,11 +147,10 @@ class Crowd:
 
         with suppress(TimeoutError):
             await until(equal, 20)
-        agents = self.swarm.agents
         assert [name for name in names if agents[name].state is not State.CONNECTED] == [], "cut"
         assert [name for name in names if agents[name].sessions != 1] == [], "came again"
         assert equal(), "bytes are missing or changed"
-        assert all(agents[name].traffic.sent.count and agents[name].traffic.received.count for name in names)
+        assert used()
 
 
 @asynccontextmanager

@@ -250,6 +250,24 @@ async def test_its_pages_tell_of_all_its_processes(world: Crowd) -> None:
     assert await asyncio.to_thread(_page, http, "readyz") == "ok\n"
 
 
+@pytest.mark.parametrize("options", [(), ("--beside",)])
+async def test_one_that_drains_leaves_the_address_of_its_pages_to_its_successor(
+    world: Crowd, options: tuple[str, ...]
+) -> None:
+    http = free_port()
+    world.change(http_port=http)
+    first = await world.start()
+    await world.enter(["a1"], streams=False)
+    if options:
+        await world.start(*options)
+    first.terminate()
+    await until(lambda: len(world.gateways(accepting=False)) == 1)
+    if not options:
+        await world.start()
+    await _until_in_thread(lambda: _page(http, "readyz") == "ok\n")
+    assert first.returncode is None
+
+
 def _page(port: int, path: str) -> str:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as reply:
