@@ -21,7 +21,11 @@ from broker.gateway.link import Controllers
 from broker.inbound.identity import fingerprint, is_rsa
 from broker.ports import Clock
 from broker.reconcile.presence import AWAY_AFTER_S, Presence
-from broker.telemetry.events import CERTIFICATE_UNUSABLE, CONTROLLER_IDENTITY_CHANGED
+from broker.telemetry.events import (
+    CERTIFICATE_UNUSABLE,
+    CONTROLLER_IDENTITY_CHANGED,
+    CONTROLLER_IDENTITY_NOT_PINNED,
+)
 from broker.tls import Authorities, TlsUnusable
 
 _LOOK_EVERY_S: Final = 1.0
@@ -46,6 +50,7 @@ class Introductions:
         self._tell = tell
         self._said: dict[ControllerName, Introduction] = {}
         self._identities: dict[str, str] = {}
+        self._compared: dict[ControllerName, tuple[str, str]] = {}
         self._unsaved = False
         self._authorities: dict[str, Authorities] = {}
         self._unusable: dict[str, str] = {}
@@ -73,7 +78,20 @@ class Introductions:
             if former:
                 told = {"former": _fingerprint(former), "identity": _fingerprint(identity)}
                 CONTROLLER_IDENTITY_CHANGED.emit(controller=controller, **told)
+        self._compare(controller, identity)
         self.tell()
+
+    def _compare(self, controller: ControllerName, identity: str) -> None:
+        """A pin that is out of date keeps all agents out: it is told as soon as it can be seen, once."""
+        known = self._definitions().controllers.get(controller)
+        pinned = known.instance_identity if known is not None and known.agents_by_tcp else ""
+        if not (pinned and identity):
+            return
+        news = self._compared.get(controller) != (pinned, identity)
+        self._compared[controller] = pinned, identity
+        if news and pinned != identity:
+            told = {"pinned": _fingerprint(pinned), "identity": _fingerprint(identity)}
+            CONTROLLER_IDENTITY_NOT_PINNED.emit(controller=controller, **told)
 
     def tell(self) -> None:
         """Tells gateways what is known now. Never raises."""

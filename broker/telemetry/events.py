@@ -64,6 +64,7 @@ CONTROLLER_CONNECTED: Final = _info("controller_connected")
 CONTROLLER_AWAY: Final = _warning("controller_away")
 CONTROLLER_TOO_FAR_APART: Final = _warning("controller_too_far_apart")
 CONTROLLER_IDENTITY_CHANGED: Final = _warning("controller_identity_changed")
+CONTROLLER_IDENTITY_NOT_PINNED: Final = _warning("controller_identity_not_pinned")
 CONTROLLER_HELD_BACK: Final = _warning("controller_held_back")
 CALL_FAILED: Final = _error("call_failed")
 # gateway

@@ -81,6 +81,16 @@ async def test_what_the_config_pins_counts_before_what_the_controller_says() -> 
     assert (facts.host, facts.port, facts.fixed) == ("ci", 1, True)
 
 
+async def test_a_pin_of_the_config_that_the_controller_does_not_have_is_told_once() -> None:
+    made, _ = await introductions(Told(), instance_identity=SECOND)
+    with capture_logs() as logs:
+        for identity in (SECOND, FIRST, FIRST, ""):
+            made.said(MAIN, Introduction(identity=identity))
+    told = [entry for entry in logs if entry["event"] == "controller_identity_not_pinned"]
+    assert [entry["controller"] for entry in told] == ["main"]
+    assert told[0]["pinned"] != told[0]["identity"]
+
+
 @pytest.mark.parametrize("identity", ["", "no base64!", base64.b64encode(b"\x30no key").decode()])
 async def test_an_identity_that_is_none_leaves_the_last_one(identity: str) -> None:
     told = Told()
