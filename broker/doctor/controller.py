@@ -94,7 +94,8 @@ class ControllerVisit:
             raise Wrong(f"{url}login wants a login itself ({status})", _OPEN)
         if status != 200:
             raise Wrong(
-                f"{url}login is answered with {status} {answer.head.phrase}", "check the path in controllers.X.url"
+                f"{url}login is answered with {status} {plain(answer.head.phrase)}",
+                "check the path in controllers.X.url",
             )
         version = answer.header("X-Jenkins")
         if not version:

@@ -87,7 +87,8 @@ class PortDoor:
             return True
         except TurnedAway as away:
             self._door.refused(Protocol.JNLP4, leg, away, name=hello.name)
-            await self._refuse(leg, dialogue, away.message)
+            if not dialogue.accepted:
+                await self._refuse(leg, dialogue, away.message)
             return False
 
     async def _settle(self, leg: Descriptor, dialogue: ServerDialogue, entry: Entry) -> bytes:

@@ -45,6 +45,11 @@ class Target:
     """Its identity in base64; empty: the one that its URL tells, as for an agent."""
     facts: Facts = field(default_factory=Facts)
 
+    @property
+    def key(self) -> tuple[str, HttpBase]:
+        """What tells it from all others, also from a former one of its name."""
+        return self.name, self.base
+
 
 class PortUpstream:
     """The ports of controllers: where they say themselves, or as discovery tells; a URL is asked when a port fails."""
@@ -55,7 +60,8 @@ class PortUpstream:
         self._presence = presence
         self._get = get
         self._tls = client_context()
-        self._found: dict[str, Discovered] = {}
+        self._found: dict[tuple[str, HttpBase], Discovered] = {}
+        """By name and URL: where a controller was must not be where another one of its name is asked."""
 
     def forget(self) -> None:
         """Controllers may be elsewhere now."""
@@ -69,17 +75,18 @@ class PortUpstream:
         With `ends` the capabilities are exchanged here, because the agent gets the controller's in another way.
         """
         leg: Descriptor | None = None
-        answer: Accepted | Declined | None = None
+        kept = False
         try:
             leg = await self._reach(target)
             until = asyncio.get_running_loop().time() + self._limits.dial_s
-            answer = await _converse(leg, asked, secret, cookie, until)
+            answer: Accepted | Declined = await _converse(leg, asked, secret, cookie, until)
             if isinstance(answer, Accepted) and ends:
                 answer = await _exchanged(answer, asked.capability, until, target.facts.minimum_version)
+            kept = isinstance(answer, Accepted)
         except (OSError, EOFError, Malformed) as error:
             answer = Declined(answer=Answer.UNAVAILABLE, message=str(error) or type(error).__name__)
         finally:
-            if leg is not None and not isinstance(answer, Accepted):
+            if leg is not None and not kept:
                 leg.close()
         return answer
 
@@ -94,15 +101,15 @@ class PortUpstream:
                 return await self._found_at(target, place)
             except (OSError, EOFError, Malformed) as error:
                 failure = error
-                if self._found.get(target.name) == place:
-                    del self._found[target.name]
+                if self._found.get(target.key) == place:
+                    del self._found[target.key]
         if failure is not None and target.facts.fixed:
             raise failure
         return await self._found_at(target, await self._discover(target))
 
     def _places(self, target: Target) -> Iterable[Discovered]:
         """Where it may be without asking its URL; each must show the identity that is known now."""
-        known, told = self._found.get(target.name), _told(target)
+        known, told = self._found.get(target.key), _told(target)
         if target.facts.fixed:
             return [told] if told else []
         if known is not None and target.pin:
@@ -111,7 +118,7 @@ class PortUpstream:
 
     async def _found_at(self, target: Target, place: Discovered) -> Descriptor:
         leg = await self._secured(place, asyncio.get_running_loop().time() + self._limits.reach_s)
-        self._found[target.name] = place
+        self._found[target.key] = place
         return leg
 
     async def _discover(self, target: Target) -> Discovered:
@@ -210,5 +217,5 @@ async def read_capability_block(leg: Descriptor, until: float) -> str:
     while (raw := blocks.feed(data := await leg.read_some(until))) is None:
         if not data:
             raise EOFError("the other side left before its channel began")
-    leg.surplus = bytes(blocks.rest)
+    leg.surplus = bytes(blocks.rest) + leg.surplus
     return read_capability(raw)

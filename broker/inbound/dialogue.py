@@ -48,6 +48,11 @@ class ServerDialogue:
         raw = self._blocks.feed(data)
         return None if raw is None else _hello(read_headers(raw))
 
+    @property
+    def accepted(self) -> bool:
+        """Whether the agent was let in: what it is told from then on is heard by its channel."""
+        return self._refused is False
+
     def accept(self, cookie: str) -> bytes:
         """What to send to let the agent in: our headers with the cookie it is to show next time, and the OK."""
         self._refused = False

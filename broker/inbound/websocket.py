@@ -120,7 +120,7 @@ def judge(head: ResponseHead, body: bytes, key: str) -> tuple[Answer, str]:
         return Answer.REFUSED, _words(body) or "400 without words"
     if head.status == 403:
         return Answer.FORBIDDEN, "the controller does not take the agent's secret"
-    return Answer.UNAVAILABLE, f"it answered {head.status} {head.phrase}".rstrip()
+    return Answer.UNAVAILABLE, f"it answered {head.status} {plain(head.phrase)}".rstrip()
 
 
 def agent_reply(head: ResponseHead, cookie: str) -> bytes:

@@ -11,8 +11,14 @@ from broker.demo.sim.controller import SimController
 from broker.demo.sim.knocking import TurnedAway, knock
 from broker.demo.sim.plans import Transport
 from broker.demo.sim.streams import agents_seed, controllers_seed
+from broker.demo.sim.wire import Wire
 from broker.domain.ids import AgentId
+from broker.inbound.blocks import block
 from broker.inbound.capability import USUAL
+from broker.inbound.dialogue import Accepted4, ClientDialogue
+from broker.inbound.pinned import client_context
+from broker.inbound.preamble import ACK, request
+from broker.inbound.preamble import Protocol as Named
 from tests.integration.gateway.bridge import IDENTITY, OTHER, bridge
 from tests.integration.gateway.tap import Tap
 from tests.integration.gateway.world import until
@@ -153,6 +159,30 @@ async def test_the_controller_hears_what_the_agent_says_of_its_channel(
         await until(lambda: agent.traffic.received.count > 100_000)
         assert there.controller.live["a1"].capability == other
         assert agent.traffic.received.begins(controllers_seed("down", "a1"))
+
+
+async def test_an_agent_that_was_let_in_is_told_nothing_in_its_channel_when_its_controller_thinks_again(
+    tmp_path: Path,
+) -> None:
+    """Asked anew for an agent with another capability than the usual one, it refuses: words would be a capability."""
+    raw = bytearray(base64.b64decode(USUAL))
+    raw[-1] ^= 0x80
+    async with bridge(tmp_path, Transport.TCP, Transport.WEBSOCKET) as there:
+        plan = there.plan("a1")
+        wire = await Wire.dial(*there.port)
+        await wire.send(request(Named.JNLP4) + ACK)
+        assert await wire.read_some(len(ACK)) == ACK
+        await wire.start_tls(client_context(), server=False)
+        dialogue = ClientDialogue()
+        await wire.send(dialogue.start("a1", plan.secret, ""))
+        while (answer := dialogue.feed(await wire.read_some())) is None:
+            pass
+        assert isinstance(answer, Accepted4)
+        there.controller.nodes["a1"] = "another secret"
+        await wire.send(dialogue.pending() + block(base64.b64encode(raw)))
+        assert await wire.read() == b""
+        assert len(there.controller.shown) == 2
+        wire.close()
 
 
 @pytest.mark.parametrize("agents", list(Transport))

@@ -2,7 +2,8 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -12,11 +13,12 @@ from broker.demo.sim.controller import SimController
 from broker.gateway.facts import Facts
 from broker.gateway.presence import Presence
 from broker.gateway.settings import Limits
-from broker.gateway.upstream_tcp import PortUpstream, Target
+from broker.gateway.upstream_tcp import PortUpstream, Target, read_capability_block
 from broker.gateway.word import Accepted, Declined
 from broker.inbound.address import parse_base
+from broker.inbound.blocks import block
 from broker.inbound.capability import USUAL
-from broker.inbound.descriptor import Descriptor, dial
+from broker.inbound.descriptor import READ_AT_ONCE, Descriptor, dial
 from broker.inbound.discovery import Discovered, discovery_reply
 from broker.inbound.http import HeadBuffer, ResponseHead, parse_response
 from broker.inbound.identity import Identity
@@ -33,12 +35,14 @@ class Urls:
 
     found: Discovered | None = None
     asked: int = 0
+    meanwhile: Callable[[], object] = int
     listening: asyncio.Server | None = field(default=None, repr=False)
 
     async def get(self, controller: str, page: str) -> tuple[Descriptor, ResponseHead] | Declined:
         self.asked += 1
         assert self.listening is not None
         assert self.found is not None
+        self.meanwhile()
         leg = await dial(self.listening.sockets[0].getsockname(), asyncio.get_running_loop().time() + 5)
         head = HeadBuffer().feed(discovery_reply(self.found))
         assert head is not None
@@ -141,6 +145,24 @@ async def test_a_key_that_has_changed_is_not_taken_from_an_earlier_look() -> Non
         there.tells(OTHER)
         assert isinstance(await there.asks(HTTPS, OTHER), Declined)
         assert len(there.controller.shown) == 1
+
+
+async def test_where_a_controller_was_is_not_where_another_one_of_its_name_is_asked() -> None:
+    """The config gives a name another URL while an ask is under way, and whoever was there before is there still."""
+    async with place() as there, SimController(identity=OTHER).running() as new:
+        there.urls.meanwhile = there.upstream.forget
+        assert isinstance(await there.asks(HTTPS), Accepted)
+        there.urls.found = Discovered(host=new.address[0], port=new.address[1], identity=OTHER.spki)
+        await there.asks("https://new.example.com/")
+        assert (len(there.controller.shown), len(new.shown)) == (1, 1)
+
+
+async def test_what_came_behind_the_capability_is_kept_in_its_order() -> None:
+    with socket.socket() as one:
+        leg = Descriptor(one)
+        leg.surplus = block(USUAL.encode()) + b"x" * READ_AT_ONCE + b"the end"
+        assert await read_capability_block(leg, 0.0) == USUAL
+        assert leg.surplus == b"x" * READ_AT_ONCE + b"the end"
 
 
 async def test_a_place_that_does_not_answer_leaves_time_for_the_next_one() -> None:

@@ -99,6 +99,14 @@ def test_every_reply_of_a_controller_has_its_meaning(head: bytes, body: bytes, a
     assert judge(parse_response(head), body, KEY)[0] is answer
 
 
+def test_a_phrase_is_told_as_one_short_line_that_can_be_printed() -> None:
+    head = parse_response(b"HTTP/1.1 502 Bad\t\x9b31mGateway" + b"!" * 10_000)
+    words = judge(head, b"", KEY)[1]
+    assert words.startswith("it answered 502 Bad 31mGateway!!")
+    assert words.isprintable()
+    assert len(words) < 300
+
+
 def test_the_controllers_words_come_without_markup() -> None:
     body = b"<html><style>a {}</style><body><h1>a1  is <b>already</b>\nconnected</h1></body></html>"
     assert judge(parse_response(b"HTTP/1.1 400 x"), body, KEY)[1] == "a1 is already connected"
