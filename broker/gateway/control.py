@@ -35,6 +35,7 @@ from broker.telemetry.events import COOKIE_NOT_KEPT, GATEWAY_DRAINING, GATEWAY_L
 from broker.telemetry.readings import GatewayCounts
 
 _KEEP_S: Final = 5.0
+_CAME_BACK: Final = "the same agent has come back"
 _DECISIONS: Final = 4096
 """Knocks of one gateway that are decided at once: all agents of a controller come back when that restarts."""
 
@@ -146,10 +147,9 @@ class ControlServer:
 
     def _displace(self, held: Held) -> bool:
         """Ends a session whose agent has come back. False if its gateway is away: it counts as ended, and will be."""
-        message = "the same agent has come back"
-        if self._send_end(held, message):
+        if self._send_end(held, _CAME_BACK):
             return True
-        self._end_later(held, message)
+        self._end_later(held, _CAME_BACK)
         self._register.closed(held.session.agent_id, held.session.id)
         return False
 
@@ -219,6 +219,9 @@ class ControlServer:
             self._register.unlinked(link.hello.gateway)
         hello = link.hello
         to_end = self._to_end.pop(hello.gateway, {})
+        for held in self._register.overtaken(hello, ending=to_end):
+            if not self._send_end(held, _CAME_BACK):
+                self._end_later(held, _CAME_BACK)
         changed, surplus = self._register.hello(hello, ending=to_end)
         self._links[hello.gateway] = link
         self._expected.linked(hello.gateway)

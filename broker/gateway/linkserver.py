@@ -13,6 +13,8 @@ from broker.telemetry.events import NOT_A_GATEWAY
 _HELLO_S: Final = 10.0
 _SILENCE_S: Final = 15.0
 """A gateway says something every two seconds."""
+_HANGS_S: Final = 60.0
+"""On a Unix socket the kernel tells when the process is no more; one that hangs holds its agents' names meanwhile."""
 _MAX_UNSENT: Final = 8 * 1024 * 1024
 """Bytes that a gateway has not read; one that is so far behind is cut off, and says its full truth when it is back."""
 
@@ -37,8 +39,8 @@ class GatewayLink:
     hello: Hello
     reader: asyncio.StreamReader = field(repr=False)
     writer: asyncio.StreamWriter = field(repr=False)
-    silence_s: float | None = None
-    """After so long without a message it is over; None where the kernel tells when the other end is no more."""
+    silence_s: float
+    """After so long without a message it is over."""
     deciding: int = 0
     draining: bool = False
     """Told since its hello that it accepts nobody any more."""
@@ -95,4 +97,4 @@ async def greeted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         return None
     if not isinstance(hello, Hello):
         return None
-    return GatewayLink(hello=hello, reader=reader, writer=writer, silence_s=_SILENCE_S if remote else None)
+    return GatewayLink(hello=hello, reader=reader, writer=writer, silence_s=_SILENCE_S if remote else _HANGS_S)

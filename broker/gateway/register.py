@@ -131,6 +131,21 @@ class Register:
         del self._held[agent_id]
         return True
 
+    def overtaken(self, hello: Hello, ending: Container[str] = ()) -> list[Held]:
+        """Lets go of sessions at other gateways whose agents have come to this one since, and returns them: they end.
+
+        Their controllers have let the later ones in, and so the earlier ones go. Those of `ending` have to end too.
+        """
+        found = []
+        for linked in hello.sessions:
+            held = self._held.get(AgentId(linked.agent_id))
+            if held is None or held.gateway == hello.gateway or linked.id in ending:
+                continue
+            if (linked.attempt, linked.since) > (held.linked.attempt, held.linked.since):
+                del self._held[AgentId(linked.agent_id)]
+                found.append(held)
+        return found
+
     def hello(self, hello: Hello, ending: Container[str] = ()) -> tuple[set[AgentId], list[LinkedSession]]:
         """Takes a gateway's full truth: the agents for whom that is news, and sessions that have to end.
 

@@ -11,6 +11,7 @@ import pytest
 from broker.clock import SystemClock
 from broker.domain.ids import AgentId, ControllerName
 from broker.errors import GatewayError
+from broker.gateway import linkserver
 from broker.gateway.control import ControlServer
 from broker.gateway.link import Admission, Admit, Leaving, Opened, encode
 from broker.gateway.sockets import unix_address
@@ -120,6 +121,18 @@ async def test_a_dead_gateways_sessions_are_forgotten(control: Setup) -> None:
     await until(lambda: server.live(A1) is None)
     assert not server.known()
     assert nudges.agents == [A1, A1]
+
+
+async def test_a_gateway_that_hangs_is_away_though_its_process_lives(
+    control: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, _, path = control
+    monkeypatch.setattr(linkserver, "_HANGS_S", 0.3)
+    gateway = HandGateway(path, "g1", pid=os.getpid())
+    await gateway.link(linked("s1"))
+    await until(server.linked_gateways)
+    await until(lambda: not server.linked_gateways())
+    assert await gateway.reader.read() == b"", "it links anew when it goes on"
 
 
 async def test_a_gateway_that_leaves_is_not_waited_for_wherever_it_was(control: Setup) -> None:

@@ -164,6 +164,24 @@ async def test_an_agent_whose_gateway_is_away_comes_in_through_another(planes: P
     assert end.session == "s1"
 
 
+@pytest.mark.parametrize("first", ["g1", "g2"])
+async def test_of_sessions_at_two_gateways_the_one_that_came_last_stays_whichever_links_first(
+    planes: Planes, first: str
+) -> None:
+    control = await planes.start()
+    had = {"g1": linked("s1", second=1), "g2": linked("s2", second=2)}
+    gateways = {name: planes.gateway(name) for name in had}
+    for number, name in enumerate(sorted(had, key=lambda name: name != first), 1):
+        await gateways[name].link(had[name])
+        await linked_count(control, number)
+    end = await gateways["g1"].hear()
+    assert isinstance(end, End)
+    assert end.session == "s1"
+    live = control.live(A1)
+    assert live is not None
+    assert live.id == "s2"
+
+
 async def test_who_waits_for_the_end_of_a_session_need_not_when_its_gateway_goes_away(planes: Planes) -> None:
     control = await planes.start()
     lost, other = planes.gateway("g1"), planes.gateway("g2")
