@@ -22,7 +22,7 @@ def agents(world: World, request: pytest.FixtureRequest) -> Iterator[dict[Transp
         world.take(Way(transport, request.param))
         names[transport] = world.an_idle_agent()
     yield names
-    for name in set(names.values()) & set(world.controller.nodes()):
+    for name in names.values():
         world.end(name)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from broker.demo.sim.plans import Transport
-from tests.interop.world import Way, World
+from tests.interop.world import WAYS, Way, World
 from tests.jenkins.controller import wait_for
 from tests.jenkins.rig import LABEL, java
 
@@ -33,16 +33,8 @@ receivers.findAll { it.class.name == 'ALateReceiver' }.each { receivers.remove(i
 TRIES_AGAIN = ("retry", "sleeping 10s", "Failed to connect", "Handshake error", "rejected")
 
 
-@pytest.fixture(scope="module", params=list(Transport), ids=lambda transport: transport.value)
-def transport(world: World, request: pytest.FixtureRequest) -> Transport:
-    """Of agents and controller."""
-    chosen: Transport = request.param
-    world.take(Way(chosen, chosen))
-    return chosen
-
-
 @contextmanager
-def by_hand(world: World, transport: Transport, name: str, secret: Path, directory: Path) -> Iterator[Path]:
+def by_hand(world: World, way: Way, name: str, secret: Path, directory: Path) -> Iterator[Path]:
     """Somebody's own agent.jar at the gateway; gives what it logs to."""
     words = [java(), "-jar", os.environ["AGENT_JAR"], "-url", world.stack.gateway_url, "-name", name]
     words += [
@@ -50,7 +42,7 @@ def by_hand(world: World, transport: Transport, name: str, secret: Path, directo
         f"@{secret}",
         "-workDir",
         str(directory),
-        *(["-webSocket"] if transport == "websocket" else []),
+        *(["-webSocket"] if way.agents is Transport.WEBSOCKET else []),
     ]
     log = directory / "agent.log"
     with log.open("wb") as output:
@@ -63,21 +55,20 @@ def by_hand(world: World, transport: Transport, name: str, secret: Path, directo
 
 
 @pytest.fixture
-def name(world: World, transport: Transport) -> Iterator[str]:
+def name(world: World, way: Way) -> Iterator[str]:
     """An idle agent's."""
     name = world.an_idle_agent()
     yield name
-    if name in world.controller.nodes():
-        world.end(name)
+    world.end(name)
 
 
 def test_an_agent_with_a_wrong_secret_reads_why_and_waits_and_jenkins_hears_nothing(
-    world: World, transport: Transport, name: str, tmp_path: Path
+    world: World, way: Way, name: str, tmp_path: Path
 ) -> None:
     secret = tmp_path / "secret"
     secret.write_text("0" * 64)
-    with by_hand(world, transport, name, secret, tmp_path) as log:
-        expects(log, transport, f"wrong secret for {name}")
+    with by_hand(world, way, name, secret, tmp_path) as log:
+        expects(log, way.agents, f"wrong secret for {name}")
         time.sleep(5)
     refused = [line for line in world.broker_log() if f"wrong secret for {name}" in line]
     assert 1 <= len(refused) <= 4, refused
@@ -85,13 +76,13 @@ def test_an_agent_with_a_wrong_secret_reads_why_and_waits_and_jenkins_hears_noth
 
 
 def test_a_second_agent_of_a_name_is_told_so_and_the_first_one_works_on(
-    world: World, transport: Transport, name: str, tmp_path: Path
+    world: World, way: Way, name: str, tmp_path: Path
 ) -> None:
     [place] = [p for p in world.stack.search.agents_root.iterdir() if f"-name\0{name}\0" in command_of(p)]
     secret = Path(shutil.copy(place / "secret", tmp_path / "secret"))
-    with by_hand(world, transport, name, secret, tmp_path) as log:
-        expects(log, transport, f"{name} is already connected to this controller. Rejecting this connection.")
-        build = world.run(f"first-{transport.value}", "true")
+    with by_hand(world, way, name, secret, tmp_path) as log:
+        expects(log, way.agents, f"{name} is already connected to this controller. Rejecting this connection.")
+        build = world.run(f"first-{way}", "true")
         assert (build["result"], build["builtOn"]) == ("SUCCESS", name)
         assert "INFO: Connected" not in log.read_text()
     assert world.noted("online").count(name) == 1
@@ -117,10 +108,9 @@ def expects(log: Path, transport: Transport, words: str) -> None:
         assert "Failed to connect: Handshake error." in log.read_text()
 
 
-def test_a_controller_that_takes_25_s_to_accept_an_agent_gets_it_at_the_first_try(
-    world: World, transport: Transport
-) -> None:
-    job = f"late-{transport.value}"
+@pytest.mark.parametrize("way", [way for way in WAYS if way.agents is not way.controllers], ids=str, indirect=True)
+def test_a_controller_that_takes_25_s_to_accept_an_agent_gets_it_at_the_first_try(world: World, way: Way) -> None:
+    job = f"late-{way}"
     world.controller.create_job(job, LABEL, "true")
     assert world.controller.script(ACCEPTS_LATE % SLOW_S) == ""
     began = time.monotonic()

@@ -6,6 +6,8 @@ public abstract class InstanceIdentityProvider {
     public static final KeyTypes RSA = new KeyTypes();
 
     public static final class KeyTypes {
+        private KeyTypes() {}
+
         public RSAPublicKey getPublicKey() {
             return null;
         }
