@@ -10,7 +10,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
@@ -136,28 +136,38 @@ class Descriptor:
 
 
 async def dial(address: tuple[str, int], until: float) -> Descriptor:
-    """Connects, to the first of the host's addresses that answers. Raises TimeoutError or OSError."""
+    """Connects, to the first of the host's addresses that answers: each has its share of the time that is left.
+
+    Raises TimeoutError or OSError.
+    """
     loop = asyncio.get_running_loop()
     host, port = address
-    async with asyncio.timeout_at(until):
-        found = list(_literal(host, port)) or await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = await _addresses(host, port, until)
     failure: OSError = OSError(f"{host} has no address")
-    for family, kind, protocol, _, where in found:
+    for tried, (family, kind, protocol, _, where) in enumerate(found):
         sock = socket.socket(family, kind, protocol)
         descriptor = Descriptor(sock, f"{host}:{port}")
         connected = False
         try:
-            await _connect(sock, where, until)
+            now = loop.time()
+            await _connect(sock, where, now + (until - now) / (len(found) - tried))
             connected = True
             return descriptor
-        except TimeoutError:
-            raise
         except OSError as error:
             failure = error
         finally:
             if not connected:
                 descriptor.close()
     raise failure
+
+
+async def _addresses(host: str, port: int, until: float) -> Sequence[Any]:
+    try:
+        async with asyncio.timeout_at(until):
+            loop = asyncio.get_running_loop()
+            return _literal(host, port) or await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        raise OSError("the name of a host is malformed") from None
 
 
 @lru_cache(maxsize=_KNOWN)

@@ -199,6 +199,27 @@ async def test_a_connection_that_is_refused_or_has_no_address_is_told() -> None:
         await dial(("no-such-host.invalid", 1), soon(20))
 
 
+async def test_a_name_that_is_none_is_a_failure_like_any_other() -> None:
+    with pytest.raises(OSError, match="malformed"):
+        await dial(("two..dots", 1), soon())
+
+
+async def test_an_address_that_swallows_all_leaves_time_for_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_server(("127.0.0.1", 0)) as there:
+        waiting = [socket.socket() for _ in range(4)]
+        for sock in waiting:
+            sock.setblocking(False)
+            sock.connect_ex(full.getsockname())
+        kind = (socket.AF_INET, socket.SOCK_STREAM, 0, "")
+        both = ((*kind, full.getsockname()), (*kind, there.getsockname()))
+        monkeypatch.setattr("broker.inbound.descriptor._literal", lambda host, port: both)
+        connection = await dial(("two", 1), soon(1))
+        assert connection.sock.getpeername() == there.getsockname()
+        connection.close()
+        for sock in waiting:
+            sock.close()
+
+
 async def test_the_second_address_is_tried_when_the_first_one_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as sock, socket.create_server(("127.0.0.1", 0)) as closed:
         port, dead = sock.getsockname()[1], closed.getsockname()[1]
