@@ -51,6 +51,29 @@ async def test_a_gateway_is_replaced_under_fifty_sessions_and_cuts_none(world: C
     await world.settle([*FIFTY, "late1", "late2"])
 
 
+async def test_who_connects_while_it_is_replaced_is_not_turned_away(world: Crowd) -> None:
+    world.change(processes=2)
+    process = await world.start()
+    answered, replaced = 0, asyncio.Event()
+
+    async def visit() -> None:
+        nonlocal answered
+        while not replaced.is_set():
+            reader, writer = await asyncio.open_connection("127.0.0.1", world.settings.listen_port)
+            writer.write(b"GET /c/main/login HTTP/1.1\r\nHost: gw\r\n\r\n")
+            assert b" 200 " in await asyncio.wait_for(reader.read(), 20)
+            writer.close()
+            answered += 1
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(10):
+            group.create_task(visit())
+        await world.renew(process)
+        await until(lambda: [one.generation for one in world.control.linked_gateways()] == [2, 2], 30)
+        replaced.set()
+    assert answered > 100
+
+
 async def test_the_old_one_leaves_with_its_last_session(world: Crowd) -> None:
     process = await world.start()
     await world.enter(["a1", "a2"], streams=False)
