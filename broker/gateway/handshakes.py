@@ -16,12 +16,16 @@ _LOOKED_AT: Final = 64
 class Handshakes:
     """Those that wait for their other side. An honest one takes milliseconds: the oldest is one that says nothing.
 
-    In a rush the honest ones wait too, but for this side: nobody is driven out whose turn it is not.
+    In a rush the honest ones wait too, and for this side: nobody is driven out whose turn it is not, and no newcomer
+    but where there are twice as many as may be.
     """
 
-    def __init__(self, most: int, dropped: Callable[[str], None] = lambda peer: None) -> None:
-        """At most so many wait; `dropped` hears of each that is driven out."""
+    def __init__(
+        self, most: int, dropped: Callable[[str], None] = lambda peer: None, *, newcomer_s: float = 0.0
+    ) -> None:
+        """At most so many wait that are no newcomers any more; `dropped` hears of each that is driven out."""
         self._most = most
+        self._newcomer_s = newcomer_s
         self._dropped = dropped
         self._waiting: OrderedDict[asyncio.Task[object], Descriptor] = OrderedDict()
 
@@ -40,7 +44,11 @@ class Handshakes:
 
     def _drive_out(self) -> bool:
         """Ends the oldest that waits for its other side, soon; False if there is none among the oldest."""
+        now = asyncio.get_running_loop().time()
+        until = now if len(self._waiting) >= 2 * self._most else now - self._newcomer_s
         for task, leg in islice(self._waiting.items(), _LOOKED_AT):
+            if leg.since > until:
+                return False
             if leg.waits:
                 del self._waiting[task]
                 self._dropped(leg.peer)

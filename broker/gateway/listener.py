@@ -78,7 +78,9 @@ class Listener:
         self._serve = serve
         self._presence = presence or Presence()
         self._live = LiveSessions() if live is None else live
-        self.handshakes = Handshakes(limits.handshakes, partial(self._live.drops.note, DRIVEN_OUT))
+        self.handshakes = Handshakes(
+            limits.handshakes, partial(self._live.drops.note, DRIVEN_OUT), newcomer_s=limits.newcomer_s
+        )
         self._stopped = asyncio.Event()
         self.ended = 0
         """Connections that did not become a session."""

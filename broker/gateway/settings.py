@@ -24,6 +24,8 @@ class Limits:
     connections: int = 8192
     handshakes: int = 1024
     """Connections on one listener that have not said yet what they want; one more drives out the oldest of them."""
+    newcomer_s: float = 2.0
+    """How long one is left alone all the same, up to twice as many: thousands of agents may come back at once."""
     dials: int = 64
     """Requests to one controller at one time: one that does not answer must not keep the others' agents out."""
     whole_s: float = 30.0

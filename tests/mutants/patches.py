@@ -1136,4 +1136,11 @@ MUTANTS: Final = (
         new="os.environ",
         tests=("tests/integration/gateway/test_hostile.py",),
     ),
+    Mutant(
+        guard="gateway: agents that come back all at once do not drive each other out",
+        file="broker/gateway/handshakes.py",
+        old="if leg.since > until:",
+        new="if False:",
+        tests=("tests/unit/gateway/test_handshakes.py",),
+    ),
 )

@@ -13,7 +13,7 @@ from broker.demo.sim.plans import Transport
 from tests.integration.gateway.bridge import bridge
 from tests.integration.gateway.world import QUICK, until
 
-FEW = replace(QUICK, handshakes=4, head_s=30.0)
+FEW = replace(QUICK, handshakes=4, newcomer_s=0.0, head_s=30.0)
 
 
 @pytest.mark.parametrize("agents", list(Transport))

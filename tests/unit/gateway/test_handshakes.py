@@ -59,3 +59,25 @@ async def test_one_whose_turn_it_is_not_stays() -> None:
             await asyncio.sleep(0)
             assert not any(task.done() for task in (first, third, fourth))
     assert len(dropped) == 1
+
+
+async def test_a_rush_drives_out_nobody_before_there_are_twice_as_many_as_may_be() -> None:
+    handshakes = Handshakes(1, newcomer_s=60.0)
+    async with (
+        one_more(handshakes, waits=True) as first,
+        one_more(handshakes, waits=True) as second,
+    ):
+        await asyncio.sleep(0)
+        assert not first.done()
+        async with one_more(handshakes, waits=True) as third:
+            await asyncio.wait({first}, timeout=5)
+            assert (first.cancelled(), second.done(), third.done()) == (True, False, False)
+
+
+async def test_who_is_no_newcomer_any_more_is_driven_out() -> None:
+    handshakes = Handshakes(1, newcomer_s=0.05)
+    async with one_more(handshakes, waits=True) as first:
+        await asyncio.sleep(0.1)
+        async with one_more(handshakes, waits=True) as second:
+            await asyncio.wait({first}, timeout=5)
+            assert (first.cancelled(), second.done()) == (True, False)
