@@ -107,7 +107,7 @@ class Crew:
         try:
             its.set_inheritable(True)
             command = [sys.executable, "-m", _MODULE, str(its.fileno())]
-            pid = os.posix_spawn(sys.executable, command, os.environ | ENVIRONMENT, setsigmask=())
+            pid = os.posix_spawn(sys.executable, command, {**ENVIRONMENT, **os.environ}, setsigmask=())
         except OSError as error:
             ours.close()
             raise GatewayError(f"a gateway process cannot be started: {error}") from error

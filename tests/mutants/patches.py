@@ -1132,7 +1132,7 @@ MUTANTS: Final = (
     Mutant(
         guard="gateway: memory of a storm goes back to the system",
         file="broker/gateway/crew.py",
-        old="os.environ | ENVIRONMENT",
+        old="{**ENVIRONMENT, **os.environ}",
         new="os.environ",
         tests=("tests/integration/gateway/test_hostile.py",),
     ),
