@@ -13,7 +13,8 @@ MAX_FIELDS: Final = 100
 _END: Final = b"\r\n\r\n"
 _REQUEST_LINE: Final = re.compile(rb"([A-Z]{1,16}) (/[\x21-\x7e]*) HTTP/1\.[01]")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
-_FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
+_FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)")
+"""Without looking for the blanks around the value: anybody's head could take hours then, and the loop with it."""
 
 PHRASES: Final = {
     101: "Switching Protocols",
@@ -165,4 +166,4 @@ def _field(row: bytes) -> tuple[str, str]:
     match = _FIELD.fullmatch(row)
     if match is None:
         raise MalformedHead("a header field is malformed")
-    return match[1].decode("ascii"), match[2].decode("latin-1")
+    return match[1].decode("ascii"), match[2].strip(b" \t").decode("latin-1")

@@ -174,6 +174,15 @@ def derived_cookie(name: str, real_secret: str) -> str:
 
 
 def _words(body: bytes) -> str:
-    text = re.sub(r"<(?:style|script)[^>]*>.*?</(?:style|script)>", " ", body.decode("utf-8", "replace"), flags=re.S)
-    text = re.sub(r"<[^>]*>", " ", text)
-    return plain(text)
+    text = _without("script", _without("style", body.decode("utf-8", "replace")))
+    return plain(re.sub(r"<[^<>]*>", " ", text))
+
+
+def _without(element: str, text: str) -> str:
+    """What is not in such elements; looks at each character a few times at most, whatever they are."""
+    kept, at = [], 0
+    while (start := text.find(f"<{element}", at)) >= 0:
+        kept.append(text[at:start])
+        end = text.find(f"</{element}>", start)
+        at = len(text) if end < 0 else end + len(element) + 3
+    return " ".join([*kept, text[at:]])

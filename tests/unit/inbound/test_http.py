@@ -1,10 +1,14 @@
 """The small strict HTTP/1.1."""
 
+import time
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.inbound.http import (
+    MAX_HEAD,
     HeadBuffer,
     HeadTooLarge,
     MalformedHead,
@@ -106,3 +110,18 @@ def test_a_text_reply_closes_and_says_its_length() -> None:
 
 def test_heads_do_not_show_their_fields() -> None:
     assert "a1" not in repr(parse_request(HEAD[:-4]))
+
+
+@pytest.mark.parametrize("blank", [b" ", b"\t", b" a", b"\t "])
+@pytest.mark.parametrize("end", [b"", b"\x01"], ids=["good", "malformed"])
+def test_no_head_takes_long_to_read(blank: bytes, end: bytes) -> None:
+    head = b"GET / HTTP/1.1\r\nName:" + (blank * MAX_HEAD)[: MAX_HEAD - 100] + end
+    before = time.thread_time()
+    with suppress(MalformedHead):
+        parse_request(head)
+    assert time.thread_time() - before < 0.1
+
+
+def test_a_value_has_no_blanks_around_it() -> None:
+    head = parse_request(b"GET / HTTP/1.1\r\nName: \t a b\t \r\nEmpty: \t")
+    assert head.fields.pairs == (("Name", "a b"), ("Empty", ""))

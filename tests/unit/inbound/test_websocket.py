@@ -1,5 +1,7 @@
 """The upgrade on both sides of a gateway."""
 
+import time
+
 import pytest
 
 from broker.inbound.address import parse_base
@@ -97,6 +99,13 @@ def test_the_agent_gets_our_cookie_and_not_the_controllers() -> None:
 )
 def test_every_reply_of_a_controller_has_its_meaning(head: bytes, body: bytes, answer: Answer) -> None:
     assert judge(parse_response(head), body, KEY)[0] is answer
+
+
+@pytest.mark.parametrize("piece", ["<", "<style", "<style>", "<script>", "<a "])
+def test_no_words_of_a_controller_take_long_to_read(piece: str) -> None:
+    before = time.thread_time()
+    judge(parse_response(b"HTTP/1.1 400 x"), (piece * 65_536)[:65_536].encode(), KEY)
+    assert time.thread_time() - before < 0.5
 
 
 def test_a_phrase_is_told_as_one_short_line_that_can_be_printed() -> None:
