@@ -6,6 +6,7 @@ more it does as after SIGTERM: sessions are not cut, and whoever takes the place
 
 import asyncio
 import gc
+import resource
 import signal
 import socket
 import sys
@@ -93,6 +94,7 @@ def _words(error: Exception) -> str:
 def main(descriptor: int) -> int:
     """Works with the supervisor at the other end of a descriptor."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # of a terminal, or for the supervisor
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the real secrets of all its agents are in its memory
     with socket.socket(fileno=descriptor) as channel:
         channel.setblocking(False)
         return asyncio.run(work(channel))

@@ -216,6 +216,13 @@ async def test_a_killed_supervisor_cuts_nobody_off_and_another_takes_its_place(w
     await ended(old)
 
 
+async def test_no_core_of_a_worker_is_ever_written(world: Crowd) -> None:
+    await world.start()
+    await until(lambda: world.gateways(accepting=True))
+    limits = Path(f"/proc/{world.gateways(accepting=True)[0].pid}/limits").read_text().splitlines()
+    assert [line.split()[4:6] for line in limits if line.startswith("Max core")] == [["0", "0"]]
+
+
 async def test_a_second_gateway_at_the_same_address_is_refused(world: Crowd) -> None:
     await world.start()
     with pytest.raises(AssertionError, match="Address already in use"):
