@@ -45,7 +45,10 @@ class Worker:
         """Whether the process runs; one that has ended is reaped."""
         with suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)
-        return process_started(self.pid) == self.started
+        try:
+            return process_started(self.pid) == self.started
+        except OSError:  # no descriptor is free: nobody can say, and it is told again soon
+            return True
 
     def drain(self) -> None:
         """Has it accept nobody any more, and leave with its last session. Safe to repeat."""

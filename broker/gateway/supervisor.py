@@ -155,7 +155,7 @@ class Supervisor:
         elif now >= self._restart_at:
             self._pause = min(2 * self._pause, _RESTART_LAST_S)
             self._restart_at = now + _POLL_S
-            with suppress(GatewayError):  # it is tried again
+            with suppress(GatewayError, OSError):  # it is tried again
                 self._crew.start(replace(settings, http_port=None), self._generation)
 
     async def _replace(self) -> None:
@@ -207,7 +207,7 @@ class Supervisor:
             await self._until(lambda one: one.listens, workers, "does not listen")
             if any(worker.report.up for worker in old):
                 await self._until(lambda one: one.report.up, workers, "has no link to the control plane")
-        except GatewayError:
+        except (GatewayError, OSError):
             for worker in workers:
                 worker.drain()
             raise
