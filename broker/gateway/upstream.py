@@ -1,6 +1,7 @@
 """Asks a controller for an agent, in the agent's words but with the real secret: for a WebSocket, or on its port."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -161,7 +162,7 @@ class Upstream:
     async def _body(self, leg: Descriptor, head: ResponseHead) -> bytes:
         """What comes of a short body within the time of a dial; cut where it is long."""
         length = "".join(head.fields.all("Content-Length")[:1])
-        wanted = min(int(length), _MAX_BODY) if length.isascii() and length.isdigit() else _MAX_BODY
+        wanted = min(int(length), _MAX_BODY) if re.fullmatch("[0-9]{1,9}", length) else _MAX_BODY
         body, leg.surplus = leg.surplus, b""
         until = self._until()
         try:

@@ -60,14 +60,20 @@ async def tapped(
 ) -> AsyncIterator[Tapped]:
     controller = SimController(identity=IDENTITY)
     async with bridge(directory, by, to, controller) as there:
-        for context in contexts(there.gateway):
+        own = contexts(there.gateway)
+        former = [context.maximum_version for context in own]
+        for context in own:
             context.maximum_version = version
         behind = controller.address
         agents = Tap(lambda: there.port, dials=False)
         controllers = Tap(lambda: behind, dials=True)
         async with agents.running(), controllers.running():
             controller.address = ("127.0.0.1", controllers.port)
-            yield Tapped(there, agents, controllers)
+            try:
+                yield Tapped(there, agents, controllers)
+            finally:
+                for context, usual in zip(own, former, strict=True):  # the one towards controllers is everybody's
+                    context.maximum_version = usual
 
 
 async def the_agent_leaves(tap: Tapped) -> None:
