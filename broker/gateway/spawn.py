@@ -29,6 +29,9 @@ _RESTART_LAST_S: Final = 10.0
 _QUIET_S: Final = 30.0
 """A gateway that lived this long is started again without a growing pause."""
 _MAX_LOG: Final = 16 * 1024 * 1024
+_LONGEST: Final = 2000
+_MOST_READ: Final = 1024 * 1024
+"""Of the log, for what the gateway has said: thousands of agents that come in meanwhile are told of there too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +89,7 @@ class GatewayProcess:
             return
         self._start()
         until = self._clock.monotonic() + _LISTENS_S
-        while LISTENS not in self._since_start() and self._clock.monotonic() < until:
+        while self._said(LISTENS) is None and self._clock.monotonic() < until:
             if not self.alive():
                 self._forget()
                 raise GatewayError(f"the gateway has ended at once: {self._last_line()}")
@@ -109,9 +112,9 @@ class GatewayProcess:
         self._log_size = self._log.stat().st_size if self._log.exists() else 0
         os.kill(former.pid, signal.SIGHUP)
         until = self._clock.monotonic() + _REPLACED_S
-        while LISTENS not in (said := self._since_start()):
-            if KEPT in said:
-                raise GatewayError(f"the gateway was not replaced: {said.rpartition(KEPT)[2].strip()}")
+        while self._said(LISTENS) is None:
+            if (why := self._said(KEPT)) is not None:
+                raise GatewayError(f"the gateway was not replaced: {why}")
             if not self.alive() or self._clock.monotonic() > until:
                 raise GatewayError(f"the gateway was not replaced: {self._last_line()}")
             await self._clock.sleep_until(self._clock.monotonic() + 0.05)
@@ -181,10 +184,18 @@ class GatewayProcess:
         temporary.write_text(json.dumps(asdict(self._child)))
         temporary.replace(self._file)
 
-    def _since_start(self) -> str:
+    def _said(self, words: str) -> str | None:
+        """What follows the words, where the gateway has begun a line with them since its start or renewal.
+
+        In the midst of a line they may be the name of an agent.
+        """
+        _, found, rest = f"\n{self._since_start(_MOST_READ)}".rpartition(f"\n{words}")
+        return rest[:_LONGEST].strip() if found else None
+
+    def _since_start(self, most: int = 4000) -> str:
         try:
             with self._log.open("rb") as log:
-                log.seek(max(self._log_size, self._log.stat().st_size - 4000))
+                log.seek(max(self._log_size, self._log.stat().st_size - most))
                 return log.read().decode("utf-8", "replace")
         except OSError:
             return ""

@@ -14,7 +14,7 @@ from broker.clock import SystemClock
 from broker.domain.ids import AgentId
 from broker.errors import GatewayError
 from broker.gateway.sockets import process_started
-from broker.gateway.spawn import GatewayProcess
+from broker.gateway.spawn import KEPT, LISTENS, GatewayProcess
 from tests.integration.gateway.world import Connection, World, until
 
 
@@ -135,6 +135,19 @@ async def test_a_gateway_that_cannot_be_replaced_goes_on_and_says_why(world: Ser
     assert [g.accepting for g in world.control.linked_gateways()] == [True]
     assert (await world.knock("a2", world.mint("a2"))).head.status == 101
     await first.stop()
+
+
+async def test_what_the_gateway_says_is_found_in_a_long_log_and_is_no_agents_name(tmp_path: Path) -> None:
+    process = GatewayProcess(tmp_path, [], SystemClock())
+    many = 500 * "2026-01-01T00:00:00Z [info] session_opened agent=a1\n"
+    strange = f"2026-01-01T00:00:00Z [warning] handshake_refused agent='{KEPT} ha'\n"
+    (tmp_path / "gateway.log").write_text(strange + many)
+    assert (process._said(KEPT), process._said(LISTENS)) == (None, None)
+    (tmp_path / "gateway.log").write_text(f"{strange}{LISTENS} 127.0.0.1:7080\n{many}")
+    assert process._said(KEPT) is None
+    assert (process._said(LISTENS) or "").startswith("127.0.0.1:7080")
+    (tmp_path / "gateway.log").write_text(f"{KEPT} no certificate\n{many}")
+    assert (process._said(KEPT) or "").startswith("no certificate")
 
 
 async def test_a_gateway_that_drains_is_left_alone(world: ServedWorld) -> None:
