@@ -24,6 +24,7 @@ class AgentPages:
         self._upstream = upstream
         self._door = door
         self._discovery = discovery
+        self._downloads = asyncio.Semaphore(limits.downloads)
 
     async def serve(self, connection: Descriptor, request: RequestHead) -> bool:
         """Answers one request; True if the connection is a session now, which closes it."""
@@ -38,7 +39,7 @@ class AgentPages:
                 case Page.WEBSOCKET:
                     return await self._door.enter(connection, controller, request)
                 case Page.AGENT_JAR:
-                    await self._agent_jar(connection, controller)
+                    await self._download(connection, controller)
                 case Page.DISCOVERY:
                     await reply(
                         connection, await self._discovered(connection, controller, request), self._limits.reply_s
@@ -52,6 +53,21 @@ class AgentPages:
             return websocket_only_reply()
         waits = "wait=0" not in request.fields.all("Prefer")  # RFC 7240
         return await self._discovery.reply(connection, controller, waits=waits)
+
+    async def _download(self, connection: Descriptor, controller: str) -> None:
+        """A few at a time; the others wait their turn for as long as an agent is held at the door."""
+        try:
+            async with asyncio.timeout(self._limits.admit_s):
+                await self._downloads.acquire()
+        except TimeoutError:
+            text = "too many want the agent.jar: try again\n"
+            await reply(connection, text_reply(503, text), self._limits.reply_s)
+            return
+        try:
+            async with asyncio.timeout(self._limits.download_s):
+                await self._agent_jar(connection, controller)
+        finally:
+            self._downloads.release()
 
     async def _agent_jar(self, connection: Descriptor, controller: str) -> None:
         """Streams the controller's own agent.jar: never an older one than it wants."""

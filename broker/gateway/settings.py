@@ -45,7 +45,10 @@ class Limits:
     """The first pause between two such asks; the controller logs a warning for each, so the pauses grow."""
     unknown_name_most_s: float = 2.0
     reply_s: float = 10.0
+    downloads: int = 32
+    """Of agent.jar at once: anybody may ask for it, and each keeps a thread of the controller busy."""
     download_idle_s: float = 60.0
+    download_s: float = 300.0
 
     def within(self, descriptors: int) -> "Limits":
         """These, or less where a process may only have so many descriptors.

@@ -911,6 +911,20 @@ MUTANTS: Final = (
         tests=(_MIXED,),
     ),
     Mutant(
+        guard="gateway: who wants agent.jar and does not read keeps few of a controller's threads",
+        file="broker/gateway/pages.py",
+        old="asyncio.Semaphore(limits.downloads)",
+        new="asyncio.Semaphore(1000)",
+        tests=("tests/integration/gateway/test_downloads.py",),
+    ),
+    Mutant(
+        guard="gateway: a controller is not looked for where a former one of its name was",
+        file="broker/gateway/upstream_tcp.py",
+        old="return self.name, self.base",
+        new="return self.name, replace(self.base, host='')",
+        tests=(_UPSTREAM,),
+    ),
+    Mutant(
         guard="gateway: who pings and does not read does not fill our memory",
         file="broker/gateway/mixed.py",
         old="if self._owed is not None and source.unsent is None and not source.finished:",
