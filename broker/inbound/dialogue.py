@@ -74,7 +74,7 @@ class ServerDialogue:
         """
         if self._refused:
             self._blocks.rest += data[:_CONFIRMATION]
-            return len(self._blocks.rest) >= _CONFIRMATION or self._blocks.rest.endswith(BYE)
+            return len(self._blocks.rest) >= _CONFIRMATION or BYE in self._blocks.rest
         raw = self._blocks.feed(data)
         if raw is None:
             return False

@@ -89,7 +89,7 @@ def spki_of(der_certificate: bytes) -> bytes:
     try:
         key = x509.load_der_x509_certificate(der_certificate).public_key()
         return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise Malformed("the certificate of the other side cannot be read") from None
 
 

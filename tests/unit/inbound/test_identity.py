@@ -75,3 +75,10 @@ def test_any_bytes_are_a_certificate_or_malformed(data: bytes) -> None:
     assert not is_rsa(data)
     with pytest.raises(Malformed):
         spki_of(data)
+
+
+def test_a_certificate_of_a_version_that_there_is_not_is_malformed(identity: Identity) -> None:
+    der = x509.load_pem_x509_certificate(identity.certificate(datetime.now(UTC))[0]).public_bytes(Encoding.DER)
+    version = der.index(bytes.fromhex("a003020102")) + 4
+    with pytest.raises(Malformed):
+        spki_of(der[:version] + b"\x40" + der[version + 1 :])
