@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from broker.domain.ids import AgentName
@@ -106,9 +107,11 @@ async def test_an_instance_that_ends_before_it_connects_is_replaced_only_when_it
     assert len(core.backend.ledger.instances) == 1
 
 
-async def test_an_agent_that_never_connects_fails_with_a_reason(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("scheme", "trust"), [("http", ""), ("https", ", and does it trust its certificate")])
+async def test_an_agent_that_never_connects_fails_with_a_reason(tmp_path: Path, scheme: str, trust: str) -> None:
     once = make_policy(retry=Retry(attempts=1))
     async with open_core(tmp_path / "broker.db", make_definitions(policies=[once])) as core:
+        core.ctx.gateway_url = lambda controller: f"{scheme}://gateway/"
         await core.sync()
         await core.ask(NAME)
         for _ in range(38):
@@ -116,7 +119,7 @@ async def test_an_agent_that_never_connects_fails_with_a_reason(tmp_path: Path) 
             await core.sync()
         agent = await core.agent(NAME)
         assert (agent.phase, agent.outcome, agent.why) == (Phase.GONE, Outcome.FAILED, Reason.CONNECT_TIMEOUT)
-        assert "http://127.0.0.1:7073/c/main/" in agent.message
+        assert f"within 3m00s: can it reach {scheme}://gateway/{trust}?" in agent.message
 
 
 async def test_an_agent_that_was_turned_away_fails_with_the_reason_that_it_was_told(tmp_path: Path) -> None:
