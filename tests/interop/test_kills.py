@@ -11,7 +11,7 @@ from tests.jenkins.controller import wait_for
 from tests.jenkins.rig import LABEL
 
 pytestmark = [pytest.mark.agentjar, pytest.mark.jenkins, pytest.mark.timeout(300)]
-BACK_S = 90
+BACK_S = 150
 
 
 @pytest.fixture(scope="module", params=list(Transport), ids=lambda transport: f"controller-{transport.value}")
