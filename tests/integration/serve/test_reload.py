@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from broker.gateway.sockets import process_started
@@ -154,7 +155,8 @@ def test_told_to_end_it_leaves_its_gateway_to_the_sessions_that_it_has(tmp_path:
 def test_a_reload_with_other_settings_of_its_gateway_replaces_its_processes(tmp_path: Path) -> None:
     content = config(tmp_path)
     path = write(tmp_path, content)
-    with Server(path, gateway=True).started() as server:
+    with Server(path, gateway=True).started() as server, ExitStack() as ends:
+        ends.callback(server.end_gateway)
         pid = gateway_of(tmp_path, server)
         content["gateway"]["processes"] = 2
         write(tmp_path, content)

@@ -1,5 +1,6 @@
 """`agentbroker serve --no-gateway` as a process of its own, on ports that the system chooses."""
 
+import json
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,13 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(10)
+
+    def end_gateway(self) -> None:
+        """Kills the gateway that it has left behind, with its workers: for a test that has failed."""
+        file = self.log.parent / "state" / "gateway.json"
+        if file.exists():
+            with suppress(ProcessLookupError):
+                os.killpg(json.loads(file.read_text())["pid"], signal.SIGKILL)
 
     def said(self) -> str:
         return self.log.read_text(errors="replace")
