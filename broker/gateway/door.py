@@ -227,6 +227,8 @@ class Door:
             controller_cookie=accepted.cookie,
             relay=self._between(leg, entry),
         )
+        for connection in (leg, accepted.leg):
+            self._presence.be_patient(connection.sock)
         self._live.opened(live, time.monotonic() - leg.since)
         self._link.tell(Opened(id=admission.id, session=live.linked()))
         SESSION_OPENED.emit(session=live.id, controller=live.controller, agent=name, peer=live.peer)

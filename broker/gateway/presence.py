@@ -4,12 +4,15 @@ An end that closes is seen at once; these are for a machine that vanishes, or a 
 """
 
 import socket
+import struct
 from dataclasses import dataclass
 from typing import Final, Self
 
 _MARGIN: Final = 5 / 6
 """Of the time after which a session is lost: the kernel's own timers come a little late (tcp(7))."""
 _PROBES: Final = 3
+_TCP_INFO: Final = struct.Struct("=3xB20xI28xI")
+"""Of `struct tcp_info` (linux/tcp.h): tcpi_probes, tcpi_unacked, tcpi_last_ack_recv in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,3 +47,16 @@ class Presence:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, self.probes)
         unanswered_s = self.lost_after_s - self.interval_s / 2
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(unanswered_s * 1000))
+
+    def be_patient(self, sock: socket.socket) -> None:
+        """From now on, in a session, an end that answers is there, however long it has no room for what it was sent.
+
+        The age of unanswered data would end it; who asks `lost` from time to time needs none.
+        """
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)
+
+    def lost(self, sock: socket.socket) -> bool:
+        """Whether the other end owes an answer and has given none for so long; an idle one is the kernel's to find."""
+        told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        probes, unanswered, silent_ms = map(int, _TCP_INFO.unpack(told))
+        return (unanswered > 0 or probes > 1) and silent_ms >= self.lost_after_s * 1000

@@ -14,6 +14,7 @@ from broker.gateway.link import Controllers, Draining, End, Hello
 from broker.gateway.linkclient import ControlLink, LinkSource, new_id
 from broker.gateway.listener import Listener, listen
 from broker.gateway.live import LiveSessions
+from broker.gateway.lookout import Lookout
 from broker.gateway.memory import Trimmer
 from broker.gateway.pages import AgentPages
 from broker.gateway.port import Discovery, PortListener
@@ -45,6 +46,7 @@ class Gateway:
         self._settings = settings = replace(settings, limits=settings.limits.within(_descriptors()))
         tls = _certificates(settings)
         self._live = LiveSessions((lambda: tls.current().expires) if tls else (lambda: None))
+        self._lookout = Lookout(lambda: [live.relay for live in self._live], settings.presence)
         self._upstream = Upstream(settings)
         self._reactor = LoopReactor()
         readiness()  # its descriptor is there from the start, however few there may be later
@@ -109,6 +111,7 @@ class Gateway:
                 others = [
                     group.create_task(self._link.run(), name="gateway:link"),
                     group.create_task(Trimmer(self._ended).run(), name="gateway:memory"),
+                    group.create_task(self._lookout.run(), name="gateway:lookout"),
                 ]
                 listening = [group.create_task(each.run(), name="gateway:listener") for each in self._listeners]
                 await self._drains.wait()

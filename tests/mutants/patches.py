@@ -848,6 +848,20 @@ MUTANTS: Final = (
         tests=(_RELAY,),
     ),
     Mutant(
+        guard="gateway: a peer that answers is not lost, whatever it has no room for",
+        file="broker/gateway/presence.py",
+        old="socket.TCP_USER_TIMEOUT, 0)",
+        new="socket.TCP_USER_TIMEOUT, 2500)",
+        tests=("tests/integration/gateway/test_presence.py",),
+    ),
+    Mutant(
+        guard="gateway: a peer that vanishes in the middle of data is noticed",
+        file="broker/gateway/presence.py",
+        old="return (unanswered > 0 or probes > 1) and",
+        new="return (unanswered < 0 or probes > 1) and",
+        tests=("tests/integration/gateway/test_presence.py",),
+    ),
+    Mutant(
         guard="gateway: a vanished peer is noticed",
         file="broker/gateway/presence.py",
         old="socket.SO_KEEPALIVE, 1)",

@@ -31,6 +31,21 @@ async def test_a_peer_that_vanishes_is_noticed(tmp_path: Path, who: str, speaks:
         assert world.control.counts().disconnects == {("websocket", "ping_timeout"): 1}
 
 
+@pytest.mark.parametrize("who", ["agent", "controller"])
+async def test_a_peer_that_has_no_room_for_longer_than_that_but_answers_keeps_its_session(
+    tmp_path: Path, who: str
+) -> None:
+    async with World(tmp_path).running(presence=QUICK) as world:
+        agent = await world.knock("a1", world.mint())
+        await agent.say(b"hello")
+        ends = {"agent": agent.writer, "controller": world.controller.writers[-1]}
+        ends[who].transport.pause_reading()  # type: ignore[attr-defined]
+        ends["controller" if who == "agent" else "agent"].write(bytes(16 * 1024 * 1024))
+        await asyncio.sleep(2 * QUICK.lost_after_s + 1)
+        assert world.control.live(A1) is not None
+        assert not world.control.counts().disconnects
+
+
 async def test_a_session_has_no_task_and_one_that_ends_leaves_nothing(tmp_path: Path) -> None:
     async with World(tmp_path).running() as world:
         assert world.gateway is not None
