@@ -98,14 +98,14 @@ def tls_work(load: Load, side: Side) -> Taken:
     load.ask(side.target)
     taken: Taken = {}
     if "without" not in side.name:
-        taken |= named("1", bulk(load, side, 1, 400, 65536))
-        taken |= named("16", bulk(load, side, 16, 25, 65536))
-        taken |= named("16x8k", bulk(load, side, 16, 25, 8192))
-        taken |= pings(load, side, 4000)
-    return taken | set_ups(load, side, 250)
+        taken |= named("1", bulk(load, side, 1, 256, 65536))
+        taken |= named("16", bulk(load, side, 16, 16, 65536))
+        taken |= named("16x8k", bulk(load, side, 16, 16, 8192))
+        taken |= pings(load, side, 3000)
+    return taken | set_ups(load, side, 160)
 
 
 def websocket_work(load: Load, side: Side) -> Taken:
     """Messages of 8 KiB in plain HTTP, one stream."""
     load.ask(side.target)
-    return named("ws", bulk(load, side, 1, 400, 65536))
+    return named("ws", bulk(load, side, 1, 256, 65536))
