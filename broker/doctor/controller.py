@@ -106,7 +106,7 @@ class ControllerVisit:
         said = self._login.header("Date") if self._login is not None else ""
         try:
             told = parsedate_to_datetime(said)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise Skipped("it does not say its time") from None
         if told.tzinfo is None:
             raise Skipped("it does not say its time")

@@ -208,6 +208,13 @@ async def test_a_clock_that_is_ten_minutes_off_is_a_warning() -> None:
         assert "NTP" in clock.hint
 
 
+@pytest.mark.parametrize("date", ["", "yesterday", "Mon, 23 Nov 99999999999999999999 06:00:00 GMT"])
+async def test_a_clock_that_says_no_time_is_not_judged(date: str) -> None:
+    login = said(200, "log in", [("X-Jenkins", "2.568.2"), ("Date", date)])
+    async with Liar(HEALTHY | {Page.LOGIN: login}).running() as liar:
+        assert (await visit(liar.url))["clock"].status is Status.SKIPPED
+
+
 def server_tls(authority: Authority, base: Path, **changes: object) -> ssl.SSLContext:
     pair = authority.issue(base, "jenkins", **changes)  # type: ignore[arg-type]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
