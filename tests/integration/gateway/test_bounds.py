@@ -46,7 +46,8 @@ async def test_a_connection_above_the_bound_is_told_to_come_again_and_the_others
         first = [group.create_task(get(), name=f"get:{n}") for n in range(OPEN)]
         await asyncio.sleep(0.2)
         refused = await get(b"")  # what is sent and not read would be answered with a reset
-        assert refused.startswith(b"HTTP/1.1 503 ") and b"\r\nRetry-After: 1\r\n" in refused
+        assert refused.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nRetry-After: 1\r\n" in refused
         enough.set()
         assert [(await task).partition(b" ")[2][:3] for task in first] == [b"200"] * OPEN
         async with asyncio.timeout(10):
