@@ -136,6 +136,8 @@ class Relay:
         self._there = address.removeprefix("unix://")
         self._server: socket.socket | None = None
         self._open: list[socket.socket] = []
+        self.asked = bytearray()
+        """All that the engine was sent."""
 
     def start(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -161,13 +163,15 @@ class Relay:
                 there = socket.socket(socket.AF_UNIX)
                 there.connect(self._there)
                 self._open += [here, there]
-                Thread(target=_pump, args=(here, there), daemon=True).start()
+                Thread(target=_pump, args=(here, there, self.asked), daemon=True).start()
                 Thread(target=_pump, args=(there, here), daemon=True).start()
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def _pump(source: socket.socket, sink: socket.socket, kept: bytearray | None = None) -> None:
     with suppress(OSError):
         while data := source.recv(65536):
+            if kept is not None:
+                kept += data
             sink.sendall(data)
     for each in (source, sink):
         with suppress(OSError):

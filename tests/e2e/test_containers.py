@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from broker.inbound.secret import node_secret
 from tests.e2e.containers import AGENT, MEMORY_MIB, BoxedWorld, shell
 from tests.e2e.world import until
 from tests.podman import TestEngine
@@ -45,6 +46,11 @@ def test_a_build_runs_in_the_container_that_the_engine_lists_and_that_is_gone_af
     assert world.results() == ["SUCCESS"] * 2
     world.wait_until_nothing_is_left()
     assert len(world.stack.launched()) == 2
+    key = (world.stack.root / "controller.key").read_bytes()
+    for build in world.controller.builds():
+        assert build.node
+        assert build.node.encode() in world.relay.asked
+        assert node_secret(key, build.node).encode() not in world.relay.asked
 
 
 def test_a_container_that_ends_before_it_connects_tells_its_code_and_its_last_lines(start: Start) -> None:
