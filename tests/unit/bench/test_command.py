@@ -61,10 +61,11 @@ def test_sizes_of_bursts_are_numbers_with_commas_and_may_be_none_at_all(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[tuple[int, ...]] = []
+    monkeypatch.setattr(command, "BENCHMARKS", command.BENCHMARKS | {"jenkins": command.BENCHMARKS["fast"]})
     monkeypatch.setattr(command, "jenkins_side", lambda sizes: seen(asked, sizes))
     for words in (["--builds", "1,20"], ["--builds="]):
         assert call(monkeypatch, "jenkins-of-the-test", *words) == 2, "a name first"
-        assert call(monkeypatch, "fast", *words) == 0
+        assert call(monkeypatch, "jenkins", *words) == 0
     assert asked == [(1, 20), ()]
     assert "speed_ms" in capsys.readouterr().out
 
