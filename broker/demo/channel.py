@@ -102,15 +102,7 @@ class Channel:
         self._socket.close()
 
     def _more(self, until: float | None) -> None:
-        try:
-            self._socket.settimeout(None if until is None else max(_SOON_S, until - time.monotonic()))
-            data = self._surplus or self._socket.recv(65536)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise Closed(str(error)) from error
-        if not data:
-            raise Closed("end of stream")
+        data = self._surplus or receive(self._socket, until)
         self._surplus = b""
         try:
             self._frames += self._reader.feed(data)
@@ -118,11 +110,30 @@ class Channel:
             raise Closed(str(error)) from error
 
     def _send_frame(self, opcode: int, payload: bytes) -> None:
-        try:
-            self._socket.settimeout(_SEND_S)
-            self._socket.sendall(frame(opcode, payload, os.urandom(4)))
-        except OSError as error:
-            raise Closed(str(error)) from error
+        send(self._socket, frame(opcode, payload, os.urandom(4)))
+
+
+def receive(sock: socket.socket, until: float | None) -> bytes:
+    """Some bytes. Raises Closed at the end, TimeoutError at `until` by the monotonic clock."""
+    try:
+        sock.settimeout(None if until is None else max(_SOON_S, until - time.monotonic()))
+        data = sock.recv(65536)
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise Closed(str(error)) from error
+    if not data:
+        raise Closed("end of stream")
+    return data
+
+
+def send(sock: socket.socket, data: bytes) -> None:
+    """Sends all of it; raises Closed if the connection is over."""
+    try:
+        sock.settimeout(_SEND_S)
+        sock.sendall(data)
+    except OSError as error:
+        raise Closed(str(error)) from error
 
 
 def get(address: Address, path: str, *, timeout_s: float = 30) -> int:

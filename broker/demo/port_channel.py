@@ -4,11 +4,10 @@ Imported by agents that were started without -webSocket alone: what it needs is 
 """
 
 import socket
-import time
 from collections.abc import Mapping
 from typing import Final
 
-from broker.demo.channel import Address, Closed, Refused, read_head
+from broker.demo.channel import Address, Closed, Refused, read_head, receive, send
 from broker.inbound.address import parse_base
 from broker.inbound.blocks import BlockReader, Malformed, block
 from broker.inbound.capability import MAX_CAPABILITY, USUAL
@@ -21,8 +20,6 @@ from broker.inbound.pinned import client_context
 from broker.inbound.preamble import ACK, Protocol, request
 
 _HEADER: Final = 2
-_SOON_S: Final = 0.001
-_SEND_S: Final = 60.0
 _TURNED_AWAY: Final = 403
 
 
@@ -39,25 +36,12 @@ class PortChannel:
     def receive(self, until: float | None = None) -> bytes:
         """The data of the next chunk. Raises Closed at the end, TimeoutError at `until` by the monotonic clock."""
         while not self._chunks:
-            try:
-                self._socket.settimeout(None if until is None else max(_SOON_S, until - time.monotonic()))
-                data = self._socket.recv(65536)
-            except TimeoutError:
-                raise
-            except OSError as error:
-                raise Closed(str(error)) from error
-            if not data:
-                raise Closed("end of stream")
-            self._chunks = self._reader.feed(data)
+            self._chunks = self._reader.feed(receive(self._socket, until))
         return bytes(self._chunks.pop(0)[_HEADER:])
 
     def send(self, data: bytes) -> None:
         """Sends one chunk of at most 32 767 bytes; raises Closed if the connection is over."""
-        try:
-            self._socket.settimeout(_SEND_S)
-            self._socket.sendall(chunk(data))
-        except OSError as error:
-            raise Closed(str(error)) from error
+        send(self._socket, chunk(data))
 
     def close(self) -> None:
         """Ends the connection with a FIN; safe to repeat."""
