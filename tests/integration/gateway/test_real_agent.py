@@ -1,7 +1,5 @@
 """The real agent.jar through the gateway, as far as a controller that speaks no remoting can go."""
 
-import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ from broker.domain.ids import AgentId
 from broker.domain.reason import Reason
 from broker.inbound.discovery import agent_url
 from broker.ports import Refused
+from tests.integration.gateway.agent_jar import real_agent
 from tests.integration.gateway.world import World, until
 
 pytestmark = [pytest.mark.agentjar, pytest.mark.timeout(120)]
@@ -29,19 +28,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 async def agent_jar(world: World, directory: Path, secret: str, *options: str) -> AsyncIterator[Path]:
     """Runs the real agent; gives the file that it logs to."""
     assert world.gateway is not None
-    secret_file = directory / "secret"
-    secret_file.write_text(secret)
-    words = [os.environ.get("AGENT_JAVA", "java"), "-jar", os.environ["AGENT_JAR"], "-name", "a1"]
-    words += ["-url", agent_url(f"ws://{world.gateway.address}", "main"), "-secret", f"@{secret_file}", *options]
-    log = directory / "agent.log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(*words, stdout=output, stderr=output)
-    try:
+    url = agent_url(f"ws://{world.gateway.address}", "main")
+    async with real_agent(directory, secret, url, *options) as log:
         yield log
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def test_the_real_agent_connects_though_its_name_is_not_known_at_first(world: World, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The real agent.jar while its gateway is replaced, and while the control plane is away."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ import pytest
 
 from broker.demo.sim.plans import Transport
 from broker.domain.ids import AgentId
+from tests.integration.gateway.agent_jar import real_agent
 from tests.integration.gateway.crowd import Crowd, crowd, ended
 from tests.integration.gateway.world import until
 
@@ -30,19 +30,10 @@ async def world(tmp_path: Path) -> AsyncIterator[Crowd]:
 @asynccontextmanager
 async def agent_jar(world: Crowd, transport: Transport) -> AsyncIterator[Path]:
     """Runs the real agent; gives the file that it logs to."""
-    secret_file, log = world.directory / "secret", world.directory / "agent.log"
-    secret_file.write_text(world.mint("a1"))
     url = f"http://127.0.0.1:{world.settings.listen_port}/c/main/"
-    words = [os.environ.get("AGENT_JAVA", "java"), "-jar", os.environ["AGENT_JAR"], "-name", "a1", "-url", url]
-    words += ["-secret", f"@{secret_file}", *(["-webSocket"] if transport is Transport.WEBSOCKET else [])]
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(*words, stdout=output, stderr=output)
-    try:
+    options = ["-webSocket"] if transport is Transport.WEBSOCKET else []
+    async with real_agent(world.directory, world.mint("a1"), url, *options) as log:
         yield log
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 @BOTH
