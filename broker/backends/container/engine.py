@@ -3,16 +3,16 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
 from aiodocker import Docker, DockerError
 from aiodocker.containers import DockerContainer
 
-from broker.backends.container.errors import UNREADABLE, BeingRemoved, Call, NoSuchContainer, translate
+from broker.backends.container.errors import UNREADABLE, BeingRemoved, Call, JustEnded, NoSuchContainer, translate
 from broker.domain.ids import BackendName
 from broker.domain.reason import Reason
 from broker.errors import BackendRejected, Throttled
@@ -25,6 +25,8 @@ _HEAVY: Final = frozenset({Call.CREATE, Call.START, Call.REMOVE})
 _PULL_S: Final = 1800.0
 _PULL_SILENT_S: Final = 180.0
 _LOG_LINES: Final = 20
+_LOOKS: Final = 5
+T = TypeVar("T")
 
 Item = Mapping[str, Any]
 """One container as the engine tells it: of a listing, or looked at alone."""
@@ -76,16 +78,16 @@ class Engine:
     async def inspect(self, name: str) -> Item | None:
         """All that is known of a container; None if there is none."""
         try:
-            async with self._calling(Call.INSPECT) as docker:
-                return await docker.containers.container(name).show()
+            return await self._looking(Call.INSPECT, lambda docker: docker.containers.container(name).show())
         except NoSuchContainer:
             return None
 
     async def list(self, label: str, names: Sequence[str] = ()) -> Sequence[DockerContainer]:
         """All containers with this label, ended ones too; with `names`, at least those of these names."""
         filters = {"label": [label], **({"name": list(names)} if names else {})}
-        async with self._calling(Call.LIST) as docker:
-            return await docker.containers.list(all="true", filters=json.dumps(filters))
+        return await self._looking(
+            Call.LIST, lambda docker: docker.containers.list(all="true", filters=json.dumps(filters))
+        )
 
     async def remove(self, name: str) -> None:
         """Kills and removes it with its own volumes; one that is gone, or going, is a success: look, and ask again."""
@@ -116,6 +118,15 @@ class Engine:
         if self._docker is not None:
             await self._docker.close()
             self._docker = None
+
+    async def _looking(self, call: Call, look: Callable[[Docker], Awaitable[T]]) -> T:
+        """Looks again, some times, when a container ended in the middle of a look."""
+        for _ in range(_LOOKS - 1):
+            with suppress(JustEnded):
+                async with self._calling(call) as docker:
+                    return await look(docker)
+        async with self._calling(call) as docker:
+            return await look(docker)
 
     @asynccontextmanager
     async def _calling(self, call: Call, limit_s: float = _CALL_S) -> AsyncIterator[Docker]:

@@ -48,6 +48,10 @@ class BeingRemoved(BackendRejected):
     """The container is on its way out already: somebody removes it, or it has just ended and is not tidied up yet."""
 
 
+class JustEnded(BackendError):
+    """A container's process ended while the engine (podman) was reading about it: it knows more when asked again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One kind of error. No calls, no statuses: any. `words` is searched for, without regard to case."""
@@ -68,6 +72,7 @@ class Row:
 _CREATE: Final = frozenset({Call.CREATE})
 _MAKE: Final = frozenset({Call.CREATE, Call.START})
 _REMOVE: Final = frozenset({Call.REMOVE})
+_LOOK: Final = frozenset({Call.LIST, Call.INSPECT})
 _OF_ONE: Final = frozenset({Call.START, Call.INSPECT, Call.LOGS, Call.REMOVE})
 
 TABLE: Final = (
@@ -140,6 +145,7 @@ TABLE: Final = (
     ),
     Row(name="gone", calls=_OF_ONE, statuses=frozenset({404}), error=NoSuchContainer),
     Row(name="removing", calls=_REMOVE, statuses=frozenset({409}), error=BeingRemoved),
+    Row(name="just-ended", calls=_LOOK, words=r"/proc/\d+/\S+: no such (process|file)", error=JustEnded),
     Row(name="ending", calls=_REMOVE, words=r"container state improper", error=BeingRemoved),
 )
 """The first row that fits counts."""

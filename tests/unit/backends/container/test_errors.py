@@ -15,6 +15,7 @@ from broker.backends.container.errors import (
     TABLE,
     BeingRemoved,
     Call,
+    JustEnded,
     NameInUse,
     NoSuchContainer,
     NoSuchImage,
@@ -28,6 +29,14 @@ from broker.errors import BackendError, BackendRejected, InsufficientCapacity, O
 # row, call, status, words of podman or docker, error, reason
 SAID: list[tuple[str, Call, int, str, type[BackendError], Reason]] = [
     ("denied", Call.CREATE, 403, "authorization denied by plugin", BackendRejected, Reason.ACCESS_DENIED),
+    (
+        "just-ended",
+        Call.LIST,
+        500,
+        "read /proc/8589/cgroup: no such process",
+        JustEnded,
+        Reason.BACKEND_ERROR,
+    ),
     ("throttled", Call.LIST, 429, "too many requests", Throttled, Reason.THROTTLED),
     ("unavailable", Call.CREATE, 503, "Service Unavailable", Throttled, Reason.BACKEND_ERROR),
     (
