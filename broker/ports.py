@@ -7,7 +7,7 @@ from typing import Protocol
 
 from broker.domain.ids import AgentId, AgentName, ControllerName, InstanceRef
 from broker.domain.instance import Instance, LaunchKey, Listing
-from broker.domain.offer import Offer
+from broker.domain.offer import Offer, Offering
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason
 from broker.domain.template import Template
@@ -56,6 +56,7 @@ class LaunchSpec:
     controller: ControllerName
     pool: Pool
     template: Template
+    """What the agent is: after what its build asked for itself."""
     url: str
     secret: str = field(repr=False)
     websocket: bool = True
@@ -63,6 +64,10 @@ class LaunchSpec:
     identity: str = ""
     authorities: tuple[str, ...] = ()
     """Certificates in PEM, one a text, that the agent is to trust beside its own when it asks the URL."""
+    offering: Offering | None = None
+    """Zone, type and capacity that were chosen, the same whenever an attempt is repeated; None: the pool as such."""
+    host: str = ""
+    """The host that was chosen, if any."""
 
 
 class Backend(Protocol):
@@ -72,8 +77,8 @@ class Backend(Protocol):
     `OutcomeUnknown` is not.
     """
 
-    async def offers(self, pool: Pool, template: Template) -> Sequence[Offer]:
-        """What `pool` could hold now. Cheap: answers from what the backend already knows."""
+    async def offers(self, pool: Pool) -> Sequence[Offer]:
+        """What `pool` could hold now, for agents of any size. Cheap: from what is known, which may be seconds old."""
         ...
 
     async def launch(self, spec: LaunchSpec) -> InstanceRef:

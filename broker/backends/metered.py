@@ -9,7 +9,6 @@ from broker.domain.instance import Instance, LaunchKey, Listing
 from broker.domain.offer import Offer
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason
-from broker.domain.template import Template
 from broker.errors import BackendError, BackendRejected, InsufficientCapacity, OutcomeUnknown, Throttled
 from broker.ports import Backend, LaunchSpec
 from broker.telemetry.metrics import Metrics
@@ -37,9 +36,9 @@ class MeteredBackend:
         self._backend = backend
         self._metrics = metrics
 
-    async def offers(self, pool: Pool, template: Template) -> Sequence[Offer]:
+    async def offers(self, pool: Pool) -> Sequence[Offer]:
         """Not counted: it calls nothing."""
-        return await self._backend.offers(pool, template)
+        return await self._backend.offers(pool)
 
     async def launch(self, spec: LaunchSpec) -> InstanceRef:
         """Counted as `launch`."""

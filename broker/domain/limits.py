@@ -1,13 +1,16 @@
 """What limits are of, what an agent takes of them, and which pools rest: what placements are decided against."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from broker.domain.ids import AgentId, PoolName
+from broker.domain.ids import AgentId, ControllerName, PolicyName, PoolName
+from broker.domain.offer import Offering
 from broker.domain.reason import Reason
+from broker.domain.resources import Resources
 
 
 class Scope(StrEnum):
@@ -19,6 +22,8 @@ class Scope(StrEnum):
     CONTROLLER_PENDING = "controller_pending"
     POLICY_AGENTS = "policy_agents"
     POLICY_PENDING = "policy_pending"
+    POLICY_BUDGET = "policy_budget"
+    JOB_AGENTS = "job_agents"
     POOL_AGENTS = "pool_agents"
     POOL_PENDING = "pool_pending"
     POOL_CPU_MILLI = "pool_cpu_milli"
@@ -33,6 +38,7 @@ _REASONS: Final[Mapping[str, Reason]] = {
     "broker": Reason.BROKER_AT_LIMIT,
     "controller": Reason.CONTROLLER_AT_LIMIT,
     "policy": Reason.POLICY_AT_LIMIT,
+    "job": Reason.JOB_AT_LIMIT,
     "pool": Reason.POOL_AT_LIMIT,
 }
 _UNITS: Final[Mapping[str, str]] = {
@@ -40,6 +46,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "pending": "starting agents",
     "cpu_milli": "thousandths of a vCPU",
     "memory_mib": "MiB of memory",
+    "budget": "millionths",
 }
 
 
@@ -83,6 +90,34 @@ class Rest:
     message: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cooled:
+    """An offering that was out of stock: left alone until then."""
+
+    until: datetime
+    why: Reason
+    message: str
+
+
+class LeverKind(StrEnum):
+    """What an operator does with a pool: no new agents, or none at all."""
+
+    PAUSE = "pause"
+    DRAIN = "drain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lever:
+    """What an operator did with a pool; `until` None is until somebody ends it."""
+
+    pool: PoolName
+    kind: LeverKind
+    actor: str
+    reason: str
+    since: datetime
+    until: datetime | None
+
+
 @dataclass(slots=True, kw_only=True)
 class Usage:
     """Mutable on purpose: a batch takes from it as it goes, so that two agents never take the same place."""
@@ -90,6 +125,22 @@ class Usage:
     now: datetime
     used: dict[tuple[Scope, str], int] = field(default_factory=dict)
     rests: dict[PoolName, Rest] = field(default_factory=dict)
+    cooled: dict[Offering, Cooled] = field(default_factory=dict)
+    levers: Mapping[PoolName, Lever] = field(default_factory=dict)
+    held: Counter[tuple[ControllerName, PolicyName]] = field(default_factory=Counter)
+    """How many agents with a place each has: what is shared fairly."""
+    of_pool: Counter[tuple[PolicyName, PoolName]] = field(default_factory=Counter)
+    """A policy's agents with a place, by pool."""
+    of_zone: Counter[tuple[PolicyName, PoolName, str]] = field(default_factory=Counter)
+    of_host: Counter[tuple[PolicyName, str]] = field(default_factory=Counter)
+    unseen: Counter[tuple[Offering, str, Resources]] = field(default_factory=Counter)
+    """Agents by offering, host and size that the offers cannot know of yet: placed after the backend was asked."""
+    medians: Mapping[PoolName, timedelta] = field(default_factory=dict)
+    """From place to online, of the last hour's agents of a pool."""
+    lives: Mapping[PolicyName, timedelta] = field(default_factory=dict)
+    """How long a policy's agents live: the median of those that ended."""
+    window: dict[PoolName, int | None] = field(default_factory=dict)
+    """How many more launches a pool that has not proved itself may have; None or not there: no bound."""
 
     def first_full(self, claims: Iterable[Claim]) -> Claim | None:
         """The first claim for which there is no room; None if all fit."""

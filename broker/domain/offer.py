@@ -3,12 +3,43 @@
 from dataclasses import dataclass
 
 from broker.domain.ids import PoolName
+from broker.domain.money import Micros
+from broker.domain.resources import Resources
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Offering:
+    """What runs out of stock on its own and then is left alone for a time: empty where it does not count."""
+
+    pool: PoolName
+    zone: str = ""
+    type: str = ""
+    capacity: str = ""
+    """How it is paid for, in the cloud's word, such as FARGATE_SPOT."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A place for agents in a pool: `room` is how many more the backend could hold, None if it sets no bound."""
+    """A place in a pool: a host with room (`host`), a host that could be made (`shape`), or just agents (neither)."""
 
     pool: PoolName
     zone: str = ""
+    type: str = ""
+    capacity: str = ""
+    host: str = ""
+    """The id of an existing host."""
+    free: Resources | None = None
+    """What is free on that host; None: size does not matter."""
+    shape: Resources | None = None
+    """What a host that would be made has."""
+    slots: int | None = None
+    """Agents that the host takes, whatever their size; None: no bound."""
     room: int | None = None
+    """How many more such agents, or hosts of this shape, there can be; None: no bound."""
+    price: Micros | None = None
+    """An hour's price where the cloud says it itself; None: the pool's."""
+
+    @property
+    def offering(self) -> Offering:
+        """What it is a part of."""
+        return Offering(self.pool, self.zone, self.type, self.capacity)

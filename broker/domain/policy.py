@@ -5,6 +5,10 @@ from datetime import timedelta
 from enum import StrEnum
 
 from broker.domain.ids import ControllerName, PolicyName, PoolName, TemplateName
+from broker.domain.money import Budget
+from broker.domain.overrides import OverrideRules
+from broker.domain.reason import Reason
+from broker.domain.schedule import Hours, WarmChange
 
 
 class Strategy(StrEnum):
@@ -65,6 +69,40 @@ class PoolChoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fallback:
+    """A pool to turn to when those before it cannot: after a wait, for these reasons (empty: any), at these hours."""
+
+    pool: PoolName
+    after: timedelta = timedelta()
+    when: frozenset[Reason] = frozenset()
+    only: Hours | None = None
+
+
+class SpreadBy(StrEnum):
+    """What strategy spread keeps even."""
+
+    ZONE = "zone"
+    POOL = "pool"
+    HOST = "host"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """How strategy spread counts: no two differ by more than `max_skew` agents."""
+
+    by: SpreadBy = SpreadBy.ZONE
+    max_skew: int = 1
+
+
+class PackBy(StrEnum):
+    """What strategy binpack fills."""
+
+    MEMORY = "memory"
+    CPU = "cpu"
+    AGENTS = "agents"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """For a set of labels: template, strategy, pools, limits, timeouts, retry."""
 
@@ -83,4 +121,17 @@ class Policy:
     controllers: tuple[ControllerName, ...] = ()
     """Which controllers may use it; empty means all."""
     min_idle: int = 0
-    """Idle agents to keep, of all controllers together."""
+    """Idle agents to keep, of all controllers together; `warm_changes` say another number by the time."""
+    warm_changes: tuple[WarmChange, ...] = ()
+    fallback: tuple[Fallback, ...] = ()
+    per_job: int | None = None
+    """Most agents at once for one job."""
+    budget: Budget | None = None
+    overrides: OverrideRules = OverrideRules()
+    spread: Spread = Spread()
+    pack_by: PackBy = PackBy.MEMORY
+
+    @property
+    def chain(self) -> tuple[PoolName, ...]:
+        """Every pool that its agents may run in: its own in order, then the fallbacks."""
+        return (*(choice.pool for choice in self.pools), *(step.pool for step in self.fallback))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from broker.domain.ids import BackendName, PoolName
+from broker.domain.money import Price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class Direct:
 class Pool:
     """A backend with its limits. `options` holds the backend's own keys as the config gives them, already checked.
 
-    `direct` is None where agents connect through the gateway.
+    `direct` is None where agents connect through the gateway, `cost` where nobody said what it costs.
     """
 
     name: PoolName
@@ -53,6 +54,7 @@ class Pool:
     cooldown: Cooldown = Cooldown()
     options: Mapping[str, object] = field(default_factory=dict)
     direct: Direct | None = None
+    cost: Price | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

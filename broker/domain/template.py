@@ -55,3 +55,5 @@ class Template:
     read_only: bool = False
     """Whether the image's files cannot be changed; the agent's directory and /tmp still can."""
     mounts: tuple[Mount, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags on what the backend makes."""

@@ -5,15 +5,12 @@ from datetime import timedelta
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
-from broker.domain.ids import PoolName
 from broker.domain.lengths import short
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.offer import Offer
 from broker.domain.placement import Decision, Placed
-from broker.domain.policy import Policy
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason
-from broker.domain.template import Template
 from broker.errors import BackendError, OutcomeUnknown
 from broker.placement.engine import decide
 from broker.placement.feasible import Offers
@@ -91,25 +88,19 @@ def _tell(ctx: Context, decision: Decision, agent: Agent) -> None:
 
 
 async def _gather_offers(ctx: Context, agents: list[Agent], definitions: Definitions) -> Offers:
-    wanted: dict[PoolName, Policy] = {}
-    for agent in agents:
-        policy = definitions.policies.get(agent.policy)
-        for choice in policy.pools if policy else ():
-            wanted.setdefault(choice.pool, definitions.policies[agent.policy])
+    policies = {agent.policy for agent in agents} & definitions.policies.keys()
+    wanted = dict.fromkeys(pool for name in sorted(policies) for pool in definitions.policies[name].chain)
     async with asyncio.TaskGroup() as group:
         tasks = {
-            name: group.create_task(
-                _offers(ctx, definitions.pools[name], definitions.templates[policy.template]), name=f"offers:{name}"
-            )
-            for name, policy in wanted.items()
+            name: group.create_task(_offers(ctx, definitions.pools[name]), name=f"offers:{name}") for name in wanted
         }
     return {pool: task.result() for pool, task in tasks.items()}
 
 
-async def _offers(ctx: Context, pool: Pool, template: Template) -> list[Offer] | BackendError:
+async def _offers(ctx: Context, pool: Pool) -> list[Offer] | BackendError:
     try:
         async with asyncio.timeout(_OFFER_TIMEOUT_S):
-            return list(await ctx.backends[pool.backend].offers(pool, template))
+            return list(await ctx.backends[pool.backend].offers(pool))
     except TimeoutError:
         return OutcomeUnknown("timeout", f"no offers of pool {pool.name} within {_OFFER_TIMEOUT_S} s")
     except BackendError as error:

@@ -36,7 +36,7 @@ def _policy(row: PolicyRow) -> wire.PolicyState:
     return wire.PolicyState(
         name=row.policy.name,
         labels=row.policy.labels,
-        pools=[choice.pool for choice in row.policy.pools],
+        pools=row.policy.chain,
         agents=row.agents,
         agents_cap=row.policy.limits.agents or 0,
         waiting=row.waiting,

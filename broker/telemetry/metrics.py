@@ -147,17 +147,17 @@ class Metrics:
             self._process.contact.labels(name)
             self._process.up.labels(name)
             for policy in definitions.policies_of(name):
-                self._define_requests(name, policy.name, [choice.pool for choice in policy.pools])
+                self._define_requests(name, policy.name, list(policy.chain))
         self._agents.warm.clear()
         for policy in definitions.policies.values():
             for kind in labels.WARM:
                 self._agents.warm.labels(policy.name, kind)
             for outcome in labels.CLAIMS:
                 self._agents.claims.labels(policy.name, outcome)
-            for choice in policy.pools:
-                self._capacity.placements.labels(policy.name, choice.pool, "chosen", "")
+            for pool_name in policy.chain:
+                self._capacity.placements.labels(policy.name, pool_name, "chosen", "")
                 for reason in labels.REJECTIONS:
-                    self._capacity.placements.labels(policy.name, choice.pool, "rejected", reason)
+                    self._capacity.placements.labels(policy.name, pool_name, "rejected", reason)
 
     def _define_pool(self, pool: str) -> None:
         for phase in STARTING:

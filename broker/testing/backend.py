@@ -11,7 +11,6 @@ from broker.domain.instance import Instance, InstanceState, Interruption, Launch
 from broker.domain.offer import Offer
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason
-from broker.domain.template import Template
 from broker.errors import BackendError, BackendRejected, InsufficientCapacity, OutcomeUnknown
 from broker.ports import Clock, LaunchSpec
 from broker.testing.clock import ManualClock
@@ -141,7 +140,7 @@ class FakeBackend:
 
     # ports.Backend
 
-    async def offers(self, pool: Pool, template: Template) -> Sequence[Offer]:
+    async def offers(self, pool: Pool) -> Sequence[Offer]:
         """One offer with what is left of `room`."""
         room = None if self.room is None else max(0, self.room - len(self.ledger.instances))
         return (Offer(pool=pool.name, room=room),)

@@ -177,7 +177,7 @@ class BackendContract:
 
     async def test_a_pool_with_nothing_in_it_offers_itself(self, rig: BackendRig) -> None:
         spec = rig.spec()
-        offers = await rig.backend.offers(spec.pool, spec.template)
+        offers = await rig.backend.offers(spec.pool)
         assert [offer.pool for offer in offers] == [spec.pool.name]
         assert all(offer.room is None or offer.room > 0 for offer in offers)
 

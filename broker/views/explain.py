@@ -72,7 +72,7 @@ def of_pool(name: PoolName, snapshot: Snapshot, words: Words) -> Explanation:
     pool, rest = snapshot.definitions.pools[name], snapshot.resting(name)
     counts = count(a for a in snapshot.agents if a.pool == name)
     held = f"{counts.total} of {pool.limits.agents}" if pool.limits.agents is not None else f"{counts.total}"
-    users = [p.name for p in snapshot.definitions.policies.values() if name in {c.pool for c in p.pools}]
+    users = [p.name for p in snapshot.definitions.policies.values() if name in p.chain]
     lines = [Line(name="agents", state=held, text=f"{counts.busy} busy")]
     if pool.limits.pending is not None:
         starting = sum(counts.by_phase.get(p, 0) for p in (Phase.LAUNCHING, Phase.BOOTING, Phase.CONNECTING))
@@ -104,12 +104,12 @@ def of_policy(policy: Policy, snapshot: Snapshot, words: Words) -> Explanation:
     first = waiting[0] if waiting else None
     refused = {r.pool: r for r in snapshot.refusals(policy)}
     lines = []
-    for choice in policy.pools:
-        refusal = refused.get(choice.pool)
+    for pool in policy.chain:
+        refusal = refused.get(pool)
         if refusal is None:
-            lines.append(Line(name=choice.pool, state="ready"))
+            lines.append(Line(name=pool, state="ready"))
         else:
-            lines.append(Line(name=choice.pool, state=refusal.reason, text=words.rejection(refusal).message))
+            lines.append(Line(name=pool, state=refusal.reason, text=words.rejection(refusal).message))
     oldest = f" (oldest {short(snapshot.now - first.requested_at)})" if first else ""
     starting = sum(counts.by_phase.get(p, 0) for p in (Phase.LAUNCHING, Phase.BOOTING, Phase.CONNECTING))
     online = counts.by_phase.get(Phase.ONLINE, 0)

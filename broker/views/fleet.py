@@ -65,7 +65,7 @@ class Fleet:
 def fleet_of(controller: ControllerName, snapshot: Snapshot, failures: Iterable[Event]) -> Fleet:
     """What belongs to a controller, out of a snapshot of everything."""
     policies = snapshot.definitions.policies_of(controller)[:MOST_ROWS]
-    pools = dict.fromkeys(choice.pool for policy in policies for choice in policy.pools)
+    pools = dict.fromkeys(pool for policy in policies for pool in policy.chain)
     return Fleet(
         pools=tuple(_pool_row(name, snapshot) for name in list(pools)[:MOST_ROWS]),
         policies=tuple(_policy_row(policy, controller, snapshot) for policy in policies),

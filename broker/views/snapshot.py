@@ -98,7 +98,7 @@ class Snapshot:
 
     def refusals(self, policy: Policy) -> list[Rejection]:
         """Why pools of a policy cannot take an agent now, as far as that is known without asking a backend."""
-        offers = {choice.pool: [Offer(pool=choice.pool)] for choice in policy.pools}
+        offers = {pool: [Offer(pool=pool)] for pool in policy.chain}
         return sieve(policy, offers, self.usage(), self.definitions)[1]
 
     def refusals_of(self, agent: Agent) -> list[Rejection]:
@@ -111,7 +111,7 @@ class Snapshot:
         if full is None:
             return self.refusals(policy)
         message = full.refusal(usage.taken(full))
-        return [Rejection(pool=choice.pool, reason=full.reason, message=message) for choice in policy.pools]
+        return [Rejection(pool=pool, reason=full.reason, message=message) for pool in policy.chain]
 
 
 def _waits(agent: Agent) -> bool:

@@ -18,7 +18,6 @@ from broker.domain.instance import Instance, LaunchKey, Listing
 from broker.domain.lifecycle import Phase
 from broker.domain.offer import Offer
 from broker.domain.pool import Pool
-from broker.domain.template import Template
 from broker.ports import Backend, LaunchSpec
 from broker.store import schema
 from broker.store.engine import Database
@@ -217,8 +216,8 @@ class _Backend:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def offers(self, pool: Pool, template: Template) -> Sequence[Offer]:
-        return await self._inner.offers(pool, template)
+    async def offers(self, pool: Pool) -> Sequence[Offer]:
+        return await self._inner.offers(pool)
 
     async def launch(self, spec: LaunchSpec) -> InstanceRef:
         self._points.check(spec, await self._points.saved(spec.key.agent_id))

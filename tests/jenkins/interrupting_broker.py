@@ -23,7 +23,6 @@ from broker.domain.ids import AgentId, InstanceRef
 from broker.domain.instance import Instance, InstanceState, Interruption, LaunchKey, Listing
 from broker.domain.offer import Offer
 from broker.domain.pool import Pool
-from broker.domain.template import Template
 from broker.ports import Backend, LaunchSpec
 
 MODULE: Final = "tests.jenkins.interrupting_broker"
@@ -50,9 +49,9 @@ class InterruptedBackend:
         self._names = folder / "notices" / ".names"
         self._names.mkdir(parents=True, exist_ok=True)
 
-    async def offers(self, pool: Pool, template: Template) -> Sequence[Offer]:
+    async def offers(self, pool: Pool) -> Sequence[Offer]:
         """As it is."""
-        return await self._inner.offers(pool, template)
+        return await self._inner.offers(pool)
 
     async def launch(self, spec: LaunchSpec) -> InstanceRef:
         """Notes the name."""

@@ -23,7 +23,6 @@ from broker.domain.instance import Instance, InstanceState, LaunchKey, Listing
 from broker.domain.offer import Offer
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason
-from broker.domain.template import Template
 from broker.errors import BackendError, BackendRejected, InsufficientCapacity, OutcomeUnknown
 from broker.ports import Clock, LaunchSpec
 
@@ -45,7 +44,7 @@ class ContainerBackend:
         self._ended: dict[str, Instance] = {}
         """By the container's id: what a look at an ended one has told, which does not change."""
 
-    async def offers(self, pool: Pool, template: Template) -> Sequence[Offer]:
+    async def offers(self, pool: Pool) -> Sequence[Offer]:
         """The engine itself; how much it bears is for the pool's limits to say."""
         return (Offer(pool=pool.name),)
 

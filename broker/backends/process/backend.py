@@ -26,7 +26,6 @@ from broker.domain.instance import Instance, LaunchKey, Listing
 from broker.domain.offer import Offer
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason
-from broker.domain.template import Template
 from broker.errors import BackendError, BackendRejected, InsufficientCapacity, OutcomeUnknown
 from broker.ports import Clock, LaunchSpec
 
@@ -68,7 +67,7 @@ class ProcessBackend:
         self._wipes: dict[InstanceRef, Future[None]] = {}
         self._tidied = False
 
-    async def offers(self, pool: Pool, template: Template) -> Sequence[Offer]:
+    async def offers(self, pool: Pool) -> Sequence[Offer]:
         """The machine itself; how much it bears is for the pool's limits to say."""
         return (Offer(pool=pool.name),)
 

@@ -170,7 +170,7 @@ def to_pool(name: PoolName, snapshot: Snapshot, words: Words) -> fleet.Pool:
         until=rest.until if rest else None,
         limits=_limits(caps, name, snapshot),
         agents=to_counts(_in_pool(name, snapshot)),
-        policies=tuple(p.name for p in definitions.policies.values() if name in {c.pool for c in p.pools}),
+        policies=tuple(p.name for p in definitions.policies.values() if name in p.chain),
     )
 
 
@@ -189,10 +189,10 @@ def to_policy(policy: Policy, snapshot: Snapshot, words: Words) -> fleet.Policy:
     """A policy, and how each of its pools stands."""
     refused = {r.pool: words.rejection(r) for r in snapshot.refusals(policy)}
     pools = []
-    for choice in policy.pools:
-        refusal = refused.get(choice.pool)
+    for pool in policy.chain:
+        refusal = refused.get(pool)
         message = refusal.message if refusal else ""
-        pools.append(fleet.PolicyPool(pool=choice.pool, reason=refusal.reason if refusal else None, message=message))
+        pools.append(fleet.PolicyPool(pool=pool, reason=refusal.reason if refusal else None, message=message))
     caps = {Scope.POLICY_AGENTS: policy.limits.agents, Scope.POLICY_PENDING: policy.limits.pending}
     return fleet.Policy(
         id=policy.name,

@@ -8,7 +8,7 @@ from broker.domain.instance import InstanceState
 from broker.errors import BackendRejected, InsufficientCapacity, OutcomeUnknown
 from broker.testing.backend import FakeBackend
 from broker.testing.clock import ManualClock, settle
-from broker.testing.factories import make_key, make_pool, make_spec, make_template
+from broker.testing.factories import make_key, make_pool, make_spec
 
 
 async def test_a_launch_told_to_fail_makes_nothing_and_the_next_one_works() -> None:
@@ -59,7 +59,7 @@ async def test_room_is_offered_and_kept() -> None:
     backend = FakeBackend()
     backend.room = 1
     await backend.launch(make_spec(1))
-    assert (await backend.offers(make_pool(), make_template()))[0].room == 0
+    assert (await backend.offers(make_pool()))[0].room == 0
     with pytest.raises(InsufficientCapacity):
         await backend.launch(make_spec(2))
     assert await backend.launch(make_spec(1)) in backend.ledger.instances
