@@ -2,18 +2,19 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from broker.domain.ids import AgentName, InstanceRef, LaunchToken
 from broker.domain.instance import Instance, InstanceState, Interruption, LaunchKey, Listing
-from broker.domain.offer import Offer
+from broker.domain.offer import Offer, Offering
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason
 from broker.errors import BackendError, BackendRejected, InsufficientCapacity, OutcomeUnknown
 from broker.ports import Clock, LaunchSpec
 from broker.testing.clock import ManualClock
+from broker.testing.places import FakeHost, Places
 
 
 @dataclass(slots=True)
@@ -26,6 +27,8 @@ class Ledger:
     calls: list[LaunchSpec] = field(default_factory=list)
     """Every launch that arrived, answered or not."""
     terminations: Counter[InstanceRef] = field(default_factory=Counter)
+    made: dict[InstanceRef, LaunchSpec] = field(default_factory=dict)
+    """What each instance was made for."""
     _refs: dict[LaunchToken, InstanceRef] = field(default_factory=dict)
 
     def create(self, spec: LaunchSpec, state: InstanceState) -> InstanceRef:
@@ -35,6 +38,7 @@ class Ledger:
         ref = InstanceRef(f"fake-{len(self._refs) + 1}")
         self._refs[spec.key.token] = ref
         self.created[spec.key.token] += 1
+        self.made[ref] = spec
         self.instances[ref] = Instance(ref=ref, state=state, agent_id=spec.key.agent_id, attempt=spec.key.attempt)
         return ref
 
@@ -42,6 +46,10 @@ class Ledger:
         """The existing instance of a token."""
         ref = self._refs.get(token)
         return ref if ref in self.instances else None
+
+    def running(self) -> list[LaunchSpec]:
+        """What the instances that exist were made for."""
+        return [self.made[ref] for ref in self.instances if ref in self.made]
 
     def total_created(self) -> int:
         """How many instances were ever made."""
@@ -57,11 +65,15 @@ class FakeBackend:
 
     `room` how many instances may exist, None without bound; `first_state` what a new instance is; `describe_delay_s`
     clock seconds before `describe` answers; `terminate_stays` an instance asked to end stays `stopping` until
-    `let_go()`; `list_complete` what `list_owned` says of itself; `down` an error that every call raises.
+    `let_go()`; `list_complete` what `list_owned` says of itself; `down` an error that every call raises; `places` what
+    each pool has of hosts, zones, types and capacities, and what is out of stock there.
     """
 
-    def __init__(self, ledger: Ledger | None = None, clock: Clock | None = None) -> None:
-        """Speaks for the instances in `ledger`, a new one by default."""
+    def __init__(
+        self, ledger: Ledger | None = None, clock: Clock | None = None, hosts: Iterable[FakeHost] = ()
+    ) -> None:
+        """Speaks for the instances in `ledger`, a new one by default, on these hosts, where a pool has any."""
+        self.places = Places(list(hosts))
         self.ledger = ledger or Ledger()
         self.room: int | None = None
         self.first_state = InstanceState.RUNNING
@@ -82,6 +94,14 @@ class FakeBackend:
     def next_launch_raises(self, error: BackendError, *, times: int = 1) -> None:
         """The next launches make nothing and fail so."""
         self._launch_errors.extend([(error, False)] * times)
+
+    def offering_raises(self, offering: Offering, error: BackendError) -> None:
+        """Every launch there makes nothing and fails so, until `offering_recovers`."""
+        self.places.errors[offering] = error
+
+    def offering_recovers(self, offering: Offering) -> None:
+        """Launches there go well again."""
+        self.places.errors.pop(offering, None)
 
     def forget_errors(self) -> None:
         """Launches go well again."""
@@ -141,7 +161,9 @@ class FakeBackend:
     # ports.Backend
 
     async def offers(self, pool: Pool) -> Sequence[Offer]:
-        """One offer with what is left of `room`."""
+        """What `places` say of the pool; else one offer with what is left of `room`."""
+        if (told := self.places.of(pool.name, self.ledger.running)) is not None:
+            return told
         room = None if self.room is None else max(0, self.room - len(self.ledger.instances))
         return (Offer(pool=pool.name, room=room),)
 
@@ -198,6 +220,8 @@ class FakeBackend:
         exists = self.ledger.find(spec.key.token) is not None
         if not exists and self.room is not None and len(self.ledger.instances) >= self.room:
             raise InsufficientCapacity("Full", f"room for {self.room} instances, all taken")
+        if not exists:
+            self.places.admit(spec, self.ledger.running)
         return self.ledger.create(spec, self.first_state)
 
     def _change(self, ref: InstanceRef, **changes: object) -> None:
