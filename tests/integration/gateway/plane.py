@@ -145,8 +145,11 @@ class Planes:
                 found[words[words.index("-name") + 1]] = file.read_text().strip()
         return found
 
-    def knock(self, count: int) -> list[str]:
-        """So many of the launched ones that have not yet, come to the gateway; half of them over TCP."""
+    def knock(self, count: int, *, comes_back: bool = False) -> list[str]:
+        """So many of the launched ones that have not yet, come to the gateway; half of them over TCP.
+
+        Who does not come back is in at its first knock, or not at all: a knock is held for 25 s.
+        """
         names = [name for name in self.launched() if name not in self.knocked][:count]
         assert len(names) == count
         self.knocked |= set(names)
@@ -159,6 +162,8 @@ class Planes:
                 url=self.url,
                 stream_seed=SEED,
                 bytes_per_s=self.bytes_per_s,
+                comes_back=comes_back,
+                haste=10.0,
             )
             for number, name in enumerate(names)
         )
@@ -190,6 +195,15 @@ class Planes:
     def unequal(self, names: list[str]) -> list[str]:
         near, far = self.swarm.hashes(), self.sim.hashes()
         return [name for name in names if near[name] != far.get(name)]
+
+    async def until_in(self, names: list[str], seconds: float) -> None:
+        """Waits until all have their first session; TimeoutError says of those that have not, where they are."""
+        try:
+            await until(lambda: self.cut(names) == [], seconds)
+        except TimeoutError:
+            agents = [self.swarm.agents[name] for name in self.cut(names)]
+            told = [f"{a.plan.name}: {a.state}, {a.sessions} sessions, {a.refusals} refusals, {a.why}" for a in agents]
+            raise TimeoutError("; ".join(told)) from None
 
     def cut(self, names: list[str]) -> list[str]:
         agents = self.swarm.agents
@@ -259,7 +273,7 @@ def _content(directory: Path, url: str, token: str, listen: int, grpc: int) -> C
         },
         "templates": {"default": {"env": {"LAUNCHES": str(directory / "launches")}}},
         "pools": {"here": {"backend": "process", "command": ["/bin/sh", str(launch)]}},
-        "policies": {"many": {"labels": [LABEL], "pools": ["here"]}},
+        "policies": {"many": {"labels": [LABEL], "pools": ["here"], "timeouts": {"connect": "10m"}}},
     }
 
 

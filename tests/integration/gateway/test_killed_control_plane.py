@@ -37,7 +37,7 @@ async def test_two_hundred_sessions_outlive_the_control_plane_and_new_agents_are
         assert [pid for pid in hit if process_started(pid) is not None] == []
         began, before = time.monotonic(), world.received()
         await asyncio.sleep(AWAY_S / 2)
-        late = world.knock(LATE)
+        late = world.knock(LATE, comes_back=True)
         await asyncio.sleep(AWAY_S / 2)
         per_s = (world.received() - before) / (time.monotonic() - began)
         assert per_s >= ALL_PER_S
@@ -48,7 +48,7 @@ async def test_two_hundred_sessions_outlive_the_control_plane_and_new_agents_are
         returned = await world.plane.start("serves controllers on")
         await until(lambda: world.model.syncs > syncs, 30)
         synced = time.monotonic()
-        await until(lambda: world.cut(late) == [], 30)
+        await world.until_in(late, 30)
         let_in = time.monotonic()
         print(
             f"{per_s / 1e6:.1f} MB/s while it was away; new agents in {let_in - returned:.2f} s after its return,"
