@@ -92,7 +92,8 @@ class Rest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cooled:
-    """An offering that was out of stock: left alone until then."""
+    """An offering that was out of stock: left alone until then. Without zone and type it stands for all that have one,
+    without capacity for all of the pool."""
 
     until: datetime
     why: Reason
@@ -141,6 +142,13 @@ class Usage:
     """How long a policy's agents live: the median of those that ended."""
     window: dict[PoolName, int | None] = field(default_factory=dict)
     """How many more launches a pool that has not proved itself may have; None or not there: no bound."""
+
+    def cooled_at(self, offering: Offering) -> Cooled | None:
+        """What keeps agents out of an offering: its own lack, or that of all in its pool, or paid for alike there."""
+        if not self.cooled:
+            return None
+        wider = (offering, Offering(offering.pool, capacity=offering.capacity), Offering(offering.pool))
+        return next((found for of in wider if (found := self.cooled.get(of)) is not None), None)
 
     def first_full(self, claims: Iterable[Claim]) -> Claim | None:
         """The first claim for which there is no room; None if all fit."""

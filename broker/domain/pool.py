@@ -20,11 +20,15 @@ class PoolLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cooldown:
-    """The breaker: after so many failures within a time, the pool is left alone for a time."""
+    """The breaker: after so many failures within a time, the pool is left alone for a time.
+
+    What is `out_of_stock` is left alone by itself, at once: a zone, a type, or what is paid for in one way.
+    """
 
     after_failures: int = 5
     within: timedelta = timedelta(minutes=2)
     rest: timedelta = timedelta(minutes=5)
+    out_of_stock: timedelta = timedelta(minutes=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

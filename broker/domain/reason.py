@@ -65,6 +65,10 @@ class Reason(StrEnum):
     SUPERSEDED = "Superseded"
 
 
+LACKS: Final = frozenset({Reason.INSUFFICIENT_CAPACITY, Reason.SPOT_UNAVAILABLE, Reason.QUOTA_EXCEEDED})
+"""There is no more here now: somewhere else there may be, at once. It says nothing against the agent."""
+
+
 class Fixer(StrEnum):
     """Who can put it right: who wrote the build, who runs the broker or the cloud; or time does, and one waits."""
 
