@@ -40,13 +40,14 @@ _REASONS: Final[Mapping[str, Reason]] = {
     "policy": Reason.POLICY_AT_LIMIT,
     "job": Reason.JOB_AT_LIMIT,
     "pool": Reason.POOL_AT_LIMIT,
+    "budget": Reason.BUDGET_EXCEEDED,
 }
 _UNITS: Final[Mapping[str, str]] = {
     "agents": "agents",
     "pending": "starting agents",
     "cpu_milli": "thousandths of a vCPU",
     "memory_mib": "MiB of memory",
-    "budget": "millionths",
+    "budget": "millionths of money",
 }
 
 
@@ -63,14 +64,18 @@ class Claim:
     key: str
     amount: int
     cap: int | None
+    words: str = ""
+    """What a refusal says, where numbers would not do."""
 
     @property
     def reason(self) -> Reason:
         """The reason to give when this limit is full."""
-        return _REASONS[self.scope.split("_")[0]]
+        return _REASONS["budget" if self.scope is Scope.POLICY_BUDGET else self.scope.split("_")[0]]
 
     def refusal(self, used: int) -> str:
         """Says that the limit is full, with its numbers."""
+        if self.words:
+            return self.words
         owner, _, unit = self.scope.partition("_")
         name = "the broker" if owner == "broker" else f"{owner} {self.key}"
         return f"{name} is at its limit ({used} of {self.cap} {_UNITS[unit]})"

@@ -1,0 +1,1 @@
+"""Money: what agents cost, what budgets allow, what is told of it."""
