@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from broker.domain.agent import Agent
-from broker.domain.asked import Answer, Asked, refusal
+from broker.domain.asked import Answer, Asked, forbidden, refusal
 from broker.domain.hand_launch import HandLaunch, Wish
 from broker.domain.ids import AgentId, AgentName, BootId, ControllerName, PolicyName
 from broker.domain.introduction import Introduction
@@ -46,13 +46,15 @@ class Release:
 class Told:
     """The full truth of a controller: its nodes of our cloud by name, and the names it has asked for without a node.
 
-    `queued` is how many builds wait, by the policy that serves them.
+    `queued` is how many builds wait, by the policy that serves them. `unmatched` is how many have come to wait since
+    the last sync, by labels that nothing in Jenkins serves.
     """
 
     boot_id: BootId
     nodes: Mapping[AgentName, NodeReport]
     pending: Sequence[AgentName]
     queued: Mapping[PolicyName, int] = field(default_factory=dict)
+    unmatched: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,7 @@ class Intake:
         known = await self._ctx.agents.by_names(controller, names)
         await self._check_room(controller, sum(name not in known for name in dict.fromkeys(names)))
         now = self._ctx.clock.now()
-        refused = {one.name: refusal(one, taken) or self._no_policy(controller, one, policies) for one in asked}
+        refused = {one.name: refusal(one, taken) or self._not_by_policy(controller, one, policies) for one in asked}
         sound = {one.name: one for one in asked if one.name not in known and refused[one.name] is None}
         asks = [Ask(PolicyName(one.policy), one.cause, one.launch_id) for one in sound.values()]
         passed = dict(zip(sound, await self._wanted.check(controller, asks), strict=True))
@@ -255,12 +257,12 @@ class Intake:
             requested_by=asked.requested_by[:_LONGEST_NAME] or (launch.who if launch else None),
         )
 
-    def _no_policy(
+    def _not_by_policy(
         self, controller: ControllerName, asked: Asked, policies: Mapping[PolicyName, Policy]
     ) -> Answer | None:
-        """Refuses a policy that this controller may not use, with the key that lets it."""
-        if asked.policy in policies:
-            return None
+        """Refuses a policy that this controller may not use, with the key that lets it, and what it forbids."""
+        if policy := policies.get(PolicyName(asked.policy)):
+            return forbidden(asked, policy, self._ctx.definitions.templates[policy.template])
         message = f"no policy {asked.policy[:80]!r} for this controller; it may use: {', '.join(policies) or 'none'}"
         found = self._ctx.definitions.policies.get(PolicyName(asked.policy))
         who = self._ctx.definitions.controllers.get(controller)

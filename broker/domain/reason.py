@@ -18,6 +18,7 @@ class Reason(StrEnum):
     NO_MATCHING_POLICY = "NoMatchingPolicy"
     INVALID_REQUEST = "InvalidRequest"
     NAME_TAKEN = "NameTaken"
+    OVERRIDE_FORBIDDEN = "OverrideForbidden"
     POOL_AT_LIMIT = "PoolAtLimit"
     POLICY_AT_LIMIT = "PolicyAtLimit"
     CONTROLLER_AT_LIMIT = "ControllerAtLimit"
@@ -112,6 +113,11 @@ REASONS: Final[Mapping[Reason, About]] = MappingProxyType(
             meaning="Another agent has had this name; names are never used twice.",
             fix_by=_WAIT,
             hint="Wait: Jenkins asks again under a new name.",
+        ),
+        Reason.OVERRIDE_FORBIDDEN: About(
+            meaning="The build asks for an image, vCPU or memory that its policy does not let it choose.",
+            fix_by=_DEV_OR_ADMIN,
+            hint="Ask for what the policy's `overrides` allow, or have them changed.",
         ),
         Reason.POOL_AT_LIMIT: About(
             meaning="The pool has as many agents, starting agents, vCPU or memory as its limits allow.",

@@ -14,26 +14,25 @@ from broker.domain.hand_launch import Wish
 from broker.domain.ids import AgentName, BootId
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.limits import is_cap_on_agents
+from broker.domain.overrides import CPU, IMAGE, KEYS, MEMORY, OverrideError, of_label
 from broker.domain.policy import Policy
-from broker.domain.reason import Reason, hint
+from broker.domain.reason import Reason
 from broker.domain.template import Retention, Template
 from broker.errors import BrokerError
 from broker.intake import Kept, Release, Told, Truth
-from broker.news import CaughtUp, Item, Resync
-from broker.news import Told as ToldEvent
 from broker.reconcile.presence import NodeReport
 from broker.reconcile.wanted import queued_by_policy
 from broker.wire.v1 import agents_pb2 as wire
 
 MOST_AGENTS_A_CALL: Final = 1_000
 MOST_NODES_A_SYNC: Final = 10_000
+MOST_UNMATCHED: Final = 100
 MOST_USES: Final = 2**31 - 1
 """What every store can count to; more builds have not been run."""
 LONGEST_PREFIX: Final = 24
 LONGEST_VERSION: Final = 64
 LONGEST_LINE: Final = 300
 LONGEST_WAIT: Final = timedelta(days=30)
-LONGEST_MESSAGE: Final = 16_000
 
 _WIRE_CAUSES: Final[Mapping[str, wire.Cause]] = {
     "queue": wire.CAUSE_QUEUE,
@@ -81,6 +80,7 @@ def asked_agents(request: wire.RequestAgentsRequest) -> list[Asked]:
             launch_id=a.launch_id,
             requested_by=a.requested_by,
             waited=_waited(request, a),
+            overrides=_overrides(a),
         )
         for a in request.agents
     ]
@@ -92,6 +92,14 @@ def _waited(request: wire.RequestAgentsRequest, agent: wire.AgentRequest) -> tim
         return None
     waited = timedelta(seconds=request.sent_at.seconds - agent.queued_at.seconds)
     return waited if timedelta() <= waited <= LONGEST_WAIT else None
+
+
+def _overrides(agent: wire.AgentRequest) -> dict[str, str] | None:
+    """As the build wrote them; None from a client that knows of none."""
+    if not agent.HasField("overrides"):
+        return None
+    told = agent.overrides
+    return {IMAGE: told.image, CPU: told.cpu, MEMORY: told.memory}
 
 
 def agent_answers(answers: Iterable[Answer]) -> wire.RequestAgentsReply:
@@ -135,6 +143,7 @@ def told(request: wire.SyncNodesRequest) -> Told:
         nodes=nodes,
         pending=[AgentName(n) for n in request.pending],
         queued=queued_by_policy([(depth.policy, depth.length) for depth in request.queue]),
+        unmatched={u.label_expression: min(u.fresh, MOST_USES) for u in request.unmatched[:MOST_UNMATCHED]},
     )
 
 
@@ -147,25 +156,6 @@ def truth(found: Truth, definitions: Definitions) -> wire.SyncNodesReply:
         wanted=[_wanted(wish) for wish in found.wishes],
         policies_revision=found.revision,
     )
-
-
-def watch_after(request: wire.WatchAgentsRequest) -> int:
-    """Where a stream goes on."""
-    if request.after < 0:
-        raise InvalidMessage(f"after is {request.after}; it must be the number of a heartbeat, or 0")
-    return request.after
-
-
-def news(item: Item, beat_s: float) -> wire.WatchAgentsReply:
-    """One message of a stream."""
-    match item:
-        case Resync():
-            return wire.WatchAgentsReply(resync=wire.Resync(newest=item.newest))
-        case CaughtUp():
-            interval = duration(timedelta(seconds=beat_s))
-            return wire.WatchAgentsReply(heartbeat=wire.Heartbeat(number=item.number, interval=interval))
-        case ToldEvent():
-            return wire.WatchAgentsReply(event=_event(item))
 
 
 def policy_set(policies: Sequence[Policy], definitions: Definitions) -> wire.PolicySet:
@@ -200,6 +190,7 @@ def _policy(policy: Policy, template: Template) -> wire.Policy:
         executors=template.executors,
         remote_fs=_remote_fs(template),
         retention=_retention(template.retention),
+        overrides=wire.OverrideRules(allow=[key for key in KEYS if key in policy.overrides.allow]),
     )
 
 
@@ -229,25 +220,15 @@ def _agent_state(kept: Kept, definitions: Definitions) -> wire.AgentState:
         cause=_WIRE_CAUSES.get(agent.cause, wire.Cause.CAUSE_QUEUE),
         waits_for_room=agent.phase == Phase.REQUESTED and is_cap_on_agents(agent.why, agent.message),
         keep_warm=kept.keep_warm,
+        override_labels=_override_labels(agent),
     )
 
 
-def _event(told: ToldEvent) -> wire.AgentEvent:
-    event, at = told.event, Timestamp()
-    at.FromDatetime(event.at)
-    return wire.AgentEvent(
-        number=event.number,
-        agent=event.agent,
-        at=at,
-        event=event.event,
-        phase=event.phase or "",
-        attempt=event.attempt,
-        pool=event.pool or "",
-        reason=event.why or "",
-        message=event.message[:LONGEST_MESSAGE],
-        hint=hint(event.why) if event.why else "",
-        outcome=told.outcome or "",
-    )
+def _override_labels(agent: Agent) -> tuple[str, ...]:
+    try:
+        return of_label(agent.label_expression)[1]
+    except OverrideError:  # a row of a version that knew of none
+        return ()
 
 
 def _wanted(wish: Wish) -> wire.Wanted:

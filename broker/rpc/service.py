@@ -12,7 +12,7 @@ from broker.intake import Intake
 from broker.news import News
 from broker.reconcile.context import Context
 from broker.reconcile.presence import SYNC_INTERVAL_S
-from broker.rpc import convert, convert_fleet, convert_introduction
+from broker.rpc import convert, convert_fleet, convert_introduction, convert_news
 from broker.rpc.identity import NoToken, caller
 from broker.rpc.interceptors import controller_of_call
 from broker.rpc.streams import Streams
@@ -85,13 +85,13 @@ class AgentsService(agents_pb2_grpc.AgentsServicer):
         self, request: wire.WatchAgentsRequest, context: _Call
     ) -> AsyncGenerator[wire.WatchAgentsReply, None]:
         """What happens to the controller's agents, until one side ends it, or its token is no longer good."""
-        controller, after = controller_of_call.get(), convert.watch_after(request)
+        controller, after = controller_of_call.get(), convert_news.watch_after(request)
         with self.streams.joining(controller, convert.boot_id(request.boot_id)) as stream:
             async with aclosing(self._news.follow(controller, after, stream.pause)) as items:
                 async for item in items:
                     if caller(context, self._ctx.definitions) != controller:
                         raise NoToken("the token is another controller's now")
-                    yield convert.news(item, self.streams.beat_s)
+                    yield convert_news.news(item, self.streams.beat_s, self._ctx.definitions)
 
     async def DescribeFleet(self, request: wire.DescribeFleetRequest, context: _Call) -> wire.DescribeFleetReply:
         """The fleet as people see it."""

@@ -11,6 +11,7 @@ OURS: Final = frozenset(
         Reason.NO_MATCHING_POLICY,
         Reason.INVALID_REQUEST,
         Reason.NAME_TAKEN,
+        Reason.OVERRIDE_FORBIDDEN,
         Reason.POOL_AT_LIMIT,
         Reason.POLICY_AT_LIMIT,
         Reason.CONTROLLER_AT_LIMIT,

@@ -276,7 +276,7 @@ class BrokerLink {
         List<Map> nodes = sync.nodes()
         List<String> pending = sync.pending()
         try {
-            Map reply = client.syncNodes(bootId, nodes, sync.queue(), pending)
+            Map reply = client.syncNodes(bootId, nodes, sync.queue(), pending, [])
             refused = false
             return reply
         } catch (BrokerException failure) {
@@ -288,7 +288,7 @@ class BrokerLink {
             refused = true
         }
         try {
-            return client.syncNodes(bootId, nodes.collect { it + [current_build: '', offline_cause: ''] }, [], pending)
+            return client.syncNodes(bootId, nodes.collect { it + [current_build: '', current_job: '', offline_cause: ''] }, [], pending, [])
         } catch (BrokerException failure) {
             if (!Outbox.isHopeless(failure)) {
                 throw failure

@@ -86,7 +86,7 @@ class PolicySet(_message.Message):
     def __init__(self, revision: _Optional[str] = ..., policies: _Optional[_Iterable[_Union[Policy, _Mapping]]] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("name", "labels", "accept_unlabelled", "priority", "name_prefix", "executors", "remote_fs", "retention")
+    __slots__ = ("name", "labels", "accept_unlabelled", "priority", "name_prefix", "executors", "remote_fs", "retention", "overrides")
     NAME_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_UNLABELLED_FIELD_NUMBER: _ClassVar[int]
@@ -95,6 +95,7 @@ class Policy(_message.Message):
     EXECUTORS_FIELD_NUMBER: _ClassVar[int]
     REMOTE_FS_FIELD_NUMBER: _ClassVar[int]
     RETENTION_FIELD_NUMBER: _ClassVar[int]
+    OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     name: str
     labels: _containers.RepeatedScalarFieldContainer[str]
     accept_unlabelled: bool
@@ -103,7 +104,14 @@ class Policy(_message.Message):
     executors: int
     remote_fs: str
     retention: Retention
-    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., accept_unlabelled: _Optional[bool] = ..., priority: _Optional[int] = ..., name_prefix: _Optional[str] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ...) -> None: ...
+    overrides: OverrideRules
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., accept_unlabelled: _Optional[bool] = ..., priority: _Optional[int] = ..., name_prefix: _Optional[str] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., overrides: _Optional[_Union[OverrideRules, _Mapping]] = ...) -> None: ...
+
+class OverrideRules(_message.Message):
+    __slots__ = ("allow",)
+    ALLOW_FIELD_NUMBER: _ClassVar[int]
+    allow: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, allow: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Retention(_message.Message):
     __slots__ = ("max_uses", "idle_timeout", "max_lifetime")
@@ -126,7 +134,7 @@ class RequestAgentsRequest(_message.Message):
     def __init__(self, boot_id: _Optional[str] = ..., agents: _Optional[_Iterable[_Union[AgentRequest, _Mapping]]] = ..., sent_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class AgentRequest(_message.Message):
-    __slots__ = ("name", "policy", "secret", "label_expression", "job", "build_url", "cause", "queued_at", "launch_id", "requested_by")
+    __slots__ = ("name", "policy", "secret", "label_expression", "job", "build_url", "cause", "queued_at", "launch_id", "requested_by", "overrides")
     NAME_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     SECRET_FIELD_NUMBER: _ClassVar[int]
@@ -137,6 +145,7 @@ class AgentRequest(_message.Message):
     QUEUED_AT_FIELD_NUMBER: _ClassVar[int]
     LAUNCH_ID_FIELD_NUMBER: _ClassVar[int]
     REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
+    OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     name: str
     policy: str
     secret: str
@@ -147,7 +156,18 @@ class AgentRequest(_message.Message):
     queued_at: _timestamp_pb2.Timestamp
     launch_id: str
     requested_by: str
-    def __init__(self, name: _Optional[str] = ..., policy: _Optional[str] = ..., secret: _Optional[str] = ..., label_expression: _Optional[str] = ..., job: _Optional[str] = ..., build_url: _Optional[str] = ..., cause: _Optional[_Union[Cause, str]] = ..., queued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., launch_id: _Optional[str] = ..., requested_by: _Optional[str] = ...) -> None: ...
+    overrides: Overrides
+    def __init__(self, name: _Optional[str] = ..., policy: _Optional[str] = ..., secret: _Optional[str] = ..., label_expression: _Optional[str] = ..., job: _Optional[str] = ..., build_url: _Optional[str] = ..., cause: _Optional[_Union[Cause, str]] = ..., queued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., launch_id: _Optional[str] = ..., requested_by: _Optional[str] = ..., overrides: _Optional[_Union[Overrides, _Mapping]] = ...) -> None: ...
+
+class Overrides(_message.Message):
+    __slots__ = ("image", "cpu", "memory")
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    CPU_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_FIELD_NUMBER: _ClassVar[int]
+    image: str
+    cpu: str
+    memory: str
+    def __init__(self, image: _Optional[str] = ..., cpu: _Optional[str] = ..., memory: _Optional[str] = ...) -> None: ...
 
 class RequestAgentsReply(_message.Message):
     __slots__ = ("answers",)
@@ -194,19 +214,21 @@ class ReleaseAgentsReply(_message.Message):
     def __init__(self, unknown: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SyncNodesRequest(_message.Message):
-    __slots__ = ("boot_id", "nodes", "queue", "pending")
+    __slots__ = ("boot_id", "nodes", "queue", "pending", "unmatched")
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
+    UNMATCHED_FIELD_NUMBER: _ClassVar[int]
     boot_id: str
     nodes: _containers.RepeatedCompositeFieldContainer[Node]
     queue: _containers.RepeatedCompositeFieldContainer[QueueDepth]
     pending: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, boot_id: _Optional[str] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., queue: _Optional[_Iterable[_Union[QueueDepth, _Mapping]]] = ..., pending: _Optional[_Iterable[str]] = ...) -> None: ...
+    unmatched: _containers.RepeatedCompositeFieldContainer[Unmatched]
+    def __init__(self, boot_id: _Optional[str] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., queue: _Optional[_Iterable[_Union[QueueDepth, _Mapping]]] = ..., pending: _Optional[_Iterable[str]] = ..., unmatched: _Optional[_Iterable[_Union[Unmatched, _Mapping]]] = ...) -> None: ...
 
 class Node(_message.Message):
-    __slots__ = ("name", "online", "accepting", "busy", "uses", "current_build", "offline_cause")
+    __slots__ = ("name", "online", "accepting", "busy", "uses", "current_build", "offline_cause", "current_job")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ONLINE_FIELD_NUMBER: _ClassVar[int]
     ACCEPTING_FIELD_NUMBER: _ClassVar[int]
@@ -214,6 +236,7 @@ class Node(_message.Message):
     USES_FIELD_NUMBER: _ClassVar[int]
     CURRENT_BUILD_FIELD_NUMBER: _ClassVar[int]
     OFFLINE_CAUSE_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_JOB_FIELD_NUMBER: _ClassVar[int]
     name: str
     online: bool
     accepting: bool
@@ -221,7 +244,8 @@ class Node(_message.Message):
     uses: int
     current_build: str
     offline_cause: str
-    def __init__(self, name: _Optional[str] = ..., online: _Optional[bool] = ..., accepting: _Optional[bool] = ..., busy: _Optional[bool] = ..., uses: _Optional[int] = ..., current_build: _Optional[str] = ..., offline_cause: _Optional[str] = ...) -> None: ...
+    current_job: str
+    def __init__(self, name: _Optional[str] = ..., online: _Optional[bool] = ..., accepting: _Optional[bool] = ..., busy: _Optional[bool] = ..., uses: _Optional[int] = ..., current_build: _Optional[str] = ..., offline_cause: _Optional[str] = ..., current_job: _Optional[str] = ...) -> None: ...
 
 class QueueDepth(_message.Message):
     __slots__ = ("policy", "label_expression", "length", "oldest_age")
@@ -234,6 +258,18 @@ class QueueDepth(_message.Message):
     length: int
     oldest_age: _duration_pb2.Duration
     def __init__(self, policy: _Optional[str] = ..., label_expression: _Optional[str] = ..., length: _Optional[int] = ..., oldest_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class Unmatched(_message.Message):
+    __slots__ = ("label_expression", "length", "oldest_age", "fresh")
+    LABEL_EXPRESSION_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_AGE_FIELD_NUMBER: _ClassVar[int]
+    FRESH_FIELD_NUMBER: _ClassVar[int]
+    label_expression: str
+    length: int
+    oldest_age: _duration_pb2.Duration
+    fresh: int
+    def __init__(self, label_expression: _Optional[str] = ..., length: _Optional[int] = ..., oldest_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., fresh: _Optional[int] = ...) -> None: ...
 
 class SyncNodesReply(_message.Message):
     __slots__ = ("agents", "unknown", "remove", "wanted", "policies_revision")
@@ -250,7 +286,7 @@ class SyncNodesReply(_message.Message):
     def __init__(self, agents: _Optional[_Iterable[_Union[AgentState, _Mapping]]] = ..., unknown: _Optional[_Iterable[str]] = ..., remove: _Optional[_Iterable[_Union[NodeRemoval, _Mapping]]] = ..., wanted: _Optional[_Iterable[_Union[Wanted, _Mapping]]] = ..., policies_revision: _Optional[str] = ...) -> None: ...
 
 class AgentState(_message.Message):
-    __slots__ = ("name", "policy", "phase", "takes_builds", "uses", "why", "labels", "executors", "remote_fs", "retention", "requested_at", "waits_for_room", "keep_warm", "cause")
+    __slots__ = ("name", "policy", "phase", "takes_builds", "uses", "why", "labels", "executors", "remote_fs", "retention", "requested_at", "waits_for_room", "keep_warm", "cause", "override_labels")
     NAME_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -265,6 +301,7 @@ class AgentState(_message.Message):
     WAITS_FOR_ROOM_FIELD_NUMBER: _ClassVar[int]
     KEEP_WARM_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
+    OVERRIDE_LABELS_FIELD_NUMBER: _ClassVar[int]
     name: str
     policy: str
     phase: str
@@ -279,7 +316,8 @@ class AgentState(_message.Message):
     waits_for_room: bool
     keep_warm: bool
     cause: Cause
-    def __init__(self, name: _Optional[str] = ..., policy: _Optional[str] = ..., phase: _Optional[str] = ..., takes_builds: _Optional[bool] = ..., uses: _Optional[int] = ..., why: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits_for_room: _Optional[bool] = ..., keep_warm: _Optional[bool] = ..., cause: _Optional[_Union[Cause, str]] = ...) -> None: ...
+    override_labels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., policy: _Optional[str] = ..., phase: _Optional[str] = ..., takes_builds: _Optional[bool] = ..., uses: _Optional[int] = ..., why: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits_for_room: _Optional[bool] = ..., keep_warm: _Optional[bool] = ..., cause: _Optional[_Union[Cause, str]] = ..., override_labels: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class NodeRemoval(_message.Message):
     __slots__ = ("name", "reason", "message", "cancel_build")
@@ -324,7 +362,7 @@ class WatchAgentsReply(_message.Message):
     def __init__(self, event: _Optional[_Union[AgentEvent, _Mapping]] = ..., resync: _Optional[_Union[Resync, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
 
 class AgentEvent(_message.Message):
-    __slots__ = ("number", "agent", "at", "event", "phase", "attempt", "pool", "reason", "message", "hint", "outcome")
+    __slots__ = ("number", "agent", "at", "event", "phase", "attempt", "pool", "reason", "message", "hint", "outcome", "attempts", "usual", "zone")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
@@ -336,6 +374,9 @@ class AgentEvent(_message.Message):
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     HINT_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    USUAL_FIELD_NUMBER: _ClassVar[int]
+    ZONE_FIELD_NUMBER: _ClassVar[int]
     number: int
     agent: str
     at: _timestamp_pb2.Timestamp
@@ -347,7 +388,10 @@ class AgentEvent(_message.Message):
     message: str
     hint: str
     outcome: str
-    def __init__(self, number: _Optional[int] = ..., agent: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., event: _Optional[str] = ..., phase: _Optional[str] = ..., attempt: _Optional[int] = ..., pool: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ..., outcome: _Optional[str] = ...) -> None: ...
+    attempts: int
+    usual: _duration_pb2.Duration
+    zone: str
+    def __init__(self, number: _Optional[int] = ..., agent: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., event: _Optional[str] = ..., phase: _Optional[str] = ..., attempt: _Optional[int] = ..., pool: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ..., outcome: _Optional[str] = ..., attempts: _Optional[int] = ..., usual: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., zone: _Optional[str] = ...) -> None: ...
 
 class Resync(_message.Message):
     __slots__ = ("newest",)
@@ -380,7 +424,7 @@ class DescribeFleetReply(_message.Message):
     def __init__(self, pools: _Optional[_Iterable[_Union[PoolState, _Mapping]]] = ..., policies: _Optional[_Iterable[_Union[PolicyState, _Mapping]]] = ..., failures: _Optional[_Iterable[_Union[Failure, _Mapping]]] = ..., page_url: _Optional[str] = ...) -> None: ...
 
 class PoolState(_message.Message):
-    __slots__ = ("name", "backend", "agents", "agents_cap", "starting", "starting_cap", "state", "why")
+    __slots__ = ("name", "backend", "agents", "agents_cap", "starting", "starting_cap", "state", "why", "until", "by")
     NAME_FIELD_NUMBER: _ClassVar[int]
     BACKEND_FIELD_NUMBER: _ClassVar[int]
     AGENTS_FIELD_NUMBER: _ClassVar[int]
@@ -389,6 +433,8 @@ class PoolState(_message.Message):
     STARTING_CAP_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     WHY_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
     name: str
     backend: str
     agents: int
@@ -397,10 +443,12 @@ class PoolState(_message.Message):
     starting_cap: int
     state: str
     why: str
-    def __init__(self, name: _Optional[str] = ..., backend: _Optional[str] = ..., agents: _Optional[int] = ..., agents_cap: _Optional[int] = ..., starting: _Optional[int] = ..., starting_cap: _Optional[int] = ..., state: _Optional[str] = ..., why: _Optional[str] = ...) -> None: ...
+    until: _timestamp_pb2.Timestamp
+    by: str
+    def __init__(self, name: _Optional[str] = ..., backend: _Optional[str] = ..., agents: _Optional[int] = ..., agents_cap: _Optional[int] = ..., starting: _Optional[int] = ..., starting_cap: _Optional[int] = ..., state: _Optional[str] = ..., why: _Optional[str] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., by: _Optional[str] = ...) -> None: ...
 
 class PolicyState(_message.Message):
-    __slots__ = ("name", "labels", "pools", "agents", "agents_cap", "waiting", "warm", "warm_wanted", "remark")
+    __slots__ = ("name", "labels", "pools", "agents", "agents_cap", "waiting", "warm", "warm_wanted", "remark", "budget")
     NAME_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     POOLS_FIELD_NUMBER: _ClassVar[int]
@@ -410,6 +458,7 @@ class PolicyState(_message.Message):
     WARM_FIELD_NUMBER: _ClassVar[int]
     WARM_WANTED_FIELD_NUMBER: _ClassVar[int]
     REMARK_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
     name: str
     labels: _containers.RepeatedScalarFieldContainer[str]
     pools: _containers.RepeatedScalarFieldContainer[str]
@@ -419,7 +468,8 @@ class PolicyState(_message.Message):
     warm: int
     warm_wanted: int
     remark: str
-    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., pools: _Optional[_Iterable[str]] = ..., agents: _Optional[int] = ..., agents_cap: _Optional[int] = ..., waiting: _Optional[int] = ..., warm: _Optional[int] = ..., warm_wanted: _Optional[int] = ..., remark: _Optional[str] = ...) -> None: ...
+    budget: str
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., pools: _Optional[_Iterable[str]] = ..., agents: _Optional[int] = ..., agents_cap: _Optional[int] = ..., waiting: _Optional[int] = ..., warm: _Optional[int] = ..., warm_wanted: _Optional[int] = ..., remark: _Optional[str] = ..., budget: _Optional[str] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("at", "agent", "policy", "pool", "reason", "message", "hint")

@@ -31,7 +31,7 @@ abstract class Cases extends Script {
             ports << port
             broker.handshake()
         }
-        BrokerClient.metaClass.syncNodes = { String boot, List nodes, List queue, List pending -> broker.syncNodes(nodes) }
+        BrokerClient.metaClass.syncNodes = { String boot, List nodes, List queue, List pending, List unmatched -> broker.syncNodes(nodes) }
         BrokerClient.metaClass.requestAgents = { String boot, List agents -> agents.collect { [name: it.name, accepted: true] } }
         BrokerClient.metaClass.releaseAgents = { String boot, List agents -> broker.releaseAgents(agents) }
     }

@@ -122,10 +122,11 @@ public final class BrokerClient implements AutoCloseable {
 
     /** Tells nodes, queue and pending names; returns agents, unknown, remove, wanted, policies_revision, left_out. */
     public Map<String, Object> syncNodes(
-            String bootId, List<Map<String, Object>> nodes, List<Map<String, Object>> queue, List<String> pending) {
+            String bootId, List<Map<String, Object>> nodes, List<Map<String, Object>> queue, List<String> pending,
+            List<Map<String, Object>> unmatched) {
         Set<String> asked = new HashSet<>(pending);
         nodes.forEach(node -> asked.add(String.valueOf(node.get("name"))));
-        return call(() -> Replies.sync(timed().syncNodes(Requests.sync(bootId, nodes, queue, pending)), asked));
+        return call(() -> Replies.sync(timed().syncNodes(Requests.sync(bootId, nodes, queue, pending, unmatched)), asked));
     }
 
     /** Pools, policies and failures as people want to see them, within {@code deadlineMs}: a page waits for it. */

@@ -123,7 +123,10 @@ final class Replies {
                 Map.entry("reason", Told.code(event.getReason())),
                 Map.entry("message", Told.text(event.getMessage())),
                 Map.entry("hint", Told.line(event.getHint())),
-                Map.entry("outcome", Told.code(event.getOutcome())));
+                Map.entry("outcome", Told.code(event.getOutcome())),
+                Map.entry("attempts", Told.number(event.getAttempts(), 0, Told.MOST_USES)),
+                Map.entry("usual", Told.seconds(event.getUsual())),
+                Map.entry("zone", Told.line(event.getZone())));
     }
 
     private static Map<String, Object> policy(Policy policy, Told told) {
@@ -135,7 +138,8 @@ final class Replies {
                 "name_prefix", Told.prefix(policy.getNamePrefix(), policy.getName()),
                 "executors", Told.number(policy.getExecutors(), 1, Told.MOST_EXECUTORS),
                 "remote_fs", Told.remoteFs(policy.getRemoteFs()),
-                "retention", retention(policy.getRetention()));
+                "retention", retention(policy.getRetention()),
+                "overrides", policy.getOverrides().getAllowList().stream().limit(Told.MOST_POLICIES).map(Told::code).toList());
     }
 
     private static Map<String, Object> agent(AgentState agent, Told told) {
@@ -153,7 +157,8 @@ final class Replies {
                 Map.entry("requested_at", milliseconds(agent.getRequestedAt())),
                 Map.entry("waits_for_room", agent.getWaitsForRoom()),
                 Map.entry("keep_warm", agent.getKeepWarm()),
-                Map.entry("cause", agent.getCause().name().replace("CAUSE_", "")));
+                Map.entry("cause", agent.getCause().name().replace("CAUSE_", "")),
+                Map.entry("override_labels", told.labels(agent.getOverrideLabelsList())));
     }
 
     static Map<String, Object> fleet(DescribeFleetReply reply) {
@@ -165,28 +170,31 @@ final class Replies {
     }
 
     private static Map<String, Object> pool(PoolState pool) {
-        return Map.of(
-                "name", Told.line(pool.getName()),
-                "backend", Told.line(pool.getBackend()),
-                "agents", count(pool.getAgents()),
-                "agents_cap", count(pool.getAgentsCap()),
-                "starting", count(pool.getStarting()),
-                "starting_cap", count(pool.getStartingCap()),
-                "state", Told.line(pool.getState()),
-                "why", Told.line(pool.getWhy()));
+        return Map.ofEntries(
+                Map.entry("name", Told.line(pool.getName())),
+                Map.entry("backend", Told.line(pool.getBackend())),
+                Map.entry("agents", count(pool.getAgents())),
+                Map.entry("agents_cap", count(pool.getAgentsCap())),
+                Map.entry("starting", count(pool.getStarting())),
+                Map.entry("starting_cap", count(pool.getStartingCap())),
+                Map.entry("state", Told.line(pool.getState())),
+                Map.entry("why", Told.line(pool.getWhy())),
+                Map.entry("until", pool.hasUntil() ? milliseconds(pool.getUntil()) : 0L),
+                Map.entry("by", Told.line(pool.getBy())));
     }
 
     private static Map<String, Object> policyState(PolicyState policy) {
-        return Map.of(
-                "name", Told.line(policy.getName()),
-                "labels", policy.getLabelsList().stream().limit(Told.MOST_LABELS).map(Told::line).toList(),
-                "pools", policy.getPoolsList().stream().limit(Told.MOST_LABELS).map(Told::line).toList(),
-                "agents", count(policy.getAgents()),
-                "agents_cap", count(policy.getAgentsCap()),
-                "waiting", count(policy.getWaiting()),
-                "warm", count(policy.getWarm()),
-                "warm_wanted", count(policy.getWarmWanted()),
-                "remark", Told.line(policy.getRemark()));
+        return Map.ofEntries(
+                Map.entry("name", Told.line(policy.getName())),
+                Map.entry("labels", policy.getLabelsList().stream().limit(Told.MOST_LABELS).map(Told::line).toList()),
+                Map.entry("pools", policy.getPoolsList().stream().limit(Told.MOST_LABELS).map(Told::line).toList()),
+                Map.entry("agents", count(policy.getAgents())),
+                Map.entry("agents_cap", count(policy.getAgentsCap())),
+                Map.entry("waiting", count(policy.getWaiting())),
+                Map.entry("warm", count(policy.getWarm())),
+                Map.entry("warm_wanted", count(policy.getWarmWanted())),
+                Map.entry("remark", Told.line(policy.getRemark())),
+                Map.entry("budget", Told.line(policy.getBudget())));
     }
 
     private static Map<String, Object> failure(Failure failure) {

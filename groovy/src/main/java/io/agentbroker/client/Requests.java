@@ -6,11 +6,14 @@ import io.agentbroker.wire.v1.AgentRelease;
 import io.agentbroker.wire.v1.AgentRequest;
 import io.agentbroker.wire.v1.Cause;
 import io.agentbroker.wire.v1.Node;
+import io.agentbroker.wire.v1.Overrides;
 import io.agentbroker.wire.v1.QueueDepth;
 import io.agentbroker.wire.v1.ReleaseAgentsRequest;
 import io.agentbroker.wire.v1.ReleaseCause;
 import io.agentbroker.wire.v1.RequestAgentsRequest;
 import io.agentbroker.wire.v1.SyncNodesRequest;
+import io.agentbroker.wire.v1.Unmatched;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -33,7 +36,8 @@ final class Requests {
                     .setCause(Cause.valueOf("CAUSE_" + text(agent, "cause")))
                     .setQueuedAt(time(number(agent, "queued_at").longValue()))
                     .setLaunchId(text(agent, "launch_id"))
-                    .setRequestedBy(text(agent, "requested_by")));
+                    .setRequestedBy(text(agent, "requested_by"))
+                    .setOverrides(overrides(agent)));
         }
         return request.build();
     }
@@ -51,7 +55,8 @@ final class Requests {
     }
 
     static SyncNodesRequest sync(
-            String bootId, List<Map<String, Object>> nodes, List<Map<String, Object>> queue, List<String> pending) {
+            String bootId, List<Map<String, Object>> nodes, List<Map<String, Object>> queue, List<String> pending,
+            List<Map<String, Object>> unmatched) {
         SyncNodesRequest.Builder request =
                 SyncNodesRequest.newBuilder().setBootId(bootId).addAllPending(pending);
         for (Map<String, Object> node : nodes) {
@@ -62,7 +67,8 @@ final class Requests {
                     .setBusy(flag(node, "busy"))
                     .setUses(number(node, "uses").intValue())
                     .setCurrentBuild(text(node, "current_build"))
-                    .setOfflineCause(text(node, "offline_cause")));
+                    .setOfflineCause(text(node, "offline_cause"))
+                    .setCurrentJob(text(node, "current_job")));
         }
         for (Map<String, Object> depth : queue) {
             request.addQueue(QueueDepth.newBuilder()
@@ -71,7 +77,26 @@ final class Requests {
                     .setLength(number(depth, "length").intValue())
                     .setOldestAge(seconds(number(depth, "oldest_age").doubleValue())));
         }
+        for (Map<String, Object> label : unmatched) {
+            request.addUnmatched(Unmatched.newBuilder()
+                    .setLabelExpression(text(label, "label_expression"))
+                    .setLength(number(label, "length").intValue())
+                    .setOldestAge(seconds(number(label, "oldest_age").doubleValue()))
+                    .setFresh(number(label, "fresh").intValue()));
+        }
         return request.build();
+    }
+
+    /** What a build asks for itself, by the keys image, cpu and memory. */
+    private static Overrides overrides(Map<String, Object> agent) {
+        Map<?, ?> asked = agent.get("overrides") instanceof Map<?, ?> map ? map : Map.of();
+        Map<String, Object> texts = new HashMap<>();
+        asked.forEach((key, value) -> texts.put(key.toString(), value));
+        return Overrides.newBuilder()
+                .setImage(text(texts, "image"))
+                .setCpu(text(texts, "cpu"))
+                .setMemory(text(texts, "memory"))
+                .build();
     }
 
     private static String text(Map<String, Object> map, String key) {
