@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from broker.config.convert_policies import DEFAULT_TEMPLATE, to_policy
+from broker.config.currencies import Currencies
 from broker.config.database import DatabaseModel
 from broker.config.model import (
     BrokerFile,
@@ -15,8 +17,7 @@ from broker.config.model import (
     ServerTls,
 )
 from broker.config.model_controllers import ControllerModel, CountLimits
-from broker.config.model_policies import PolicyModel
-from broker.config.model_pools import POOL_KEYS, DirectModel, PoolModel, TemplateModel
+from broker.config.model_pools import POOL_KEYS, Cost, DirectModel, PoolModel, TemplateModel
 from broker.config.mounts import to_mount
 from broker.config.settings import (
     Address,
@@ -27,17 +28,15 @@ from broker.config.settings import (
     ServerSettings,
     TlsFiles,
 )
-from broker.config.units import read_rate
+from broker.config.units import milli, read_rate
 from broker.domain.definitions import Controller, Definitions, Rate
 from broker.domain.ids import BackendName, ControllerName, PolicyName, PoolName, TemplateName
+from broker.domain.money import Price
 from broker.domain.operators import Operator, Role
-from broker.domain.policy import AgentLimits, OnTimeout, Policy, PoolChoice, Retry, Strategy, Timeouts
+from broker.domain.policy import AgentLimits
 from broker.domain.pool import BackendDefinition, Cooldown, Direct, Pool, PoolLimits
 from broker.domain.resources import Resources
 from broker.domain.template import Inject, Retention, Template
-
-DEFAULT_TEMPLATE = "default"
-"""What a policy without `template` uses: the file's template of that name, else one of defaults alone."""
 
 
 def to_server(server: ServerModel, base: Path) -> ServerSettings:
@@ -123,14 +122,16 @@ def to_definitions(file: BrokerFile, pool_types: Mapping[str, str], base: Path) 
     pools = {name: p for name, p in file.pools.items() if not p.abstract}
     backends: dict[str, str] = {name: b.type for name, b in file.backends.items()}
     backends |= {p.backend: pool_types[name] for name, p in pools.items()}
+    currencies = Currencies(file.currencies)
     return Definitions(
         revision=revision(file),
         controllers={ControllerName(name): _controller(name, c, base) for name, c in file.controllers.items()},
         backends={BackendName(name): _backend(name, kind, file) for name, kind in backends.items()},
         templates={TemplateName(name): t for name, t in templates.items()},
-        pools={PoolName(name): _pool(name, p, pool_types[name], base) for name, p in pools.items()},
-        policies={PolicyName(name): _policy(name, p) for name, p in file.policies.items()},
+        pools={PoolName(name): _pool(name, p, pool_types[name], base, currencies) for name, p in pools.items()},
+        policies={PolicyName(name): to_policy(name, p, currencies) for name, p in file.policies.items()},
         limits=_limits(file.server.limits),
+        currency=currencies.base,
         operators=tuple(
             Operator(name=name, role=Role(token.role), token_sha256=token.token_sha256)
             for name, token in file.server.auth.tokens.items()
@@ -181,15 +182,11 @@ def _backend(name: str, kind: str, file: BrokerFile) -> BackendDefinition:
     return BackendDefinition(name=BackendName(name), type=kind, options=options)
 
 
-def _milli(cpu: float | None) -> int | None:
-    return None if cpu is None else max(1, round(cpu * 1000))
-
-
 def _template(name: str, template: TemplateModel) -> Template:
     return Template(
         name=TemplateName(name),
         image=template.image,
-        resources=Resources(cpu_milli=_milli(template.cpu) or 0, memory_mib=template.memory or 0),
+        resources=Resources(cpu_milli=milli(template.cpu) or 0, memory_mib=template.memory or 0),
         executors=template.executors,
         remote_fs=template.remote_fs or "",
         retention=Retention(
@@ -202,10 +199,11 @@ def _template(name: str, template: TemplateModel) -> Template:
         user=template.user or "",
         read_only=template.read_only,
         mounts=tuple(to_mount(text) for text in template.mounts),
+        tags=dict(template.tags),
     )
 
 
-def _pool(name: str, pool: PoolModel, kind: str, base: Path) -> Pool:
+def _pool(name: str, pool: PoolModel, kind: str, base: Path, currencies: Currencies) -> Pool:
     options: dict[str, object] = pool.model_dump(include=set(POOL_KEYS[kind]), exclude_none=True, by_alias=True)
     if pool.agent_jar:
         options["agent_jar"] = str(base / pool.agent_jar)
@@ -216,7 +214,7 @@ def _pool(name: str, pool: PoolModel, kind: str, base: Path) -> Pool:
         limits=PoolLimits(
             agents=limits.agents,
             pending=limits.pending,
-            cpu_milli=_milli(limits.cpu),
+            cpu_milli=milli(limits.cpu),
             memory_mib=limits.memory,
         ),
         cooldown=Cooldown(
@@ -224,6 +222,18 @@ def _pool(name: str, pool: PoolModel, kind: str, base: Path) -> Pool:
         ),
         options=options,
         direct=_direct(pool),
+        cost=_price(pool.cost, currencies),
+    )
+
+
+def _price(cost: Cost | None, currencies: Currencies) -> Price | None:
+    if cost is None:
+        return None
+    return Price(
+        cpu_hour=currencies.micros(cost.cpu_hour or 0, cost.currency),
+        memory_gib_hour=currencies.micros(cost.memory_gib_hour or 0, cost.currency),
+        host_hour=currencies.micros(cost.host_hour or 0, cost.currency),
+        currency=cost.currency or currencies.base,
     )
 
 
@@ -236,32 +246,4 @@ def _direct(pool: PoolModel) -> Direct | None:
         tunnel=said.tunnel or "",
         websocket=said.websocket,
         instance_identity=said.instance_identity or "",
-    )
-
-
-def _policy(name: str, policy: PolicyModel) -> Policy:
-    timeouts = policy.timeouts
-    first, last = policy.retry.backoff
-    return Policy(
-        name=PolicyName(name),
-        labels=tuple(policy.labels),
-        template=TemplateName(policy.template or DEFAULT_TEMPLATE),
-        pools=tuple(PoolChoice(pool=PoolName(use.pool), weight=use.weight, base=use.base) for use in policy.pools),
-        strategy=Strategy(policy.strategy),
-        accept_unlabelled=policy.accept_unlabelled,
-        priority=policy.priority,
-        name_prefix=policy.name_prefix or "",
-        limits=AgentLimits(agents=policy.limits.agents, pending=policy.limits.pending),
-        timeouts=Timeouts(
-            queue=timeouts.queue,
-            launch=timeouts.launch,
-            boot=timeouts.boot,
-            connect=timeouts.connect,
-            reconnect=timeouts.reconnect,
-            drain=timeouts.drain,
-            on_timeout=OnTimeout(timeouts.on_timeout),
-        ),
-        retry=Retry(attempts=policy.retry.attempts, backoff_first=first, backoff_last=last),
-        controllers=tuple(ControllerName(c) for c in policy.controllers or ()),
-        min_idle=policy.warm.min_idle,
     )

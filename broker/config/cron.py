@@ -1,7 +1,7 @@
-"""Cron expressions of five fields, as far as a config needs them: whether one is sound, and whether it ever fires.
+"""Cron expressions of five fields: whether one is sound, whether it ever fires, and what it says.
 
 Source: crontab(5) of POSIX and of Debian's cron: minute, hour, day of month, month, day of week, where 0 and 7 are
-Sunday; where both days are restricted, either fires.
+Sunday; where both days are restricted, either fires. A field that begins with `*` does not restrict, also with a step.
 """
 
 import re
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from broker.config.units import problem
+from broker.domain.schedule import Cron
 
 _MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -21,6 +22,7 @@ _FIELDS: Final[tuple[tuple[str, int, int, Mapping[str, int]], ...]] = (
 )
 _LENGTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _PART: Final = re.compile(r"(?:(\*)|(\w{1,9})(?:-(\w{1,9}))?)(?:/([0-9]{1,3}))?", re.ASCII)
+_LONGEST: Final = 200
 _HELP: Final = "write five fields such as '0 8 * * MON-FRI': minute, hour, day of the month, month, day of the week"
 
 
@@ -28,17 +30,30 @@ def check_cron(value: object) -> object:
     """Raises errors with the codes `bad-cron` and `cron-never`."""
     if not isinstance(value, str):
         return value
-    fields = value[:200].split()
-    if len(fields) != len(_FIELDS):
-        raise problem("bad-cron", f"expected a cron expression of five fields, got {len(fields)}", _HELP)
-    _, _, days, months, weekdays = (_values(text, *field) for text, field in zip(fields, _FIELDS, strict=True))
-    if len(weekdays) == _EVERY_WEEKDAY and not any(min(days) <= _LENGTHS[month - 1] for month in months):
-        message = f"the cron expression '{value}' never fires: none of its months has a day {min(days)}"
+    cron = read_cron(value)
+    if not cron.either_day and not any(min(cron.days) <= _LENGTHS[month - 1] for month in cron.months):
+        message = f"the cron expression '{value}' never fires: none of its months has a day {min(cron.days)}"
         raise problem("cron-never", message, "choose a day that the month has")
     return value
 
 
-_EVERY_WEEKDAY: Final = 8
+def read_cron(text: str) -> Cron:
+    """What an expression says. Raises an error with the code `bad-cron`."""
+    fields = text.split() if len(text) <= _LONGEST else []
+    if len(fields) != len(_FIELDS):
+        got = f"got {len(fields)}" if fields else f"got {len(text)} characters"
+        raise problem("bad-cron", f"expected a cron expression of five fields, {got}", _HELP)
+    minutes, hours, days, months, weekdays = (
+        _values(text, *field) for text, field in zip(fields, _FIELDS, strict=True)
+    )
+    return Cron(
+        minutes=frozenset(minutes),
+        hours=frozenset(hours),
+        days=frozenset(days),
+        months=frozenset(months),
+        weekdays=frozenset(day % 7 for day in weekdays),
+        either_day=not (fields[2].startswith("*") or fields[4].startswith("*")),
+    )
 
 
 def _values(text: str, name: str, first: int, last: int, names: Mapping[str, int]) -> set[int]:

@@ -7,7 +7,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from broker.config.base import AtLeastOne, Cap, Count, Cpu, Label, Model, Money, OrText, Text
 from broker.config.cron import check_cron
-from broker.config.units import Backoff, Duration, Size, SomeTime, problem
+from broker.config.hours import HOURS, check_hours, check_zone
+from broker.config.units import Backoff, Duration, Size, SomeTime, pattern_schema, problem
 from broker.domain.reason import Reason
 
 
@@ -28,7 +29,8 @@ def _reason(value: object) -> object:
 ReasonCode = Annotated[
     str, BeforeValidator(_reason), WithJsonSchema({"type": "string", "enum": [str(reason) for reason in Reason]})
 ]
-Hour = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-4]):[0-5][0-9]-([01][0-9]|2[0-4]):[0-5][0-9]$")]
+Hour = Annotated[str, BeforeValidator(check_hours), pattern_schema(HOURS.pattern, "20:00-08:00")]
+Zone = Annotated[Text, BeforeValidator(check_zone)]
 
 
 class PoolUse(Model):
@@ -44,8 +46,8 @@ class PoolUse(Model):
 class Hours(Model):
     """A part of the day."""
 
-    hours: Hour | None = Field(default=None, description="Such as 20:00-08:00.", examples=["20:00-08:00"])
-    timezone: Text = Field(default="UTC", description="Name of the time zone.", examples=["Asia/Shanghai"])
+    hours: Hour = Field(description="Such as 20:00-08:00.", examples=["20:00-08:00"])
+    timezone: Zone = Field(default="UTC", description="Name of the time zone.", examples=["Asia/Shanghai"])
 
 
 class Fallback(Model):
@@ -100,7 +102,7 @@ class WarmSchedule(Model):
     """Another number of idle agents from a point in time on."""
 
     cron: Annotated[Text, BeforeValidator(check_cron)] = Field(description="Five fields.", examples=["0 8 * * MON-FRI"])
-    timezone: Text = Field(default="UTC", description="Name of the time zone.")
+    timezone: Zone = Field(default="UTC", description="Name of the time zone.")
     min_idle: Count = Field(description="Idle agents from then on.")
 
 

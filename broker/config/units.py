@@ -100,6 +100,11 @@ def format_size(mebibytes: int) -> str:
     return f"{mebibytes}Mi"
 
 
+def milli(cpu: float | None) -> int | None:
+    """vCPU in thousandths; of very few at least one."""
+    return None if cpu is None else max(1, round(cpu * 1000))
+
+
 def parse_rate(value: object) -> str:
     """`20/s`. Raises an error with code `bad-rate`."""
     if isinstance(value, str) and (found := _RATE.fullmatch(value)) and float(found[1]):

@@ -79,6 +79,8 @@ class Definitions:
     pools: Mapping[PoolName, Pool]
     policies: Mapping[PolicyName, Policy]
     limits: AgentLimits = field(default_factory=AgentLimits)
+    currency: str = ""
+    """The name of the base currency, in which all money is; empty: it has none."""
     operators: tuple[Operator, ...] = ()
     """Without any, the operators' API answers this machine alone."""
 
