@@ -1,7 +1,7 @@
 """The durable row: one Jenkins inbound agent, from the request until nothing of it is left."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from broker.domain.ids import (
     AgentId,
@@ -15,6 +15,8 @@ from broker.domain.ids import (
 )
 from broker.domain.instance import LaunchKey
 from broker.domain.lifecycle import Goal, Outcome, Phase
+from broker.domain.money import Micros
+from broker.domain.overrides import NO_OVERRIDE, Override
 from broker.domain.reason import Reason
 
 
@@ -63,6 +65,25 @@ class Agent:
     requested_by: str | None = None
     waits_since: datetime | None = None
     direct: bool = False
+    placed_at: datetime | None = None
+    """When the last attempt was placed; with it come `zone` to `host`, empty where the backend names none."""
+    zone: str = ""
+    type: str = ""
+    capacity: str = ""
+    host: str = ""
+    refusals: int = 0
+    """Launches that a lack of capacity refused; they are no attempts."""
+    stalled: bool = False
+    """Waiting for the end of another agent: under a cap that only that makes room under."""
+    overrides: Override = NO_OVERRIDE
+    rate: Micros | None = None
+    """What the attempt costs an hour; None: its pool has no price."""
+    expected_life: timedelta | None = None
+    """How long it was expected to live when it was placed."""
+    accrued_to: datetime | None = None
+    """Until when its cost is in the sums."""
+    held: str = ""
+    """What it has taken of limits, as the store writes it."""
 
     @property
     def launch_key(self) -> LaunchKey:

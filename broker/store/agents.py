@@ -1,7 +1,7 @@
 """Agents as rows: accept, read, compare-and-set. Every change has its history event in the same transaction."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -28,8 +28,9 @@ from broker.domain.limits import PENDING_SCOPES
 from broker.domain.reason import Reason
 from broker.errors import Conflict, NotFound
 from broker.store import cooldowns, limits
+from broker.store.columns import Moment
 from broker.store.engine import Database
-from broker.store.schema import IS_LIVE, Moment, agents, history
+from broker.store.schema import IS_LIVE, agents, history
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ class Agents:
             known = await _by_names(connection, asked)
             fresh = {(a.controller, a.name): a for a in asked if (a.controller, a.name) not in known}
             if fresh:
-                await connection.execute(insert(agents), [asdict(agent) for agent in fresh.values()])
+                await connection.execute(insert(agents), [_values(agent) for agent in fresh.values()])
                 await connection.execute(
                     insert(history), [event_row(a, "requested", a.requested_at) for a in fresh.values()]
                 )
@@ -160,7 +161,8 @@ class Agents:
             moved = type_coerce(type_coerce(agents.c.deadline, BigInteger) + by_us, Moment)
             for start in range(0, len(ids), _BATCH):
                 these = agents.c.id.in_(ids[start : start + _BATCH])
-                await connection.execute(update(agents).where(clause, these).values(deadline=moved))
+                values = {"deadline": moved, "version": agents.c.version + 1}
+                await connection.execute(update(agents).where(clause, these).values(**values))
 
         await self._database.transaction(work)
 
@@ -175,12 +177,12 @@ async def change_row(connection: AsyncConnection, before: Agent, after: Agent) -
     """
     if after.phase == Phase.GONE:
         after = replace(after, sealed_secret=b"")
-    [changed] = await change_rows(connection, [(before, after)])
     if after.phase in (Phase.REQUESTED, Phase.GONE) and before.phase != after.phase:
-        await limits.release(connection, before.id)
+        after = replace(after, held=await limits.give_back(connection, before.held))
         await cooldowns.clear_probe(connection, before.id)
     elif after.was_online and not before.was_online:
-        await limits.release(connection, before.id, PENDING_SCOPES)
+        after = replace(after, held=await limits.give_back(connection, before.held, PENDING_SCOPES))
+    [changed] = await change_rows(connection, [(before, after)])
     return changed
 
 
@@ -259,9 +261,14 @@ async def _set(connection: AsyncConnection, values: Mapping[str, Any], *clauses:
         raise Conflict("the agent has changed since it was read")
 
 
+def _values(agent: Agent) -> dict[str, Any]:
+    return {field.name: getattr(agent, field.name) for field in fields(Agent)}
+
+
 def _from_row(row: Row[Any]) -> Agent:
     values = dict(row._mapping)
-    values["direct"] = bool(values["direct"])  # rows of older versions say nothing
+    for key, nothing in _NOTHING.items():
+        values[key] = values[key] or nothing  # rows of older versions say nothing
     for key, kind in _KINDS.items():
         if values[key] is not None:
             values[key] = kind(values[key])
@@ -273,6 +280,16 @@ _KINDS: Final[Mapping[str, Callable[[str], Any]]] = {
     "goal": Goal,
     "outcome": Outcome,
     "why": Reason,
+}
+_NOTHING: Final[Mapping[str, object]] = {
+    "direct": False,
+    "zone": "",
+    "type": "",
+    "capacity": "",
+    "host": "",
+    "refusals": 0,
+    "stalled": False,
+    "held": "",
 }
 _BATCH: Final = 500
 """Below the bound on variables of one SQLite statement."""

@@ -42,6 +42,8 @@ class Event:
     why: Reason | None
     message: str
     actor: str
+    details: str | None = None
+    """What placement said, as the store writes it; None where it said nothing."""
 
 
 class History:

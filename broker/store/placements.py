@@ -44,7 +44,7 @@ async def place_waiting(
         usage = Usage(now=now, used=await limits.read_used(connection), rests=await cooldowns.read_rests(connection))
         decisions = decider(waiting, usage)
         placed = [d for d in decisions if isinstance(d, Placed)]
-        await limits.reserve(connection, {d.agent.id: d.claims for d in placed})
+        await limits.reserve(connection, [d.claims for d in placed])
         for pool, agent_id in {d.placement.offer.pool: d.agent.id for d in placed}.items():
             await cooldowns.set_probe(connection, pool, agent_id)
         changes = [(d.agent, _launching(d, now, deadline_of(d))) for d in placed]
@@ -72,6 +72,7 @@ def _launching(placed: Placed, now: datetime, deadline: timedelta) -> Agent:
         token=LaunchToken(f"{before.id}-{attempt}"),
         instance=None,
         direct=placed.direct,
+        held=limits.as_held(placed.claims),
         why=None,
         message="; ".join(f"{r.pool}: {r.reason}: {r.message}" for r in placed.placement.rejections),
     )

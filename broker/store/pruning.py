@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.store import limits
 from broker.store.engine import Database
-from broker.store.schema import IS_GONE, agents, controller_cookies, hand_launches, history, reservations
+from broker.store.schema import IS_GONE, agents, controller_cookies, hand_launches, history
 
 BATCH: Final = 200
 """Agents, or notes, of one transaction: other writers wait for some milliseconds."""
@@ -28,8 +28,8 @@ async def prune(database: Database, before: datetime, most: int = BATCH) -> int:
 
     async def work(connection: AsyncConnection) -> int:
         ids = await _keys(connection, over.order_by(agents.c.gone_at).limit(most))
-        for kept in await _keys(connection, select(reservations.c.agent).where(reservations.c.agent.in_(ids))):
-            await limits.release(connection, kept)  # by the rules there is none; a bug must not cost a place for ever
+        for held in await _keys(connection, select(agents.c.held).where(agents.c.id.in_(ids), agents.c.held != "")):
+            await limits.give_back(connection, held)  # by the rules there is none; a bug must not cost a place for ever
         await connection.execute(delete(history).where(history.c.agent.in_(ids)))
         await connection.execute(delete(controller_cookies).where(controller_cookies.c.agent.in_(ids)))
         await connection.execute(delete(agents).where(agents.c.id.in_(ids)))

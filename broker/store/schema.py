@@ -1,13 +1,11 @@
 """The tables. Times are stored as UTC microseconds since 1970, so that they compare and sort as integers."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Dialect,
     Index,
     Integer,
     LargeBinary,
@@ -15,57 +13,16 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Table,
-    Text,
-    TypeDecorator,
     UniqueConstraint,
     literal_column,
     text,
 )
-from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION: Final = 6
+from broker.store.columns import Asked, Lasting, Moment, Words
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
+SCHEMA_VERSION: Final = 7
 
 metadata = MetaData()
-
-
-class Moment(TypeDecorator[datetime]):
-    """An aware UTC datetime as an integer."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """To microseconds since 1970."""
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Back to a datetime."""
-        return None if value is None else _EPOCH + value * _MICROSECOND
-
-
-class Words(TypeDecorator[str]):
-    """A text of any length; a length says what is usual, to people who look at a SQLite schema.
-
-    The NUL character, which PostgreSQL's texts cannot hold, is kept as its picture (U+2400).
-    """
-
-    impl = String
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Without a length on PostgreSQL: there VARCHAR(n) refuses what is longer, as SQLite never does."""
-        length = getattr(self.impl_instance, "length", None)
-        if dialect.name != "sqlite":
-            return dialect.type_descriptor(String())
-        return dialect.type_descriptor(String(length) if length else Text())
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
-        """What both engines can hold."""
-        return value.replace("\x00", "\u2400") if value else value
-
 
 meta = Table(
     "meta",
@@ -108,7 +65,27 @@ agents = Table(
     Column("requested_by", Words(128)),
     Column("waits_since", Moment),
     Column("direct", Boolean),
+    Column("placed_at", Moment),
+    Column("zone", Words(64)),
+    Column("type", Words(64)),
+    Column("capacity", Words(64)),
+    Column("host", Words(128)),
+    Column("refusals", Integer),
+    Column("stalled", Boolean),
+    Column("overrides", Asked()),
+    Column("rate", BigInteger),
+    Column("expected_life", Lasting),
+    Column("accrued_to", Moment),
+    Column("held", Words()),
     UniqueConstraint("controller", "name", name="agents_by_name"),
+    Index(
+        "agents_waiting",
+        "controller",
+        "policy",
+        "requested_at",
+        sqlite_where=text("phase = 'requested'"),
+        postgresql_where=text("phase = 'requested'"),
+    ),
     Index("agents_live", "phase", sqlite_where=text("phase <> 'gone'"), postgresql_where=text("phase <> 'gone'")),
     Index("agents_gone", "gone_at", sqlite_where=text("phase = 'gone'"), postgresql_where=text("phase = 'gone'")),
     Index("agents_of_name", "name"),
@@ -122,6 +99,7 @@ agents = Table(
 
 IS_GONE: Final = agents.c.phase == literal_column("'gone'")
 IS_LIVE: Final = agents.c.phase != literal_column("'gone'")
+IS_WAITING: Final = agents.c.phase == literal_column("'requested'")
 """Written out: SQLite uses an index of some rows only where the statement itself says that it is about those."""
 
 history = Table(
@@ -140,6 +118,7 @@ history = Table(
     Column("why", Words(32)),
     Column("message", Words(), nullable=False),
     Column("actor", Words(128), nullable=False),
+    Column("details", Words()),
     Index("history_of_agent", "agent", "number"),
     sqlite_autoincrement=True,
 )
@@ -153,15 +132,6 @@ limits = Table(
     Column("key", Words(128), primary_key=True),
     Column("used", BigInteger, nullable=False),
     Column("cap", BigInteger),
-)
-
-reservations = Table(
-    "reservations",
-    metadata,
-    Column("agent", Words(32), primary_key=True),
-    Column("scope", Words(32), primary_key=True),
-    Column("key", Words(128), nullable=False),
-    Column("amount", BigInteger, nullable=False),
 )
 
 controller_cookies = Table(
@@ -183,7 +153,54 @@ cooldowns = Table(
     Column("probe", Words(32)),
     Column("why", Words(32)),
     Column("message", Words(), nullable=False),
+    Column("proven_at", Moment),
+    Column("window", Integer),
 )
+
+offering_rests = Table(
+    "offering_rests",
+    metadata,
+    Column("pool", Words(128), primary_key=True),
+    Column("zone", Words(64), primary_key=True),
+    Column("type", Words(64), primary_key=True),
+    Column("capacity", Words(64), primary_key=True),
+    Column("until", Moment, nullable=False),
+    Column("why", Words(32), nullable=False),
+    Column("message", Words(), nullable=False),
+)
+
+pool_levers = Table(
+    "pool_levers",
+    metadata,
+    Column("pool", Words(128), primary_key=True),
+    Column("kind", Words(16), nullable=False),
+    Column("actor", Words(128), nullable=False),
+    Column("reason", Words(), nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("until", Moment),
+)
+
+timed_overrides = Table(
+    "timed_overrides",
+    metadata,
+    Column("path", Words(512), primary_key=True),
+    Column("value", Words(), nullable=False),
+    Column("actor", Words(128), nullable=False),
+    Column("reason", Words(), nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("until", Moment, nullable=False),
+)
+"""Keys of the config that an operator has set for a time; `path` is a JSON list."""
+
+spend = Table(
+    "spend",
+    metadata,
+    Column("policy", Words(128), primary_key=True),
+    Column("pool", Words(128), primary_key=True),
+    Column("period", Words(32), primary_key=True),
+    Column("micros", BigInteger, nullable=False),
+)
+"""Millionths of the base currency that were spent in a period of time."""
 
 hand_launches = Table(
     "hand_launches",

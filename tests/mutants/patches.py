@@ -106,14 +106,21 @@ MUTANTS: Final = (
     Mutant(
         guard="what an agent had reserved is given back at its end",
         file="broker/store/agents.py",
-        old="await limits.release(connection, before.id)\n",
+        old="after = replace(after, held=await limits.give_back(connection, before.held))\n",
         new="pass\n",
         tests=(f"{_CELL}[terminating->gone:after-commit]",),
     ),
     Mutant(
+        guard="whoever has read a row sees that its deadline has moved",
+        file="broker/store/agents.py",
+        old='values = {"deadline": moved, "version": agents.c.version + 1}',
+        new='values = {"deadline": moved}',
+        tests=(_AGENTS,),
+    ),
+    Mutant(
         guard="a placement reserves what it takes",
         file="broker/store/placements.py",
-        old="await limits.reserve(connection, {d.agent.id: d.claims for d in placed})",
+        old="await limits.reserve(connection, [d.claims for d in placed])",
         new="pass",
         tests=(
             f"{_LIMITS}::test_two_placements_at_once_do_not_share_the_last_place",

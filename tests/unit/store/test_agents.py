@@ -167,8 +167,9 @@ async def test_deadlines_move_only_in_the_phases_asked_for(agents: Agents) -> No
     ]
     await agents.accept(rows)
     await agents.extend_deadlines([agent_id(n) for n in (1, 2, 3)], [Phase.CONNECTING], timedelta(seconds=1.5))
-    deadlines = [(await agents.get(agent_id(n))).deadline for n in (1, 2, 3, 4)]
-    assert deadlines == [EPOCH + timedelta(seconds=1.5), EPOCH, None, EPOCH]
+    now = [await agents.get(agent_id(n)) for n in (1, 2, 3, 4)]
+    assert [a.deadline for a in now] == [EPOCH + timedelta(seconds=1.5), EPOCH, None, EPOCH]
+    assert [a.version for a in now] == [2, 1, 1, 1], "whoever has read a row sees that it is another one"
 
 
 async def test_the_oldest_request_comes_first(agents: Agents) -> None:

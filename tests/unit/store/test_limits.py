@@ -14,7 +14,7 @@ from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
 from broker.domain.ids import ControllerName
 from broker.domain.lifecycle import Phase
-from broker.domain.limits import Claim, Scope
+from broker.domain.limits import PENDING_SCOPES, Claim, Scope
 from broker.domain.policy import AgentLimits
 from broker.domain.pool import PoolLimits
 from broker.errors import LimitReached
@@ -37,23 +37,23 @@ def a_claim(amount: int = 1, cap: int | None = 2) -> Claim:
     return Claim(scope=Scope.POOL_AGENTS, key="it", amount=amount, cap=cap)
 
 
-async def reserve(database: Database, n: int, *claims: Claim) -> None:
-    await database.transaction(lambda connection: limits.reserve(connection, {agent_id(n): claims}))
+async def reserve(database: Database, *claims: Claim) -> None:
+    await database.transaction(lambda connection: limits.reserve(connection, [claims]))
 
 
 async def test_a_limit_takes_as_much_as_its_cap_and_no_more(tmp_path: Path) -> None:
     async with opened(tmp_path / "broker.db") as (database, _):
-        for n in (1, 2):
-            await reserve(database, n, a_claim())
+        for _ in (1, 2):
+            await reserve(database, a_claim())
         with pytest.raises(LimitReached, match=r"pool it is at its limit \(2 of 2 agents\)"):
-            await reserve(database, 3, a_claim())
-        assert await used(database) == {(Scope.POOL_AGENTS, "it"): 2} == await reserved(database)
+            await reserve(database, a_claim())
+        assert await used(database) == {(Scope.POOL_AGENTS, "it"): 2}
 
 
 async def test_a_claim_larger_than_its_cap_is_refused_even_when_nothing_is_taken(tmp_path: Path) -> None:
     async with opened(tmp_path / "broker.db") as (database, _):
         with pytest.raises(LimitReached):
-            await reserve(database, 1, a_claim(3))
+            await reserve(database, a_claim(3))
         assert await used(database) == {}
 
 
@@ -61,25 +61,30 @@ async def test_what_is_full_takes_nothing_of_the_others(tmp_path: Path) -> None:
     free = Claim(scope=Scope.BROKER_AGENTS, key="", amount=1, cap=None)
     async with opened(tmp_path / "broker.db") as (database, _):
         with pytest.raises(LimitReached):
-            await reserve(database, 1, free, a_claim(cap=0))
-        assert await used(database) == {} == await reserved(database)
+            await reserve(database, free, a_claim(cap=0))
+        assert await used(database) == {}
 
 
-async def test_giving_back_twice_gives_back_once(tmp_path: Path) -> None:
+async def test_of_what_is_held_only_the_scopes_asked_for_are_given_back(tmp_path: Path) -> None:
+    pending = Claim(scope=Scope.POOL_PENDING, key="it", amount=1, cap=2)
     async with opened(tmp_path / "broker.db") as (database, _):
-        for n in (1, 2):
-            await reserve(database, n, a_claim())
-        for _ in range(2):
-            await database.transaction(lambda connection: limits.release(connection, agent_id(1)))
-        assert await used(database) == {(Scope.POOL_AGENTS, "it"): 1} == await reserved(database)
+        for _ in (1, 2):
+            await reserve(database, a_claim(), pending)
+        held = limits.as_held([a_claim(), pending])
+        left = await database.transaction(lambda connection: limits.give_back(connection, held, PENDING_SCOPES))
+        assert left == limits.as_held([a_claim()])
+        assert await used(database) == {(Scope.POOL_AGENTS, "it"): 2, (Scope.POOL_PENDING, "it"): 1}
+        assert await database.transaction(lambda connection: limits.give_back(connection, left)) == ""
+        assert await database.transaction(lambda connection: limits.give_back(connection, "")) == ""
+        assert await used(database) == {(Scope.POOL_AGENTS, "it"): 1, (Scope.POOL_PENDING, "it"): 1}
 
 
 async def test_a_cap_that_was_lowered_lets_nobody_in_until_enough_have_left(tmp_path: Path) -> None:
     async with opened(tmp_path / "broker.db") as (database, _):
-        for n in (1, 2):
-            await reserve(database, n, a_claim())
+        for _ in (1, 2):
+            await reserve(database, a_claim())
         with pytest.raises(LimitReached, match="2 of 1"):
-            await reserve(database, 3, a_claim(cap=1))
+            await reserve(database, a_claim(cap=1))
 
 
 CAPS = st.none() | st.integers(0, 3)

@@ -7,7 +7,6 @@ from pathlib import Path
 from sqlalchemy import func, select, text
 
 from broker.domain.agent import Agent
-from broker.domain.ids import LaunchToken
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.limits import Claim, Scope
 from broker.store import limits, schema
@@ -30,7 +29,7 @@ async def end(agents: Agents, agent: Agent, after: timedelta = timedelta()) -> N
 
 
 async def rows(database: Database) -> dict[str, int]:
-    tables = (schema.agents, schema.history, schema.reservations)
+    tables = (schema.agents, schema.history)
     async with database.reading() as connection:
         return {t.name: (await connection.execute(select(func.count()).select_from(t))).scalar_one() for t in tables}
 
@@ -86,10 +85,11 @@ async def test_a_name_is_free_again_once_its_agent_is_forgotten(agents: Agents, 
 
 
 async def test_no_limit_leaks_with_a_forgotten_agent(agents: Agents, database: Database) -> None:
-    [agent] = await agents.accept([make_agent(1, token=LaunchToken("t"))])
-    await end(agents, agent)
     claim = Claim(scope=Scope.POOL_AGENTS, key="it", amount=1, cap=2)
-    await database.transaction(lambda c: limits.reserve(c, {agent.id: [claim]}))  # what only a bug would leave
+    held = limits.as_held([claim])  # what only a bug would leave
+    await agents.accept([make_agent(1, phase=Phase.GONE, goal=Goal.GONE, gone_at=EPOCH, held=held)])
+    await database.transaction(lambda c: limits.reserve(c, [[claim]]))
+    assert await used(database) == await reserved(database) != {}
     await prune(database, EPOCH + DAY)
     assert await used(database) == await reserved(database) == {}
 

@@ -1,10 +1,12 @@
 """A database and its agents, without the rest of the broker."""
 
+import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
@@ -58,8 +60,10 @@ async def used(database: Database) -> dict[tuple[Scope, str], int]:
 
 
 async def reserved(database: Database) -> dict[tuple[Scope, str], int]:
-    """What the reservations of all agents add up to."""
-    columns = schema.reservations.c
+    """What all agents hold together."""
+    sums: Counter[tuple[Scope, str]] = Counter()
     async with database.reading() as connection:
-        query = select(columns.scope, columns.key, func.sum(columns.amount)).group_by(columns.scope, columns.key)
-        return {(Scope(scope), key): total for scope, key, total in await connection.execute(query)}
+        for held in (await connection.execute(select(schema.agents.c.held))).scalars():
+            for scope, key, amount in json.loads(held or "[]"):
+                sums[Scope(scope), key] += amount
+    return dict(sums)
