@@ -1,5 +1,9 @@
-"""How many agents are missing: waiting builds matched one to one with agents that can still take one (design D2)."""
+"""How many agents are missing: waiting builds matched one to one with agents that can still take one (design D2).
 
+The same counting as `groovy/src/Demand.groovy`, held equal to it by the cases of `demand-cases.json`, which both run.
+"""
+
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -20,16 +24,52 @@ def unmatched(wanted: Sequence[Labels], capacity: Mapping[str, Labels]) -> list[
 
     `capacity` holds the labels of each agent that can still take a build, by its name.
     """
-    taken: dict[str, int] = {}
+    matching = _Matching(Counter(capacity.values()))
+    return [item for item, labels in enumerate(wanted) if not matching.place(labels)]
 
-    def place(item: int, seen: set[str]) -> bool:
-        for name, labels in capacity.items():
-            if name in seen or not wanted[item] <= labels:
-                continue
-            seen.add(name)
-            if name not in taken or place(taken[name], seen):
-                taken[name] = item
-                return True
-        return False
 
-    return [item for item in range(len(wanted)) if not place(item, set())]
+def shortage(waiting: Mapping[Labels, int], places: Mapping[Labels, int]) -> dict[Labels, int]:
+    """Waiting builds for which there is no place, by what they want; only those that have some.
+
+    The first of `waiting` is served first; `places` says how many builds agents with these labels can still take.
+    """
+    matching = _Matching(places)
+    missing = {labels: sum(not matching.place(labels) for _ in range(count)) for labels, count in waiting.items()}
+    return {labels: count for labels, count in missing.items() if count}
+
+
+class _Matching:
+    """Builds that have a place each, by what they want and by the kind of the agent."""
+
+    def __init__(self, places: Mapping[Labels, int]) -> None:
+        self._free = dict(places)
+        self._placed: dict[Labels, Counter[Labels]] = {kind: Counter() for kind in places}
+        self._refused: set[Labels] = set()
+
+    def place(self, wanted: Labels) -> bool:
+        """Gives one more build a place, moving others where that makes room; False where nothing does."""
+        if wanted in self._refused:  # nor will it later: places only get fewer
+            return False
+        path = self._path_to_free_place(wanted)
+        if path is None:
+            self._refused.add(wanted)
+            return False
+        for labels, kind, to in zip(path[::2], path[1::2], [*path[2::2], None], strict=True):
+            self._placed[kind][labels] += 1
+            if to is not None:
+                self._placed[kind][to] -= 1
+        self._free[path[-1]] -= 1
+        return True
+
+    def _path_to_free_place(self, wanted: Labels) -> list[Labels] | None:
+        """What is wanted, a kind, what is wanted, a kind …: each could move a build of the next; the last is free."""
+        paths = deque([[wanted]])
+        seen: set[Labels] = set()
+        while paths:
+            path = paths.popleft()
+            for kind in [kind for kind in self._free if path[-1] <= kind and kind not in seen]:
+                seen.add(kind)
+                if self._free[kind] > 0:
+                    return [*path, kind]
+                paths.extend([*path, kind, labels] for labels, count in self._placed[kind].items() if count > 0)
+        return None

@@ -1,7 +1,7 @@
 """What a benchmark gives: figures by their keys."""
 
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,8 @@ class Benchmark:
     name: str
     summary: str
     run: Callable[[], Coroutine[None, None, Mapping[str, Figure]]]
+    profiles: Mapping[str, Callable[[], Coroutine[None, None, None]]] = field(default_factory=dict)
+    """What tells on stderr where the time of a figure goes, by its key."""
 
 
 def percentile(values: list[float], percent: int) -> float:

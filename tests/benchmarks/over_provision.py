@@ -1,13 +1,19 @@
-"""Agents launched for each build, when many builds come at one moment."""
+"""Agents launched for each build: by a real broker for a burst, and by traces in virtual time."""
 
 import asyncio
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks.figures import Figure
+from tests.benchmarks import traces
+from tests.benchmarks.figures import Figure, percentile
+from tests.benchmarks.plugins import EC2_FLEET_2018, EC2_FLEET_2018_START_MS, PLUGINS
+from tests.benchmarks.replay import Ours, Outcome, Side, Theirs, replay
+from tests.benchmarks.traces import Trace
 from tests.integration.groovy.double import Double, World, until
 from tests.jenkins.rig import Rig
 
@@ -17,6 +23,16 @@ AT_ONCE: Final = 10
 _LONGEST_S: Final = 900.0
 _OURS: Final = "our Groovy Strategy in it, real broker"
 _COUNTED: Final = f"the policy allows {AT_ONCE} agents at once; launches counted by the agents themselves"
+
+
+TRACES: Final[Mapping[str, Trace]] = {
+    "over_provision_matrix": traces.matrix(),
+    "over_provision_poisson": traces.poisson(),
+    "over_provision_cancel_storm": traces.cancel_storm(),
+}
+_TARGETS: Final = {"over_provision_matrix": "== 1.00"}
+_SEEDS: Final = 10
+"""A trace that has a seed is replayed with so many; the figure is the worst."""
 
 
 async def over_provision_step() -> Mapping[str, Figure]:
@@ -67,3 +83,50 @@ def _serve(world: World, double: Double) -> bool:
         elif not node["online"] and name in launched:
             double.tell("online", name)
     return state["waiting"] == 0 and not any(node["busy"] for node in state["nodes"].values())
+
+
+def over_provision_traces() -> Mapping[str, Figure]:
+    """The ratios in virtual time, with those of the plugins beside ours."""
+    return {key: _figure(key, trace) for key, trace in TRACES.items()}
+
+
+def _figure(key: str, trace: Trace) -> Figure:
+    ours = [replay(one, Ours()) for one in _seeds(key, trace)]
+    worst = max(ours, key=lambda outcome: abs(outcome.ratio - 1))
+    beside = ", ".join(f"{plugin.name} {_told(replay(trace, Theirs(plugin)))}" for plugin in PLUGINS)
+    spread = f"the worst of {len(ours)} seeds" if len(ours) > 1 else "no chance in it"
+    fastest, slowest = trace.starts_ms
+    how = (
+        f"virtual time; {trace.says}; agents start in {fastest / 1000:g} to {slowest / 1000:g} s, for one build each; "
+        f"{worst.launched} launched for {worst.run} that ran, {worst.cancelled} cancelled ({spread}); "
+        f"ratio and median wait of ours {_told(ours[0])}, by the rules of others: {beside}"
+    )
+    return Figure(value=round(worst.ratio, 4), unit="1", target=_TARGETS.get(key, ">= 1, <= 1.02"), how=how)
+
+
+def _seeds(key: str, trace: Trace) -> list[Trace]:
+    if key == "over_provision_poisson":
+        return [traces.poisson(seed=trace.seed + n) for n in range(_SEEDS)]
+    if key == "over_provision_cancel_storm":
+        return [traces.cancel_storm(seed=trace.seed + n) for n in range(_SEEDS)]
+    return [trace]
+
+
+def _told(outcome: Outcome) -> str:
+    wait_s = percentile([float(ms) for ms in outcome.waited_ms], 50) / 1000
+    return f"{outcome.ratio:.2f} ({wait_s:.0f} s)"
+
+
+def published() -> Mapping[str, int]:
+    """Agents launched where somebody has published how many it were, by our replay of how they count."""
+    fleet = replace(traces.step(96), starts_ms=(EC2_FLEET_2018_START_MS, EC2_FLEET_2018_START_MS))
+    return {"ec2-fleet of 2018, for 96 builds": replay(fleet, Theirs(EC2_FLEET_2018)).launched}
+
+
+def profile(key: str) -> None:
+    """Tells on stderr when each side launches, by ten seconds of virtual time."""
+    sides: dict[str, Side] = {"ours": Ours()} | {plugin.name: Theirs(plugin) for plugin in PLUGINS}
+    for name, side in sides.items():
+        launches = replay(TRACES[key], side).launches
+        told = " ".join(f"{at}s:{count}" for at, count in sorted(launches.items()))
+        print(f"{key} {name:16}{told}", file=sys.stderr)

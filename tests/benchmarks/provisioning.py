@@ -1,131 +1,37 @@
-"""How long the broker takes from Jenkins' request to the call of a backend."""
+"""How long the broker takes from Jenkins' request to the call of a backend, and how many agents a build costs."""
 
 import asyncio
-import hashlib
-import json
-import secrets
+import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import grpc.aio
-import yaml
-
-from broker.wire.v1 import agents_pb2 as wire
-from broker.wire.v1 import agents_pb2_grpc
 from tests.benchmarks.figures import Benchmark, Figure, percentile
-from tests.benchmarks.over_provision import over_provision_step
+from tests.benchmarks.over_provision import TRACES, over_provision_step, over_provision_traces
+from tests.benchmarks.over_provision import profile as profile_trace
+from tests.benchmarks.recorded import Recorded, recorded
 
 AGENTS: Final = 100
 ROUNDS: Final = 7
-_ROUND_S: Final = 30.0
-_ASK_S: Final = 0.3
-"""Seldom: the answer costs the broker time."""
+WAITING: Final = 9_980
+AT_ONCE: Final = 20
+"""With those that wait, as many as a controller may have."""
+ENDS: Final = 100
+_ENDS_FOR_S: Final = 180.0
+"""So long at most: fewer ends are measured where one takes long."""
+_FILLED_S: Final = 60.0
+_PATIENT: Final[Mapping[str, object]] = {
+    "limits": {"agents": AT_ONCE},
+    "timeouts": {"queue": "2h", "launch": "2h", "connect": "2h"},
+}
 
 
-class _Broker:
-    """A running `recording_broker`, seen from Jenkins' side."""
-
-    def __init__(self, process: asyncio.subprocess.Process, channel: grpc.aio.Channel, token: str) -> None:
-        self._process = process
-        self._token = (("authorization", f"Bearer {token}"),)
-        self._stub: Any = agents_pb2_grpc.AgentsStub(channel)  # type: ignore[no-untyped-call] # generated
-        self._boot_id = secrets.token_hex(8)
-
-    async def greet(self) -> None:
-        request = wire.HandshakeRequest(api_version=1, boot_id=self._boot_id)
-        await self._stub.Handshake(request, metadata=self._token)
-
-    async def request(self, names: list[str]) -> int:
-        """Asks for all of them in one call; gives the time when it was sent, in monotonic nanoseconds."""
-        agents = [wire.AgentRequest(name=n, policy="linux", secret=secrets.token_hex(32)) for n in names]
-        request = wire.RequestAgentsRequest(boot_id=self._boot_id, agents=agents)
-        sent = time.monotonic_ns()
-        reply = await self._stub.RequestAgents(request, metadata=self._token)
-        assert all(answer.accepted for answer in reply.answers)
-        return sent
-
-    async def launches(self, count: int) -> dict[str, int]:
-        """The next launches, by name; TimeoutError when there are not as many in time."""
-        seen: dict[str, int] = {}
-        async with asyncio.timeout(_ROUND_S):
-            while len(seen) < count:
-                await asyncio.sleep(_ASK_S)
-                seen |= (await self._recorded())["launches"]
-        return seen
-
-    async def release(self, names: list[str]) -> None:
-        """Gives all of them back, and returns when nothing of them is left."""
-        cause = wire.RELEASE_CAUSE_CANCELLED
-        given = [wire.AgentRelease(name=name, cause=cause) for name in names]
-        request = wire.ReleaseAgentsRequest(boot_id=self._boot_id, agents=given)
-        await self._stub.ReleaseAgents(request, metadata=self._token)
-        async with asyncio.timeout(_ROUND_S):
-            while True:
-                await asyncio.sleep(_ASK_S)
-                if not (await self._recorded())["instances"]:
-                    break
-        await asyncio.sleep(1)  # the last rows reach gone
-
-    async def _recorded(self) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(b"\n")
-        recorded: dict[str, Any] = json.loads(await self._process.stdout.readline())
-        return recorded
-
-
-@asynccontextmanager
-async def _recording_broker(folder: Path) -> AsyncIterator[_Broker]:
-    token = secrets.token_hex(32)
-    config = folder / "broker.yaml"
-    config.write_text(yaml.safe_dump(_config(folder, token)))
-    config.chmod(0o600)
-    command = [sys.executable, "-m", "tests.benchmarks.recording_broker", str(config)]
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(30):
-            port = int(await process.stdout.readline())
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            broker = _Broker(process, channel, token)
-            await broker.greet()
-            yield broker
-        process.stdin.close()
-        async with asyncio.timeout(10):
-            await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-def _config(folder: Path, token: str) -> dict[str, object]:
-    return {
-        "version": 1,
-        "server": {
-            "http": {"listen": "127.0.0.1:0"},
-            "grpc": {"listen": "127.0.0.1:0"},
-            "state_dir": str(folder / "state"),
-            "shutdown_grace": "1s",
-        },
-        "controllers": {
-            "bench": {"url": "http://127.0.0.1:9/", "token_sha256": hashlib.sha256(token.encode()).hexdigest()}
-        },
-        "gateway": {"websocket": {"listen": "127.0.0.1:0"}},
-        "pools": {"local": {"backend": "process", "command": ["true"]}},
-        "policies": {"linux": {"labels": ["linux"], "pools": ["local"]}},
-    }
-
-
-async def _one_round(broker: _Broker, number: int) -> list[float]:
+async def _one_round(broker: Recorded, number: int) -> list[float]:
     """Milliseconds from the call's send to the launch, of each agent."""
     names = [f"linux-{number}-{n:03d}" for n in range(AGENTS)]
     sent = await broker.request(names)
@@ -134,31 +40,115 @@ async def _one_round(broker: _Broker, number: int) -> list[float]:
     return [(launched[name] - sent) / 1e6 for name in names]
 
 
-async def run() -> Mapping[str, Figure]:
+async def _bursts() -> Mapping[str, Figure]:
     """Several rounds against one broker, after one that is not counted."""
     with tempfile.TemporaryDirectory(prefix="agentbroker-bench-") as folder:
-        async with _recording_broker(Path(folder)) as broker:
+        async with recorded(Path(folder)) as broker:
             await _one_round(broker, 0)
             rounds = [await _one_round(broker, number) for number in range(1, ROUNDS + 1)]
     return {
-        "request_to_call_p50_ms_100": _figure(rounds, 50, "<= 60"),
-        "request_to_call_p99_ms_100": _figure(rounds, 99, "<= 150"),
-        **await over_provision_step(),
+        "request_to_call_p50_ms_100": _of_bursts(rounds, 50, "<= 60"),
+        "request_to_call_p99_ms_100": _of_bursts(rounds, 99, "<= 150"),
     }
 
 
-def _figure(rounds: list[list[float]], percent: int, target: str) -> Figure:
+def _of_bursts(rounds: list[list[float]], percent: int, target: str) -> Figure:
     each = [percentile(times, percent) for times in rounds]
     how = (
         f"{AGENTS} agents in one RequestAgents over gRPC to a broker in its own process (SQLite, synchronous=FULL); "
         f"from the send to the call of the backend's launch(), each agent; the median of {ROUNDS} rounds "
-        f"({min(each):.1f} to {max(each):.1f}), after one not counted"
+        f"({min(each):.1f} to {max(each):.1f}), after one not counted; {_load()}"
     )
     return Figure(value=round(statistics.median(each), 3), unit="ms", target=target, how=how)
+
+
+async def _long_queue() -> Mapping[str, Figure]:
+    """One end after the other, each of which makes room for one of those that wait."""
+    with tempfile.TemporaryDirectory(prefix="agentbroker-bench-") as folder:
+        async with recorded(Path(folder), _PATIENT) as broker:
+            running = await _fill(broker)
+            from_end, from_release = await _ends(broker, running, ENDS)
+    how = (
+        f"{WAITING} agents wait at a limit of {AT_ONCE}; {len(from_end)} ends one after the other; from the backend's "
+        f"answer that an agent's instance is gone to the call of launch() for the next; broker in its own process "
+        f"(SQLite, synchronous=FULL); median {statistics.median(from_end):.1f}, longest {max(from_end):.1f}; from "
+        f"Jenkins' release on, with looks at the backend every 0.5 s, median {statistics.median(from_release):.1f}; "
+        f"{_load()}"
+    )
+    value = round(percentile(from_end, 99), 3)
+    return {"request_to_call_p99_ms_10000": Figure(value=value, unit="ms", target="<= 500", how=how)}
+
+
+async def _fill(broker: Recorded) -> list[str]:
+    """Those that run, with the queue behind them full."""
+    await broker.request([f"linux-{number:05d}" for number in range(WAITING + AT_ONCE)])
+    running = await broker.launches(AT_ONCE, within_s=_FILLED_S)
+    await asyncio.sleep(5)  # it has looked at all of them
+    return list(running)
+
+
+async def _ends(broker: Recorded, running: list[str], count: int) -> tuple[list[float], list[float]]:
+    """Milliseconds from each end, and from its release, to the launch that it made room for."""
+    from_end, from_release = [], []
+    started = time.monotonic()
+    while len(from_end) < count and time.monotonic() - started < _ENDS_FOR_S:
+        ended = running.pop(0)
+        sent = await broker.give_back([ended])
+        try:
+            ((name, launched),) = (await broker.launches(1, within_s=_FILLED_S, every_s=0.1)).items()
+        except TimeoutError:  # a figure that says so is better than none
+            print(f"nothing was launched within {_FILLED_S:g} s of an end", file=sys.stderr)
+            return [*from_end, _FILLED_S * 1000], [*from_release, _FILLED_S * 1000]
+        running.append(name)
+        from_end.append((launched - broker.gone[ended]) / 1e6)
+        from_release.append((launched - sent) / 1e6)
+    return from_end, from_release
+
+
+async def _profile_long_queue() -> None:
+    with tempfile.TemporaryDirectory(prefix="agentbroker-bench-") as folder:
+        async with recorded(Path(folder), _PATIENT) as broker:
+            running = await _fill(broker)
+            await broker.profile()
+            await _ends(broker, running, 20)
+            await broker.profile()
+
+
+async def _profile_bursts() -> None:
+    with tempfile.TemporaryDirectory(prefix="agentbroker-bench-") as folder:
+        async with recorded(Path(folder)) as broker:
+            await _one_round(broker, 0)
+            await broker.profile()
+            for number in range(1, ROUNDS + 1):
+                await _one_round(broker, number)
+            await broker.profile()
+
+
+async def _profile_trace(key: str) -> None:
+    profile_trace(key)
+
+
+def _load() -> str:
+    return f"load average {os.getloadavg()[0]:.2f}"
+
+
+async def run() -> Mapping[str, Figure]:
+    """All of them, one after the other."""
+    return {
+        **await _bursts(),
+        **await _long_queue(),
+        **await over_provision_step(),
+        **over_provision_traces(),
+    }
 
 
 PROVISIONING: Final = Benchmark(
     name="provisioning",
     summary="from Jenkins' request to the call of a backend, and agents launched for each build",
     run=run,
+    profiles={
+        "request_to_call_p99_ms_100": _profile_bursts,
+        "request_to_call_p99_ms_10000": _profile_long_queue,
+        **{key: partial(_profile_trace, key) for key in TRACES},
+    },
 )

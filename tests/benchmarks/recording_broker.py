@@ -2,53 +2,91 @@
 
     python -m tests.benchmarks.recording_broker CONFIG
 
-Says its gRPC port in the first line on stdout. Each line on stdin is answered with one object: `launches` since the
-last line, by agent's name in monotonic nanoseconds (one clock for all processes of a machine), and how many `instances`
-exist. It stops where stdin ends.
+Says its gRPC port in the first line on stdout. Each line on stdin is answered with one object: `launches` and `gone`
+since the last line, by agent's name in monotonic nanoseconds (one clock for all processes of a machine), and how many
+`instances` exist. The line `profile` does the same and begins a profile; the next one of these tells it on stderr. It
+stops where stdin ends.
 """
 
 import asyncio
+import cProfile
 import json
+import pstats
 import sys
 import time
+from collections.abc import Mapping, Sequence
 
 from broker.app import Wiring, running_broker
 from broker.config.load import load
 from broker.domain.ids import BackendName, InstanceRef
+from broker.domain.instance import Instance
 from broker.ports import LaunchSpec
 from broker.telemetry import log
 from broker.testing.backend import FakeBackend
 
+_PROFILED: int = 45
+"""Functions that are told of."""
+
 
 class RecordingBackend(FakeBackend):
-    """Notes the moment of each call of `launch`, before anything else."""
+    """Notes the moment of each call of `launch`, before anything else, and when it first said that one is gone."""
 
     def __init__(self) -> None:
         """Without bound or misbehaviour."""
         super().__init__()
         self.launches: dict[str, int] = {}
+        self.gone: dict[str, int] = {}
+        self._told_gone: set[InstanceRef] = set()
 
     async def launch(self, spec: LaunchSpec) -> InstanceRef:
         """Notes, then launches as the fake does."""
         self.launches.setdefault(spec.name, time.monotonic_ns())
         return await super().launch(spec)
 
+    async def describe(self, refs: Sequence[InstanceRef]) -> Mapping[InstanceRef, Instance]:
+        """As the fake does, then notes."""
+        found = await super().describe(refs)
+        for ref in refs:
+            if ref not in found and ref not in self._told_gone:
+                self._told_gone.add(ref)
+                self.gone[self.ledger.made[ref].name] = time.monotonic_ns()
+        return found
+
     def take(self) -> dict[str, object]:
         """What is told for a line."""
-        taken, self.launches = self.launches, {}
-        return {"launches": taken, "instances": len(self.ledger.instances)}
+        launches, self.launches = self.launches, {}
+        gone, self.gone = self.gone, {}
+        return {"launches": launches, "gone": gone, "instances": len(self.ledger.instances)}
+
+
+class _Profile:
+    """Begun and told in turn."""
+
+    def __init__(self) -> None:
+        self._profile: cProfile.Profile | None = None
+
+    def switch(self) -> None:
+        if self._profile is None:
+            self._profile = cProfile.Profile()
+            self._profile.enable()
+            return
+        self._profile.disable()
+        pstats.Stats(self._profile, stream=sys.stderr).sort_stats("tottime").print_stats(_PROFILED)
+        self._profile = None
 
 
 async def main(config_file: str) -> None:
     """Runs until stdin ends."""
     log.configure("console", "warning", sys.stderr)
-    backend = RecordingBackend()
+    backend, profile = RecordingBackend(), _Profile()
     async with running_broker(load(config_file), Wiring(backends={BackendName("process"): backend})) as broker:
         print(broker.grpc_port, flush=True)
         asked = asyncio.StreamReader()
         protocol = asyncio.StreamReaderProtocol(asked)
         await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
-        while await asked.readline():
+        while line := await asked.readline():
+            if line == b"profile\n":
+                profile.switch()
             print(json.dumps(backend.take()), flush=True)
 
 

@@ -175,30 +175,41 @@ def _alerts(stand: Stand) -> Mapping[str, Figure]:
 PARTS: Final = {"tls": _tls, "websocket": _websocket, "memory": _memory, "alerts": _alerts}
 
 
-def _measure(parts: Collection[str], profiled: str) -> Mapping[str, Figure]:
+def _measure(parts: Collection[str]) -> Mapping[str, Figure]:
     told: dict[str, Figure] = {}
+    _with_stand(lambda stand: [told.update(PARTS[name](stand)) for name in parts])
+    return told
+
+
+def _profile(key: str) -> None:
+    agents, controllers = WAYS[key]
+
+    def work(stand: Stand) -> None:
+        gateway = partial(stand.gateway, agents, controllers)
+        profile(stand.load, key, lambda file: gateway(profile=file), stand.directory)
+
+    _with_stand(work)
+
+
+def _with_stand(work: Callable[[Stand], object]) -> None:
+    """Nothing, and why on stderr, where this machine lacks what a stand needs."""
     with tempfile.TemporaryDirectory(prefix="agentbroker-bench-") as folder:
         try:
             stand = Stand(Path(folder))
         except Missing as missing:
             print(missing, file=sys.stderr)
-            return {}
+            return
         try:
-            if profiled:
-                agents, controllers = WAYS[profiled]
-                gateway = partial(stand.gateway, agents, controllers)
-                profile(stand.load, profiled, lambda file: gateway(profile=file), stand.directory)
-            for name in parts:
-                told |= PARTS[name](stand)
+            work(stand)
         finally:
             stand.load.close()
-    return told
 
 
-def gateway(parts: Collection[str] = tuple(PARTS), profiled: str = "") -> Benchmark:
-    """Measures these parts; or first shows where the time of one figure goes, without a measure of it."""
-
-    async def run() -> Mapping[str, Figure]:
-        return await asyncio.to_thread(_measure, () if profiled else parts, profiled)
-
-    return Benchmark(name="gateway", summary="the gateway beside HAProxy and nginx: speed, memory, set-ups", run=run)
+def gateway(parts: Collection[str] = tuple(PARTS)) -> Benchmark:
+    """Measures these parts."""
+    return Benchmark(
+        name="gateway",
+        summary="the gateway beside HAProxy and nginx: speed, memory, set-ups",
+        run=partial(asyncio.to_thread, _measure, parts),
+        profiles={key: partial(asyncio.to_thread, _profile, key) for key in WAYS},
+    )
