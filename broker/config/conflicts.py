@@ -95,17 +95,15 @@ def _room(root: Node, name: str, policy: PolicyModel, file: BrokerFile, diagnost
     if template is None:
         return
     notes = []
-    for use in policy.pools:
-        if (pool := file.pools.get(use.pool)) is None:
+    for used in [use.pool for use in policy.pools] + [step.pool for step in policy.fallback]:
+        if (pool := file.pools.get(used)) is None:
             return
         wanted = (("cpu", template.cpu, pool.limits.cpu), ("memory", template.memory, pool.limits.memory))
         short = [key for key, need, most in wanted if need is not None and most is not None and need > most]
         if not short:
             return
-        nodes = [(key, root.at("pools", use.pool, "limits", key)) for key in short]
-        notes += [
-            Note("note", f"'limits.{key}' of pool '{use.pool}' is {node.data} at {node.span}") for key, node in nodes
-        ]
+        nodes = [(key, root.at("pools", used, "limits", key)) for key in short]
+        notes += [Note("note", f"'limits.{key}' of pool '{used}' is {node.data} at {node.span}") for key, node in nodes]
     message = f"no pool of policy '{name}' can hold even one agent of template '{called}'"
     help_ = Note("help", f"raise a pool's limit, or let template '{called}' ask for less")
     diagnostics.error("no-room", root.key("policies", name, "pools"), message, *notes, help_)

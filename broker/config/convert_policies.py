@@ -92,8 +92,12 @@ def _hours(only: model.Hours | None) -> Hours | None:
 def _budget(budget: model.Budget | None, currencies: Currencies) -> Budget | None:
     if budget is None:
         return None
-    amount = currencies.micros(budget.amount, budget.currency)
-    return Budget(amount=amount, per=Per(budget.per), pause=budget.on_exceeded == "pause")
+    return Budget(
+        amount=currencies.micros(budget.amount, budget.currency),
+        per=Per(budget.per),
+        pause=budget.on_exceeded == "pause",
+        as_written=currencies.written(budget.amount, budget.currency),
+    )
 
 
 def _overrides(overrides: model.Overrides | None) -> OverrideRules:

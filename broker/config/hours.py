@@ -9,7 +9,7 @@ from broker.config.suggest import nearest
 from broker.config.units import describe, problem
 from broker.domain.schedule import DAY
 
-HOURS: Final = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])", re.ASCII)
+HOURS: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-5][0-9])|24:00)", re.ASCII)
 _HELP: Final = "write such as '08:00-20:00'; '20:00-08:00' goes over midnight, '00:00-24:00' is the whole day"
 _LONGEST: Final = 60
 _OF_THE_MACHINE: Final = frozenset({"localtime", "posixrules", "Factory"})
@@ -27,9 +27,7 @@ def read_hours(text: str) -> tuple[int, int]:
     found = HOURS.fullmatch(text)
     if found is None:
         raise problem("bad-hours", f"expected a part of the day, got {describe(text)}", _HELP)
-    start, end = int(found[1]) * 60 + int(found[2]), int(found[3]) * 60 + int(found[4])
-    if start >= DAY or end > DAY:
-        raise problem("bad-hours", f"'{text}' goes beyond the day, which ends at 24:00", _HELP)
+    start, end = int(found[1]) * 60 + int(found[2]), int(found[3]) * 60 + int(found[4]) if found[3] else DAY
     if start == end:
         raise problem("bad-hours", f"'{text}' ends when it begins", _HELP)
     return start, end

@@ -5,7 +5,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from broker.config import conflicts, controllers, direct, files, images, inherit, listeners, not_built, overrides
+from broker.config import (
+    conflicts,
+    controllers,
+    currencies,
+    direct,
+    files,
+    images,
+    inherit,
+    listeners,
+    not_built,
+    overrides,
+    policies_check,
+)
 from broker.config.convert import to_definitions, to_gateway, to_server
 from broker.config.diagnostics import START, Diagnostics, Note
 from broker.config.environment import Environment
@@ -151,6 +163,8 @@ class _Check:
         references.tokens(file.controllers)
         controllers.check(self.root, file, self._diagnostics)
         conflicts.check(self.root, file, pool_types, self._diagnostics)
+        policies_check.check(self.root, file, self._diagnostics)
+        currencies.check(self.root, file, self._diagnostics)
         direct.check(self.root, file, self._diagnostics)
         images.check(self.root, file, pool_types, self._diagnostics)
         listeners.check(self.root, file.server, file.gateway, self._diagnostics)

@@ -11,7 +11,7 @@ from broker.config.base import AgentUrl, Model, Text, Url
 from broker.config.database import DatabaseModel
 from broker.config.model_controllers import ControllerModel, CountLimits, TokenHash
 from broker.config.model_policies import PolicyModel
-from broker.config.model_pools import BackendModel, PoolModel, TemplateModel
+from broker.config.model_pools import CURRENCY, BackendModel, PoolModel, TemplateModel
 from broker.config.settings import Address, LogFormat, LogLevel
 from broker.config.units import Duration, ListenAddress, SomeTime, describe, pattern_schema, problem
 
@@ -40,10 +40,17 @@ def _worth(value: object) -> object:
     return value
 
 
-Worth = Annotated[
-    object,
-    BeforeValidator(_worth),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}]}),
+Worth = Annotated[object, BeforeValidator(_worth)]
+Currencies = Annotated[
+    dict[str, Worth],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {"base": {"type": "string", "pattern": f"^{CURRENCY}$"}},
+            "propertyNames": {"pattern": f"^{CURRENCY}$"},
+            "additionalProperties": {"type": "number", "minimum": 1e-9, "maximum": 1e9},
+        }
+    ),
 ]
 Control = Annotated[str, BeforeValidator(_control), pattern_schema(_CONTROL, "unix:/run/agentbroker/control.sock")]
 Cidr = Annotated[str, BeforeValidator(_cidr)]
@@ -238,7 +245,7 @@ class BrokerFile(Model):
     noun: ClassVar[str] = "the file"
     version: Annotated[Literal[1], BeforeValidator(_no_boolean)] = Field(description="Version of the format.")
     server: ServerModel = Field(default=ServerModel(), description="What people, Jenkins and Prometheus talk to.")
-    currencies: dict[str, Worth] = Field(
+    currencies: Currencies = Field(
         default={},
         description="The base currency, and what one of another is worth.",
         examples=[{"base": "USD", "CNY": 0.14}],

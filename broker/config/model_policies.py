@@ -1,33 +1,73 @@
 """The noun `policies`: which label runs where, and how."""
 
 from datetime import timedelta
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from broker.config.base import AtLeastOne, Cap, Count, Cpu, Label, Model, Money, OrText, Text
+from broker.config.base import AtLeastOne, Cap, Count, Cpu, Label, Model, OrText, Text
 from broker.config.cron import check_cron
 from broker.config.hours import HOURS, check_hours, check_zone
+from broker.config.suggest import nearest
 from broker.config.units import Backoff, Duration, Size, SomeTime, pattern_schema, problem
+from broker.domain.policy import Strategy
 from broker.domain.reason import Reason
+
+_LONGEST_WORD: Final = 60
 
 
 def _pool_by_name(value: object) -> object:
     return {"pool": value} if isinstance(value, str) else value
 
 
-def _reason(value: object) -> object:
-    if isinstance(value, str) and value not in set(Reason):
-        from broker.config.suggest import nearest  # noqa: PLC0415
+OF_NO_POOL: Final = frozenset(
+    {
+        Reason.NO_MATCHING_POLICY,
+        Reason.INVALID_REQUEST,
+        Reason.NAME_TAKEN,
+        Reason.OVERRIDE_FORBIDDEN,
+        Reason.POLICY_AT_LIMIT,
+        Reason.CONTROLLER_AT_LIMIT,
+        Reason.BROKER_AT_LIMIT,
+        Reason.JOB_AT_LIMIT,
+        Reason.BUDGET_EXCEEDED,
+        Reason.QUEUE_TIMEOUT,
+        Reason.DRAIN_TIMEOUT,
+        Reason.ONLINE,
+        Reason.IDLE_TIMEOUT,
+        Reason.MAX_LIFETIME,
+        Reason.COMPLETED,
+        Reason.CANCELLED,
+        Reason.SUPERSEDED,
+    }
+)
+"""Never said of a pool: of the request as a whole, of a cap that holds in every pool, of how an agent ends."""
+_OF_A_POOL: Final = tuple(str(reason) for reason in Reason if reason not in OF_NO_POOL)
 
-        meant = nearest(value, [str(r) for r in Reason])
-        help_ = f"did you mean '{meant}'?" if meant else f"the reasons are: {', '.join(Reason)}"
+
+def _reason(value: object) -> object:
+    if isinstance(value, str) and value in OF_NO_POOL:
+        raise problem("never-said", f"'{value}' is never said of a pool", f"these are: {', '.join(_OF_A_POOL)}")
+    if isinstance(value, str) and value not in _OF_A_POOL:
+        meant = nearest(value, _OF_A_POOL) if len(value) <= _LONGEST_WORD else None
+        help_ = f"did you mean '{meant}'?" if meant else f"the reasons are: {', '.join(_OF_A_POOL)}"
         raise problem("unknown-reason", f"'{value}' is not a reason", help_)
     return value
 
 
-ReasonCode = Annotated[
-    str, BeforeValidator(_reason), WithJsonSchema({"type": "string", "enum": [str(reason) for reason in Reason]})
+def _strategy(value: object) -> object:
+    if value == "random":
+        raise problem(
+            "unknown-value",
+            "the text 'random' is not a value of 'strategy'",
+            f"it is a placement strategy of Amazon ECS, not of policies; one of: {', '.join(Strategy)}",
+        )
+    return value
+
+
+ReasonCode = Annotated[str, BeforeValidator(_reason), WithJsonSchema({"type": "string", "enum": list(_OF_A_POOL)})]
+StrategyName = Annotated[
+    Literal["ordered", "weighted", "spread", "binpack", "cheapest", "fastest"], BeforeValidator(_strategy)
 ]
 Hour = Annotated[str, BeforeValidator(check_hours), pattern_schema(HOURS.pattern, "20:00-08:00")]
 Zone = Annotated[Text, BeforeValidator(check_zone)]
@@ -55,7 +95,7 @@ class Fallback(Model):
 
     pool: Text = Field(description="Name of the pool.", examples=["hangzhou"])
     after: Duration = Field(default=timedelta(0), description="How long an agent must have waited.", examples=["45s"])
-    when: list[ReasonCode] | None = Field(
+    when: Annotated[list[ReasonCode], Field(min_length=1)] | None = Field(
         default=None,
         description="Reasons that count; default: all.",
         examples=[["InsufficientCapacity", "PoolAtLimit"]],
@@ -120,7 +160,7 @@ class Warm(Model):
 class Budget(Model):
     """A cap on money."""
 
-    amount: Money = Field(description="How much.")
+    amount: Annotated[float, Field(gt=0)] = Field(description="How much.", examples=[80])
     currency: Text | None = Field(default=None, description="Default: the base currency.", examples=["USD"])
     per: Literal["day", "week", "month"] = Field(default="day", description="In what time.")
     on_exceeded: Literal["pause", "warn"] = Field(default="pause", description="What happens then.")
@@ -166,9 +206,7 @@ class PolicyModel(Model):
     pools: Annotated[list[Annotated[PoolUse, BeforeValidator(_pool_by_name), OrText()]], Field(min_length=1)] = Field(
         description="Where its agents may run, in order."
     )
-    strategy: Literal["ordered", "weighted", "spread", "binpack", "cheapest", "fastest"] = Field(
-        default="ordered", description="How one of the pools is chosen."
-    )
+    strategy: StrategyName = Field(default="ordered", description="How one of the pools is chosen.")
     fallback: list[Fallback] = Field(default=[], description="Pools to turn to when the first ones cannot.")
     limits: PolicyLimits = Field(default=PolicyLimits(), description="Caps.")
     timeouts: TimeoutsModel = Field(default=TimeoutsModel(), description="One deadline a phase.")

@@ -20,6 +20,7 @@ BackendType = Literal["aws-ecs", "alibaba-ecs", "process", "container", "ssh-hos
 COMMON_POOL_KEYS: Final = frozenset(
     {"backend", "inherit_from", "abstract", "connect", "direct", "limits", "cost", "cooldown"}
 )
+CURRENCY: Final = r"[A-Za-z][A-Za-z0-9_-]{0,15}"
 _HOST_KEYS: Final = frozenset({"agents_per_host", "ssh", "init", "host"})
 POOL_KEYS: Final[Mapping[str, frozenset[str]]] = {
     "process": frozenset({"java", "agent_jar", "command"}),

@@ -65,7 +65,7 @@ def test_strategies_have_their_own_keys_and_defaults() -> None:
 def test_money_is_in_millionths_of_the_base_currency() -> None:
     definitions = example()
     assert definitions.currency == "USD"
-    assert policy("linux").budget == Budget(amount=Currencies({}).micros(80, None), per=Per.DAY, pause=True)
+    assert policy("linux").budget == Budget(amount=Currencies({}).micros(80, None), per=Per.DAY, as_written="80 USD")
     cost = {name: pool.cost for name, pool in definitions.pools.items()}
     usd = Currencies({"base": "USD"})
     assert cost[PoolName("fargate")] == Price(

@@ -9,7 +9,7 @@ pools:
   x: { backend: process, limits: { agents: 100 } }
   y: { backend: process }
 policies:
-  linux: { labels: [linux, docker], pools: [x, y], template: java }
+  linux: { labels: [linux, docker], pools: [x, y], strategy: weighted, template: java }
   mac: { labels: [mac], pools: [y], template: other }
 """
 

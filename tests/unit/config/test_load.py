@@ -199,13 +199,11 @@ def test_the_count_names_errors_and_warnings() -> None:
 @pytest.mark.parametrize(
     ("key", "text"),
     [
-        ("'strategy: cheapest' of policy 'p'", "policies: { p: { labels: [l], pools: [it], strategy: cheapest } }"),
-        ("'pools.0.weight' of policy 'p'", "policies: { p: { labels: [l], pools: [{ pool: it, weight: 2 }] } }"),
-        ("'limits.per_job' of policy 'p'", "policies: { p: { labels: [l], pools: [it], limits: { per_job: 2 } } }"),
+        ("'task_definition: builds' of template 't'", "templates: { t: { task_definition: builds } }"),
+        ("'limits.hosts' of pool 'it'", "pools: { it: { backend: process, limits: { hosts: 2 } } }"),
     ],
 )
 def test_a_key_without_behaviour_stops_a_start_and_is_a_warning_in_a_check(key: str, text: str) -> None:
-    text = f"pools: {{ it: {{ backend: process }} }}\n{text}\n"
     assert f"error[not-built]: {key} is not built yet" in refused(text, starting=True)
     assert f"warning[not-built]: {key} is not built yet" in of(text).warnings
 

@@ -16,7 +16,7 @@ templates:
     inherit_from: base
     cpu: 2
 policies:
-  linux: { labels: [linux], template: java, pools: [here, { pool: more, weight: 2 }] }
+  linux: { labels: [linux], template: java, pools: [here, { pool: more, weight: 2 }], strategy: weighted }
 """
 PART = "pools:\n  here: { backend: process }\n  more: { inherit_from: here, limits: { agents: 3 } }\n"
 

@@ -49,6 +49,12 @@ BEYOND_A_SCHEMA = {
     "foreign-key",
     "no-image",
     # two values that are sound alone
+    "pool-twice",
+    "fallback-repeats",
+    "fallback-too-late",
+    "several-bases",
+    "unused-key",
+    "no-override-images",
     "ambiguous-labels",
     "direct-conflict",
     "prefer-without-tcp",
@@ -62,11 +68,18 @@ BEYOND_A_SCHEMA = {
     "executors-over-uses",
     "unreachable-advertise",
     "no-room",
+    "label-reserved",
     "plaintext",
     # the environment
     "env-unset",
     "bad-reference",
-    # sums over units, and calendars
+    # sums over units, calendars, and money
+    "bad-hours",
+    "unknown-zone",
+    "bad-currency",
+    "no-base",
+    "unknown-currency",
+    "bad-amount",
     "bad-cron",
     "cron-never",
     "too-long",
