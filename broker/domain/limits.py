@@ -45,8 +45,6 @@ _REASONS: Final[Mapping[str, Reason]] = {
 _UNITS: Final[Mapping[str, str]] = {
     "agents": "agents",
     "pending": "starting agents",
-    "cpu_milli": "thousandths of a vCPU",
-    "memory_mib": "MiB of memory",
     "budget": "millionths of money",
 }
 
@@ -73,11 +71,17 @@ class Claim:
         return _REASONS["budget" if self.scope is Scope.POLICY_BUDGET else self.scope.split("_")[0]]
 
     def refusal(self, used: int) -> str:
-        """Says that the limit is full, with its numbers."""
+        """Says that the limit is full, in words that stay the same while it is, whoever comes and goes."""
         if self.words:
             return self.words
         owner, _, unit = self.scope.partition("_")
         name = "the broker" if owner == "broker" else f"{owner} {self.key}"
+        if unit == "cpu_milli" and self.cap is not None:
+            return f"{name} is at its limit ({self.cap / 1000:g} vCPU; this agent takes {self.amount / 1000:g})"
+        if unit == "memory_mib":
+            return f"{name} is at its limit ({self.cap} MiB of memory; this agent takes {self.amount})"
+        if self.cap is not None and used > self.cap:
+            return f"{name} is over its limit ({self.cap} {_UNITS[unit]})"
         return f"{name} is at its limit ({used} of {self.cap} {_UNITS[unit]})"
 
 

@@ -1,66 +1,214 @@
-"""Which pools of a policy can take an agent now, and why the others cannot."""
+"""What speaks against a pool, in the view of requests that are equal; each filter says why."""
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from broker.domain.definitions import Definitions
 from broker.domain.ids import PoolName
-from broker.domain.limits import Usage
-from broker.domain.offer import Offer
+from broker.domain.limits import LeverKind, Scope, Usage
+from broker.domain.money import Rate, period
 from broker.domain.placement import Rejection
 from broker.domain.policy import Policy
 from broker.domain.reason import Reason
+from broker.domain.template import Template
 from broker.errors import BackendError
+from broker.placement import words
+from broker.placement.ground import Ground, Offers
+from broker.placement.hosts import Size
+from broker.placement.meters import Load
+from broker.placement.prices import budget_claims, rate_of
+from broker.placement.room import Pick, Shelf
 from broker.placement.usage import pool_claims
 
-_LONGEST_CAUSE: Final = 200
+CAPS_ON_AGENTS: Final = frozenset({Scope.POOL_AGENTS, Scope.POOL_CPU_MILLI, Scope.POOL_MEMORY_MIB})
+"""The pool's limits that only the end of an agent makes room under."""
 
-Offers = Mapping[PoolName, Sequence[Offer] | BackendError]
-"""What each pool offers; an error stands for the whole pool."""
-
-
-def sieve(
-    policy: Policy,
-    offers: Offers,
-    usage: Usage,
-    definitions: Definitions,
-) -> tuple[list[Offer], list[Rejection]]:
-    """Splits the pools of a policy into offers that can hold one more agent and rejections, in the policy's order."""
-    possible: list[Offer] = []
-    rejections: list[Rejection] = []
-    for choice in policy.pools:
-        refusal = _resting(choice.pool, usage) or _full(policy, choice.pool, usage, definitions)
-        answer = offers.get(choice.pool, ())
-        if refusal is None and isinstance(answer, BackendError):
-            refusal = Rejection(pool=choice.pool, reason=answer.reason, message=str(answer))
-        if refusal is not None:
-            rejections.append(refusal)
-        elif not isinstance(answer, BackendError):
-            room = [offer for offer in answer if offer.room is None or offer.room > 0]
-            possible += room
-            if not room:
-                message = f"pool {choice.pool} has no room now"
-                rejections.append(Rejection(pool=choice.pool, reason=Reason.INSUFFICIENT_CAPACITY, message=message))
-    return possible, rejections
+Rejections = tuple[Rejection, ...]
 
 
-def _resting(pool: PoolName, usage: Usage) -> Rejection | None:
-    rest = usage.rests.get(pool)
-    if rest is None or not rest.opened or rest.until is None:
-        return None
-    first_line = rest.message.partition("\n")[0][:_LONGEST_CAUSE]
-    cause = f"its launches failed: {rest.why or Reason.BACKEND_ERROR}: {first_line}"
-    if usage.now < rest.until:
-        message = f"pool {pool} rests until {rest.until:%H:%M:%S} UTC, {cause}"
-    elif rest.probe is not None:
-        message = f"pool {pool} is being tried with one agent, {cause}"
-    else:
-        return None
-    return Rejection(pool=pool, reason=Reason.POOL_COOLING_DOWN, message=message)
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an agent takes of limits, and what it costs, at one place of a pool."""
+
+    load: Load
+    rate: Rate | None
 
 
-def _full(policy: Policy, name: PoolName, usage: Usage, definitions: Definitions) -> Rejection | None:
-    full = usage.first_full(pool_claims(policy, definitions.pools[name], definitions))
-    if full is None:
-        return None
-    return Rejection(pool=name, reason=full.reason, message=full.refusal(usage.taken(full)))
+class Choice:
+    """One pool for one class of requests. Everything is worked out again only after something was taken of the pool."""
+
+    def __init__(self, ground: Ground, policy: Policy, template: Template, name: PoolName, shared: Load) -> None:
+        self.pool = ground.definitions.pools[name]
+        self.room = ground.room(name)
+        self.now = ground.usage.now
+        resources = template.resources
+        self.size: Size = (resources.cpu_milli, resources.memory_mib)
+        self.load = ground.meters.load(pool_claims(resources, self.pool))
+        self.count_key = (policy.name, name)
+        self.stalls = False
+        """Whether what speaks against it is a cap that only the end of an agent makes room under."""
+        self._ground = ground
+        self._usage = ground.usage
+        self._policy = policy
+        self._template = template
+        self._shared = shared
+        self._fixed = self._lever() or self._error()
+        self._version = -1
+        self._against: Rejections = ()
+        self.barred: Rejections = ()
+        """What the policy's strategy itself has against places that have room."""
+        self._told: dict[tuple[int, bool | None], Rejections] = {}
+        self._terms: dict[object, Terms] = {}
+
+    @property
+    def name(self) -> PoolName:
+        """The pool's name."""
+        return self.pool.name
+
+    def against(self) -> Rejections:
+        """Why it cannot take one more agent now; empty if it can."""
+        if self._version != self.room.version or self._policy.budget is not None:
+            self._version = self.room.version
+            self.stalls = False
+            self._against = self._fixed or self._resting() or self._full() or self._no_room() or self._too_dear()
+        return self._against
+
+    def holds(self) -> Rejections:
+        """Why nothing more is launched there until those before are answered, although it has room; or empty."""
+        left = self._usage.window.get(self.name)
+        if left is None or left > 0:
+            return ()
+        message = words.unproven(self.name, None)
+        return (Rejection(pool=self.name, reason=Reason.THROTTLED, message=message),)
+
+    def terms(self, pick: Pick) -> Terms:
+        """What an agent takes and costs at a place."""
+        shelf, offer = pick.shelf, pick.offer
+        key = (shelf.price, bool(offer.host), offer.shape, offer.slots) if shelf.price or self.pool.cost else None
+        known = self._terms.get(key)
+        if known is None:
+            rate = rate_of(self._policy, self._template, self.pool, offer, self._usage)
+            money = budget_claims(self._policy, rate, self.now)
+            load = self._ground.meters.load((*self._shared.claims, *self.load.claims, *money))
+            known = self._terms[key] = Terms(load, rate)
+        return known
+
+    def passed_over(self, pick: Pick | None) -> Rejections:
+        """What is said of its offers when `pick` is taken, here or (None) elsewhere."""
+        if pick is None and self.against():
+            return self._against
+        if self.barred:
+            return self._offers_told(pick)
+        key = (self.room.stock, None if pick is None else pick.is_given)
+        known = self._told.get(key)
+        if known is None:
+            known = self._told[key] = self._offers_told(pick)
+        return known
+
+    def _offers_told(self, pick: Pick | None) -> Rejections:
+        fitting = self.room.fitting(self.size) - sum(r.offers for r in self.barred)
+        message = words.NOT_CHOSEN[self._policy.strategy]
+        if pick is not None:
+            message = words.OTHER_PLACE
+            fitting -= pick.is_given
+        told = [self._said(Reason.SUPERSEDED, message, fitting)] if fitting > 0 else []
+        return (*told, *self.barred, *self._unfit(0 if pick is None or pick.is_given else 1))
+
+    def _unfit(self, chosen: int) -> list[Rejection]:
+        """Of the offers that cannot take the agent, less so many that were chosen as the rest of a host."""
+        told: list[Rejection] = []
+        full = small = 0
+        for shelf in self.room.shelves:
+            if shelf.cooled is not None:
+                told.append(self._cooled(shelf))
+                continue
+            too_small = shelf.too_small(self.size)
+            small += too_small
+            full += shelf.total - shelf.fitting(self.size) - too_small
+        if full > chosen:
+            has_hosts = any(len(shelf.hosts) for shelf in self.room.shelves)
+            message = words.no_room(self.name, self.size, has_hosts=has_hosts)
+            told.append(self._said(Reason.INSUFFICIENT_CAPACITY, message, full - chosen))
+        if small:
+            told.append(self._said(Reason.INVALID_TEMPLATE, words.too_small(self.name, self.size), small))
+        return told
+
+    def _no_room(self) -> Rejections:
+        if self.room.fitting(self.size):
+            return ()
+        if self.room.pick(self.size) is not None:  # the rest of a host that was made in this batch
+            return ()
+        told = self._unfit(0)
+        if not told:
+            message = words.no_room(self.name, self.size, has_hosts=False)
+            told.append(self._said(Reason.INSUFFICIENT_CAPACITY, message))
+        return tuple(told)
+
+    def _too_dear(self) -> Rejections:
+        if self._policy.budget is None:
+            return ()
+        pick = self.room.pick(self.size)
+        full = None if pick is None else self.terms(pick).load.full()
+        if full is None or full.scope is not Scope.POLICY_BUDGET:
+            return ()
+        _, until = period(self.now, self._policy.budget.per)
+        reason, message = full.reason, full.refusal(self._ground.meters.of(full).used)
+        return (Rejection(pool=self.name, reason=reason, message=message, until=until),)
+
+    def _cooled(self, shelf: Shelf) -> Rejection:
+        cooled, offering = shelf.cooled, shelf.offering
+        assert cooled is not None
+        return Rejection(
+            pool=self.name,
+            reason=Reason.POOL_COOLING_DOWN,
+            message=words.cooled(offering, cooled),
+            zone=offering.zone,
+            type=offering.type,
+            offers=shelf.total,
+            cause=cooled.why,
+            until=cooled.until,
+        )
+
+    def _lever(self) -> Rejections:
+        lever = self._usage.levers.get(self.name)
+        if lever is None or (lever.until is not None and lever.until <= self._usage.now):
+            return ()
+        reason = Reason.POOL_PAUSED if lever.kind is LeverKind.PAUSE else Reason.POOL_DRAINING
+        return (Rejection(pool=self.name, reason=reason, message=words.lever(lever), until=lever.until),)
+
+    def _error(self) -> Rejections:
+        answer = self._ground.offers.get(self.name, ())
+        return (self._said(answer.reason, str(answer)),) if isinstance(answer, BackendError) else ()
+
+    def _resting(self) -> Rejections:
+        rest = self._usage.rests.get(self.name)
+        if rest is None:
+            return ()
+        if rest.opened and rest.until is not None:
+            if self._usage.now < rest.until:
+                return (self._cooling(words.rests(self.name, rest), rest.why, rest.until),)
+            if rest.probe is not None:
+                return (self._cooling(words.is_tried(self.name, rest), rest.why),)
+        if rest.why is not None and self._usage.window.get(self.name) == 0:
+            return (self._cooling(words.unproven(self.name, rest), rest.why),)
+        return ()
+
+    def _full(self) -> Rejections:
+        full = self.load.full()
+        self.stalls = full is not None and full.scope in CAPS_ON_AGENTS
+        return (self._said(full.reason, full.refusal(self._ground.meters.of(full).used)),) if full else ()
+
+    def _cooling(self, message: str, why: Reason | None, until: datetime | None = None) -> Rejection:
+        reason = Reason.POOL_COOLING_DOWN
+        return Rejection(pool=self.name, reason=reason, message=message, cause=why, until=until)
+
+    def _said(self, reason: Reason, message: str, offers: int = 1) -> Rejection:
+        return Rejection(pool=self.name, reason=reason, message=message, offers=offers)
+
+
+def sieve(policy: Policy, offers: Offers, usage: Usage, definitions: Definitions) -> list[Rejection]:
+    """Why pools of a policy's chain cannot take an agent now, in its order."""
+    ground = Ground(offers, usage, definitions)
+    template, shared = definitions.templates[policy.template], ground.meters.load(())
+    return [r for pool in policy.chain for r in Choice(ground, policy, template, pool, shared).against()]

@@ -13,7 +13,7 @@ from broker.domain.pool import Pool
 from broker.domain.reason import Reason
 from broker.errors import BackendError, OutcomeUnknown
 from broker.placement.engine import decide
-from broker.placement.feasible import Offers
+from broker.placement.ground import Offers
 from broker.reconcile.context import Again, Context
 from broker.store.placements import place_waiting
 from broker.telemetry import events

@@ -99,7 +99,7 @@ class Snapshot:
     def refusals(self, policy: Policy) -> list[Rejection]:
         """Why pools of a policy cannot take an agent now, as far as that is known without asking a backend."""
         offers = {pool: [Offer(pool=pool)] for pool in policy.chain}
-        return sieve(policy, offers, self.usage(), self.definitions)[1]
+        return sieve(policy, offers, self.usage(), self.definitions)
 
     def refusals_of(self, agent: Agent) -> list[Rejection]:
         """Why a waiting agent gets no place: a limit that counts in every pool, else pool by pool."""

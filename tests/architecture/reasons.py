@@ -14,9 +14,6 @@ from broker.domain.reason import REASONS, Fixer, Reason
 ROOT: Final = Path(__file__).parents[2]
 
 NOT_SAID_YET: Final[Mapping[Reason, str]] = {
-    Reason.OUTSIDE_HOURS: "policies in full",
-    Reason.POOL_PAUSED: "pausing and draining of pools",
-    Reason.POOL_DRAINING: "pausing and draining of pools",
     Reason.SPOT_UNAVAILABLE: "Amazon ECS",
     Reason.QUOTA_EXCEEDED: "Amazon ECS",
     Reason.CREDENTIALS_INVALID: "Amazon ECS",

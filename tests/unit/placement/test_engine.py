@@ -130,13 +130,13 @@ FULL = [
         make_definitions(pools=[make_pool(limits=PoolLimits(cpu_milli=4500))]),
         {(Scope.POOL_CPU_MILLI, POOL): 4000},
         Reason.POOL_AT_LIMIT,
-        "pool it is at its limit (4000 of 4500 thousandths of a vCPU)",
+        "pool it is at its limit (4.5 vCPU; this agent takes 1)",
     ),
     (
         make_definitions(pools=[make_pool(limits=PoolLimits(memory_mib=1000))]),
         {(Scope.POOL_MEMORY_MIB, POOL): 512},
         Reason.POOL_AT_LIMIT,
-        "pool it is at its limit (512 of 1000 MiB of memory)",
+        "pool it is at its limit (1000 MiB of memory; this agent takes 512)",
     ),
 ]
 
@@ -224,9 +224,9 @@ def test_the_policy_of_the_highest_priority_comes_first_then_the_oldest_request(
         make_agent(4, policy="removed", requested_at=EPOCH - 2 * MINUTE),
     ]
     decisions = decide_all(agents, make_definitions(policies=policies))
-    assert [d.agent.id for d in decisions] == [agent_id(n) for n in (3, 4, 2, 1)]
-    assert waits(decisions[1]).reason == Reason.NO_MATCHING_POLICY
-    assert waits(decisions[1]).message == "policy removed is no longer configured"
+    assert [d.agent.id for d in decisions] == [agent_id(n) for n in (3, 2, 1, 4)]
+    assert waits(decisions[3]).reason == Reason.NO_MATCHING_POLICY
+    assert waits(decisions[3]).message == "policy removed is no longer configured"
 
 
 def test_the_room_of_an_offer_is_given_once() -> None:

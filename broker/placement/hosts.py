@@ -1,0 +1,151 @@
+"""Hosts by what is free on them: equal ones lie in one bucket, and the buckets in order, so that the best is found."""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from typing import Final
+
+from broker.domain.offer import Offer
+from broker.domain.policy import PackBy
+from broker.domain.resources import Resources
+
+NO_BOUND: Final = 1 << 60
+
+Free = tuple[int, int, int]
+"""CPU in thousandths of a vCPU, memory in MiB, and agents, that a host still takes; `NO_BOUND` where none counts."""
+
+Size = tuple[int, int]
+"""CPU and memory of an agent in the same units; 0 is not said."""
+
+_KEYS: Final[dict[PackBy, tuple[int, int, int]]] = {
+    PackBy.MEMORY: (1, 0, 2),
+    PackBy.CPU: (0, 1, 2),
+    PackBy.AGENTS: (2, 1, 0),
+}
+"""Which of the three numbers of `Free` is looked at first, second and last."""
+
+_BACK: Final[dict[PackBy, tuple[int, int, int]]] = {
+    PackBy.MEMORY: (1, 0, 2),
+    PackBy.CPU: (0, 1, 2),
+    PackBy.AGENTS: (2, 1, 0),
+}
+"""Where CPU, memory and agents are found again in such a key."""
+
+
+def free_of(resources: Resources | None, slots: int | None) -> Free:
+    """What is free where so much is."""
+    most = NO_BOUND if slots is None else slots
+    if resources is None:
+        return (NO_BOUND, NO_BOUND, most)
+    return (resources.cpu_milli, resources.memory_mib, most)
+
+
+def fits(free: Free, size: Size) -> bool:
+    """Whether an agent of a size fits; nothing fits where one of the three is used up."""
+    return free[0] >= (size[0] or 1) and free[1] >= (size[1] or 1) and free[2] >= 1
+
+
+def less(free: Free, size: Size) -> Free:
+    """What is left beside one more agent. One that says no size takes an equal part of what is free."""
+    cpu, memory, slots = free
+    bound = slots < NO_BOUND
+    if cpu < NO_BOUND:
+        cpu -= size[0] or (max(1, cpu // slots) if bound else cpu)
+    if memory < NO_BOUND:
+        memory -= size[1] or (max(1, memory // slots) if bound else memory)
+    return (cpu, memory, slots - 1 if bound else slots)
+
+
+@dataclass(slots=True)
+class Host:
+    """A host, existing or about to be made; of two equal ones that of the lower number is taken."""
+
+    number: int
+    offer: Offer
+    free: Free
+    given: bool
+    """Whether it was among the offers, and was not made of one since."""
+
+
+class Hosts:
+    """A set of hosts. One that is used up is left out of the search."""
+
+    __slots__ = ("_buckets", "_hosts", "_keys", "looks")
+
+    def __init__(self) -> None:
+        self._hosts: dict[int, Host] = {}
+        self._buckets: dict[Free, list[int]] = {}
+        self._keys: dict[PackBy, list[tuple[int, int, int]]] = {}
+        self.looks = 0
+        """How many buckets were compared with a size."""
+
+    def __iter__(self) -> Iterator[Host]:
+        return iter(self._hosts.values())
+
+    def __len__(self) -> int:
+        return len(self._hosts)
+
+    def add(self, host: Host) -> None:
+        """Takes in a host."""
+        self._hosts[host.number] = host
+        self._file(host)
+
+    def drop(self, host: Host) -> None:
+        """Forgets a host."""
+        del self._hosts[host.number]
+        self._unfile(host)
+
+    def change(self, host: Host, free: Free) -> None:
+        """Says anew what is free on a host of the set."""
+        self._unfile(host)
+        host.free = free
+        self._file(host)
+
+    def best(self, size: Size, by: PackBy) -> Host | None:
+        """The host with the least left of what `by` names that an agent of the size fits on."""
+        keys = self._keys.get(by)
+        if keys is None:
+            first, second, third = _KEYS[by]
+            keys = self._keys[by] = sorted((f[first], f[second], f[third]) for f in self._buckets)
+        least = (size[1], size[0], 1) if by is PackBy.MEMORY else (size[0], size[1], 1)
+        start = 0 if by is PackBy.AGENTS else bisect_left(keys, least)
+        cpu_at, memory_at, slots_at = _BACK[by]
+        for at in range(start, len(keys)):
+            key = keys[at]
+            free = (key[cpu_at], key[memory_at], key[slots_at])
+            if fits(free, size):
+                self.looks += at - start + 1
+                return self._hosts[self._buckets[free][0]]
+        self.looks += len(keys) - start
+        return None
+
+    def _file(self, host: Host) -> None:
+        free = host.free
+        if min(free) < 1:
+            return
+        bucket = self._buckets.get(free)
+        if bucket is not None:
+            heappush(bucket, host.number)
+            return
+        self._buckets[free] = [host.number]
+        for by, keys in self._keys.items():
+            first, second, third = _KEYS[by]
+            insort(keys, (free[first], free[second], free[third]))
+
+    def _unfile(self, host: Host) -> None:
+        free = host.free
+        bucket = self._buckets.get(free)
+        if bucket is None:
+            return
+        if bucket[0] == host.number:
+            heappop(bucket)
+        else:
+            bucket.remove(host.number)
+            heapify(bucket)
+        if bucket:
+            return
+        del self._buckets[free]
+        for by, keys in self._keys.items():
+            first, second, third = _KEYS[by]
+            del keys[bisect_left(keys, (free[first], free[second], free[third]))]
