@@ -81,7 +81,7 @@ class Aborted {
             Spare spare = new Spare(fleet)
             cancelled.each { Map item ->
                 BrokerAgent named = unused.find { it.itemId == item.id }
-                List kind = named?.kind ?: fleet.policyFor(item.label)?.kind
+                List kind = named?.kind ?: fleet.policyFor(item.label)?.kindFor(Overrides.of(item.label))
                 List<BrokerAgent> candidates = ([named] + unused.findAll { it.kind == kind }).findAll().unique()
                 BrokerAgent found = candidates.find { BrokerAgent one -> spare.take(one) { close(one) } }
                 if (found != null) {

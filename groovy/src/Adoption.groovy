@@ -23,4 +23,9 @@ class Adoption {
     static List<String> labels(Map told, Policy policy) {
         policy == null ? [] : told.labels.findAll { policy.labels.contains(it) }
     }
+
+    /** What its build had asked for itself: a node with these serves such builds alone. */
+    static List<String> overrides(Map told) {
+        (told.override_labels ?: []).findAll { Overrides.isOne(it) }.toSorted().unique()
+    }
 }

@@ -83,17 +83,18 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     private final AtomicBoolean ending = new AtomicBoolean()
 
     BrokerAgent(String name, String policy, List<String> labels, boolean acceptUnlabelled, int executors,
-                String remoteFs, Map retention, Fleet fleet, String wanted = '') {
+                String remoteFs, Map retention, Fleet fleet, String wanted = '', List<String> overrides = []) {
         super(name, remoteFs, new BrokerLauncher())
         this.policy = policy
         this.fleet = fleet
         journal = new Journal("${name}${wanted ? " for ${wanted}" : ''}, policy ${policy}".toString())
-        kind = [labels.toSorted(), acceptUnlabelled]
+        boolean anyBuild = acceptUnlabelled && !overrides
+        kind = [labels.toSorted(), anyBuild, overrides]
         maxUses = retention.max_uses as int
         idleTimeoutMs = Math.max(1L, ((retention.idle_timeout as double) * 1000) as long)
         numExecutors = executors
-        mode = acceptUnlabelled ? Node.Mode.NORMAL : Node.Mode.EXCLUSIVE
-        labelString = labels.join(' ')
+        mode = anyBuild ? Node.Mode.NORMAL : Node.Mode.EXCLUSIVE
+        labelString = (labels + overrides).join(' ')
         retentionStrategy = new BrokerRetention()
     }
 
@@ -230,11 +231,22 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
         !gone && takesBuilds && (!usedUp || resumes)
     }
 
-    /** A used-up agent takes nothing but the build that it ran before. Jenkins asks this alone of light-weight tasks. */
+    /** What the build that it was made for has asked for itself. */
+    List<String> getOverrides() {
+        kind[2]
+    }
+
+    /**
+     * A used-up agent takes nothing but the build that it ran before, one that was made as a build has asked no build that
+     * asks for less. Jenkins asks this alone of light-weight tasks.
+     */
     @Override
     CauseOfBlockage canTake(Queue.BuildableItem item) {
         if (usedUp && !isResumption(item)) {
             return CauseOfBlockage.fromMessage(new NonLocalizable("${nodeName} has had its builds".toString()))
+        }
+        if (overrides && item.assignedLabel?.name != nodeName && Overrides.of(item.assignedLabel) != overrides) {
+            return CauseOfBlockage.fromMessage(new NonLocalizable("${nodeName} is for builds that ask for ${overrides.join(', ')}".toString()))
         }
         acceptingTasks ? super.canTake(item) :
                 CauseOfBlockage.fromMessage(new NonLocalizable("${nodeName} takes no more builds".toString()))

@@ -276,7 +276,7 @@ class BrokerLink {
         List<Map> nodes = sync.nodes()
         List<String> pending = sync.pending()
         try {
-            Map reply = client.syncNodes(bootId, nodes, sync.queue(), pending, [])
+            Map reply = client.syncNodes(bootId, nodes, sync.queue(), pending, sync.unmatched())
             refused = false
             return reply
         } catch (BrokerException failure) {

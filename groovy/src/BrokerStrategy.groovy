@@ -66,7 +66,7 @@ class BrokerStrategy extends Strategy {
         int missing = fleet.shortage(waiting, agents, label)
         List<Queue.BuildableItem> unserved = missing > 0 ? waiting.startable(key).takeRight(missing) : []
         Policy policy = fleet.policyFor(label)
-        if (unserved && policy?.open && !blocked(label, missing)) {
+        if (unserved && policy?.isOpenFor(label) && !blocked(label, missing)) {
             Collection planned = cloud.provisionFor(label, unserved)
             state.recordPendingLaunches(planned)
             CloudProvisioningListener.all().each { announce(it, label, planned) }

@@ -38,7 +38,8 @@ class BuildWords {
         String text
         switch (event.event) {
             case 'placed':
-                text = "${pool}: launching${attempt(event)}${said ? "; not chosen: ${said}" : ''}"
+                String usual = (event.usual ?: 0) > 0 ? ", usually online in ${age(((double) event.usual * 1000d) as long)}" : ''
+                text = "${pool}${event.zone ? " (${clean(event.zone)})" : ''}: launching${attempt(event)}${usual}${said ? "; not chosen: ${said}" : ''}"
                 break
             case 'waiting':
                 text = "waiting${inLine(place)}: ${reason}"
@@ -85,8 +86,8 @@ class BuildWords {
         if (label == null) {
             return ['no policy takes builds that name no label'] + ["  ask an admin to add one${use}".toString()]
         }
-        List<String> wanted = label.listAtoms().collect { it.name }.sort()
-        boolean all = wanted == [label.name] || !(label.name =~ /[|!]|->/)
+        List<String> wanted = label.listAtoms().collect { it.name }.findAll { !Overrides.isOne(it) && !isExcluded(label, it) }.sort()
+        boolean all = wanted && (wanted == [label.name] || !(label.name =~ /[|!]|->/))
         String head = all ? "no policy carries all of: ${wanted.join(', ')}" : "no policy matches ${clean(label.name)}"
         List rows = policies.collect { [name: it.name, has: wanted.findAll { w -> it.labels.contains(w) },
                                         lacks: wanted.findAll { w -> !it.labels.contains(w) }] }
@@ -96,13 +97,19 @@ class BuildWords {
         [head.toString()] + told + ["  ask an admin to add a policy${use}".toString()]
     }
 
+    /** Whether the expression says that this label must not be there. */
+    private static boolean isExcluded(Label label, String atom) {
+        label.name =~ /!\s*"?${java.util.regex.Pattern.quote(atom)}(?:["\s&|)<-]|$)/
+    }
+
     private static String compared(Map row) {
         String has = row.has ? "has ${row.has.join(', ')}" : 'has none of them'
         row.lacks ? "${has}; lacks ${row.lacks.join(', ')}" : "${has}; the expression excludes it"
     }
 
     private static String attempt(Map event) {
-        event.attempt > 1 ? " (attempt ${event.attempt})" : ''
+        String most = event.attempts > 1 ? " of ${event.attempts}" : ''
+        event.attempt > 1 || most ? " (attempt ${event.attempt}${most})" : ''
     }
 
     static String inLine(int place) {

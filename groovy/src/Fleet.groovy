@@ -87,7 +87,11 @@ class Fleet {
     }
 
     static boolean serves(List kind, Label label) {
-        label == null ? kind[1] : label.matches(kind[0].collect { new LabelAtom(it) })
+        List<String> overrides = Overrides.of(label)
+        if (overrides != kind[2]) {
+            return false // it is another machine than the build asks for
+        }
+        label == null ? kind[1] : label.matches(Overrides.with(kind[0].collect { new LabelAtom(it) }, overrides))
     }
 
     /** The same, and each pair is matched once. */
@@ -173,9 +177,10 @@ class Fleet {
     /** Names an agent for a waiting item and hands it to the link. */
     BrokerAgent plan(Policy policy, Queue.BuildableItem item) {
         String label = item.assignedLabel?.name
-        String job = item.task.ownerTask.fullDisplayName
-        ask(policy, job + (label ? " (${label})" : ''),
-                [cause: 'QUEUE', label_expression: label ?: '', job: job, queued_at: item.buildableStartMilliseconds], item.id)
+        List<String> overrides = Overrides.of(item.assignedLabel)
+        ask(policy, item.task.ownerTask.fullDisplayName + (label ? " (${label})" : ''),
+                [cause: 'QUEUE', label_expression: label ?: '', overrides: Overrides.texts(overrides), job: Origin.job(item.task),
+                 build_url: Origin.build(item.task), queued_at: item.buildableStartMilliseconds], overrides, item.id)
     }
 
     /** An agent by hand, with its node at once. `userId` says who wants it. Not under the queue's lock. */
@@ -191,10 +196,10 @@ class Fleet {
         agent
     }
 
-    private BrokerAgent ask(Policy policy, String wanted, Map what, long itemId = 0) {
+    private BrokerAgent ask(Policy policy, String wanted, Map what, List<String> overrides = [], long itemId = 0) {
         String name = policy.prefix + '-' + (1..8).collect { ALPHABET[RANDOM.nextInt(ALPHABET.length())] }.join('')
         BrokerAgent agent = new BrokerAgent(name, policy.name, policy.labels, policy.acceptUnlabelled, policy.places,
-                policy.remoteFs, policy.retention, this, wanted)
+                policy.remoteFs, policy.retention, this, wanted, overrides)
         agent.cause = what.cause
         agent.launchId = what.launch_id ?: ''
         agent.itemId = itemId
@@ -218,7 +223,8 @@ class Fleet {
         }
         Policy policy = policyNamed(told.policy)
         BrokerAgent agent = new BrokerAgent(told.name, told.policy, Adoption.labels(told, policy), policy?.acceptUnlabelled ?: false,
-                Math.max(1, told.executors as int), told.remote_fs ?: '/tmp/agentbroker', told.retention, this)
+                Math.max(1, told.executors as int), told.remote_fs ?: '/tmp/agentbroker', told.retention, this, '',
+                Adoption.overrides(told))
         agent.uses.set(told.uses as int)
         agent.adopted = true
         agent.askedAt = Math.min(agent.namedAt, (told.requested_at ?: 0) as long)

@@ -11,9 +11,11 @@ class NodeSync {
 
     private final Fleet fleet
     private final BrokerLink link
+    private final Unmatched unserved
 
     NodeSync(Fleet fleet, BrokerLink link) {
         this.fleet = fleet
+        unserved = new Unmatched(fleet)
         this.link = link
     }
 
@@ -49,6 +51,7 @@ class NodeSync {
          busy         : agent.resumes || Resumption.isExpected(agent) || (computer != null && !computer.idle),
          uses         : uses,
          current_build: computer?.currentBuild ?: '',
+         current_job  : computer?.currentJob ?: '',
          offline_cause: computer?.saidByJenkins ?: '']
     }
 
@@ -64,12 +67,18 @@ class NodeSync {
         }
     }
 
+    /** Labels of waiting builds that nothing serves. */
+    List<Map> unmatched() {
+        unserved.list(Jenkins.get().queue.buildableItems)
+    }
+
     List<String> pending() {
         fleet.all().findAll { !exists(it) }*.nodeName
     }
 
     /** Makes the nodes of this controller what the reply says. */
     void apply(Map reply) {
+        unserved.arrived()
         boolean wereStalled = fleet.all().any { it.stalled }
         eachAlone(reply.agents) { Map told ->
             BrokerAgent agent = fleet.agent(told.name)
@@ -110,7 +119,11 @@ class NodeSync {
         }
         String why = [answer.reason, answer.message].findAll().join(': ')
         if (agent == null || agent.cause == 'QUEUE') {
-            policy?.refused()
+            if (answer.reason == 'OverrideForbidden' && agent?.overrides) {
+                policy?.forbid(agent.overrides, answer) // nobody else's builds have to do with it
+            } else {
+                policy?.refused()
+            }
             Log.info("${answer.name} was refused: ${why}")
         } else { // a wish of the broker's that something has overtaken: builds may be served all the same
             Log.fine("${answer.name} was refused: ${why}")

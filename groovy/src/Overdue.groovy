@@ -67,7 +67,9 @@ class Overdue {
 
     /** Neither another of our policies nor a node or cloud that is not ours could run it. */
     private static boolean onlyServedBy(BrokerAgent agent, Label label, Fleet fleet) {
-        boolean ours = Fleet.serves(agent.kind, label) && fleet.policies.every { it.kind == agent.kind || !it.serves(label) }
+        List<String> overrides = Overrides.of(label)
+        boolean ours = Fleet.serves(agent.kind, label) &&
+                fleet.policies.every { it.kindFor(overrides) == agent.kind || !it.serves(label) }
         Cloud.CloudState state = new Cloud.CloudState(label, 0)
         ours && label != null && label.nodes.every { it.class.name == 'BrokerAgent' } &&
                 !Jenkins.get().clouds.any { it.class.name != 'BrokerCloud' && it.canProvision(state) }

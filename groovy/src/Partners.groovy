@@ -60,6 +60,11 @@ class Partners {
         if (serving.link.trouble) {
             return ["policy ${policy.name}: ${serving.link.trouble}".toString()]
         }
+        Map refusal = policy.refusalOf(label)
+        if (refusal != null) {
+            return ["${refusal.reason}: ${BuildWords.lines(refusal.message).find() ?: ''}".toString(),
+                    '  it is asked for again when the policies of the broker change']
+        }
         policy.open ? ["waiting for an agent of policy ${policy.name}".toString()] :
                 ["policy ${policy.name}: the broker has refused the last agent; it is asked again within a minute".toString()]
     }
@@ -70,7 +75,8 @@ class Partners {
                 BuildWords.unserved(label, fleets.collectMany { it.policies })
     }
 
-    private static boolean othersServe(Label label) {
+    /** Whether Jenkins itself, or another cloud, may run builds of a label that no policy serves. */
+    static boolean othersServe(Label label) {
         if (label != null) {
             return !label.empty
         }

@@ -1,6 +1,7 @@
 import groovy.transform.CompileStatic
 import hudson.model.Label
 import hudson.model.labels.LabelAtom
+import java.util.concurrent.ConcurrentHashMap
 
 /** A policy of the broker, as far as Jenkins needs it to name agents and to make nodes. */
 class Policy {
@@ -15,6 +16,9 @@ class Policy {
     /** Until when (System.nanoTime) nothing is asked of it, because the broker refused; and how long (ms) the next pause is. */
     private volatile long closedUntil = System.nanoTime()
     private volatile long pause = 5_000
+    /** What builds ask for themselves and may not (their overrides) → the broker's answer. Policies come anew when they change. */
+    private final Map<List<String>, Map> forbidden = new ConcurrentHashMap<>()
+    private static final int FORBIDDEN_KEPT = 1_000
 
     Policy(Map told) {
         name = told.name
@@ -29,7 +33,8 @@ class Policy {
 
     @CompileStatic
     boolean serves(Label label) {
-        label == null ? acceptUnlabelled : label.matches(atoms)
+        List<String> overrides = Overrides.of(label)
+        label == null ? acceptUnlabelled : label.matches(overrides.empty ? atoms : Overrides.with(atoms, overrides))
     }
 
     /** Builds that one new agent of it can run at once: an executor more than it may have builds would never be used. */
@@ -38,13 +43,31 @@ class Policy {
         most > 0 ? Math.min(executors, most) : executors
     }
 
-    /** What its agents can serve: equal for policies with equal labels. */
-    List getKind() {
-        [labels.toSorted(), acceptUnlabelled]
+    /** What its agents can serve that were asked for with these overrides: equal for policies with equal labels. */
+    List kindFor(List<String> overrides) {
+        [labels.toSorted(), acceptUnlabelled && !overrides, overrides]
     }
 
     boolean isOpen() {
         System.nanoTime() - closedUntil >= 0
+    }
+
+    /** Whether agents are asked of it for builds of a label. */
+    boolean isOpenFor(Label label) {
+        open && refusalOf(label) == null
+    }
+
+    /** The broker's answer to what such builds ask for themselves; null where it has not said no. */
+    Map refusalOf(Label label) {
+        forbidden.empty ? null : forbidden.get(Overrides.of(label))
+    }
+
+    /** What builds with these overrides ask for is not allowed, and will not be before the policies change: others go on. */
+    void forbid(List<String> overrides, Map answer) {
+        if (forbidden.size() >= FORBIDDEN_KEPT) {
+            forbidden.clear()
+        }
+        forbidden.put(overrides, answer)
     }
 
     /** The broker refused an agent: others get a chance, and we do not ask every second. */

@@ -27,6 +27,11 @@ check('each phase is a line with its pool, its reason and the words of the cloud
     assert say(event: 'placed', pool: 'spot') == ['22:13:20 spot: launching']
     assert say(event: 'placed', pool: 'spot', attempt: 2, message: 'hangzhou: PoolPaused: by ana') ==
             ['22:13:20 spot: launching (attempt 2); not chosen: hangzhou: PoolPaused: by ana']
+    assert say(event: 'placed', pool: 'spot', attempt: 1, attempts: 3, usual: 38.2d) ==
+            ['22:13:20 spot: launching (attempt 1 of 3), usually online in 38 s']
+    assert say(event: 'placed', pool: 'spot', attempt: 2, attempts: 3, usual: 0d, zone: 'eu-1a', message: 'a: Throttled: b') ==
+            ['22:13:20 spot (eu-1a): launching (attempt 2 of 3); not chosen: a: Throttled: b']
+    assert say(event: 'placed', pool: 'spot', attempt: 1, attempts: 1) == ['22:13:20 spot: launching']
     assert say(event: 'failed', pool: 'spot', reason: 'InsufficientCapacity', message: 'Capacity is unavailable at this time',
             hint: 'Wait.') == ['22:13:20 spot: InsufficientCapacity: "Capacity is unavailable at this time"', '  hint: Wait.']
     assert say(event: 'booting', pool: 'fargate', message: 'task/4f0c') == ['22:13:20 fargate: booting: task/4f0c']
@@ -64,6 +69,19 @@ check('nobody can run it: what each policy lacks, the nearest first') {
     assert BuildWords.unserved(null, policies)[0] == 'no policy takes builds that name no label'
     assert BuildWords.unserved(Label.expression('gpu'), []) ==
             ['no policy carries all of: gpu', '  ask an admin to add a policy']
+}
+
+check('the broker says the same where somebody asks it about a label') { // tests/unit/domain/test_unserved.py
+    def cases = new groovy.json.JsonSlurper().parse(BuildLogTest.getResource('/unserved.json'))
+    assert cases.size() == 8
+    cases.each { one ->
+        List said = BuildWords.unserved(one.label ? Label.expression(one.label) : null, one.policies)
+        List names = one.policies*.name
+        assert said.collect { line ->
+            String name = names.find { line ==~ /  ${it}   .*/ || line.startsWith("  ${it} ") }
+            name ? "${name}: ${line.trim().substring(name.length()).trim()}".toString() : line.trim()
+        } == one.lines
+    }
 }
 
 /** As the task of a pipeline's `node` step has it. */

@@ -10,7 +10,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
 import jenkins.model.Jenkins;
 
-/** Atoms joined by &&: all that the tests ask for. */
+/** Atoms joined by &&, with ! before some: all that the tests ask for. */
 public abstract class Label implements Comparable<Label> {
     private static final Map<String, Label> EXPRESSIONS = new ConcurrentHashMap<>();
 
@@ -38,11 +38,12 @@ public abstract class Label implements Comparable<Label> {
 
     public final boolean matches(Collection<LabelAtom> labels) {
         Set<String> names = labels.stream().map(LabelAtom::getName).collect(Collectors.toSet());
-        return names.containsAll(Arrays.asList(name.split(" && ")));
+        return Arrays.stream(name.split(" && ")).allMatch(
+                word -> word.startsWith("!") ? !names.contains(word.substring(1)) : names.contains(word));
     }
 
     public Set<LabelAtom> listAtoms() {
-        return Arrays.stream(name.split(" && ")).map(LabelAtom::new).collect(Collectors.toSet());
+        return Arrays.stream(name.split(" && ")).map(word -> word.replaceFirst("^!", "")).map(LabelAtom::new).collect(Collectors.toSet());
     }
 
     /** As core, but for clouds. */
