@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from broker.domain.agent import Agent
-from broker.domain.asked import Answer, Asked, forbidden, refusal
+from broker.domain.asked import Answer, Asked, forbidden, override_of, refusal
 from broker.domain.hand_launch import HandLaunch, Wish
 from broker.domain.ids import AgentId, AgentName, BootId, ControllerName, PolicyName
 from broker.domain.introduction import Introduction
@@ -19,6 +19,7 @@ from broker.domain.versions import too_far_apart
 from broker.errors import Busy, Conflict
 from broker.reconcile.context import Context, queue_deadline
 from broker.reconcile.presence import NodeReport
+from broker.reconcile.unmatched import Unmatched
 from broker.reconcile.wanted import Ask, Wanted
 from broker.store.agents import Report
 from broker.telemetry import events
@@ -86,6 +87,7 @@ class Intake:
         self._ctx = ctx
         self._accepting = asyncio.Lock()
         self._wanted = Wanted(ctx)
+        self._unmatched = Unmatched(ctx)
 
     async def greet(
         self, controller: ControllerName, boot_id: BootId, client: str = "", introduction: Introduction | None = None
@@ -159,6 +161,7 @@ class Intake:
     async def sync(self, controller: ControllerName, told: Told) -> Truth:
         """Takes the truth of a controller in, and gives the broker's back."""
         self._hear(controller, told.boot_id)
+        self._unmatched.told(controller, told.unmatched)
         live = {agent.name: agent for agent in await self._ctx.agents.live(controller)}
         strangers = [n for n in (*told.nodes, *told.pending) if n not in live]
         met = await self._ctx.agents.by_names(controller, strangers) if strangers else {}
@@ -254,6 +257,7 @@ class Intake:
             deadline=queue_deadline(now, policy.timeouts),
             waits_since=now - asked.waited if asked.waited is not None else None,
             launch_id=launch.id if launch else None,
+            overrides=override_of(asked),
             requested_by=asked.requested_by[:_LONGEST_NAME] or (launch.who if launch else None),
         )
 

@@ -9,6 +9,7 @@ from broker.domain.agent import Agent
 from broker.domain.ids import BackendName, ControllerName, PolicyName, PoolName, TemplateName
 from broker.domain.lifecycle import Outcome
 from broker.domain.operators import Operator
+from broker.domain.overrides import NO_OVERRIDE, applied, refusal
 from broker.domain.policy import AgentLimits, OnTimeout, Policy, Retry, Timeouts
 from broker.domain.pool import BackendDefinition, Pool
 from broker.domain.reason import Reason
@@ -125,6 +126,18 @@ class Definitions:
         who = self._controller(controller)
         allowed = (replace(p, labels=who.labels_of(p)) for p in self.policies.values() if who.may_use(p))
         return tuple(sorted(allowed, key=lambda p: -p.priority))
+
+    def template_of(self, agent: Agent) -> Template:
+        """What an agent of a configured policy is: its policy's template with what its build asks for itself."""
+        return applied(self.templates[self.policies[agent.policy].template], agent.overrides)
+
+    def forbids(self, agent: Agent) -> str:
+        """Why its policy does not allow what an agent's build asks for itself, in words; empty if it does."""
+        policy = self.policies.get(agent.policy)
+        if policy is None or agent.overrides == NO_OVERRIDE:
+            return ""
+        refused = refusal(agent.overrides, policy.overrides, self.templates[policy.template], policy.name)
+        return refused[1] if refused else ""
 
     def labels_of(self, controller: ControllerName, policy: PolicyName) -> tuple[str, ...]:
         """The labels that an agent of a policy has at a controller; none if the policy is no longer configured."""

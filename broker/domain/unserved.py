@@ -1,5 +1,6 @@
 """Why no policy serves a build, in the words that stand in its log: BuildWords.groovy says the same, by one table."""
 
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,3 +75,23 @@ def advice(expression: LabelExpression | None, policies: Sequence[Policy]) -> st
     known = list(dict.fromkeys(label for policy in policies for label in policy.labels))[:_MOST_LABELS]
     use = f", or use one of the labels: {', '.join(known)}" if known else ""
     return f"ask an admin to add {'one' if expression is None else 'a policy'}{use}"
+
+
+def nearest(expression: LabelExpression, policies: Sequence[Policy]) -> str:
+    """Which policy lacks least, and which labels are written nearly so; empty where nothing is near."""
+    ordered = compared(expression, policies)
+    said = [f"nearest: {ordered[0].policy.name} lacks {', '.join(ordered[0].lacks)}"] if _is_near(ordered) else []
+    known = {label for policy in policies for label in policy.labels}
+    for name in wanted_by(expression):
+        if name not in known and (meant := _meant(name, known)):
+            said.append(f"{name}: did you mean {meant}?")
+    return "; ".join(said)
+
+
+def _is_near(ordered: Sequence[Compared]) -> bool:
+    return bool(ordered and ordered[0].has and ordered[0].lacks)
+
+
+def _meant(name: str, known: set[str]) -> str:
+    same = sorted(label for label in known if label.casefold() == name.casefold())
+    return next(iter(same or difflib.get_close_matches(name, sorted(known), n=1)), "")

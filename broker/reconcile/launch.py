@@ -82,7 +82,7 @@ async def _call(ctx: Context, agent: Agent) -> InstanceRef | BackendError:
         name=agent.name,
         controller=agent.controller,
         pool=pool,
-        template=ctx.definitions.templates[policy.template],
+        template=ctx.definitions.template_of(agent),
         url=ctx.gateway_url(agent.controller),
         secret=ctx.keyring.mint(agent.id, agent.attempt),
         websocket=ctx.agents_use_websocket(),

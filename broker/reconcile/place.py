@@ -28,9 +28,10 @@ async def place(ctx: Context) -> Again | None:
     if not waiting:
         return None
     now = ctx.clock.now()
-    due = [a for a in waiting if a.not_before <= now and not ctx.unserved(a)]
+    ended = {a.id for a in waiting if ctx.unserved(a) or ctx.definitions.forbids(a)}
+    due = [a for a in waiting if a.not_before <= now and a.id not in ended]
     for agent in waiting:
-        if agent.goal != Goal.ONLINE or ctx.unserved(agent) or (agent.deadline is not None and agent.deadline <= now):
+        if agent.goal != Goal.ONLINE or agent.id in ended or (agent.deadline is not None and agent.deadline <= now):
             ctx.nudge.agent(agent.id)
     if due:
         definitions = ctx.definitions  # a reload may replace them meanwhile
@@ -55,6 +56,9 @@ async def wait_for_place(ctx: Context, agent: Agent) -> Again | None:
         return None
     if message := ctx.unserved(agent):
         await ctx.aim(agent, Goal.GONE, Outcome.FAILED, Reason.NO_MATCHING_POLICY, message)
+        return None
+    if message := ctx.definitions.forbids(agent):
+        await ctx.aim(agent, Goal.GONE, Outcome.FAILED, Reason.OVERRIDE_FORBIDDEN, message)
         return None
     if agent.deadline is None:
         return None

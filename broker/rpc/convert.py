@@ -12,6 +12,7 @@ from broker.domain.asked import Answer, Asked
 from broker.domain.definitions import Definitions
 from broker.domain.hand_launch import Wish
 from broker.domain.ids import AgentName, BootId
+from broker.domain.labels import LONGEST
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.limits import is_cap_on_agents
 from broker.domain.overrides import CPU, IMAGE, KEYS, MEMORY, OverrideError, of_label
@@ -143,7 +144,7 @@ def told(request: wire.SyncNodesRequest) -> Told:
         nodes=nodes,
         pending=[AgentName(n) for n in request.pending],
         queued=queued_by_policy([(depth.policy, depth.length) for depth in request.queue]),
-        unmatched={u.label_expression: min(u.fresh, MOST_USES) for u in request.unmatched[:MOST_UNMATCHED]},
+        unmatched={u.label_expression[:LONGEST]: min(u.fresh, MOST_USES) for u in request.unmatched[:MOST_UNMATCHED]},
     )
 
 

@@ -65,6 +65,8 @@ class _Process:
         self.certificate = gauge("certificate_expiry_timestamp_seconds", text, "listener")
         text = "Time of the last successful RPC from the controller; 0 before the first."
         self.contact = gauge("controller_last_contact_timestamp_seconds", text, "controller")
+        text = "Builds that came to wait for a label which no policy serves, and nothing else in Jenkins."
+        self.unmatched = count("unmatched_labels_total", text, "controller")
         self.rpcs = count("rpc_requests_total", "gRPC calls, by status code.", "controller", "method", "code")
         self.rpc_time = time("rpc_request_duration_seconds", "Time to answer a gRPC call.", _RPC_S, "method")
         self.reloaded = gauge("config_last_reload_successful", "1 if the last configuration reload was accepted.")
@@ -146,6 +148,7 @@ class Metrics:
         for name in definitions.controllers:
             self._process.contact.labels(name)
             self._process.up.labels(name)
+            self._process.unmatched.labels(name)
             for policy in definitions.policies_of(name):
                 self._define_requests(name, policy.name, list(policy.chain))
         self._agents.warm.clear()
@@ -190,6 +193,10 @@ class Metrics:
     def agent_requested(self, controller: str, policy: str) -> None:
         """Jenkins asked for an agent of a new name; a repeat of the call is none."""
         self._agents.requested.labels(self._known.controller(controller), self._known.policy(policy)).inc()
+
+    def label_unmatched(self, controller: str, builds: int) -> None:
+        """Builds have come to wait for a label that nothing serves."""
+        self._process.unmatched.labels(self._known.controller(controller)).inc(builds)
 
     def warm_agent_claimed(self, policy: str, *, hit: bool) -> None:
         """A build of a policy that keeps agents warm began; a `hit` found its agent ready."""

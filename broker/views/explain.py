@@ -6,11 +6,12 @@ from datetime import datetime
 
 from broker.domain.agent import Agent
 from broker.domain.ids import PoolName
-from broker.domain.labels import LabelExpression, atoms, matches
+from broker.domain.labels import LabelExpression, atoms
 from broker.domain.lengths import short
 from broker.domain.lifecycle import Goal, Phase
 from broker.domain.policy import Policy
 from broker.domain.reason import REASONS, Reason
+from broker.domain.unserved import advice, compared, head, overrides_in, serves
 from broker.views.snapshot import Snapshot, count
 from broker.views.words import Words
 
@@ -146,11 +147,11 @@ def fits(expression: LabelExpression | None, policies: Sequence[Policy]) -> list
 def _fit(expression: LabelExpression | None, policy: Policy) -> Fit:
     if expression is None:
         return Fit(policy=policy, matches=policy.accept_unlabelled, has=(), lacks=(), unwanted=())
-    labels = frozenset(policy.labels)
-    wanted, against = atoms(expression), atoms(expression, wanted=False)
+    labels, asked = frozenset(policy.labels), overrides_in(expression)
+    wanted, against = atoms(expression) - asked, atoms(expression, wanted=False) - asked
     return Fit(
         policy=policy,
-        matches=matches(expression, labels),
+        matches=serves(policy, expression),
         has=tuple(sorted(wanted & labels)),
         lacks=tuple(sorted(wanted - labels)),
         unwanted=tuple(sorted(against & labels)),
@@ -169,17 +170,18 @@ def of_label(text: str, expression: LabelExpression | None, policies: Sequence[P
         commands = (f"agentbroker explain policy {takers[0]}",)
         summary = f"{shown}: policy {takers[0]} serves it"
         return Explanation(about="label", name=text, summary=summary, lines=lines[:MOST_LINES], commands=commands)
-    known = sorted({label for policy in policies for label in policy.labels})
-    use = f"ask an admin to add a policy, or use one of the labels: {', '.join(known) or 'there are none yet'}"
-    summary = f"{shown}: no policy serves it"
+    summary = head(text, expression)  # the first line of the build's log, whose other lines are the others here
     if ordered and (ordered[0].lacks or ordered[0].unwanted):
         summary += f"; nearest: {ordered[0].policy.name} {_difference(ordered[0])}"
+    if expression is not None:
+        found = compared(expression, policies)
+        lines = tuple(Line(name=one.policy.name, state="no", text=one.text) for one in found)
     return Explanation(
         about="label",
         name=text,
         summary=summary,
         reason=Reason.NO_MATCHING_POLICY,
-        hint=use,
+        hint=advice(expression, policies),
         lines=lines[:MOST_LINES],
         commands=("agentbroker get policies",),
     )

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 from broker.domain.hand_launch import HandLaunch, is_launch_id
 from broker.domain.ids import ControllerName, HandLaunchId
-from broker.domain.labels import LabelExpression, LabelSyntaxError, matches, parse
+from broker.domain.labels import LabelSyntaxError, parse
 from broker.domain.lengths import short
 from broker.domain.policy import Policy
+from broker.domain.unserved import overrides_in, serves
 from broker.operations import Actor, Operations
 from broker.reconcile.context import Context
 from broker.store.hand_launches import HandLaunches
@@ -108,7 +109,10 @@ class Launches:
         except LabelSyntaxError as error:
             message = f"the label expression cannot be read: {error}"
             raise ApiError(400, "bad_parameter", message, "such as: linux && (docker || !arm)") from None
-        found = next((policy for policy in policies if _serves(policy, expression)), None)
+        if expression is not None and (asked := overrides_in(expression)):
+            message = f"an agent that is launched by hand is what its template says, without {', '.join(sorted(asked))}"
+            raise ApiError(400, "bad_parameter", message, "leave that out; a build may ask for it by its own label")
+        found = next((policy for policy in policies if serves(policy, expression)), None)
         if found is None:
             told = explain.of_label(label, expression, policies)
             raise ApiError(404, "no_matching_policy", f"{told.reason}: {told.summary}", told.hint)
@@ -129,10 +133,6 @@ class Launches:
             ago = short(self._ctx.clock.now() - heard.last_heard_at)
             since = f"it was last heard {ago} ago" if heard.away else "it has just come and told no nodes yet"
         return f"controller {controller} is not connected: {since}"
-
-
-def _serves(policy: Policy, expression: LabelExpression | None) -> bool:
-    return policy.accept_unlabelled if expression is None else matches(expression, frozenset(policy.labels))
 
 
 def _is_repeat(asked: Launching, known: HandLaunch) -> bool:

@@ -110,7 +110,7 @@ async def test_status_get_and_explain_agree_with_the_cloud(operated: Operated) -
     assert "not ready (gateway: no gateway is linked)" in status.out
     assert [item["id"] for item in agents.json["items"]] == ["linux-000001", "linux-000002"]
     assert explained.json["agent"]["attempts"][0]["pool"] == "here"
-    assert "no policy serves it; nearest: linux lacks gpu" in nobody.out
+    assert "no policy carries all of: gpu, linux; nearest: linux lacks gpu" in nobody.out
 
 
 async def test_a_restarted_broker_still_tells_what_happened_and_goes_on_counting(tmp_path: Path) -> None:

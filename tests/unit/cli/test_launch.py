@@ -76,7 +76,11 @@ async def test_without_wait_it_says_what_is_asked_and_how_to_follow(tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (("--label", "linux && gpu"), exits.CANNOT_BE_PLACED, "NoMatchingPolicy: linux && gpu: no policy serves it"),
+        (
+            ("--label", "linux && gpu"),
+            exits.CANNOT_BE_PLACED,
+            "NoMatchingPolicy: no policy carries all of: gpu, linux; nearest",
+        ),
         (("--label", "linux", "--controller", "mian"), exits.NO_SUCH_THING, "did you mean main?"),
         (("--label", "linux", "--timeout", "soon"), exits.WRONG_USAGE, "--timeout 'soon' is no time up to a day"),
         ((), exits.WRONG_USAGE, "say what to launch: --label EXPR or --policy NAME"),

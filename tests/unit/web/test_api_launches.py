@@ -64,8 +64,13 @@ async def test_a_label_that_no_policy_carries_is_refused_with_the_nearest(tmp_pa
         await Jenkins(api.core).sync()
         status, refused = await post(api, label="linux && gpu")
         assert (status, refused["code"]) == (404, "no_matching_policy")
-        assert refused["message"] == ("NoMatchingPolicy: linux && gpu: no policy serves it; nearest: linux lacks gpu")
+        assert refused["message"] == (
+            "NoMatchingPolicy: no policy carries all of: gpu, linux; nearest: linux lacks gpu"
+        )
         assert "linux" in refused["hint"]
+        status, refused = await post(api, label="linux && cpu=4")
+        assert (status, refused["code"]) == (400, "bad_parameter")
+        assert "is what its template says, without cpu=4" in refused["message"]
         status, refused = await post(api, label="linux &&")
         assert (status, refused["code"]) == (400, "bad_parameter")
         status, refused = await post(api)
