@@ -66,17 +66,53 @@ def on_the_double(root: Path) -> tuple[int, str]:
     try:
         double = world.start()
         double.tell("queue", "linux", BUILDS)
-        until("all builds have run", lambda: _serve(world, double), seconds=_LONGEST_S)
+        until("all builds have run", lambda: _serve(world, double, set()), seconds=_LONGEST_S)
         until("nothing is left", lambda: not double.nodes() and world.agents() == 0)
         return len(world.stack.launched()), f"a double of Jenkins, {_OURS}, agents that only sleep"
     finally:
         world.stop()
 
 
-def _serve(world: World, double: Double) -> bool:
-    """Brings agents that run online and ends builds; true when no build waits or runs."""
+async def over_provision_cancel_storm_groovy() -> Mapping[str, Figure]:
+    """The ratio when half of a burst is cancelled as it waits, by the real Groovy on the double of Jenkins."""
+    with tempfile.TemporaryDirectory(prefix="agentbroker-bench-") as folder:
+        launched, run = await asyncio.to_thread(storm_on_the_double, Path(folder) / "storm")
+    how = (
+        f"a double of Jenkins, {_OURS}, agents that only sleep; {BUILDS} one-shot builds queued at one moment, "
+        f"{BUILDS - run} of them cancelled as they wait, {launched} agents launched; {_COUNTED}"
+    )
+    target = ">= 1, <= 1.02"
+    return {"over_provision_cancel_storm_groovy": Figure(value=launched / run, unit="1", target=target, how=how)}
+
+
+def storm_on_the_double(root: Path) -> tuple[int, int]:
+    """Agents launched, and builds that have run."""
+    root.mkdir(mode=0o700)
+    world = World(root, limits={"agents": AT_ONCE})
+    served: set[str] = set()
+    try:
+        double = world.start()
+        double.tell("queue", "linux", BUILDS)
+        until("the others wait for room", lambda: _waiting(double) == BUILDS - AT_ONCE)
+        for _ in range(BUILDS // 4):
+            double.tell("cancel", 2)
+            _serve(world, double, served)
+        until("the others have run", lambda: _serve(world, double, served), seconds=_LONGEST_S)
+        until("nothing is left", lambda: not double.nodes() and world.agents() == 0)
+        return len(world.stack.launched()), len(served)
+    finally:
+        world.stop()
+
+
+def _waiting(double: Double) -> int:
+    return sum("AtLimit" in node["cause"] for node in double.nodes().values())
+
+
+def _serve(world: World, double: Double, served: set[str]) -> bool:
+    """Brings agents that run online, ends builds, and notes whose; true when no build waits or runs."""
     launched = set(world.stack.launched())
     state = double.tell("state")
+    served.update(name for name, node in state["nodes"].items() if node["busy"])
     for name, node in state["nodes"].items():
         if node["busy"]:
             double.tell("finish", name)

@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks.figures import Benchmark, Figure, percentile
-from tests.benchmarks.over_provision import TRACES, over_provision_step, over_provision_traces
+from tests.benchmarks.over_provision import (
+    TRACES,
+    over_provision_cancel_storm_groovy,
+    over_provision_step,
+    over_provision_traces,
+)
 from tests.benchmarks.over_provision import profile as profile_trace
 from tests.benchmarks.recorded import Recorded, recorded
 
@@ -89,7 +94,8 @@ async def _fill(broker: Recorded) -> list[str]:
 
 async def _ends(broker: Recorded, running: list[str], count: int) -> tuple[list[float], list[float]]:
     """Milliseconds from each end, and from its release, to the launch that it made room for."""
-    from_end, from_release = [], []
+    from_end: list[float] = []
+    from_release: list[float] = []
     started = time.monotonic()
     while len(from_end) < count and time.monotonic() - started < _ENDS_FOR_S:
         ended = running.pop(0)
@@ -139,6 +145,7 @@ async def run() -> Mapping[str, Figure]:
         **await _long_queue(),
         **await over_provision_step(),
         **over_provision_traces(),
+        **await over_provision_cancel_storm_groovy(),
     }
 
 

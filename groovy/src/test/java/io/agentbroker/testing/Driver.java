@@ -14,6 +14,7 @@ import hudson.slaves.SlaveComputer;
 import java.io.BufferedReader;
 import java.io.File;
 import java.io.InputStreamReader;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import jenkins.model.Jenkins;
@@ -21,7 +22,7 @@ import jenkins.util.Timer;
 
 /**
  * A controller without a controller: runs the init script of a home as Jenkins does, and obeys lines on its standard
- * input, each answered by one line: queue LABEL COUNT, cancel, online NAME, lost NAME, finish NAME, delete NAME, log NAME,
+ * input, each answered by one line: queue LABEL COUNT, cancel [COUNT], online NAME, lost NAME, finish NAME, delete NAME, log NAME,
  * again (runs the init script once more), review LABEL (and tells its ns of CPU), state.
  */
 public final class Driver {
@@ -52,8 +53,19 @@ public final class Driver {
                     jenkins.getQueue().schedule(() -> "job", words[1].isEmpty() ? null : Label.expression(words[1]));
                 }
             }
-            case "cancel" -> jenkins.getQueue().getBuildableItems().forEach(jenkins.getQueue()::cancel);
-            case "online" -> computer(words[1]).channelIs(new Channel());
+            case "cancel" -> {
+                List<Queue.BuildableItem> items = jenkins.getQueue().getBuildableItems();
+                int count = words.length > 1 ? Math.min(Integer.parseInt(words[1]), items.size()) : items.size();
+                for (int i = 0; i < count; i++) { // from all over the queue
+                    jenkins.getQueue().cancel(items.get(i * items.size() / count));
+                }
+            }
+            case "online" -> {
+                SlaveComputer computer = computer(words[1]); // none any more, where it was given back just now
+                if (computer != null) {
+                    computer.channelIs(new Channel());
+                }
+            }
             case "lost" -> computer(words[1]).channelIs(null);
             case "finish" -> computer(words[1]).getExecutors().forEach(Executor::finish);
             case "log" -> {
