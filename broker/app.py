@@ -20,6 +20,7 @@ from broker.errors import StoreUnavailable
 from broker.gateway.control import ControlServer
 from broker.gateway.keeping import Keeping
 from broker.gateway.linktls import control_at
+from broker.incidents import Incidents
 from broker.intake import Intake
 from broker.introductions import Introductions
 from broker.jenkins_files import JenkinsFiles
@@ -49,6 +50,7 @@ from broker.telemetry.readings import PoolState, Readings, count_agents
 from broker.tls import Certificates, PemFiles, authorities_in
 from broker.version import VERSION
 from broker.views.pages import Pages
+from broker.views.snapshot import lever_states
 from broker.web.api.app import mount as mount_api
 from broker.web.api.handlers import Handlers
 from broker.web.app import Check, create_app
@@ -99,17 +101,17 @@ async def running_broker(config: Config, wiring: Wiring | None = None) -> AsyncI
         ctx, queue, control, reloader, introductions = await _wire(config, wiring, database, metrics, stack)
         intake, loop = Intake(ctx), Loop(ctx, queue, wiring.pace)
         await loop.prepare()
+        incidents = Incidents(reloader)
+        await incidents.recall()
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        tidying = group.create_task(reloader.run(), name="reload:tidy")
-        stack.callback(tidying.cancel)
-        telling = group.create_task(introductions.run(), name="introductions")
-        stack.callback(telling.cancel)
-        lag = group.create_task(watch_event_loop(metrics.event_loop_was_late), name="event-loop-lag")
-        stack.callback(lag.cancel)
+        lag = watch_event_loop(metrics.event_loop_was_late)
+        beside = {"reload:tidy": reloader.run(), "incidents": incidents.run(), "introductions": introductions.run()}
+        for name, work in {**beside, "event-loop-lag": lag}.items():
+            stack.callback(group.create_task(work, name=name).cancel)
         pages = _PublicPages(reloader)
         grpc_port = await stack.enter_async_context(_serving_rpc(config, ctx, intake, certificates, pages))
         http_port = pages.http_port = await stack.enter_async_context(
-            _serving_http(reloader, control, certificates, grpc_port)
+            _serving_http(incidents, control, certificates, grpc_port)
         )
         looping = group.create_task(loop.run(), name="reconcile")  # last: its first looks, at all agents, take a while
         stack.callback(looping.cancel)
@@ -230,9 +232,9 @@ async def _serving_rpc(
 
 @asynccontextmanager
 async def _serving_http(
-    reloader: Reloader, control: ControlServer, certificates: Mapping[str, Certificates], grpc_port: int
+    incidents: Incidents, control: ControlServer, certificates: Mapping[str, Certificates], grpc_port: int
 ) -> AsyncIterator[int]:
-    config, ctx = reloader.config, reloader.ctx
+    config, ctx = incidents.reloader.config, incidents.reloader.ctx
 
     async def readiness() -> Sequence[Check]:
         gateways = sum(gateway.accepting for gateway in control.linked_gateways())
@@ -249,7 +251,7 @@ async def _serving_http(
         return Readings(
             agents=count_agents(live),
             warm=warm.counts(live, ctx.definitions),
-            pools=dict.fromkeys(await _resting_pools(ctx), PoolState.COOLDOWN),
+            pools=await _pool_states(ctx),
             gateway=control.counts(),
             certificates={key: one.current().expires for key, one in certificates.items()},
         )
@@ -257,7 +259,8 @@ async def _serving_http(
     listen, tls = config.server.http.listen, certificates.get("server.http.tls")
     app = create_app(ctx.metrics, readiness, read)
     app.add_routes(jenkins_routes(JenkinsFiles()))
-    mount_api(app, Handlers(ctx, readiness, control.linked_gateways, reloader), ctx, loopback=listen.is_loopback)
+    handlers = Handlers(ctx, readiness, control.linked_gateways, incidents.reloader, incidents)
+    mount_api(app, handlers, ctx, loopback=listen.is_loopback)
     async with serving_http(app, listen.host, listen.port, tls.context if tls else None) as port:
         yield port
 
@@ -290,6 +293,8 @@ def _certificate_check(key: str, certificates: Certificates, clock: Clock) -> Ch
     )
 
 
-async def _resting_pools(ctx: Context) -> list[PoolName]:
+async def _pool_states(ctx: Context) -> dict[PoolName, PoolState]:
+    """The pools that are not ready; an operator's word comes first."""
     now = ctx.clock.now()
-    return [pool for pool, rest in (await ctx.cooldowns.read()).items() if rest.until is not None and rest.until > now]
+    resting = [p for p, rest in (await ctx.cooldowns.read()).items() if rest.until is not None and rest.until > now]
+    return {**dict.fromkeys(resting, PoolState.COOLDOWN), **lever_states(ctx.levers.values(), now)}

@@ -4,12 +4,16 @@ from dataclasses import dataclass, replace
 
 from broker.domain.agent import Agent
 from broker.domain.hand_launch import HandLaunch
+from broker.domain.ids import PoolName
 from broker.domain.lifecycle import Goal, Outcome, Phase
+from broker.domain.limits import Lever, LeverKind
 from broker.domain.reason import Reason
 from broker.errors import BrokerError, Conflict, NotFound
 from broker.reconcile.context import Context
 from broker.store.hand_launches import HandLaunches
+from broker.store.levers import Levers
 from broker.store.search import Search
+from broker.telemetry import events
 
 LONGEST_REASON = 500
 """Characters of the reason that an operator gives."""
@@ -74,6 +78,41 @@ class Operations:
                 return await self._ctx.aim(agent, goal, outcome, Reason.CANCELLED, message, str(actor))
             except Conflict:
                 continue  # it has changed meanwhile: it may be busy now
+
+    async def pull(self, lever: Lever, actor: Actor) -> None:
+        """Puts a lever in force: from now on the pool takes no new agent. It takes the place of one that is there.
+
+        With `DRAIN`, agents of the pool that were online take no new build and end, those that never were end at once.
+        """
+        ctx, drains = self._ctx, lever.kind is LeverKind.DRAIN
+        what = "is being emptied" if drains else "is paused"
+        until = f" until {lever.until:%Y-%m-%d %H:%M:%S} UTC" if lever.until else ""
+        message = f"pool {lever.pool} {what}{until}" + (f": {lever.reason}" if lever.reason else "")
+        await Levers(ctx.database).put(lever, "draining_pool" if drains else "paused", message, str(actor))
+        ctx.levers = {**ctx.levers, lever.pool: lever}
+        told = {"pool": lever.pool, "actor": actor.name, "reason": lever.reason, "until": until.removeprefix(" until ")}
+        (events.POOL_DRAINING if drains else events.POOL_PAUSED).emit(**told)
+        if drains:
+            await self._look_at_agents_of(lever.pool)
+
+    async def resume(self, pool: PoolName, actor: Actor, reason: str) -> bool:
+        """Ends the lever of a pool; False if it has none. Agents that drain already go on to their end."""
+        ctx = self._ctx
+        lever = ctx.levers.get(pool)
+        if lever is None:
+            return False
+        message = f"pool {pool} is used again" + (f": {reason[:LONGEST_REASON]}" if reason else "")
+        await Levers(ctx.database).end(lever, message, str(actor), ctx.clock.now())
+        if ctx.levers.get(pool) == lever:
+            ctx.levers = {name: one for name, one in ctx.levers.items() if name != pool}
+        events.POOL_RESUMED.emit(pool=pool, actor=actor.name)
+        ctx.nudge.placement()
+        return True
+
+    async def _look_at_agents_of(self, pool: PoolName) -> None:
+        for agent in await self._ctx.agents.live():
+            if agent.pool == pool:
+                self._ctx.nudge.agent(agent.id)
 
     async def launch(self, launch: HandLaunch) -> HandLaunch:
         """Keeps a launch by hand, for its controller to name and ask for; returns it as it is kept.

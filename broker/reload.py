@@ -5,17 +5,18 @@ live, and so does its backend; `Reloader.tidy` lets go of both.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from broker.config.diff import Change, Touched, changes, touched
-from broker.config.load import load
+from broker.config.load import again, load
 from broker.config.settings import Config
 from broker.config.show import masked
 from broker.domain.ids import BackendName
 from broker.domain.lifecycle import Phase
 from broker.domain.pool import BackendDefinition
+from broker.domain.timed_override import TimedOverride
 from broker.errors import BrokerError, ConfigError
 from broker.ports import Backend
 from broker.reconcile.context import Context
@@ -53,6 +54,8 @@ _TIDY_EVERY_S: Final = 10.0
 
 Open = Callable[[BackendDefinition], Backend]
 Apply = Callable[[Config], None]
+Timed = Callable[[tuple[TimedOverride, ...]], Sequence[TimedOverride]]
+Keep = Callable[[Config], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +122,19 @@ class Reloader:
             await self._look_at_all()
             return result
 
+    async def set_timed(self, change: Timed, keep: Keep) -> Config:
+        """Puts the config in force over again with other timed overrides, of the texts that it was made of.
+
+        `change` makes them of those in force. `keep` is awaited with the new config before it is in force; what it
+        raises, too, leaves all as it was. Raises `ConfigError` where a value cannot be.
+        """
+        async with self._lock:
+            config = await asyncio.to_thread(again, self.config, tuple(change(self.config.timed)))
+            await keep(config)
+            self._swap(config, {})
+            await self._look_at_all()
+            return config
+
     async def preview(self) -> ReloadResult:
         """What a reload would do now. Raises as `reload`."""
         config = await self._read()
@@ -163,7 +179,7 @@ class Reloader:
     async def _read(self) -> Config:
         if self.config.source is None:
             raise ConfigError("this broker was started without a config file, so there is nothing to read anew")
-        return await asyncio.to_thread(load, self.config.source, starting=True)
+        return await asyncio.to_thread(load, self.config.source, starting=True, timed=self.config.timed)
 
     async def _open(self, config: Config) -> dict[BackendName, Backend]:
         """The backends that a config adds; nothing is in force yet."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from broker.config import (
@@ -27,11 +27,15 @@ from broker.config.nodes import Expand, Node
 from broker.config.nodes import Path as NodePath
 from broker.config.references import References
 from broker.config.secrets import SECRET_FILE_KEYS, mask_lines
-from broker.config.settings import Config
+from broker.config.settings import Config, Source
 from broker.config.show import content
-from broker.config.sources import Source, gather, read_all, unread_parts
+from broker.config.sources import gather, read_all, unread_parts
 from broker.config.validate import validate
+from broker.domain.timed_override import TimedOverride
 from broker.errors import ConfigError
+
+Timed = Sequence[TimedOverride]
+"""What operators have set for a time: it counts after inheritance, for the named thing alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +51,26 @@ class Checked:
     pool_types: Mapping[str, str]
     base: Path
     source: Path | None = None
+    sources: tuple[Source, ...] = field(default=(), repr=False)
+    timed: tuple[TimedOverride, ...] = ()
 
 
-def load(path: Path | str, *, env: Mapping[str, str] | None = None, starting: bool = False) -> Config:
+def load(
+    path: Path | str, *, env: Mapping[str, str] | None = None, starting: bool = False, timed: Timed = ()
+) -> Config:
     """The config of a file.
 
     `env` is what `${VAR}` reads (the process's environment if None). `starting` makes errors of what `config check`
-    only warns of: things not built yet, files that are missing or that others may read. Raises `ConfigError`, whose
-    text is the printed diagnostics.
+    only warns of: things not built yet, files that are missing or that others may read. `timed` is put over the file;
+    what is for a pool that the file has not is left out. Raises `ConfigError`, whose text is the printed diagnostics.
     """
-    return to_config(check_file(path, env=env, starting=starting))
+    return to_config(check_file(path, env=env, starting=starting, timed=timed))
+
+
+def again(config: Config, timed: Timed, *, env: Mapping[str, str] | None = None) -> Config:
+    """A config made anew of the same texts with other timed overrides: no file of it is read. Raises as `load`."""
+    made = to_config(check_sources(config.sources, config.base, env=env, starting=False, timed=timed))
+    return replace(made, source=config.source, warnings=config.warnings)
 
 
 def parse(text: str, name: str = "<text>", *, env: Mapping[str, str] | None = None, starting: bool = False) -> Config:
@@ -76,16 +90,21 @@ def to_config(checked: Checked) -> Config:
         warnings=checked.diagnostics.render(),
         source=checked.source,
         content=content(checked.file),
+        sources=checked.sources,
+        base=checked.base,
+        timed=checked.timed,
     )
 
 
-def check_file(path: Path | str, *, env: Mapping[str, str] | None = None, starting: bool = False) -> Checked:
+def check_file(
+    path: Path | str, *, env: Mapping[str, str] | None = None, starting: bool = False, timed: Timed = ()
+) -> Checked:
     """Reads and checks a file and its `conf.d`; never raises for what stands there, nor for what cannot be read."""
     diagnostics = Diagnostics(str(path))
     sources = gather(path, diagnostics)
     if diagnostics.errors:
         return Checked(diagnostics=diagnostics, file=None, root=None, pool_types={}, base=Path())
-    checked = check_sources(sources, Path(path).absolute().parent, env=env, starting=starting)
+    checked = check_sources(sources, Path(path).absolute().parent, env=env, starting=starting, timed=timed)
     for other in unread_parts(path):
         message = f"{other} is not read: only *.yaml is"
         checked.diagnostics.warning("not-read", START, message, Note("help", f"call it {other.stem}.yaml"))
@@ -97,7 +116,9 @@ def check_text(text: str, name: str, base: Path, *, env: Mapping[str, str] | Non
     return check_sources([Source(name, text)], base, env=env, starting=starting)
 
 
-def check_sources(sources: Sequence[Source], base: Path, *, env: Mapping[str, str] | None, starting: bool) -> Checked:
+def check_sources(
+    sources: Sequence[Source], base: Path, *, env: Mapping[str, str] | None, starting: bool, timed: Timed = ()
+) -> Checked:
     """Checks texts that are one config, the main one first."""
     env = os.environ if env is None else env
     diagnostics = Diagnostics(sources[0].name, sources[0].text)
@@ -110,16 +131,25 @@ def check_sources(sources: Sequence[Source], base: Path, *, env: Mapping[str, st
     file: BrokerFile | None = None
     root: Node | None = None
     pool_types: dict[str, str] = {}
+    put: Timed = ()
     try:
         tree = read_all(expanding, diagnostics)
         if tree is not None:
             tree = overrides.apply(tree, overrides.from_environment(env, tree, diagnostics))
-            checking = _Check(tree, base, diagnostics, starting=starting)
+            checking = _Check(tree, base, diagnostics, timed, starting=starting)
             file, pool_types = checking.run()
-            root = checking.root
+            root, put = checking.root, checking.put
     except RecursionError:
         diagnostics.error("yaml-syntax", START, "the file is nested too deeply")
-    return Checked(diagnostics=diagnostics, file=file, root=root, pool_types=pool_types, base=base)
+    return Checked(
+        diagnostics=diagnostics,
+        file=file,
+        root=root,
+        pool_types=pool_types,
+        base=base,
+        sources=tuple(sources),
+        timed=tuple(put),
+    )
 
 
 def _may_be_a_file(key: str) -> bool:
@@ -129,13 +159,15 @@ def _may_be_a_file(key: str) -> bool:
 class _Check:
     """All checks of one tree."""
 
-    def __init__(self, root: Node, base: Path, diagnostics: Diagnostics, *, starting: bool) -> None:
+    def __init__(self, root: Node, base: Path, diagnostics: Diagnostics, timed: Timed, *, starting: bool) -> None:
         self._diagnostics = diagnostics
         self._base = base
         self._starting = starting
         self._report: Callable[..., None] = diagnostics.error if starting else diagnostics.warning
         self._incomplete: set[NodePath] = set()
-        self.root = self._inherited(root)
+        inherited = self._inherited(root)
+        self.put = [one for one in timed if inherited.has(*one.path[:2])]
+        self.root = overrides.apply(inherited, overrides.from_operators(self.put, inherited, diagnostics))
 
     def _inherited(self, root: Node) -> Node:
         """The tree with templates and pools as they are after inheritance."""

@@ -4,7 +4,8 @@ Two underscores part the steps of a path. Letters' case does not count, and a na
 underscores. A value is taken as a text, which becomes a number or a boolean where one belongs; one that begins with
 `[`, `{` or a quote is YAML. An empty value is the default.
 
-Order: flag, variable, (timed override), file, default. A timed override is one more call of `apply`, before this one.
+Order: flag, variable, timed override, file, default. A timed override counts after inheritance, for its pool alone, and
+never for a key that a variable has set.
 """
 
 import re
@@ -20,6 +21,7 @@ from broker.config.model import BrokerFile
 from broker.config.nodes import Node, Path, half_character, read
 from broker.config.secrets import is_secret, may_be_secret
 from broker.config.suggest import nearest
+from broker.domain.timed_override import TimedOverride
 
 PREFIX: Final = "AGENTBROKER_"
 RESERVED: Final = frozenset({"AGENTBROKER_CONFIG", "AGENTBROKER_URL", "AGENTBROKER_TOKEN_FILE"})
@@ -74,6 +76,24 @@ def from_environment(env: Mapping[str, str], root: Node, diagnostics: Diagnostic
         if node is not None:
             found[path] = Override(path=path, node=node, variable=variable)
     return sorted(found.values(), key=lambda override: len(override.path))
+
+
+def from_operators(timed: Iterable[TimedOverride], root: Node, diagnostics: Diagnostics) -> list[Override]:
+    """What operators have set for a time; a key that a variable has set cannot be."""
+    found = []
+    for one in timed:
+        command = f"pool set {one.pool} {one.key}"
+        place = Span(1, 1, 1, len(one.value) + 1, command)
+        diagnostics.add_source(command, one.value)
+        there = root.at(*one.path) if root.has(*one.path) else None
+        if there is not None and there.span.file.startswith("$"):
+            message = f"'{'.'.join(one.path)}' is set by the environment variable {there.span.file[1:]}"
+            diagnostics.error(
+                "set-by-variable", place, message, Note("help", "change the variable; it needs a restart")
+            )
+        elif (node := _value(one.value, place, diagnostics)) is not None:
+            found.append(Override(path=one.path, node=node, variable=""))
+    return found
 
 
 def apply(root: Node, overrides: Iterable[Override]) -> Node:

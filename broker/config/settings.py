@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from broker.domain.definitions import Definitions
+from broker.domain.timed_override import TimedOverride
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["console", "json"]
@@ -138,12 +139,21 @@ class GatewaySettings:
         return "http" + self.advertise.removeprefix("http").removeprefix("ws")
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file of a config by the name that people are told, and its text."""
+
+    name: str
+    text: str = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """A config that may be used.
 
     `warnings` is the printed text of everything that is worth a look, empty if there is nothing. `source` is the file
-    that it was read from, None of a text; `content` is all that it says, defaults included, with its secrets.
+    that it was read from, None of a text; `content` is all that it says, defaults included, with its secrets. `sources`
+    are the texts that it was made of, relative to `base`, and `timed` what operators have set over them.
     """
 
     server: ServerSettings
@@ -152,3 +162,6 @@ class Config:
     warnings: str = ""
     source: Path | None = None
     content: Mapping[str, object] = field(default_factory=dict, repr=False)
+    sources: tuple[Source, ...] = field(default=(), repr=False)
+    base: Path = Path()
+    timed: tuple[TimedOverride, ...] = ()

@@ -1,12 +1,12 @@
 """The files of one config: `broker.yaml`, and `conf.d/*.yaml` beside it, which are merged by name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from broker.config.diagnostics import START, Diagnostics, Note
 from broker.config.nodes import Expand, Node, read, start_of
+from broker.config.settings import Source
 
 MAX_BYTES: Final = 1024 * 1024
 """Of all files together: what can be read, with places, in some seconds."""
@@ -22,14 +22,6 @@ _SINGULAR: Final = {
     "pools": "pool",
     "policies": "policy",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file by the name that people are told, and its text."""
-
-    name: str
-    text: str
 
 
 def gather(path: Path | str, diagnostics: Diagnostics) -> list[Source]:

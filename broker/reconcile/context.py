@@ -11,6 +11,7 @@ from broker.domain.ids import AgentId, BackendName, ControllerName, InstanceRef,
 from broker.domain.instance import Instance, Interruption
 from broker.domain.introduction import Introduction
 from broker.domain.lifecycle import Goal, Outcome, Phase, later_goal
+from broker.domain.limits import Lever
 from broker.domain.policy import OnTimeout, Timeouts
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason
@@ -70,6 +71,8 @@ class Context:
     """How long a gone agent's row is kept, and with it its name from being used again."""
     retired: dict[PoolName, Pool] = field(default_factory=dict)
     """Pools that a reload has removed, for as long as agents of theirs live."""
+    levers: Mapping[PoolName, Lever] = field(default_factory=dict)
+    """What operators did with pools, as the database has it; the time of one may just be over."""
     store_silent_since: float | None = None
     """Since when, in monotonic time, nothing can be written; None while all is well. No deadline counts meanwhile."""
     seen: dict[AgentId, Seen] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from broker.domain.reason import Reason
 from broker.reconcile.churn import why_churned
 from broker.reconcile.context import Again, Context
 from broker.reconcile.interrupted import give_up, heed_notice, when_given_up
+from broker.reconcile.levers import lever_of, words
 from broker.reconcile.watch import why_ended
 
 _LOOK_AGAIN_S = 10.0
@@ -20,8 +21,8 @@ _FAREWELL_S: Final = 5.0
 _FAREWELL_AGAIN_S: Final = 0.25
 _OF_JENKINS: Final = frozenset({Reason.COMPLETED, Reason.IDLE_TIMEOUT, Reason.CANCELLED})
 """Ends that Jenkins decides: it has no build on such an agent any more."""
-_ENDS_BY_ITSELF: Final = frozenset({Reason.MAX_LIFETIME, Reason.SPOT_INTERRUPTED})
-"""What drains an agent and has an end of its own: `timeouts.drain` does not count then."""
+_ENDS_BY_ITSELF: Final = frozenset({Reason.MAX_LIFETIME, Reason.SPOT_INTERRUPTED, Reason.POOL_DRAINING})
+"""What drains an agent and has an end of its own, or waits for its build: `timeouts.drain` does not count then."""
 _JENKINS_KNOWS_S = 10.0
 """Some syncs: what Jenkins was told of an agent, it has taken in."""
 
@@ -36,6 +37,8 @@ async def stay_online(ctx: Context, agent: Agent) -> Again | None:
         return None
     elif message := ctx.superseded(agent):
         await ctx.aim(agent, Goal.DRAINED, Outcome.SUCCEEDED, Reason.SUPERSEDED, message)
+    elif (lever := lever_of(ctx, agent)) is not None:
+        await ctx.aim(agent, Goal.DRAINED, Outcome.SUCCEEDED, Reason.POOL_DRAINING, words(lever))
     elif await _is_over(ctx, agent):
         return None
     elif ctx.lost(agent):

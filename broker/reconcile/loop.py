@@ -12,6 +12,7 @@ from broker.domain.ids import AgentId, BackendName
 from broker.errors import BrokerError, Conflict, NotFound, StoreLost
 from broker.ports import Clock
 from broker.reconcile.context import Again, Context
+from broker.reconcile.levers import LOOK_S, end_levers, recall_levers
 from broker.reconcile.orphans import OrphanSearch
 from broker.reconcile.place import place
 from broker.reconcile.prune import prune
@@ -65,6 +66,7 @@ class Loop:
 
     async def prepare(self) -> None:
         """What has to be done once, before anybody may change an agent."""
+        await recall_levers(self.ctx)
         await Standstill(self.ctx).make_up_for_absence()
 
     async def run(self) -> None:
@@ -75,6 +77,7 @@ class Loop:
             for number in range(self.pace.workers):
                 group.create_task(self._work(), name=f"reconcile:worker-{number}")
             group.create_task(self._every(TICK_S, standstill.tick), name="reconcile:standstill")
+            group.create_task(self._every(LOOK_S, partial(end_levers, self.ctx)), name="reconcile:levers")
             group.create_task(self._every(self.pace.resync_s, self._look_at_all), name="reconcile:resync")
             group.create_task(self._every(self.pace.prune_s, partial(prune, self.ctx)), name="reconcile:prune")
             group.create_task(self._follow_backends(group, search), name="reconcile:backends")

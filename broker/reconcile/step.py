@@ -9,6 +9,7 @@ from broker.reconcile.connect import boot, connect
 from broker.reconcile.context import Again, Context
 from broker.reconcile.drain import drain, reconnect, stay_online
 from broker.reconcile.launch import launch
+from broker.reconcile.levers import heed_lever
 from broker.reconcile.place import wait_for_place
 from broker.reconcile.terminate import terminate
 
@@ -34,4 +35,6 @@ STEPS: Final[Mapping[Phase, Step]] = {
 
 async def step(ctx: Context, agent: Agent) -> Again | None:
     """One look at an agent: at most one change. Safe to repeat at any time."""
+    if await heed_lever(ctx, agent):
+        return None
     return await STEPS[agent.phase](ctx, agent)

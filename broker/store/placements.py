@@ -15,6 +15,7 @@ from broker.domain.placement import Decision, Placed, Waits
 from broker.store import cooldowns, limits
 from broker.store.agents import change_rows, event_row, select_agents
 from broker.store.engine import Database
+from broker.store.levers import read_levers
 from broker.store.schema import IS_LIVE, agents, history
 
 Decider = Callable[[list[Agent], Usage], list[Decision]]
@@ -41,7 +42,12 @@ async def place_waiting(
             agents.c.goal == Goal.ONLINE,
             agents.c.not_before <= now,
         )
-        usage = Usage(now=now, used=await limits.read_used(connection), rests=await cooldowns.read_rests(connection))
+        usage = Usage(
+            now=now,
+            used=await limits.read_used(connection),
+            rests=await cooldowns.read_rests(connection),
+            levers=await read_levers(connection),
+        )
         decisions = decider(waiting, usage)
         placed = [d for d in decisions if isinstance(d, Placed)]
         await limits.reserve(connection, [d.claims for d in placed])

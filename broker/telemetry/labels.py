@@ -31,6 +31,8 @@ ENDPOINTS: Final = frozenset(
     for path in (
         "/status", "/agents", "/agents/{name}", "/agents/{name}:terminate", "/agents/{name}:drain",
         "/launches", "/launches/{name}",
+        "/pools/{name}:pause", "/pools/{name}:drain", "/pools/{name}:resume",
+        "/pools/{name}:set", "/pools/{name}:unset",
         "/pools", "/pools/{name}", "/policies",
         "/policies/{name}", "/controllers", "/events", "/explain", "/openapi.json", "/reload",
         "/config",

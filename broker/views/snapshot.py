@@ -9,7 +9,7 @@ from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
 from broker.domain.ids import AgentId, ControllerName, PolicyName, PoolName
 from broker.domain.lifecycle import Goal, Phase
-from broker.domain.limits import Rest, Scope, Usage
+from broker.domain.limits import Lever, LeverKind, Rest, Scope, Usage
 from broker.domain.offer import Offer
 from broker.domain.placement import Rejection
 from broker.domain.policy import Policy
@@ -59,6 +59,7 @@ class Snapshot:
     used: Mapping[tuple[Scope, str], int] = field(default_factory=dict)
     rests: Mapping[PoolName, Rest] = field(default_factory=dict)
     heard: Mapping[ControllerName, Heard] = field(default_factory=dict)
+    levers: Mapping[PoolName, Lever] = field(default_factory=dict)
     warm: Mapping[PolicyName, tuple[int, int]] = field(init=False, repr=False, compare=False)
     """Policy → idle agents that are kept ready, and how many are to be."""
     _positions: Mapping[AgentId, int] = field(init=False, repr=False, compare=False)
@@ -75,7 +76,7 @@ class Snapshot:
 
     def usage(self) -> Usage:
         """What placement would decide against."""
-        return Usage(now=self.now, used=dict(self.used), rests=dict(self.rests))
+        return Usage(now=self.now, used=dict(self.used), rests=dict(self.rests), levers=self.levers)
 
     def resting(self, pool: PoolName) -> Rest | None:
         """The pool's breaker while it keeps agents away, or lets one try."""
@@ -84,9 +85,15 @@ class Snapshot:
             return None
         return rest if self.now < rest.until or rest.probe is not None else None
 
+    def lever_of(self, pool: PoolName) -> Lever | None:
+        """What an operator did with the pool, while it lasts."""
+        lever = self.levers.get(pool)
+        return lever if lever is not None and (lever.until is None or lever.until > self.now) else None
+
     def state_of(self, pool: PoolName) -> PoolState:
         """Whether placement may use a pool now, in a word."""
-        return PoolState.COOLDOWN if self.resting(pool) else PoolState.READY
+        resting = PoolState.COOLDOWN if self.resting(pool) else PoolState.READY
+        return lever_states(self.levers.values(), self.now).get(pool, resting)
 
     def waiting(self, policy: PolicyName) -> list[Agent]:
         """The agents of a policy that wait for a place, in the order in which they get one."""
@@ -114,6 +121,15 @@ class Snapshot:
         return [Rejection(pool=pool, reason=full.reason, message=message) for pool in policy.chain]
 
 
+def lever_states(levers: Iterable[Lever], now: datetime) -> dict[PoolName, PoolState]:
+    """The states of the pools that operators have paused or let be emptied, while that lasts."""
+    return {
+        lever.pool: PoolState.PAUSED if lever.kind is LeverKind.PAUSE else PoolState.DRAINING
+        for lever in levers
+        if lever.until is None or lever.until > now
+    }
+
+
 def _waits(agent: Agent) -> bool:
     return agent.phase is Phase.REQUESTED and agent.goal is Goal.ONLINE
 
@@ -127,5 +143,6 @@ async def take(ctx: Context) -> Snapshot:
         agents=tuple(await ctx.agents.live()),
         used=await Search(ctx.database).used(),
         rests=await ctx.cooldowns.read(),
+        levers=ctx.levers,
         heard={name: heard for name in definitions.controllers if (heard := ctx.presence.heard_of(name)) is not None},
     )

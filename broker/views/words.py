@@ -1,8 +1,10 @@
 """What is said of a reason, and to whom: a viewer is not shown the clouds' own words, which may hold account ids."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
+from broker.domain.limits import Lever, LeverKind
 from broker.domain.placement import Rejection
 from broker.domain.reason import REASONS, Reason
 
@@ -60,3 +62,16 @@ class Words:
         """Code and message in one line, as far as the reader may read them."""
         told = self.message(reason, message).partition("\n")[0]
         return ": ".join(part for part in (reason, told) if part)
+
+
+def lever_words(lever: Lever) -> str:
+    """Who did what with a pool and why, such as: paused by ana since 13:46 UTC until 14:46 UTC: "ECR migration"."""
+    what = "paused" if lever.kind is LeverKind.PAUSE else "being emptied"
+    until = f" until {moment(lever.until, lever.since)} UTC" if lever.until else ""
+    why = f': "{lever.reason}"' if lever.reason else ""
+    return f"{what} by {lever.actor} since {lever.since:%H:%M} UTC{until}{why}"
+
+
+def moment(at: datetime, seen_from: datetime) -> str:
+    """A time of day, with the date where it is another day's."""
+    return f"{at:%H:%M}" if at.date() == seen_from.date() else f"{at:%Y-%m-%d %H:%M}"

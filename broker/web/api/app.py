@@ -16,8 +16,9 @@ from broker.telemetry import events
 from broker.telemetry.metrics import Metrics
 from broker.web.api.asks import Query
 from broker.web.api.auth import caller_of, must_be
+from broker.web.api.call import Call
 from broker.web.api.errors import ApiError, of_http, of_validation, translated
-from broker.web.api.handlers import Call, Handlers
+from broker.web.api.handlers import Handlers
 from broker.web.api.models import Model
 from broker.web.api.routes import PREFIX, ROUTES, Route
 

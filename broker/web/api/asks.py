@@ -93,6 +93,43 @@ class Draining(BaseModel):
     reason: str = Field(default="", max_length=500, description="Why; it is kept in the history.")
 
 
+_LONGEST_S: Final = 30 * 86_400
+
+
+class Lasting(BaseModel):
+    """Why something is done with a pool, and for how long."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    reason: str = Field(default="", max_length=500, description="Why; it is shown where agents wait for the pool.")
+    for_s: int | None = Field(
+        default=None, ge=1, le=_LONGEST_S, description="For how many seconds; default: until it is resumed."
+    )
+
+
+class Resuming(BaseModel):
+    """Why a pool is used again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    reason: str = Field(default="", max_length=500, description="Why; it is kept in the history.")
+
+
+class Setting(BaseModel):
+    """A key of a pool and its value for a time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    key: str = Field(min_length=1, max_length=64, description="Such as limits.agents or cooldown.for.")
+    value: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9.+-]+$", description="As a file writes it.")
+    for_s: int = Field(ge=1, le=_LONGEST_S, description="For how many seconds.")
+    reason: str = Field(default="", max_length=500, description="Why; it is shown with the pool.")
+
+
+class Unsetting(BaseModel):
+    """A key of a pool whose value is to be the config's again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    key: str = Field(min_length=1, max_length=64, description="Such as limits.agents or cooldown.for.")
+
+
 class Reloading(BaseModel):
     """How the config is to be read anew."""
 

@@ -1,22 +1,24 @@
 """From what the views say to what the API says."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from broker.domain.agent import Agent
 from broker.domain.hand_launch import HandLaunch
 from broker.domain.ids import ControllerName, PoolName
 from broker.domain.lifecycle import PENDING, Phase
-from broker.domain.limits import Scope
+from broker.domain.limits import Lever, LeverKind, Rest, Scope
 from broker.domain.placement import Rejection
 from broker.domain.policy import AgentLimits, Policy
 from broker.domain.reason import Reason
+from broker.domain.timed_override import TimedOverride
 from broker.domain.versions import too_far_apart
 from broker.store.history import Event
 from broker.version import VERSION
 from broker.views import life
 from broker.views.explain import Explanation
 from broker.views.snapshot import Snapshot, count
-from broker.views.words import Words
+from broker.views.words import Words, lever_words
 from broker.web.api import models as api
 from broker.web.api import models_fleet as fleet
 
@@ -150,10 +152,11 @@ def to_counts(agents: Iterable[Agent]) -> fleet.Counts:
     )
 
 
-def to_pool(name: PoolName, snapshot: Snapshot, words: Words) -> fleet.Pool:
-    """A pool as it stands."""
-    definitions = snapshot.definitions
+def to_pool(name: PoolName, snapshot: Snapshot, words: Words, timed: Iterable[TimedOverride] = ()) -> fleet.Pool:
+    """A pool as it stands; `timed` are the keys that operators have set, of this pool and of others."""
+    definitions, lever = snapshot.definitions, snapshot.lever_of(name)
     pool, rest = definitions.pools[name], snapshot.resting(name)
+    standing = _standing(lever, rest, words)
     caps = {
         Scope.POOL_AGENTS: pool.limits.agents,
         Scope.POOL_PENDING: pool.limits.pending,
@@ -165,12 +168,42 @@ def to_pool(name: PoolName, snapshot: Snapshot, words: Words) -> fleet.Pool:
         backend=pool.backend,
         type=definitions.backends[pool.backend].type,
         state=snapshot.state_of(name).value,
-        reason=(rest.why or Reason.BACKEND_ERROR) if rest else None,
-        message=words.message(rest.why, rest.message) if rest else "",
-        until=rest.until if rest else None,
+        reason=standing[0],
+        message=standing[1],
+        until=standing[2],
         limits=_limits(caps, name, snapshot),
         agents=to_counts(_in_pool(name, snapshot)),
         policies=tuple(p.name for p in definitions.policies.values() if name in p.chain),
+        lever=_to_lever(lever) if lever else None,
+        overrides=to_overrides(name, timed),
+    )
+
+
+def _standing(lever: Lever | None, rest: Rest | None, words: Words) -> tuple[Reason | None, str, datetime | None]:
+    """Why a pool is not ready, in words, and until when."""
+    if lever is not None:
+        reason = Reason.POOL_PAUSED if lever.kind is LeverKind.PAUSE else Reason.POOL_DRAINING
+        return reason, lever_words(lever), lever.until
+    if rest is not None:
+        why = rest.why or Reason.BACKEND_ERROR
+        return why, words.message(rest.why, rest.message), rest.until
+    return None, "", None
+
+
+def _to_lever(lever: Lever) -> fleet.Lever:
+    return fleet.Lever(
+        kind=lever.kind.value, actor=lever.actor, reason=lever.reason, since=lever.since, until=lever.until
+    )
+
+
+def to_overrides(name: PoolName, timed: Iterable[TimedOverride]) -> tuple[fleet.TimedOverride, ...]:
+    """The keys of one pool that are set for a time."""
+    return tuple(
+        fleet.TimedOverride(
+            key=one.key, value=one.value, actor=one.actor, reason=one.reason, since=one.since, until=one.until
+        )
+        for one in timed
+        if one.pool == name
     )
 
 

@@ -4,7 +4,6 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Final, cast
@@ -30,16 +29,17 @@ from broker.web.api.asks import (
     EventsQuery,
     ExplainQuery,
     Launching,
-    Query,
     Reloading,
     Termination,
 )
-from broker.web.api.auth import Caller, must_be
+from broker.web.api.auth import must_be
+from broker.web.api.call import Call
 from broker.web.api.errors import ApiError, unknown_name
 from broker.web.api.feed import Feed
 from broker.web.api.launches import Launches
+from broker.web.api.pools import PoolHandlers
 from broker.web.api.remarks import warnings
-from broker.web.api.seams import Linked, Reloads
+from broker.web.api.seams import Linked, Reloads, Timed
 from broker.web.app import Readiness
 
 OPENAPI_FILE: Final = "openapi.json"
@@ -50,26 +50,16 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _STREAM: Final = "text/event-stream"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One call: who, what it says in its URL and its body, already checked by the route's models."""
-
-    request: web.Request
-    caller: Caller
-    query: Query
-    body: object
-
-    @property
-    def name(self) -> str:
-        """The name in the path."""
-        return self.request.match_info["name"]
-
-
-class Handlers:
+class Handlers(PoolHandlers):
     """The operations of the API."""
 
     def __init__(
-        self, ctx: Context, readiness: Readiness, gateways: Callable[[], Sequence[Linked]], reloads: Reloads
+        self,
+        ctx: Context,
+        readiness: Readiness,
+        gateways: Callable[[], Sequence[Linked]],
+        reloads: Reloads,
+        timed: Timed,
     ) -> None:
         """Begins the broker's uptime."""
         self._reloads = reloads
@@ -78,6 +68,7 @@ class Handlers:
         self._gateways = gateways
         self._search = Search(ctx.database)
         self._operations = Operations(ctx)
+        super().__init__(ctx, self._operations, timed)
         self._launches = Launches(ctx, self._operations)
         self._started_at = ctx.clock.now()
         self._openapi = (files("broker.web.api") / OPENAPI_FILE).read_bytes()
@@ -88,7 +79,7 @@ class Handlers:
         snapshot, words = await take(self._ctx), call.caller.words
         parts = [fleet.Part(name=c.name, ok=c.ok, detail=c.detail) for c in await self._readiness()]
         starts = sorted(await self._search.start_times(snapshot.now - _START_WINDOW))
-        pools = tuple(convert.to_pool(name, snapshot, words) for name in snapshot.definitions.pools)
+        pools = self._pools(snapshot, words)
         controllers = tuple(convert.to_controller(name, snapshot) for name in snapshot.definitions.controllers)
         return fleet.Status(
             version=VERSION,
@@ -145,18 +136,6 @@ class Handlers:
         """One launch by hand, with its agents."""
         return await self._launches.shown(await self._launches.known(call.name), call.caller.words)
 
-    async def list_pools(self, call: Call) -> fleet.Pools:
-        """All pools as they stand."""
-        snapshot, words = await take(self._ctx), call.caller.words
-        return fleet.Pools(items=tuple(convert.to_pool(name, snapshot, words) for name in snapshot.definitions.pools))
-
-    async def get_pool(self, call: Call) -> fleet.Pool:
-        """One pool as it stands."""
-        snapshot, name = await take(self._ctx), PoolName(call.name)
-        if name not in snapshot.definitions.pools:
-            raise unknown_name("pool", name, list(snapshot.definitions.pools))
-        return convert.to_pool(name, snapshot, call.caller.words)
-
     async def list_policies(self, call: Call) -> fleet.Policies:
         """All policies, and how their pools stand."""
         snapshot, words = await take(self._ctx), call.caller.words
@@ -204,7 +183,9 @@ class Handlers:
 
     async def get_config(self, _call: Call) -> fleet.Config:
         """All that the config in force says."""
-        return fleet.Config(revision=self._ctx.definitions.revision, content=self._reloads.shown())
+        timed = self._timed.shown()
+        pools = {one.pool: convert.to_overrides(PoolName(one.pool), timed) for one in timed}
+        return fleet.Config(revision=self._ctx.definitions.revision, content=self._reloads.shown(), overrides=pools)
 
     async def reload_config(self, call: Call) -> fleet.Reload:
         """Reads the config anew and puts it in force: all of it or nothing."""

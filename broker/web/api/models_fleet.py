@@ -29,6 +29,27 @@ class Counts(Model):
     oldest_waiting_at: Moment | None = Field(description="When the oldest was asked for that never was online.")
 
 
+class Lever(Model):
+    """What an operator did with a pool; an `until` of null is until somebody resumes it."""
+
+    kind: Literal["pause", "drain"]
+    actor: str
+    reason: str
+    since: Moment
+    until: Moment | None
+
+
+class TimedOverride(Model):
+    """A key of a pool that an operator has set over the config for a time."""
+
+    key: str = Field(description="Such as limits.agents.")
+    value: str
+    actor: str
+    reason: str
+    since: Moment
+    until: Moment
+
+
 class Pool(Resource):
     """Where agents may run."""
 
@@ -43,6 +64,20 @@ class Pool(Resource):
     limits: tuple[Limit, ...]
     agents: Counts
     policies: tuple[str, ...]
+    lever: Lever | None = Field(description="Who has paused it or lets it be emptied, and for how long.")
+    overrides: tuple[TimedOverride, ...]
+
+
+class PoolChange(Resource):
+    """A key of a pool that was set for a time, or is the config's again."""
+
+    kind: Literal["PoolChange"] = "PoolChange"
+    pool: str
+    key: str
+    before: str | None = Field(description="As a file writes it; null is not said.")
+    after: str | None
+    until: Moment | None = Field(description="When the config's own value counts again; null: it does.")
+    actor: str
 
 
 class Pools(Resource):
@@ -159,6 +194,7 @@ class Config(Resource):
     kind: Literal["Config"] = "Config"
     revision: str
     content: dict[str, Any] = Field(description="All that it says, defaults included; secrets masked.")
+    overrides: dict[str, tuple[TimedOverride, ...]] = Field(description="What is set over it for a time, by pool.")
 
 
 class Reload(Resource):

@@ -15,13 +15,18 @@ from broker.web.api.asks import (
     Draining,
     EventsQuery,
     ExplainQuery,
+    Lasting,
     Launching,
     NoQuery,
     Query,
     Reloading,
+    Resuming,
+    Setting,
     Termination,
+    Unsetting,
 )
-from broker.web.api.handlers import Call, Handlers
+from broker.web.api.call import Call
+from broker.web.api.handlers import Handlers
 
 PREFIX: Final = "/api/v1"
 Handler = Callable[[Handlers, Call], Awaitable[api.Model | web.StreamResponse]]
@@ -58,6 +63,15 @@ class Route:
         return self.path.replace("{name}", "{name:[A-Za-z0-9_.-]+}")
 
 
+_OF_POOLS: Final[tuple[tuple[str, Handler, type[api.Model], type[BaseModel]], ...]] = (
+    ("pause", Handlers.pause_pool, fleet.Pool, Lasting),
+    ("drain", Handlers.drain_pool, fleet.Pool, Lasting),
+    ("resume", Handlers.resume_pool, fleet.Pool, Resuming),
+    ("set", Handlers.set_pool_key, fleet.PoolChange, Setting),
+    ("unset", Handlers.unset_pool_key, fleet.PoolChange, Unsetting),
+)
+"""What operators do with a pool: the verb behind its name, its handler, its answer and its body."""
+
 ROUTES: Final = (
     Route(method="GET", path="/status", handler=Handlers.get_status, answer=fleet.Status),
     Route(method="GET", path="/agents", handler=Handlers.list_agents, answer=api.Agents, query=AgentsQuery),
@@ -92,6 +106,18 @@ ROUTES: Final = (
     Route(method="GET", path="/launches/{name}", handler=Handlers.get_launch, answer=api.Launch, statuses=(404,)),
     Route(method="GET", path="/pools", handler=Handlers.list_pools, answer=fleet.Pools),
     Route(method="GET", path="/pools/{name}", handler=Handlers.get_pool, answer=fleet.Pool, statuses=(404,)),
+    *(
+        Route(
+            method="POST",
+            path=f"/pools/{{name}}:{verb}",
+            handler=handler,
+            answer=answer,
+            body=body,
+            role=Role.OPERATOR,
+            statuses=(404, 409, 413, 415, 422),
+        )
+        for verb, handler, answer, body in _OF_POOLS
+    ),
     Route(method="GET", path="/policies", handler=Handlers.list_policies, answer=fleet.Policies),
     Route(method="GET", path="/policies/{name}", handler=Handlers.get_policy, answer=fleet.Policy, statuses=(404,)),
     Route(method="GET", path="/controllers", handler=Handlers.list_controllers, answer=fleet.Controllers),

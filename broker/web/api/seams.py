@@ -1,6 +1,10 @@
 """What the API needs of the parts that it does not import: which gateways are linked, and a reload of the config."""
 
+from datetime import datetime
 from typing import Protocol
+
+from broker.domain.timed_override import TimedOverride
+from broker.operations import Actor
 
 
 class Linked(Protocol):
@@ -88,4 +92,49 @@ class Reloads(Protocol):
 
     async def preview(self) -> Reloaded:
         """Says what that would change."""
+        ...
+
+
+class Changed(Protocol):
+    """What a key of a pool was and is."""
+
+    @property
+    def pool(self) -> str:
+        """Whose key it is."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Such as `limits.agents`."""
+        ...
+
+    @property
+    def before(self) -> str | None:
+        """As a file writes it; None is not said."""
+        ...
+
+    @property
+    def after(self) -> str | None:
+        """As a file writes it; None is not said."""
+        ...
+
+    @property
+    def until(self) -> datetime | None:
+        """Until when; None: it is the config's again."""
+        ...
+
+
+class Timed(Protocol):
+    """What operators set over the config for a time. Both raise `NotFound`, and `ConfigError` for a bad value."""
+
+    def shown(self) -> tuple[TimedOverride, ...]:
+        """What is set now."""
+        ...
+
+    async def set(self, override: TimedOverride, actor: Actor) -> Changed:
+        """Sets a key for a time."""
+        ...
+
+    async def unset(self, pool: str, key: str, actor: Actor) -> Changed:
+        """Ends what was set."""
         ...

@@ -11,7 +11,10 @@ from aiohttp import web
 
 from broker.domain.definitions import Definitions
 from broker.domain.operators import Operator, Role
-from broker.errors import ConfigError
+from broker.domain.timed_override import TimedOverride
+from broker.errors import ConfigError, NotFound
+from broker.incidents import Changed
+from broker.operations import Actor
 from broker.reload import ReloadResult
 from broker.web.api.app import mount
 from broker.web.api.handlers import Handlers
@@ -87,13 +90,26 @@ class Reloads:
         return ReloadResult(changed=("pools.it.limits.agents: 1 -> 2",), needs_restart=(), revision="2")
 
 
+class NothingTimed:
+    """What stands for keys that are set for a time: none can be."""
+
+    def shown(self) -> tuple[TimedOverride, ...]:
+        return ()
+
+    async def set(self, override: TimedOverride, actor: Actor) -> Changed:
+        raise NotFound(f"{override.key} cannot be set")
+
+    async def unset(self, pool: str, key: str, actor: Actor) -> Changed:
+        raise NotFound(f"{key} of {pool} is not set")
+
+
 @asynccontextmanager
 async def running_api(
     path: Path, definitions: Definitions | None = None, *, loopback: bool = True
 ) -> AsyncIterator[Api]:
     async with open_core(path / "broker.db", definitions) as core, aiohttp.ClientSession() as http:
         app, reloads = web.Application(), Reloads()
-        handlers = Handlers(core.ctx, ready, lambda: (), reloads)
+        handlers = Handlers(core.ctx, ready, lambda: (), reloads, NothingTimed())
         mount(app, handlers, core.ctx, loopback=loopback)
         async with serving(app) as port:
             yield Api(core=core, handlers=handlers, reloads=reloads, port=port, http=http)
