@@ -250,7 +250,7 @@ async def _serving_http(
         live = await ctx.agents.live()
         return Readings(
             agents=count_agents(live),
-            warm=warm.counts(live, ctx.definitions),
+            warm=warm.counts(live, ctx.definitions, ctx.clock.now()),
             pools=await _pool_states(ctx),
             gateway=control.counts(),
             certificates={key: one.current().expires for key, one in certificates.items()},

@@ -17,6 +17,7 @@ def check(root: Node, file: BrokerFile, pool_types: Mapping[str, str], diagnosti
     """Reports every one; `root` has inheritance resolved, `pool_types` is the type of each pool's backend."""
     for name, template in file.templates.items():
         _executors(root, name, template, diagnostics)
+        _tags(root, name, template, diagnostics)
     for name, policy in file.policies.items():
         _timeouts(root, name, policy, diagnostics)
         _weights(root, name, policy, diagnostics)
@@ -40,6 +41,15 @@ def _executors(root: Node, name: str, template: TemplateModel, diagnostics: Diag
     span = root.at("templates", name, "executors").span
     if not diagnostics.has_error_at(span):
         diagnostics.error("executors-over-uses", span, message, note, help_)
+
+
+def _tags(root: Node, name: str, template: TemplateModel, diagnostics: Diagnostics) -> None:
+    """Tags by which the broker knows what it has made."""
+    for key in template.tags:
+        span = root.key("templates", name, "tags", key)
+        if (key == "managed-by" or key.startswith("agentbroker.")) and not diagnostics.has_error_at(span):
+            message = f"template '{name}' has the tag '{key}', which the broker sets itself"
+            diagnostics.error("tag-reserved", span, message, Note("help", "choose another name"))
 
 
 def _times(uses: int) -> str:

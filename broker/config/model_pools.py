@@ -131,7 +131,11 @@ class TemplateModel(Model):
         default="env", description="How name and secret are passed; script is for images without an agent."
     )
     env: dict[str, str] = Field(default={}, description="Environment variables of the agent.", examples=[{"TZ": "UTC"}])
-    tags: dict[str, str] = Field(default={}, description="Tags on what the cloud bills.", examples=[{"team": "build"}])
+    tags: dict[str, str] = Field(
+        default={},
+        description="Tags on what the cloud bills, labels of a container; AGENTBROKER_TAGS (JSON) of a process.",
+        examples=[{"team": "build"}],
+    )
     task_definition: Text | None = Field(
         default=None, description="An existing task definition to run; aws-ecs.", examples=["builds"]
     )

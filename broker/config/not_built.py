@@ -11,7 +11,6 @@ BUILT_BACKENDS: Final = frozenset({"process", "container"})
 
 NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "currencies": frozenset(),
-    "templates.*.tags": frozenset(),
     "templates.*.task_definition": frozenset(),
     "templates.*.agent_container": frozenset(),
     "pools.*.cost": frozenset(),
@@ -22,7 +21,6 @@ NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "policies.*.pools.*.base": frozenset(),
     "policies.*.fallback": frozenset(),
     "policies.*.limits.per_job": frozenset(),
-    "policies.*.warm.schedule": frozenset(),
     "policies.*.budget": frozenset(),
     "policies.*.overrides": frozenset(),
     "policies.*.spread": frozenset(),

@@ -12,7 +12,7 @@ from broker.domain.lifecycle import Goal, Phase
 from broker.domain.limits import Usage
 from broker.domain.offer import Offer
 from broker.domain.placement import Placed
-from broker.domain.policy import Policy
+from broker.domain.schedule import min_idle_at
 from broker.placement.engine import decide
 
 FIRST_PAUSE: Final = timedelta(seconds=10)
@@ -50,20 +50,21 @@ def kept(agents: Sequence[Agent], number: int) -> frozenset[AgentId]:
     return frozenset(agent.id for agent in agents[: max(0, number)])
 
 
-def counts(agents: Iterable[Agent], definitions: Definitions) -> dict[PolicyName, tuple[int, int]]:
-    """Policy → how many idle agents of it are online, at most as many as are kept, and how many are kept."""
+def counts(agents: Iterable[Agent], definitions: Definitions, now: datetime) -> dict[PolicyName, tuple[int, int]]:
+    """Policy → how many idle agents of it are online, at most as many as are kept now, and how many are kept."""
     found = dict.fromkeys(definitions.policies, 0)
     for agent in agents:
         if agent.policy in found and agent.phase is Phase.ONLINE and is_spare(agent, definitions):
             found[agent.policy] += 1
-    return {name: (min(found[name], policy.min_idle), policy.min_idle) for name, policy in definitions.policies.items()}
+    wanted = {name: min_idle_at(policy, now)[0] for name, policy in definitions.policies.items()}
+    return {name: (min(found[name], most), most) for name, most in wanted.items()}
 
 
-def share(policy: Policy, controllers: Sequence[ControllerName], controller: ControllerName) -> int:
+def share(min_idle: int, controllers: Sequence[ControllerName], controller: ControllerName) -> int:
     """How many of a policy's idle agents are a controller's: an even part, and the first ones what is left over."""
     if controller not in controllers:
         return 0
-    even, over = divmod(policy.min_idle, len(controllers))
+    even, over = divmod(min_idle, len(controllers))
     return even + (controllers.index(controller) < over)
 
 

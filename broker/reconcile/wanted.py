@@ -16,6 +16,7 @@ from broker.domain.ids import AgentId, ControllerName, HandLaunchId, PolicyName
 from broker.domain.lifecycle import Goal, Phase
 from broker.domain.limits import Usage
 from broker.domain.policy import Policy
+from broker.domain.schedule import min_idle_at
 from broker.placement import warm
 from broker.reconcile.context import Context
 from broker.store.hand_launches import HandLaunches
@@ -77,7 +78,7 @@ class Wanted:
         `agent` is as it was before, `uses` what Jenkins has now told. One that came for its first build is a miss.
         """
         policy = self._ctx.definitions.policies.get(agent.policy)
-        if policy is None or not policy.min_idle:
+        if policy is None or not self._min_idle(policy):
             return
         fresh = agent.online_at is None or self._ctx.clock.now() - agent.online_at < _JUST_CAME
         for number in range(agent.uses, min(uses, agent.uses + warm.MOST_AT_ONCE)):
@@ -167,7 +168,7 @@ class Wanted:
         """Whether warm agents failed so lately that the next one had better come later."""
         now = self._ctx.clock.now()
         failures, last = await self._launches.warm_failures(controller, policy.name, now - _FAILURES_COUNT, now)
-        return last is not None and now < last + warm.pause(failures, policy.min_idle)
+        return last is not None and now < last + warm.pause(failures, self._min_idle(policy))
 
     async def _room(self, controller: ControllerName, lacking: Mapping[PolicyName, int]) -> Mapping[PolicyName, int]:
         """How many of the lacking ones may be asked for now, by the limits and by what other controllers have."""
@@ -197,7 +198,7 @@ class Wanted:
     def _lacking(self, policy: Policy, everybody: Sequence[Agent]) -> int:
         """How many a policy lacks over all controllers, also those that are away."""
         controllers = list(dict.fromkeys(agent.controller for agent in everybody))
-        return policy.min_idle - len(self._spares(policy, everybody, controllers))
+        return self._min_idle(policy) - len(self._spares(policy, everybody, controllers))
 
     def _spares(self, policy: Policy, agents: Sequence[Agent], controllers: Sequence[ControllerName]) -> list[Agent]:
         found: list[Agent] = []
@@ -213,12 +214,16 @@ class Wanted:
         return node is not None and node.online and not node.accepting
 
     def _warm_policies(self, controller: ControllerName) -> list[Policy]:
-        return [policy for policy in self._ctx.definitions.policies_of(controller) if policy.min_idle > 0]
+        return [policy for policy in self._ctx.definitions.policies_of(controller) if self._min_idle(policy) > 0]
+
+    def _min_idle(self, policy: Policy) -> int:
+        """How many idle agents a policy keeps now, by its schedule."""
+        return min_idle_at(policy, self._ctx.clock.now())[0]
 
     def _share(self, policy: Policy, controller: ControllerName) -> int:
         definitions, presence = self._ctx.definitions, self._ctx.presence
         users = [name for name, one in definitions.controllers.items() if one.may_use(policy)]
-        return warm.share(policy, [n for n in users if presence.silent_s(n) <= SHARE_S], controller)
+        return warm.share(self._min_idle(policy), [n for n in users if presence.silent_s(n) <= SHARE_S], controller)
 
 
 def queued_by_policy(depths: Sequence[tuple[str, int]]) -> Mapping[PolicyName, int]:

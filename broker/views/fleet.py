@@ -102,14 +102,14 @@ def _policy_row(policy: Policy, controller: ControllerName, snapshot: Snapshot) 
     if waiting:
         first = waiting[0]
         remark = f"waiting for {short(snapshot.now - first.requested_at)}: {_WORDS.line(first.why, first.message)}"
-    warm, _ = snapshot.warm[policy.name]
+    warm, warm_wanted = snapshot.warm[policy.name]
     return PolicyRow(
         policy=policy,
         agents=snapshot.used.get((Scope.POLICY_AGENTS, policy.name), 0),
         waiting=len(waiting),
         remark=remark,
         warm=warm,
-        warm_wanted=policy.min_idle,
+        warm_wanted=warm_wanted,
     )
 
 

@@ -72,7 +72,7 @@ class Snapshot:
             length[agent.policy] += 1
             positions[agent.id] = length[agent.policy]
         object.__setattr__(self, "_positions", positions)
-        object.__setattr__(self, "warm", counts(agents, self.definitions))
+        object.__setattr__(self, "warm", counts(agents, self.definitions, self.now))
 
     def usage(self) -> Usage:
         """What placement would decide against."""

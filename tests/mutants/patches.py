@@ -588,8 +588,8 @@ MUTANTS: Final = (
     Mutant(
         guard="idle agents of controllers that are away count",
         file="broker/reconcile/wanted.py",
-        old="return policy.min_idle - len(self._spares(policy, everybody, controllers))",
-        new="return policy.min_idle",
+        old="return self._min_idle(policy) - len(self._spares(policy, everybody, controllers))",
+        new="return self._min_idle(policy)",
         tests=(_WARM,),
     ),
     Mutant(

@@ -105,7 +105,7 @@ class ContainerBackend:
     async def _create(self, spec: LaunchSpec, name: InstanceRef) -> bool:
         """Makes the container; False if there is one already, or may be."""
         options = ContainerOptions.of(spec.pool)
-        body = create_body(spec, options, self._ownership.labels(spec.key, name))
+        body = create_body(spec, options, {**spec.template.tags, **self._ownership.labels(spec.key, name)})
         if options.pull == "always" and await self._engine.inspect(name) is None:
             await self._pulls.ensure(image_of(spec), spec.key.token)
         for _ in range(2):

@@ -1,5 +1,6 @@
 """What is run: the agent's arguments, its environment, and the wrapper around it."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ exit "$code"
 """POSIX sh, builtins only. Notes itself in a file that only one can make, runs the agent, notes its exit code, and asks
 what is left of its process group to end. The traps keep it alive to note the code; the agent does not inherit them.
 Its paths are relative: if its directory was deleted meanwhile, another of the same name is not its own, and it ends."""
+
+
+TAGS: Final = "AGENTBROKER_TAGS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +99,10 @@ def work_dir(spec: LaunchSpec, place: Workplace) -> Path:
 def agent_environment(
     inherited: Mapping[str, str], spec: LaunchSpec, place: Workplace, installation: str
 ) -> dict[str, str]:
-    """Little of the broker's own environment, the template's, and the markers by which its processes are known."""
+    """Little of the broker's own environment, the template's, its tags, and the markers of the agent's processes.
+
+    A process can carry no tags but in its environment, where `ps e` and the builds see them: as one object of JSON.
+    """
     kept = {k: v for k, v in inherited.items() if k in _INHERITED or k.startswith("LC_")}
-    return kept | dict(spec.template.env) | {AGENT_MARK: place.ref, INSTALLATION_MARK: installation}
+    tags = {TAGS: json.dumps(dict(spec.template.tags))} if spec.template.tags else {}
+    return kept | dict(spec.template.env) | tags | {AGENT_MARK: place.ref, INSTALLATION_MARK: installation}

@@ -239,7 +239,7 @@ def to_policy(policy: Policy, snapshot: Snapshot, words: Words) -> fleet.Policy:
         limits=_limits(caps, policy.name, snapshot),
         agents=to_counts(a for a in snapshot.agents if a.policy == policy.name),
         warm=snapshot.warm[policy.name][0],
-        warm_wanted=policy.min_idle,
+        warm_wanted=snapshot.warm[policy.name][1],
     )
 
 

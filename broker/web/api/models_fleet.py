@@ -109,7 +109,7 @@ class Policy(Resource):
     limits: tuple[Limit, ...]
     agents: Counts
     warm: int = Field(description="Idle agents that are online and kept ready, of all controllers.")
-    warm_wanted: int = Field(description="How many are to be: warm.min_idle.")
+    warm_wanted: int = Field(description="How many are to be now: warm.min_idle, or what warm.schedule says.")
 
 
 class Policies(Resource):

@@ -69,6 +69,7 @@ BEYOND_A_SCHEMA = {
     "unreachable-advertise",
     "no-room",
     "label-reserved",
+    "tag-reserved",
     "plaintext",
     # the environment
     "env-unset",

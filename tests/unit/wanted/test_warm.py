@@ -422,7 +422,7 @@ async def test_how_many_are_ready_and_how_many_are_to_be_is_a_metric(tmp_path: P
 
 
 async def read_warm(core: Core) -> dict[str, float]:
-    warm = counts(await core.ctx.agents.live(), core.ctx.definitions)
+    warm = counts(await core.ctx.agents.live(), core.ctx.definitions, core.ctx.clock.now())
     core.ctx.metrics.read(Readings(warm=warm))
     return series(core, "warm_agents")
 

@@ -171,3 +171,14 @@ def test_a_secret_at_the_place_where_a_long_line_is_cut_is_not_told_by_half() ->
     assert line == "x" * 380 + "*** and more"
     [line] = without_secret(("x" * 1000,), told)
     assert line == "x" * 400
+
+
+async def test_tags_of_the_template_are_labels_of_the_container_and_never_replace_those_that_make_it_ours(
+    fake: tuple[FakeDocker, ContainerBackend],
+) -> None:
+    docker, backend = fake
+    tags = {"team": "build", "agentbroker.installation": "somebody-elses"}
+    await backend.launch(make_spec(1, template=make_template(image="acme/agent:1", tags=tags)))
+    labels = docker.bodies[-1]["Labels"]
+    assert isinstance(labels, dict)
+    assert (labels["team"], labels["agentbroker.installation"]) == ("build", "ours")

@@ -270,3 +270,16 @@ async def wrapper(place: Workplace, agent: list[str], *, before: str = ":") -> a
     """Starts the wrapper itself in the agent's directory, as a fork that comes late would."""
     words = ["/bin/sh", "-c", f"{before}\n{command.WRAPPER}", "agentbroker-agent", *agent]
     return await asyncio.create_subprocess_exec(*words, cwd=place.remote, start_new_session=True)
+
+
+async def test_tags_of_the_template_are_in_the_environment_of_the_agents_processes(rig: ProcessRig) -> None:
+    tagged = replace(rig.spec(), template=make_template(tags={"team": "build", "cost-center": "42"}))
+    await rig.agents(await rig.backend.launch(tagged))
+    for pid in rig.marked():
+        found = procfs_environment(pid)
+        assert found["AGENTBROKER_TAGS"] == '{"team": "build", "cost-center": "42"}'
+
+
+def procfs_environment(pid: int) -> dict[str, str]:
+    words = Path(f"/proc/{pid}/environ").read_bytes().decode().rstrip("\0").split("\0")
+    return dict(word.split("=", 1) for word in words)
