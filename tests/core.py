@@ -110,6 +110,7 @@ class Core:
             await poll(self.ctx, BACKEND)
             await self.standstill.tick()
             await end_levers(self.ctx)
+            await self.loop.spend.tick()
             await self.settle()
 
     async def start(self, name: str = "linux-000001") -> Agent:
@@ -175,6 +176,7 @@ async def open_core(
     core = Core(ctx, Loop(ctx, queue), backend, sessions, clock)
     await recall_levers(ctx)
     await core.standstill.make_up_for_absence()
+    await core.loop.spend.prepare()
     for agent in await ctx.agents.live():
         queue.agent(agent.id)
     queue.placement()

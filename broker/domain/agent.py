@@ -80,8 +80,8 @@ class Agent:
     """What the attempt costs an hour; None: its pool has no price."""
     expected_life: timedelta | None = None
     """How long it was expected to live when it was placed."""
-    accrued_to: datetime | None = None
-    """Until when its cost is in the sums."""
+    costs_since: datetime | None = None
+    """Since when it costs: its launch was accepted then."""
     held: str = ""
     """What it has taken of limits, as the store writes it."""
 

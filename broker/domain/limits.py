@@ -49,6 +49,11 @@ _UNITS: Final[Mapping[str, str]] = {
 }
 
 
+def budget_key(policy: PolicyName, period: str) -> str:
+    """The key of a budget's limit: of one policy in one period."""
+    return f"{policy}|{period}"
+
+
 def is_cap_on_agents(reason: Reason | None, message: str) -> bool:
     """Whether a refusal's words tell of a cap that stays full until an agent ends, not until one is online."""
     return reason in _REASONS.values() and not message.endswith(f"{_UNITS['pending']})")

@@ -89,10 +89,15 @@ def period(now: datetime, per: Per) -> tuple[str, datetime]:
     return f"{day:%Y-%m}", (day.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
-def period_start(now: datetime, per: Per) -> datetime:
-    """When the period that a moment is in began."""
-    day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return {Per.DAY: day, Per.WEEK: day - timedelta(days=day.weekday()), Per.MONTH: day.replace(day=1)}[per]
+def bounds(key: str) -> tuple[datetime, datetime]:
+    """When the period of a name began and when it ends."""
+    if "W" in key:
+        begin, per = datetime.strptime(f"{key}-1 +0000", "%G-W%V-%u %z"), Per.WEEK
+    elif key.count("-") == 1:
+        begin, per = datetime.strptime(f"{key} +0000", "%Y-%m %z"), Per.MONTH
+    else:
+        begin, per = datetime.strptime(f"{key} +0000", "%Y-%m-%d %z"), Per.DAY
+    return begin, period(begin, per)[1]
 
 
 def day_of(now: datetime) -> str:

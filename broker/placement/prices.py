@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Final
 
-from broker.domain.limits import Claim, Scope, Usage
+from broker.domain.limits import Claim, Scope, Usage, budget_key
 from broker.domain.money import Budget, Micros, Per, Rate, by_period, per_hour, period, shown
 from broker.domain.offer import Offer
 from broker.domain.policy import Policy
@@ -61,7 +61,7 @@ def budget_claims(policy: Policy, rate: Rate | None, now: datetime) -> tuple[Cla
     return tuple(
         Claim(
             scope=Scope.POLICY_BUDGET,
-            key=budget_key(policy, key),
+            key=budget_key(policy.name, key),
             amount=micros,
             cap=budget.amount if budget.pause else None,
             words=_refusal(budget, micros, now) if budget.pause else "",
@@ -69,11 +69,6 @@ def budget_claims(policy: Policy, rate: Rate | None, now: datetime) -> tuple[Cla
         for key, micros in by_period(rate.hourly, now, now + rate.expected, budget.per)
         if micros
     )
-
-
-def budget_key(policy: Policy, period_key: str) -> str:
-    """The key of a limit row: of one policy in one period."""
-    return f"{policy.name}|{period_key}"
 
 
 def _refusal(budget: Budget, wanted: Micros, now: datetime) -> str:

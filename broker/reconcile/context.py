@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
-from broker.domain.ids import AgentId, BackendName, ControllerName, InstanceRef, LaunchToken, PoolName
+from broker.domain.ids import AgentId, BackendName, ControllerName, InstanceRef, LaunchToken, PolicyName, PoolName
 from broker.domain.instance import Instance, Interruption
 from broker.domain.introduction import Introduction
 from broker.domain.lifecycle import Goal, Outcome, Phase, later_goal
@@ -73,6 +73,8 @@ class Context:
     """Pools that a reload has removed, for as long as agents of theirs live."""
     levers: Mapping[PoolName, Lever] = field(default_factory=dict)
     """What operators did with pools, as the database has it; the time of one may just be over."""
+    lives: Mapping[PolicyName, timedelta] = field(default_factory=dict)
+    """How long the agents of policies with a budget lived lately; nothing where none has ended."""
     store_silent_since: float | None = None
     """Since when, in monotonic time, nothing can be written; None while all is well. No deadline counts meanwhile."""
     seen: dict[AgentId, Seen] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from broker.reconcile.orphans import OrphanSearch
 from broker.reconcile.place import place
 from broker.reconcile.prune import prune
 from broker.reconcile.queue import WorkQueue
+from broker.reconcile.spending import Spend
 from broker.reconcile.standstill import TICK_S, Standstill
 from broker.reconcile.step import step
 from broker.reconcile.watch import poll
@@ -63,11 +64,17 @@ class Loop:
     queue: AgentQueue
     pace: Pace = field(default_factory=Pace)
     _failures: dict[AgentId, int] = field(default_factory=dict)
+    spend: Spend = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing is charged before `prepare`."""
+        self.spend = Spend(self.ctx)
 
     async def prepare(self) -> None:
         """What has to be done once, before anybody may change an agent."""
         await recall_levers(self.ctx)
         await Standstill(self.ctx).make_up_for_absence()
+        await self.spend.prepare()
 
     async def run(self) -> None:
         """Workers, pollers and clocks, all in one group: a bug in one of the latter stops the broker loudly."""
@@ -78,6 +85,7 @@ class Loop:
                 group.create_task(self._work(), name=f"reconcile:worker-{number}")
             group.create_task(self._every(TICK_S, standstill.tick), name="reconcile:standstill")
             group.create_task(self._every(LOOK_S, partial(end_levers, self.ctx)), name="reconcile:levers")
+            group.create_task(self._every(TICK_S, self.spend.tick), name="reconcile:spending")
             group.create_task(self._every(self.pace.resync_s, self._look_at_all), name="reconcile:resync")
             group.create_task(self._every(self.pace.prune_s, partial(prune, self.ctx)), name="reconcile:prune")
             group.create_task(self._follow_backends(group, search), name="reconcile:backends")

@@ -7,6 +7,7 @@ from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
 from broker.domain.lengths import short
 from broker.domain.lifecycle import Goal, Outcome, Phase
+from broker.domain.limits import Usage
 from broker.domain.offer import Offer
 from broker.domain.placement import Decision, Placed
 from broker.domain.pool import Pool
@@ -36,9 +37,17 @@ async def place(ctx: Context) -> Again | None:
     if due:
         definitions = ctx.definitions  # a reload may replace them meanwhile
         offers = await _gather_offers(ctx, due, definitions)
+
+        def decider(agents: list[Agent], usage: Usage) -> list[Decision]:
+            usage.lives = ctx.lives
+            began = ctx.clock.monotonic()
+            decisions = decide(agents, offers, usage, definitions)
+            ctx.metrics.placement_took(ctx.clock.monotonic() - began)
+            return decisions
+
         decided = await place_waiting(
             ctx.database,
-            lambda agents, usage: decide(agents, offers, usage, definitions),
+            decider,
             now,
             lambda placed: placed.policy.timeouts.launch,
         )

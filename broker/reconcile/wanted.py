@@ -183,7 +183,7 @@ class Wanted:
             return {}
         used, rests = await Search(ctx.database).used(), await ctx.cooldowns.read()
         waiting = [a for a in everybody if a.phase is Phase.REQUESTED and a.goal is Goal.ONLINE]
-        usage = Usage(now=ctx.clock.now(), used=used, rests=dict(rests), levers=ctx.levers)
+        usage = Usage(now=ctx.clock.now(), used=used, rests=dict(rests), levers=ctx.levers, lives=ctx.lives)
         return warm.room(missing, controller, usage, waiting, definitions)
 
     async def _missing_now(self, controller: ControllerName, name: PolicyName) -> int:

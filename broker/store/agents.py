@@ -27,7 +27,7 @@ from broker.domain.lifecycle import Goal, Outcome, Phase, may_follow
 from broker.domain.limits import PENDING_SCOPES
 from broker.domain.reason import Reason
 from broker.errors import Conflict, NotFound
-from broker.store import cooldowns, limits
+from broker.store import cooldowns, limits, spending
 from broker.store.columns import Moment
 from broker.store.engine import Database
 from broker.store.schema import IS_LIVE, agents, history
@@ -177,8 +177,10 @@ async def change_row(connection: AsyncConnection, before: Agent, after: Agent) -
     """
     if after.phase == Phase.GONE:
         after = replace(after, sealed_secret=b"")
+    after = spending.begun(before, after)
     if after.phase in (Phase.REQUESTED, Phase.GONE) and before.phase != after.phase:
         after = replace(after, held=await limits.give_back(connection, before.held))
+        await spending.settle(connection, before, after.phase_since)
         await cooldowns.clear_probe(connection, before.id)
     elif after.was_online and not before.was_online:
         after = replace(after, held=await limits.give_back(connection, before.held, PENDING_SCOPES))

@@ -75,7 +75,7 @@ agents = Table(
     Column("overrides", Asked()),
     Column("rate", BigInteger),
     Column("expected_life", Lasting),
-    Column("accrued_to", Moment),
+    Column("costs_since", Moment),
     Column("held", Words()),
     UniqueConstraint("controller", "name", name="agents_by_name"),
     Index(

@@ -32,7 +32,9 @@ CONTACT_LASTS: Final = timedelta(seconds=60)
 _START_S: Final = (1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 900)
 _RPC_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 _BACKEND_S: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_MIB: Final = 2**20
 _LAG_S: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
+_DECISION_S: Final = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1)
 _WRITE_S: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1)
 
 
@@ -110,14 +112,32 @@ class _Capacity:
         count, gauge, time = declare.counter, declare.gauge, declare.histogram
         text = "Pools looked at by placement; decision is chosen or rejected."
         self.placements = count("placements_total", text, "policy", "pool", "decision", "reason")
+        text = "Time of one placement decision, over all agents that wait."
+        self.decision = time("placement_duration_seconds", text, _DECISION_S)
+        text = "Placements into a fallback pool, by why."
+        self.fallbacks = count("fallbacks_total", text, "policy", "pool", "reason")
         text = "Launches asked of a backend; outcome is succeeded or failed."
         self.launches = count("launch_attempts_total", text, "pool", "outcome", "reason")
         text = "1 for the state that the pool is in: ready, paused, cooldown, draining."
         self.state = gauge("pool_state", text, "pool", "state")
         self.limit = gauge("pool_agents_limit", "limits.agents of the pool; 0 is unlimited.", "pool")
+        text = "vCPU of the pool; kind is used or limit; a limit of 0 is none."
+        self.cpu = gauge("pool_cpu_cores", text, "pool", "kind")
+        text = "Memory of the pool; kind is used or limit; a limit of 0 is none."
+        self.memory = gauge("pool_memory_bytes", text, "pool", "kind")
         what = ("backend", "operation")
         self.calls = count("backend_requests_total", "Calls of a backend, by their end.", *what, "code")
         self.call_time = time("backend_request_duration_seconds", "Time of a call of a backend.", _BACKEND_S, *what)
+
+
+class _Money:
+    """What agents cost."""
+
+    def __init__(self, declare: _Declare) -> None:
+        text = "List price of agent time so far, from the pools' cost."
+        self.cost = declare.counter("estimated_cost_total", text, "policy", "pool", "currency")
+        text = "Spent part of the budget in its current period."
+        self.budget = declare.gauge("budget_spent_ratio", text, "policy")
 
 
 class Metrics:
@@ -131,6 +151,7 @@ class Metrics:
         self._known = ConfiguredNames()
         declare = _Declare(self.registry)
         self._process, self._agents, self._capacity = _Process(declare), _Agents(declare), _Capacity(declare)
+        self._money, self._currency = _Money(declare), ""
         self._gateway = GatewayCollector()
         self.registry.register(self._gateway)
         ProcessCollector(registry=self.registry)
@@ -145,6 +166,8 @@ class Metrics:
         for pool in definitions.pools.values():
             self._define_pool(pool.name)
             self._capacity.limit.labels(pool.name).set(pool.limits.agents or 0)
+            self._capacity.cpu.labels(pool.name, "limit").set((pool.limits.cpu_milli or 0) / 1000)
+            self._capacity.memory.labels(pool.name, "limit").set((pool.limits.memory_mib or 0) * _MIB)
         for name in definitions.controllers:
             self._process.contact.labels(name)
             self._process.up.labels(name)
@@ -161,6 +184,20 @@ class Metrics:
                 self._capacity.placements.labels(policy.name, pool_name, "chosen", "")
                 for reason in labels.REJECTIONS:
                     self._capacity.placements.labels(policy.name, pool_name, "rejected", reason)
+            for step in policy.fallback:
+                for reason in sorted(step.when) or labels.REJECTIONS:
+                    self._capacity.fallbacks.labels(policy.name, step.pool, reason)
+        self._define_money(definitions)
+
+    def _define_money(self, definitions: Definitions) -> None:
+        self._currency = definitions.currency
+        self._money.budget.clear()
+        for policy in definitions.policies.values():
+            for name in policy.chain:
+                if definitions.pools[name].cost is not None:
+                    self._money.cost.labels(policy.name, name, self._currency)
+            if policy.budget is not None:
+                self._money.budget.labels(policy.name)
 
     def _define_pool(self, pool: str) -> None:
         for phase in STARTING:
@@ -172,6 +209,8 @@ class Metrics:
         self._capacity.launches.labels(pool, "succeeded", "")
         for state in PoolState:
             self._capacity.state.labels(pool, state).set(state is PoolState.READY)
+        self._capacity.cpu.labels(pool, "used")
+        self._capacity.memory.labels(pool, "used")
 
     def _define_requests(self, controller: str, policy: str, pools: Sequence[str]) -> None:
         self._agents.requested.labels(controller, policy)
@@ -224,14 +263,29 @@ class Metrics:
         policy = self._known.policy(policy)
         rejections: Sequence[Rejection]
         if isinstance(decision, Placement):
-            rejections = decision.rejections
-            self._capacity.placements.labels(policy, self._known.pool(decision.offer.pool), "chosen", "").inc()
+            rejections, pool = decision.rejections, self._known.pool(decision.offer.pool)
+            self._capacity.placements.labels(policy, pool, "chosen", "").inc()
+            if decision.fallback_for is not None:
+                self._capacity.fallbacks.labels(policy, pool, one_of(labels.REASONS, decision.fallback_for)).inc()
         else:
             rejections = decision
         for one in rejections:
             self._capacity.placements.labels(
                 policy, self._known.pool(one.pool), "rejected", one_of(labels.REASONS, one.reason)
             ).inc()
+
+    def placement_took(self, seconds: float) -> None:
+        """A batch of agents was decided; the time of its transaction is not in it."""
+        self._capacity.decision.observe(max(0.0, seconds))
+
+    def money_spent(self, policy: str, pool: str, micros: int) -> None:
+        """Agents have cost so many millionths of the base currency more."""
+        who = (self._known.policy(policy), self._known.pool(pool))
+        self._money.cost.labels(*who, self._currency).inc(max(0, micros) / 1_000_000)
+
+    def budget_stands(self, policy: str, spent: int, amount: int) -> None:
+        """So much of a policy's budget is spent in its present period."""
+        self._money.budget.labels(self._known.policy(policy)).set(spent / amount if amount else 1.0)
 
     def launch_finished(self, pool: str, outcome: str, reason: Reason | None = None) -> None:
         """An attempt to launch is over: `succeeded` when the instance is known, else `failed`."""
@@ -280,6 +334,9 @@ class Metrics:
                 self._agents.warm.labels(self._known.policy(policy), kind).set(number)
         for key, expires in readings.certificates.items():
             self._process.certificate.labels(key).set(expires.timestamp())
+        for pool, size in readings.taken.items():
+            self._capacity.cpu.labels(self._known.pool(pool), "used").set(size.cpu_milli / 1000)
+            self._capacity.memory.labels(self._known.pool(pool), "used").set(size.memory_mib * _MIB)
         for pool, now in readings.pools.items():
             for state in PoolState:
                 self._capacity.state.labels(self._known.pool(pool), state).set(state is now)

@@ -10,6 +10,7 @@ from typing import Final
 from broker.domain.agent import Agent
 from broker.domain.ids import ControllerName, PolicyName, PoolName
 from broker.domain.lifecycle import Goal, Phase
+from broker.domain.resources import Resources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +152,8 @@ class Readings:
     pools: Mapping[PoolName, PoolState] = field(default_factory=dict)
     warm: Mapping[PolicyName, tuple[int, int]] = field(default_factory=dict)
     """Policy → idle agents that are kept ready, and how many are to be."""
+    taken: Mapping[PoolName, Resources] = field(default_factory=dict)
+    """What the agents of a pool take of its limits; one whose template names no size takes nothing."""
     gateway: GatewayCounts | None = None
     certificates: Mapping[str, datetime] = field(default_factory=dict)
     """When the certificate of a listener expires, by its key in the config, such as `server.grpc.tls`."""

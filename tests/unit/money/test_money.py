@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.domain.money import Micros, Per, Price, by_period, cost, day_of, per_hour, period, period_start, shown
+from broker.domain.money import Micros, Per, Price, bounds, by_period, cost, day_of, per_hour, period, shown
 from broker.domain.resources import Resources
 
 HOUR = timedelta(hours=1)
@@ -66,10 +66,11 @@ def test_the_costs_of_periods_are_together_the_cost_of_the_life(
 @given(at=moments, per=st.sampled_from(Per))
 def test_a_moment_is_within_its_period_and_the_next_one_begins_where_it_ends(at: datetime, per: Per) -> None:
     key, end = period(at, per)
-    assert period_start(at, per) <= at < end
+    assert bounds(key) == (bounds(key)[0], end)
+    assert bounds(key)[0] <= at < end
     assert period(end, per)[0] != key
     assert period(end - timedelta(microseconds=1), per) == (key, end)
-    assert period_start(end, per) == end
+    assert bounds(period(end, per)[0])[0] == end
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def _extend_agents() -> None:
         sa.Column("overrides", _text()),
         sa.Column("rate", sa.BigInteger),
         sa.Column("expected_life", sa.BigInteger),
-        sa.Column("accrued_to", sa.BigInteger),
+        sa.Column("costs_since", sa.BigInteger),
         sa.Column("held", _text()),
     ):
         op.add_column("agents", column)
