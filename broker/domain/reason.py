@@ -27,6 +27,7 @@ class Reason(StrEnum):
     BUDGET_EXCEEDED = "BudgetExceeded"
     POOL_PAUSED = "PoolPaused"
     POOL_DRAINING = "PoolDraining"
+    MAX_SKEW = "MaxSkew"
     POOL_COOLING_DOWN = "PoolCoolingDown"
     INSUFFICIENT_CAPACITY = "InsufficientCapacity"
     SPOT_UNAVAILABLE = "SpotUnavailable"
@@ -158,6 +159,11 @@ REASONS: Final[Mapping[Reason, About]] = MappingProxyType(
             meaning="The pool is being emptied: it takes no new agents and its running builds end.",
             fix_by=_ADMIN_OR_WAIT,
             hint="Resume the pool, or let another pool serve the policy.",
+        ),
+        Reason.MAX_SKEW: About(
+            meaning="Another zone, pool or host of the policy has too few of its agents for one more here.",
+            fix_by=_WAIT_OR_ADMIN,
+            hint="Wait until there is room where the policy has the fewest agents, or raise its `spread.max_skew`.",
         ),
         Reason.POOL_COOLING_DOWN: About(
             meaning="Launches in the pool kept failing, so it rests before it is tried again.",

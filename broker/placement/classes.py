@@ -9,11 +9,12 @@ from broker.domain.definitions import Definitions
 from broker.domain.ids import ControllerName, PolicyName
 from broker.domain.overrides import Override, applied, refusal
 from broker.domain.placement import Placement, Rejection, Waits
-from broker.domain.policy import Policy
+from broker.domain.policy import Policy, PoolChoice, Strategy
 from broker.domain.reason import Reason
 from broker.placement.chain import Step, due
 from broker.placement.feasible import Choice
 from broker.placement.ground import Ground
+from broker.placement.room import Shelf
 from broker.placement.usage import shared_claims
 
 Key = tuple[ControllerName, PolicyName, str, Override, int]
@@ -49,13 +50,20 @@ class Ask:
         """How many of them have a place."""
         self.held_key = (first.controller, policy.name)
         self.shared = ground.meters.load(shared_claims(first, policy, definitions))
-        self.own = [Choice(ground, policy, self.template, choice.pool, self.shared) for choice in policy.pools]
+        self.own = [Choice(ground, policy, self.template, choice, self.shared) for choice in policy.pools]
         self.steps = [
-            Step(Choice(ground, policy, self.template, fallback.pool, self.shared), fallback, first, ripe >> at & 1)
+            Step(
+                Choice(ground, policy, self.template, PoolChoice(pool=fallback.pool), self.shared),
+                fallback,
+                first,
+                ripe >> at & 1,
+            )
             for at, fallback in enumerate(policy.fallback)
         ]
+        self.packs = policy.strategy is Strategy.BINPACK
         self.stuck: Stuck | None = None
         self.last: Placement | None = None
+        self.last_taken: tuple[Choice, Shelf]
         self.last_parts: list[tuple[Rejection, ...]] = []
         self.last_told: tuple[Rejection, ...] = ()
 

@@ -16,6 +16,7 @@ from broker.placement.classes import Ask, sort
 from broker.placement.fair import Turns
 from broker.placement.feasible import Choice, Terms
 from broker.placement.ground import Ground, Offers
+from broker.placement.packing import Packed, repack
 from broker.placement.strategies import STRATEGIES
 
 
@@ -37,12 +38,25 @@ def decide(agents: list[Agent], offers: Offers, usage: Usage, definitions: Defin
     asks, homeless = sort(agents, ground)
     decisions: list[Decision] = []
     for _, level in groupby(sorted(asks, key=_priority), key=_priority):
-        for ask in Turns(list(level), usage):
+        _place_all(list(level), ground, decisions)
+    Counted.comparisons += ground.write_back()
+    return [*decisions, *homeless, *chain.from_iterable(ask.waits() for ask in asks)]
+
+
+def _place_all(asks: list[Ask], ground: Ground, decisions: list[Decision]) -> None:
+    """Places requests of one priority. What is packed is packed anew at the end; then those without room try again."""
+    packed: list[Packed] = []
+    for ask in Turns(asks, ground.usage):
+        placed = _place(ask, ground)
+        if placed is not None:
+            if ask.packs and placed.placement.offer.host:
+                packed.append(Packed(len(decisions), ask, *ask.last_taken))
+            decisions.append(placed)
+    if packed and repack(packed, decisions):
+        for ask in Turns([ask for ask in asks if ask.packs and not ask.is_done], ground.usage):
             placed = _place(ask, ground)
             if placed is not None:
                 decisions.append(placed)
-    Counted.comparisons += ground.write_back()
-    return [*decisions, *homeless, *chain.from_iterable(ask.waits() for ask in asks)]
 
 
 def _priority(ask: Ask) -> int:
@@ -95,6 +109,7 @@ def _take(ask: Ask, chosen: Chosen, terms: Terms, fallback_for: Reason | None) -
     if last is None or last.offer is not offer or last.rejections is not rejections or last.why != chosen.why:
         last = ask.last = Placement(offer=offer, why=chosen.why, fallback_for=fallback_for, rejections=rejections)
     ask.done += 1
+    ask.last_taken = (choice, chosen.pick.shelf)
     return Placed(
         agent=agent,
         policy=ask.policy,

@@ -4,7 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 
+from broker.domain.ids import PolicyName
 from broker.domain.limits import Usage
+from broker.domain.reason import Reason
 from broker.placement.classes import Ask
 
 _Head = tuple[object, str, int, Ask]
@@ -30,11 +32,12 @@ class Turns:
     def __init__(self, asks: Sequence[Ask], usage: Usage) -> None:
         self._usage = usage
         self._lines: list[tuple[int, object, str, int, _Line]] = []
+        self._parked: dict[PolicyName, list[Ask]] = defaultdict(list)
         groups: dict[object, list[Ask]] = defaultdict(list)
         for ask in asks:
             groups[ask.held_key].append(ask)
-        for number, group in enumerate(groups.values()):
-            self._push(_Line(group), number)
+        for group in groups.values():
+            self._push(_Line(group), group[0].number)
 
     def __iter__(self) -> Iterator[Ask]:
         while self._lines:
@@ -44,6 +47,7 @@ class Turns:
             yield ask
             if ask.done == done or ask.is_done:
                 heappop(line.heap)
+                self._park(ask)
             else:
                 heapreplace(line.heap, _head(ask))
             number = self._lines[0][3]
@@ -51,6 +55,17 @@ class Turns:
                 heapreplace(self._lines, self._entry(line, number))
             else:
                 heappop(self._lines)
+            if ask.done != done:
+                self._reopen(ask)
+
+    def _park(self, ask: Ask) -> None:
+        """One that waits for the numbers of its policy to be even again may have its turn later in the batch."""
+        if not ask.is_done and ask.stuck is not None and any(r.reason is Reason.MAX_SKEW for r in ask.stuck.rejections):
+            self._parked[ask.policy.name].append(ask)
+
+    def _reopen(self, placed: Ask) -> None:
+        for ask in self._parked.pop(placed.policy.name, ()):
+            self._push(_Line([ask]), ask.number)
 
     def _push(self, line: _Line, number: int) -> None:
         heappush(self._lines, self._entry(line, number))

@@ -9,7 +9,7 @@ from broker.domain.ids import PoolName
 from broker.domain.limits import LeverKind, Scope, Usage
 from broker.domain.money import Rate, period
 from broker.domain.placement import Rejection
-from broker.domain.policy import Policy
+from broker.domain.policy import PackBy, Policy, PoolChoice
 from broker.domain.reason import Reason
 from broker.domain.template import Template
 from broker.errors import BackendError
@@ -23,6 +23,12 @@ from broker.placement.usage import pool_claims
 
 CAPS_ON_AGENTS: Final = frozenset({Scope.POOL_AGENTS, Scope.POOL_CPU_MILLI, Scope.POOL_MEMORY_MIB})
 """The pool's limits that only the end of an agent makes room under."""
+
+_MEASURES: Final = {
+    PackBy.AGENTS: Scope.POOL_AGENTS,
+    PackBy.CPU: Scope.POOL_CPU_MILLI,
+    PackBy.MEMORY: Scope.POOL_MEMORY_MIB,
+}
 
 Rejections = tuple[Rejection, ...]
 
@@ -38,7 +44,10 @@ class Terms:
 class Choice:
     """One pool for one class of requests. Everything is worked out again only after something was taken of the pool."""
 
-    def __init__(self, ground: Ground, policy: Policy, template: Template, name: PoolName, shared: Load) -> None:
+    def __init__(self, ground: Ground, policy: Policy, template: Template, of: PoolChoice, shared: Load) -> None:
+        name = of.pool
+        self.weight = of.weight
+        self.base = of.base
         self.pool = ground.definitions.pools[name]
         self.room = ground.room(name)
         self.now = ground.usage.now
@@ -74,6 +83,19 @@ class Choice:
             self._against = self._fixed or self._resting() or self._full() or self._no_room() or self._too_dear()
         return self._against
 
+    def is_ruled_out(self) -> bool:
+        """Whether it could take no such agent even when empty: by an operator's doing, or by size."""
+        shelves = self.room.shelves
+        small = bool(shelves) and all(shelf.too_small(self.size) == shelf.total for shelf in shelves)
+        return small or self._usage.levers.get(self.name) is not None
+
+    def left(self, by: PackBy) -> tuple[bool, int]:
+        """How much its limits leave of what `by` names, for sorting: without a limit comes last, fuller ones first."""
+        claims = {claim.scope: claim for claim in self.load.claims}
+        claim = claims.get(_MEASURES[by]) or claims[Scope.POOL_AGENTS]
+        used = self._ground.meters.of(claim).used
+        return (True, -used) if claim.cap is None else (False, claim.cap - used)
+
     def holds(self) -> Rejections:
         """Why nothing more is launched there until those before are answered, although it has room; or empty."""
         left = self._usage.window.get(self.name)
@@ -100,7 +122,7 @@ class Choice:
             return self._against
         if self.barred:
             return self._offers_told(pick)
-        key = (self.room.stock, None if pick is None else pick.is_given)
+        key = (self.room.stock, None if pick is None else pick.is_counted(self.size))
         known = self._told.get(key)
         if known is None:
             known = self._told[key] = self._offers_told(pick)
@@ -111,9 +133,9 @@ class Choice:
         message = words.NOT_CHOSEN[self._policy.strategy]
         if pick is not None:
             message = words.OTHER_PLACE
-            fitting -= pick.is_given
+            fitting -= pick.is_counted(self.size)
         told = [self._said(Reason.SUPERSEDED, message, fitting)] if fitting > 0 else []
-        return (*told, *self.barred, *self._unfit(0 if pick is None or pick.is_given else 1))
+        return (*told, *self.barred, *self._unfit(0 if pick is None or pick.is_counted(self.size) else 1))
 
     def _unfit(self, chosen: int) -> list[Rejection]:
         """Of the offers that cannot take the agent, less so many that were chosen as the rest of a host."""
@@ -211,4 +233,6 @@ def sieve(policy: Policy, offers: Offers, usage: Usage, definitions: Definitions
     """Why pools of a policy's chain cannot take an agent now, in its order."""
     ground = Ground(offers, usage, definitions)
     template, shared = definitions.templates[policy.template], ground.meters.load(())
-    return [r for pool in policy.chain for r in Choice(ground, policy, template, pool, shared).against()]
+    return [
+        r for pool in policy.chain for r in Choice(ground, policy, template, PoolChoice(pool=pool), shared).against()
+    ]

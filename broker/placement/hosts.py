@@ -57,15 +57,44 @@ def less(free: Free, size: Size) -> Free:
     return (cpu, memory, slots - 1 if bound else slots)
 
 
-@dataclass(slots=True)
+def more(free: Free, size: Size) -> Free:
+    """What is free where an agent that says its size is taken away again."""
+    cpu, memory, slots = free
+    return (
+        cpu if cpu >= NO_BOUND else cpu + size[0],
+        memory if memory >= NO_BOUND else memory + size[1],
+        slots if slots >= NO_BOUND else slots + 1,
+    )
+
+
+@dataclass(slots=True, eq=False)
+class Opening:
+    """Hosts that could be made (`shape`), or just agents (None)."""
+
+    number: int
+    offer: Offer
+    left: int
+    shape: Free | None
+
+    def takes(self, size: Size) -> bool:
+        """Whether one more fits."""
+        return self.left > 0 and (self.shape is None or fits(self.shape, size))
+
+
+@dataclass(slots=True, eq=False)
 class Host:
     """A host, existing or about to be made; of two equal ones that of the lower number is taken."""
 
     number: int
     offer: Offer
     free: Free
-    given: bool
-    """Whether it was among the offers, and was not made of one since."""
+    opening: Opening | None = None
+    """What it is to be made of; None: it exists."""
+
+    @property
+    def given(self) -> bool:
+        """Whether it is one of the offers, and not made of one."""
+        return self.opening is None
 
 
 class Hosts:

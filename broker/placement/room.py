@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from broker.domain.ids import PoolName
@@ -11,26 +11,12 @@ from broker.domain.money import Micros
 from broker.domain.offer import Offer, Offering
 from broker.domain.policy import PackBy
 from broker.domain.resources import Resources
-from broker.placement.hosts import NO_BOUND, Free, Host, Hosts, Size, fits, free_of, less
+from broker.placement.hosts import NO_BOUND, Host, Hosts, Opening, Size, fits, free_of, less
 
 _NEW: Final = "new-"
 """What the id of a host begins with that is still to be made; a number follows."""
 
 Unseen = Counter[tuple[Offering, str, Resources]]
-
-
-@dataclass(slots=True, eq=False)
-class Opening:
-    """Hosts that could be made (`shape`), or just agents (None)."""
-
-    number: int
-    offer: Offer
-    left: int
-    shape: Free | None
-
-    def takes(self, size: Size) -> bool:
-        """Whether one more fits."""
-        return self.left > 0 and (self.shape is None or fits(self.shape, size))
 
 
 class Shelf:
@@ -108,10 +94,11 @@ class Pick(NamedTuple):
         assert self.opening is not None
         return self.opening.offer
 
-    @property
-    def is_given(self) -> bool:
-        """Whether it is one of the offers that are counted as fitting."""
-        return self.host is None or self.host.given
+    def is_counted(self, size: Size) -> bool:
+        """Whether it is one of the offers that are counted as fitting: what a host is made of may be used up."""
+        if self.host is None or self.host.opening is None:
+            return True
+        return self.host.opening.takes(size)
 
 
 class Room:
@@ -146,10 +133,13 @@ class Room:
             host = shelf.hosts.best(size, by) if len(shelf.hosts) else None
             if host is not None and (best is None or best.host is None or fuller(host, best.host, by)):
                 best = Pick(shelf, host, None)
-        if best is not None:
-            return best
-        for shelf in able:
-            opening = shelf.opening(size)
+        return best or self.opened(size, able)
+
+    def opened(self, size: Size, shelves: Iterable[Shelf] | None = None) -> Pick | None:
+        """The first opening that fits, in the backend's order; of the given shelves, else of all."""
+        best: Pick | None = None
+        for shelf in self.shelves if shelves is None else shelves:
+            opening = None if shelf.cooled is not None else shelf.opening(size)
             if opening is not None and (best is None or best.opening is None or opening.number < best.opening.number):
                 best = Pick(shelf, None, opening)
         return best
@@ -165,14 +155,17 @@ class Room:
         self.stock += shelf.less_opening(opening)
         if opening.shape is None:
             return opening.offer
-        made = self._make(shelf, opening, f"{_NEW}{self._made + 1}")
+        made = self._make(shelf, opening, self.name_host())
         shelf.less_host(made, size)
         return made.offer
 
-    def _make(self, shelf: Shelf, opening: Opening, name: str) -> Host:
+    def name_host(self) -> str:
+        """A name for a host that is still to be made; no other has it, nor one that was named before."""
         self._made += 1
-        offer = replace(opening.offer, host=name, free=opening.offer.shape, room=None)
-        host = Host(NO_BOUND + self._made, offer, opening.shape or free_of(None, None), given=False)
+        return f"{_NEW}{self._made}"
+
+    def _make(self, shelf: Shelf, opening: Opening, name: str) -> Host:
+        host = made_of(opening, name)
         shelf.hosts.add(host)
         return host
 
@@ -189,7 +182,7 @@ class Room:
             if offer.host:
                 free = free_of(offer.free, offer.slots)
                 gone = offer.room is not None and offer.room < 1
-                shelf.hosts.add(Host(numbers[number], offer, (0, 0, 0) if gone else free, given=True))
+                shelf.hosts.add(Host(numbers[number], offer, (0, 0, 0) if gone else free))
             else:
                 left = NO_BOUND if offer.room is None else offer.room
                 shape = None if offer.shape is None else free_of(offer.shape, offer.slots)
@@ -198,16 +191,14 @@ class Room:
 
     def _take_off(self, unseen: Unseen) -> None:
         """Takes off what was given since the backend was asked. A host that it does not know yet is made first."""
-        named = [
-            int(host[len(_NEW) :]) for _, host, _ in unseen if host.startswith(_NEW) and host[len(_NEW) :].isdigit()
-        ]
+        named = [int(host.removeprefix(_NEW)) for _, host, _ in unseen if is_new(host)]
+        self._made = max(named, default=0)
         for (offering, name, resources), count in sorted(unseen.items(), key=lambda item: str(item[0])):
             size = (resources.cpu_milli, resources.memory_mib)
             left = count
             for shelf in self.shelves:
                 if shelf.offering == offering:
                     left = self._off_shelf(shelf, name, size, left)
-        self._made = max(self._made, *named, 0)
 
     def _off_shelf(self, shelf: Shelf, name: str, size: Size, count: int) -> int:
         host = next((h for h in shelf.hosts if h.offer.host == name), None) if name else None
@@ -226,6 +217,18 @@ class Room:
                 shelf.less_opening(opening)
             count -= 1
         return count
+
+
+def made_of(opening: Opening, name: str) -> Host:
+    """A host that is still to be made, as empty as it will be."""
+    offer = replace(opening.offer, host=name, free=opening.offer.shape, room=None)
+    number = int(name.removeprefix(_NEW)) if is_new(name) else 0
+    return Host(NO_BOUND + number, offer, opening.shape or free_of(None, None), opening)
+
+
+def is_new(host: str) -> bool:
+    """Whether a host's id is that of one still to be made."""
+    return host.startswith(_NEW) and host[len(_NEW) :].isdecimal()
 
 
 def fuller(one: Host, other: Host, by: PackBy) -> bool:

@@ -1,13 +1,15 @@
 """What is said of pools and offers that are not chosen: moments, caps and needs, never what changes while one waits."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
 from broker.domain.ids import PoolName
 from broker.domain.lengths import short
 from broker.domain.limits import Cooled, Lever, LeverKind, Rest
+from broker.domain.money import Micros, shown
 from broker.domain.offer import Offering
-from broker.domain.policy import Fallback, Strategy
+from broker.domain.policy import Fallback, Spread, SpreadBy, Strategy
 from broker.domain.reason import Reason
 from broker.placement.hosts import Size
 
@@ -22,6 +24,9 @@ NOT_CHOSEN: Final[Mapping[Strategy, str]] = {
 """What is said of a pool that could have taken the agent and was not chosen."""
 
 OTHER_PLACE: Final = "another place of the pool was taken"
+
+BASE_ONLY: Final = "weight 0: it takes its base only"
+FULLEST: Final = "the fullest that fits"
 
 _LONGEST_CAUSE: Final = 200
 
@@ -80,6 +85,36 @@ def lever(of: Lever) -> str:
     until = "" if of.until is None else f" until {of.until:%Y-%m-%d %H:%M} UTC"
     why = f": {of.reason}" if of.reason else ""
     return f"pool {of.pool} is {what}{until} by {of.actor}{why}"
+
+
+def share(has: int, of: int, weight: int, total: int) -> str:
+    """How far a pool is from its share: before the agent, and as it should be."""
+    return f"share {100 * has // of if of else 0} % of {100 * weight // total} %"
+
+
+def base(has: int, wanted: int) -> str:
+    """A pool whose base is not there yet."""
+    return f"base {has + 1} of {wanted}"
+
+
+def median(start: timedelta | None) -> str:
+    """How fast a pool is."""
+    return "not measured in the last hour" if start is None else f"usually online in {short(start)}"
+
+
+def price(hourly: Micros | None) -> str:
+    """What the place costs."""
+    return "no price is known" if hourly is None else f"{shown(hourly, '')} an hour"
+
+
+def fewest(by: SpreadBy, name: str, count: int) -> str:
+    """A zone, pool or host with the fewest agents; one without a name is still to be made."""
+    return f"{by} {name} has {count} of the policy's agents" if name else f"a new {by}"
+
+
+def max_skew(rule: Spread, name: str) -> str:
+    """A zone, pool or host that may not have one more."""
+    return f"{name} would have over {rule.max_skew} more of the policy's agents than another {rule.by}"
 
 
 def after(step: Fallback) -> str:

@@ -61,6 +61,7 @@ REJECTIONS: Final = (
     Reason.CONTROLLER_AT_LIMIT,
     Reason.BROKER_AT_LIMIT,
     Reason.POOL_COOLING_DOWN,
+    Reason.MAX_SKEW,
     Reason.INSUFFICIENT_CAPACITY,
 )
 LAUNCH_FAILURES: Final = (

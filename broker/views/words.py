@@ -23,6 +23,7 @@ OURS: Final = frozenset(
         Reason.POOL_PAUSED,
         Reason.POOL_DRAINING,
         Reason.OUTSIDE_HOURS,
+        Reason.MAX_SKEW,
         Reason.ONLINE,
         Reason.IDLE_TIMEOUT,
         Reason.MAX_LIFETIME,

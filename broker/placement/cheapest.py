@@ -1,0 +1,25 @@
+"""Strategy `cheapest`: the place with the lowest price for this template."""
+
+from collections.abc import Sequence
+
+from broker.placement import words
+from broker.placement.chosen import Chosen
+from broker.placement.classes import Ask
+from broker.placement.feasible import Choice
+
+
+def cheapest(_ask: Ask, able: Sequence[Choice]) -> Chosen | None:
+    """Of equal prices the first of the policy's order. Where nobody has said the price is dearer than any."""
+    best: Chosen | None = None
+    lowest: tuple[bool, int] = (True, 0)
+    for choice in able:
+        for shelf in choice.room.shelves:
+            pick = choice.room.pick(choice.size, shelves=(shelf,))
+            if pick is None:
+                continue
+            rate = choice.terms(pick).rate
+            price = (rate is None, 0 if rate is None else rate.hourly)
+            if best is None or price < lowest:
+                lowest = price
+                best = Chosen(choice, pick, words.price(None if rate is None else rate.hourly))
+    return best

@@ -1,0 +1,135 @@
+"""What a batch gave out to hosts one by one is packed once more, the largest first: fewer hosts are made for it.
+
+Who gets a place is decided before, in the fair order. Here only hosts of one offering and price change places, and only
+if all still fit and no more hosts are made, so that no limit, zone or price is another.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from broker.domain.placement import Decision, Placed
+from broker.placement.classes import Ask
+from broker.placement.feasible import Choice
+from broker.placement.hosts import NO_BOUND, Free, Host, Hosts, Opening, fits, less, more
+from broker.placement.room import Shelf, made_of
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """An agent on a host: `at` is where its decision stands in the batch."""
+
+    at: int
+    ask: Ask
+    choice: Choice
+    shelf: Shelf
+
+
+@dataclass(slots=True)
+class _Trial:
+    """Another way to lay the agents out: the hosts, what is left of the openings, and where each agent goes."""
+
+    hosts: Hosts
+    left: dict[Opening, int]
+    made: int
+    places: list[tuple[Packed, Host]]
+
+
+def repack(packed: Sequence[Packed], decisions: list[Decision]) -> bool:
+    """Packs anew what was placed with strategy binpack; says whether anything is another than before."""
+    changed = False
+    for _, of_shelf in groupby(sorted(packed, key=lambda p: id(p.shelf)), key=lambda p: p.shelf):
+        some = [p for p in of_shelf if min(p.choice.size) > 0]
+        if len(some) > 1:
+            changed |= _repack_shelf(some, decisions)
+    return changed
+
+
+def _repack_shelf(packed: list[Packed], decisions: list[Decision]) -> bool:
+    shelf = packed[0].shelf
+    names = {host.offer.host: host for host in shelf.hosts}
+    before = [(p, names[_placed(decisions, p).placement.offer.host]) for p in packed]
+    made_before = sum(1 for host in shelf.hosts if not host.given)
+    trial = _pack(shelf, before)
+    if trial is None or trial.made > made_before:
+        return False
+    for opening, left in trial.left.items():
+        opening.left = left
+    shelf.hosts = trial.hosts
+    shelf.recount()
+    room = packed[0].choice.room
+    room.version += 1
+    room.stock += 1
+    for (p, old), (_, new) in zip(before, sorted(trial.places, key=lambda place: place[0].at), strict=True):
+        if old.offer.host != new.offer.host:
+            _move(p, old, new, decisions)
+    return True
+
+
+def _pack(shelf: Shelf, before: list[tuple[Packed, Host]]) -> _Trial | None:
+    trial = _emptied(shelf, before)
+    largest = _largest(shelf)
+    by_size = sorted((p for p, _ in before), key=lambda p: (-_part(p, largest), p.at))
+    for p in by_size:
+        host = trial.hosts.best(p.choice.size, p.ask.policy.pack_by) or _open(shelf, trial, p)
+        if host is None:
+            return None
+        trial.hosts.change(host, less(host.free, p.choice.size))
+        trial.places.append((p, host))
+    return trial
+
+
+def _emptied(shelf: Shelf, before: list[tuple[Packed, Host]]) -> _Trial:
+    """The hosts without the agents of this batch; those that were made for them alone are not there."""
+    free: dict[int, Free] = {host.number: host.free for host in shelf.hosts}
+    for p, host in before:
+        free[host.number] = more(free[host.number], p.choice.size)
+    trial = _Trial(Hosts(), {opening: opening.left for opening in shelf.openings}, 0, [])
+    trial.hosts.looks = shelf.hosts.looks
+    for host in shelf.hosts:
+        opening = host.opening
+        if opening is not None and free[host.number] == opening.shape:
+            if trial.left[opening] < NO_BOUND:
+                trial.left[opening] += 1
+            continue
+        trial.made += not host.given
+        trial.hosts.add(replace(host, free=free[host.number]))
+    return trial
+
+
+def _open(shelf: Shelf, trial: _Trial, p: Packed) -> Host | None:
+    for opening in shelf.openings:
+        if opening.shape is not None and trial.left[opening] > 0 and fits(opening.shape, p.choice.size):
+            if trial.left[opening] < NO_BOUND:
+                trial.left[opening] -= 1
+            trial.made += 1
+            host = made_of(opening, p.choice.room.name_host())
+            trial.hosts.add(host)
+            return host
+    return None
+
+
+def _largest(shelf: Shelf) -> Free:
+    """The most that a host of the shelf has, or has left."""
+    known = [opening.shape for opening in shelf.openings if opening.shape is not None]
+    known += [host.free for host in shelf.hosts]
+    return (max(f[0] for f in known), max(f[1] for f in known), NO_BOUND)
+
+
+def _part(p: Packed, largest: Free) -> float:
+    cpu, memory = p.choice.size
+    return max(cpu / max(1, largest[0]), memory / max(1, largest[1]))
+
+
+def _move(p: Packed, old: Host, new: Host, decisions: list[Decision]) -> None:
+    placed = _placed(decisions, p)
+    decisions[p.at] = replace(placed, placement=replace(placed.placement, offer=new.offer))
+    p.ask.usage.of_host[p.ask.policy.name, old.offer.host] -= 1
+    p.ask.usage.of_host[p.ask.policy.name, new.offer.host] += 1
+    p.ask.last = None
+
+
+def _placed(decisions: list[Decision], p: Packed) -> Placed:
+    decision = decisions[p.at]
+    assert isinstance(decision, Placed)
+    return decision
