@@ -22,7 +22,6 @@ NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "policies.*.fallback": frozenset(),
     "policies.*.limits.per_job": frozenset(),
     "policies.*.budget": frozenset(),
-    "policies.*.overrides": frozenset(),
     "policies.*.spread": frozenset(),
     "policies.*.binpack": frozenset(),
 }

@@ -1,0 +1,159 @@
+"""Policies as builds of a real controller see them: what a build asks for itself, and the words that it is told."""
+
+import json
+import re
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.jenkins.conftest import new_rig
+from tests.jenkins.controller import wait_for
+from tests.jenkins.pipelines import abort, needs_plugins, start_with_plugins
+from tests.jenkins.policies import FLEET, use_policies
+from tests.jenkins.rig import LABEL, Rig, our_names_in
+from tests.jenkins.test_build_log import build, line, log_of, ours
+
+pytestmark = [
+    pytest.mark.jenkins,
+    pytest.mark.component("jenkins"),
+    pytest.mark.timeout(300),
+    needs_plugins(),
+]
+
+RULES = {"allow": ["cpu", "image"], "images": ["registry.example.com/acme/*"], "max_cpu": 8}
+IMAGE = "registry.example.com/acme/x-y:1"
+POLICY = {"labels": [LABEL, "docker"], "overrides": RULES}
+VALIDATE = """
+def found = hudson.model.labels.LabelExpression.validate('%s')
+print found.kind.toString() + ' ' + found.renderHtml()
+"""
+
+
+@pytest.fixture(scope="module")
+def rig(jenkins_root: Path, request: pytest.FixtureRequest) -> Iterator[Rig]:
+    rig = new_rig(jenkins_root, request)
+    try:
+        start_with_plugins(rig)
+        yield rig
+    finally:
+        rig.stop()
+
+
+def asked(rig: Rig, path: str, **query: str) -> Any:
+    """An answer of the operators' API."""
+    url = f"{rig.stack.http_url}api/v1/{path}?{urllib.parse.urlencode(query)}"
+    with urllib.request.urlopen(url, timeout=20) as reply:
+        return json.load(reply)
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "atoms"),
+    [
+        ("cpu", "linux && cpu=4", "cpu=4"),
+        ("all", f"linux && docker && cpu=0.5 && image={IMAGE}", f"cpu=0.5 image={IMAGE}"),
+        ("quoted", f'linux && "cpu=2" && "image={IMAGE}"', f"cpu=2 image={IMAGE}"),
+    ],
+)
+def test_a_build_gets_an_agent_with_what_it_asks_for_in_its_label(rig: Rig, name: str, label: str, atoms: str) -> None:
+    rig.controller.create_job(f"own-{name}", label, "sleep 2")
+    rig.controller.build(f"own-{name}")
+    look = "fleet.all().each { println it.nodeName + ' ' + it.overrides.join(' ') }"
+    node = wait_for("it has its agent", lambda: rig.controller.script(FLEET + look).strip(), seconds=30)
+    assert node.split(" ", 1)[1] == atoms
+    [done] = rig.controller.finished(f"own-{name}", 1)
+    assert (done["result"], done["builtOn"]) == ("SUCCESS", node.split()[0])
+    valid = rig.controller.script(VALIDATE % label)
+    assert valid.startswith("OK ")
+    assert "matches no nodes and 1 cloud" in valid or "node" in valid
+
+
+def test_a_pipeline_may_ask_too_and_an_agent_of_another_size_is_none_for_a_plain_build(rig: Rig) -> None:
+    build(rig, "sized", "linux && cpu=4", 3)
+    build(rig, "plain", "linux", 3)
+    for job in ("sized", "plain"):
+        assert rig.controller.finished(job, 1)[0]["result"] == "SUCCESS"
+    sized, plain = (line(rig, job, r"^online after .*: (linux-\w+)")[1] for job in ("sized", "plain"))
+    assert sized != plain
+    assert f"{sized}: linux&&cpu=4 -> policy linux" in log_of(rig, "sized")
+
+
+def test_what_the_policy_forbids_is_refused_with_the_fields_name_in_the_log_and_other_builds_go_on(rig: Rig) -> None:
+    before = len(rig.launched())
+    build(rig, "greedy", "linux && cpu=16")
+    line(rig, "greedy", r"OverrideForbidden: overrides\.cpu: 16 is over max_cpu 8 of policy linux$", seconds=15)
+    build(rig, "modest", "linux && cpu=8")
+    assert rig.controller.finished("modest", 1, seconds=40)[0]["result"] == "SUCCESS"
+    line(rig, "greedy", r"^  it is asked for again when the policies of the broker change$")
+    build(rig, "foreign", "linux && image=docker.io/acme/x")
+    line(
+        rig, "foreign", r"OverrideForbidden: overrides\.image: docker\.io/acme/x is none of the images of policy linux"
+    )
+    build(rig, "roomy", "linux && memory=64Gi")
+    line(rig, "roomy", r"overrides\.memory: policy linux does not let a build choose it \(it allows: image, cpu\)$")
+    assert len(rig.launched()) == before + 1
+    assert len(re.findall(r"-> policy linux", log_of(rig, "greedy"))) == 1, "it is not asked for again and again"
+    rules = {**RULES, "max_cpu": 16}
+    use_policies(rig, {"more": {"labels": ["more"]}})
+    line(rig, "greedy", r"OverrideForbidden: overrides\.cpu: 16 is over max_cpu 8", seconds=15)
+    write_rules(rig, rules)
+    assert rig.controller.finished("greedy", 1, seconds=40)[0]["result"] == "SUCCESS"
+    for job in ("foreign", "roomy"):
+        abort(rig.controller, job)
+        rig.controller.finished(job, 1)
+
+
+def write_rules(rig: Rig, rules: dict[str, object]) -> None:
+    """Other overrides of the rig's own policy, in force."""
+    config = yaml.safe_load(rig.stack.config_file.read_text())
+    config["policies"][LABEL]["overrides"] = rules
+    rig.stack.config_file.write_text(yaml.safe_dump(config, sort_keys=False))
+    use_policies(rig, {"more": {"labels": ["more"]}})
+
+
+def test_a_build_that_nothing_serves_is_told_what_explain_label_says(rig: Rig) -> None:
+    build(rig, "lost", "linux && gpu && cpu=4")
+    line(rig, "lost", "ask an admin to add a policy", seconds=15)
+    told = [text.strip() for text in ours(rig, "lost")]
+    found = asked(rig, "explain", what="label linux && gpu && cpu=4", controller="main")
+    rows = [f"{row['name']}: {row['text']}" for row in found["lines"]]
+    assert found["summary"].startswith(told[0] + "; nearest: linux lacks gpu")
+    assert [re.sub(r"^(\S+) +", r"\1: ", text) for text in told[1:-1]] == rows
+    assert told[-1] == found["hint"]
+    metrics = f"{rig.stack.http_url}metrics"
+
+    def counted() -> bool:
+        with urllib.request.urlopen(metrics, timeout=20) as reply:
+            return 'agentbroker_unmatched_labels_total{controller="main"} 1.0' in reply.read().decode()
+
+    wait_for("it is counted once", counted, seconds=15)
+    abort(rig.controller, "lost")
+    rig.controller.finished("lost", 1)
+    assert counted()
+
+
+def test_a_build_s_url_explains_its_agent_while_it_waits_and_the_job_has_its_full_name(rig: Rig) -> None:
+    rig.slow.touch()
+    try:
+        build(rig, "asked-about", "linux")
+        name = line(rig, "asked-about", r"^(linux-\w+): linux -> policy linux")[1]
+        url = f"{rig.controller.url}job/asked-about/1/"
+        found = wait_for("it is known", lambda: asked(rig, "explain", what=url), seconds=20)
+        assert (found["name"], found["agent"]["job"]) == (name, "asked-about")
+    finally:
+        rig.slow.unlink()
+    assert rig.controller.finished("asked-about", 1)[0]["result"] == "SUCCESS"
+
+
+def test_each_attempt_is_told_with_how_many_there_may_be(rig: Rig) -> None:
+    assert any(re.search(r"^linux: launching \(attempt 1 of 3\)", text) for text in ours(rig, "sized"))
+
+
+def test_nothing_of_it_was_severe_and_nothing_was_saved(rig: Rig) -> None:
+    rig.wait_until_nothing_is_left()
+    assert rig.controller.lines("agentbroker", "WARNING", "SEVERE") == []
+    assert our_names_in(rig) == []
