@@ -84,7 +84,7 @@ def test_a_waiting_build_tells_each_phase_of_its_agent_within_2_s_and_last_where
     assert rig.controller.finished("app", 1)[0]["result"] == "SUCCESS"
     lines = ours(rig, "app")
     lines = lines[[name in text for text in lines].index(True) :]  # before it: that it waits for one, on a slow machine
-    assert lines[1:4] == ["linux: launching", "linux: booting", "linux: connecting"]
+    assert lines[1:4] == ["linux: launching (attempt 1 of 2)", "linux: booting", "linux: connecting"]
     assert re.fullmatch(rf"online after \d+\.\d s: {name}   http\S+{name}", lines[4])
     assert len(lines) == 5
     log = log_of(rig, "app")
@@ -145,7 +145,7 @@ def test_an_agent_that_fails_is_told_with_its_own_words_and_what_to_do(rig: Rig)
         build(rig, "fails", "linux")
         line(rig, "fails", r"^linux: ContainerExited: exit code 3")
         line(rig, "fails", r"^  hint: \w")
-        line(rig, "fails", r"^linux: launching \(attempt 2\)")
+        line(rig, "fails", r"^linux: launching \(attempt 2 of 2\)")
         line(rig, "fails", r"^  more: http")
     finally:
         java.write_text(good)

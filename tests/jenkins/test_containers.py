@@ -9,7 +9,7 @@ from tests.e2e.containers import BoxedStack
 from tests.jenkins.conftest import new_rig
 from tests.jenkins.controller import wait_for
 from tests.jenkins.rig import LABEL, LIGHT, Rig, java
-from tests.podman import TestEngine
+from tests.podman import IMAGE, TestEngine
 
 pytestmark = [
     pytest.mark.jenkins,
@@ -18,6 +18,7 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 MEMORY_MIB = 384
+POLICY = {"overrides": {"allow": ["image", "cpu", "memory"], "images": [IMAGE], "max_cpu": 2, "max_memory": "512Mi"}}
 STEP = "hostname; cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max; sleep 5"
 
 
@@ -73,6 +74,27 @@ def test_a_shell_step_prints_hostname_and_memory_limit_of_the_container_that_pod
     assert {build["builtOn"] for build in builds} == {box["Config"]["Hostname"] for box in listed}
     wait_for("the containers are gone", lambda: not boxes(rig, container_engine), seconds=60)
     rig.wait_until_nothing_is_left()
+
+
+def test_a_container_is_of_the_image_and_size_that_its_build_has_asked_for_and_the_rest_of_its_template(
+    rig: Rig, container_engine: TestEngine
+) -> None:
+    label = f"{LABEL} && memory=448Mi && cpu=0.5 && image={IMAGE}"
+    rig.controller.create_job("sized", label, STEP)
+    rig.controller.build("sized")
+    wait_for("it has printed", lambda: str(448 << 20) in console(rig, "sized"), seconds=150)
+    (box,) = boxes(rig, container_engine)
+    host = box["HostConfig"]
+    assert (host["Memory"], host["NanoCpus"] or host["CpuQuota"]) in ((448 << 20, 500_000_000), (448 << 20, 50_000))
+    assert str(box["Config"]["Image"]).endswith(IMAGE)
+    assert any(str(entry).startswith("JENKINS_JAVA_BIN=") for entry in box["Config"]["Env"])  # type: ignore[attr-defined]
+    rig.controller.finished("sized", 1)
+    rig.wait_until_nothing_is_left()
+
+
+def console(rig: Rig, job: str) -> str:
+    """What the first build of a job has said; empty before there is one."""
+    return rig.controller.console(job, 1) if rig.controller.builds(job) else ""
 
 
 def test_no_process_shows_an_agent_s_secret(rig: Rig, container_engine: TestEngine) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from broker.demo.stack import CONTROLLER
 from tests.jenkins.conftest import new_rig
 from tests.jenkins.controller import wait_for
 from tests.jenkins.pipelines import abort, needs_plugins, start_with_plugins
@@ -119,7 +120,7 @@ def test_a_build_that_nothing_serves_is_told_what_explain_label_says(rig: Rig) -
     build(rig, "lost", "linux && gpu && cpu=4")
     line(rig, "lost", "ask an admin to add a policy", seconds=15)
     told = [text.strip() for text in ours(rig, "lost")]
-    found = asked(rig, "explain", what="label linux && gpu && cpu=4", controller="main")
+    found = asked(rig, "explain", what="label linux && gpu && cpu=4", controller=CONTROLLER)
     rows = [f"{row['name']}: {row['text']}" for row in found["lines"]]
     assert found["summary"].startswith(told[0] + "; nearest: linux lacks gpu")
     assert [re.sub(r"^(\S+) +", r"\1: ", text) for text in told[1:-1]] == rows
@@ -128,7 +129,7 @@ def test_a_build_that_nothing_serves_is_told_what_explain_label_says(rig: Rig) -
 
     def counted() -> bool:
         with urllib.request.urlopen(metrics, timeout=20) as reply:
-            return 'agentbroker_unmatched_labels_total{controller="main"} 1.0' in reply.read().decode()
+            return f'agentbroker_unmatched_labels_total{{controller="{CONTROLLER}"}} 1.0' in reply.read().decode()
 
     wait_for("it is counted once", counted, seconds=15)
     abort(rig.controller, "lost")
@@ -143,7 +144,7 @@ def test_a_build_s_url_explains_its_agent_while_it_waits_and_the_job_has_its_ful
         name = line(rig, "asked-about", r"^(linux-\w+): linux -> policy linux")[1]
         url = f"{rig.controller.url}job/asked-about/1/"
         found = wait_for("it is known", lambda: asked(rig, "explain", what=url), seconds=20)
-        assert (found["name"], found["agent"]["job"]) == (name, "asked-about")
+        assert (found["agent"]["id"], found["agent"]["job"]) == (name, "asked-about")
     finally:
         rig.slow.unlink()
     assert rig.controller.finished("asked-about", 1)[0]["result"] == "SUCCESS"
