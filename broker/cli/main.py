@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "get": ("broker.cli.get:get", "Show agents, pools, policies or controllers."),
     "explain": ("broker.cli.explain:explain", "Say why an agent waits, a pool rests, a label finds nothing."),
     "events": ("broker.cli.events:events", "Show what happened, and what happens."),
+    "plan": ("broker.cli.plan:plan", "Say where agents would go, now or under another config."),
     "pool": ("broker.cli.pool:pool", "Pause, empty or change a pool for a time."),
     "agent": ("broker.cli.agent:agent", "End an agent."),
     "reload": ("broker.cli.reload:reload", "Let the broker read its config anew."),

@@ -30,7 +30,7 @@ ENDPOINTS: Final = frozenset(
     f"{_API}{path}"
     for path in (
         "/status", "/agents", "/agents/{name}", "/agents/{name}:terminate", "/agents/{name}:drain",
-        "/launches", "/launches/{name}",
+        "/launches", "/launches/{name}", "/plan", "/placement",
         "/pools/{name}:pause", "/pools/{name}:drain", "/pools/{name}:resume",
         "/pools/{name}:set", "/pools/{name}:unset",
         "/pools", "/pools/{name}", "/policies",

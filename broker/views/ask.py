@@ -1,12 +1,15 @@
 """From what a person types behind `explain` to the answer."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from broker.domain import unserved
+from broker.domain.definitions import Definitions
 from broker.domain.ids import ControllerName, PolicyName, PoolName
-from broker.domain.labels import LabelSyntaxError, parse
+from broker.domain.labels import LabelExpression, LabelSyntaxError, parse
 from broker.domain.lifecycle import Phase
+from broker.domain.overrides import NO_OVERRIDE, Override, OverrideError, from_label
 from broker.domain.policy import Policy
 from broker.domain.reason import Reason
 from broker.errors import BrokerError
@@ -77,22 +80,42 @@ def no_such(noun: str, name: str, known: Iterable[str]) -> NoSuchThing:
     return NoSuchThing(f"no {noun} is called {name!r}" if name else f"which {noun}?", hint)
 
 
+class NothingServes(NoSuchThing):
+    """No policy serves such a build."""
+
+
+def read_label(text: str) -> tuple[LabelExpression | None, Override]:
+    """A label expression, None for no label, and what it asks for itself; raises `BadQuestion`."""
+    try:
+        expression = parse(text) if text.strip() else None
+        return expression, from_label(expression)[0] if expression else NO_OVERRIDE
+    except LabelSyntaxError as error:
+        hint = "such as: linux && (docker || !arm)"
+        raise BadQuestion(f"the label expression cannot be read: {error}", hint) from None
+    except OverrideError as error:
+        raise BadQuestion(str(error), "such as: linux && cpu=4 && memory=8Gi") from None
+
+
+def serving(text: str, expression: LabelExpression | None, policies: Sequence[Policy]) -> Policy:
+    """The first policy that serves a build of this label; raises `NothingServes`, in the words of its build log."""
+    found = next((policy for policy in policies if unserved.serves(policy, expression)), None)
+    if found is None:
+        told = explain.of_label(text, expression, policies)
+        raise NothingServes(told.summary, told.hint)
+    return found
+
+
+def by_priority(definitions: Definitions) -> list[Policy]:
+    """All policies in the order in which a label is tried on them."""
+    return sorted(definitions.policies.values(), key=lambda p: -p.priority)
+
+
 def _of_label(text: str, snapshot: Snapshot, controller: ControllerName | None) -> Explanation:
     definitions = snapshot.definitions
     if controller is not None and controller not in definitions.controllers:
         raise no_such("controller", controller, definitions.controllers)
-    policies = definitions.policies_of(controller) if controller else _by_priority(snapshot)
-    try:
-        expression = parse(text) if text else None
-    except LabelSyntaxError as error:
-        raise BadQuestion(
-            f"the label expression cannot be read: {error}", "such as: linux && (docker || !arm)"
-        ) from None
-    return explain.of_label(text, expression, policies)
-
-
-def _by_priority(snapshot: Snapshot) -> list[Policy]:
-    return sorted(snapshot.definitions.policies.values(), key=lambda p: -p.priority)
+    policies = definitions.policies_of(controller) if controller else by_priority(definitions)
+    return explain.of_label(text, read_label(text)[0], policies)
 
 
 async def _of_agent(ctx: Context, what: str, snapshot: Snapshot, words: Words) -> Explanation:

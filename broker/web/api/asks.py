@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from broker.domain.labels import LONGEST
 from broker.domain.lifecycle import Phase
@@ -58,6 +58,17 @@ class ExplainQuery(Query):
         description="An agent's name, a build's URL, or: policy NAME, pool NAME, label EXPRESSION, reason CODE.",
     )
     controller: Name | None = Field(default=None, description="For a label: the controller whose build it is of.")
+
+
+class PlanQuery(Query):
+    """Which agents: those of a label, or of a policy."""
+
+    label: str | None = Field(default=None, max_length=LONGEST, description="A label expression; none: no label.")
+    policy: Name | None = Field(default=None, description="The policy; default: the first that the label matches.")
+    n: int = Field(default=1, ge=1, le=10_000, description="How many, all at once.")
+    job: str = Field(default="", max_length=1024, description="The job whose builds they are for.")
+    controller: Name | None = Field(default=None, description="Whose; default: the first that may use the policy.")
+    at: AwareDatetime | None = Field(default=None, description="At another time than now, as things stand now.")
 
 
 class Termination(BaseModel):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from broker.errors import BrokerError, ConfigError, NotFound, StoreUnavailable
 from broker.operations import AgentBusy, LaunchTaken
-from broker.views.ask import BadQuestion, NoSuchThing
+from broker.views.ask import BadQuestion, NoSuchThing, NothingServes
 from broker.web.api.models import Error
 
 _RETRY_S: Final = 5
@@ -45,6 +45,8 @@ def translated(error: BrokerError) -> ApiError:
             return ApiError(409, "agent_busy", str(error), hint)
         case LaunchTaken():
             return ApiError(409, "launch_taken", str(error), "choose another id, or none")
+        case NothingServes():
+            return ApiError(404, "no_matching_policy", str(error), error.hint)
         case NoSuchThing():
             return ApiError(404, "not_found", str(error), error.hint)
         case BadQuestion():

@@ -37,6 +37,7 @@ from broker.web.api.call import Call
 from broker.web.api.errors import ApiError, unknown_name
 from broker.web.api.feed import Feed
 from broker.web.api.launches import Launches
+from broker.web.api.plans import PlanHandlers
 from broker.web.api.pools import PoolHandlers
 from broker.web.api.remarks import warnings
 from broker.web.api.seams import Linked, Reloads, Timed
@@ -50,7 +51,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _STREAM: Final = "text/event-stream"
 
 
-class Handlers(PoolHandlers):
+class Handlers(PoolHandlers, PlanHandlers):
     """The operations of the API."""
 
     def __init__(

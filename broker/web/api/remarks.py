@@ -16,7 +16,7 @@ def warnings(
 ) -> list[fleet.Warning]:
     """Pools that take no agents, controllers that are not there, policies whose agents wait."""
     found = [
-        fleet.Warning(message=f"pool {p.id} is in {p.state}: {p.reason}", command=f"agentbroker explain pool {p.id}")
+        fleet.Warning(message=_of_pool(p), command=f"agentbroker explain pool {p.id}")
         for p in pools
         if p.state != "ready"
     ]
@@ -35,3 +35,9 @@ def warnings(
         message = f"policy {policy}: agents wait for {short(snapshot.now - agent.requested_at)}: {agent.why}"
         found.append(fleet.Warning(message=message, command=f"agentbroker explain policy {policy}"))
     return found
+
+
+def _of_pool(pool: fleet.Pool) -> str:
+    if pool.lever is not None:
+        return f"pool {pool.id} is {pool.message}"
+    return f"pool {pool.id} is in {pool.state}: {pool.reason}"

@@ -18,6 +18,7 @@ from broker.web.api.asks import (
     Lasting,
     Launching,
     NoQuery,
+    PlanQuery,
     Query,
     Reloading,
     Resuming,
@@ -27,6 +28,7 @@ from broker.web.api.asks import (
 )
 from broker.web.api.call import Call
 from broker.web.api.handlers import Handlers
+from broker.web.api.models_plan import Plan, Standing
 
 PREFIX: Final = "/api/v1"
 Handler = Callable[[Handlers, Call], Awaitable[api.Model | web.StreamResponse]]
@@ -137,6 +139,8 @@ ROUTES: Final = (
         query=ExplainQuery,
         statuses=(404,),
     ),
+    Route(method="GET", path="/plan", handler=Handlers.get_plan, answer=Plan, query=PlanQuery, statuses=(404,)),
+    Route(method="GET", path="/placement", handler=Handlers.get_placement, answer=Standing, role=Role.OPERATOR),
     Route(method="GET", path="/config", handler=Handlers.get_config, answer=fleet.Config, role=Role.OPERATOR),
     Route(
         method="POST",
