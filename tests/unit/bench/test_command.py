@@ -1,6 +1,7 @@
 """The command that runs benchmarks: its list, its answer, its refusal."""
 
 import json
+import sys
 from typing import cast
 
 import pytest
@@ -83,3 +84,17 @@ def test_ratios_are_of_the_same_size_and_say_both_sides() -> None:
         "queue_to_online_p50_vs_default_strategy_1": 0.1,
     }
     assert "ours p50 2.00 s, p95 3.00 s (2.00 to 3.00, n=2)" in figures["queue_to_online_p95_vs_bare_no_delay_1"].how
+
+
+def test_a_profile_is_told_instead_of_figures_and_an_unknown_one_is_refused_with_the_known_ones(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def profile() -> None:
+        print("most of it in one place", file=sys.stderr)
+
+    fast = Benchmark(name="fast", summary="how fast", run=run, profiles={"speed_ms": profile})
+    monkeypatch.setattr(command, "BENCHMARKS", {"fast": fast})
+    assert call(monkeypatch, "fast", "--profile", "speed_ms") == 0
+    assert capsys.readouterr() == ("", "most of it in one place\n")
+    assert call(monkeypatch, "fast", "--profile", "size") == 2
+    assert capsys.readouterr().err == "no profile of 'size' in fast; there are: speed_ms\n"
