@@ -651,8 +651,8 @@ MUTANTS: Final = (
     Mutant(
         guard="jenkins: a build on an interrupted instance has the cloud's time and not that of a drain",
         file="broker/reconcile/drain.py",
-        old="frozenset({Reason.MAX_LIFETIME, Reason.SPOT_INTERRUPTED})",
-        new="frozenset({Reason.MAX_LIFETIME})",
+        old="{Reason.MAX_LIFETIME, Reason.SPOT_INTERRUPTED, ",
+        new="{Reason.MAX_LIFETIME, ",
         tests=("tests/unit/reconcile/test_interrupted.py",),
     ),
     Mutant(
@@ -1212,5 +1212,47 @@ MUTANTS: Final = (
         old="if said is None or now - said >= _AGAIN_S:",
         new="if True:",
         tests=("tests/unit/intake/test_unmatched.py",),
+    ),
+    Mutant(
+        guard="levers: nobody is placed in a paused pool",
+        file="broker/placement/feasible.py",
+        old="self._fixed = self._lever() or self._error()",
+        new="self._fixed = self._error()",
+        tests=("tests/unit/reconcile/test_levers.py",),
+    ),
+    Mutant(
+        guard="levers: what starts in a pool that is emptied ends",
+        file="broker/reconcile/step.py",
+        old="    if await heed_lever(ctx, agent):",
+        new="    if False:",
+        tests=("tests/unit/reconcile/test_levers.py",),
+    ),
+    Mutant(
+        guard="levers: an emptied pool waits for its builds, however long they take",
+        file="broker/reconcile/drain.py",
+        old="Reason.SPOT_INTERRUPTED, Reason.POOL_DRAINING})",
+        new="Reason.SPOT_INTERRUPTED})",
+        tests=("tests/unit/reconcile/test_levers.py",),
+    ),
+    Mutant(
+        guard="pool set: it is for one pool, whatever inherits from it",
+        file="broker/config/load.py",
+        old="inherited = self._inherited(root)",
+        new="inherited = self._inherited(overrides.apply(root, overrides.from_operators(timed, root, diagnostics)))",
+        tests=("tests/unit/reload/test_incidents.py",),
+    ),
+    Mutant(
+        guard="pool set: a file that was edited since does not come in force with it",
+        file="broker/config/load.py",
+        old="check_sources(config.sources, config.base,",
+        new="check_sources(gather(config.source or '', Diagnostics('')), config.base,",
+        tests=("tests/unit/reload/test_incidents.py",),
+    ),
+    Mutant(
+        guard="pool set: it ends when its time is over",
+        file="broker/incidents.py",
+        old="over = [one for one in self.shown() if one.until <= now]",
+        new="over: list[TimedOverride] = []",
+        tests=("tests/unit/reload/test_incidents.py",),
     ),
 )

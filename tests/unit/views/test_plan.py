@@ -7,10 +7,12 @@ import pytest
 from broker.domain.definitions import Definitions
 from broker.domain.ids import PoolName
 from broker.domain.limits import Lever, LeverKind, Scope, Usage
+from broker.domain.money import Micros, Price
 from broker.domain.offer import Offer
-from broker.domain.policy import AgentLimits
+from broker.domain.policy import AgentLimits, Fallback, PoolChoice, Strategy
 from broker.domain.pool import PoolLimits
 from broker.domain.reason import Reason
+from broker.domain.resources import Resources
 from broker.placement.engine import decide
 from broker.testing.clock import EPOCH
 from broker.testing.factories import (
@@ -20,12 +22,43 @@ from broker.testing.factories import (
     make_definitions,
     make_policy,
     make_pool,
+    make_template,
 )
 from broker.views.plan import PlanAsk, Planned, agents_of, plan
 from broker.views.words import Words
 
 ALL = Words(raw=True)
 SPOT, FARGATE, HANGZHOU = PoolName("fargate-spot"), PoolName("fargate"), PoolName("hangzhou")
+PAGE = make_definitions(
+    currency="USD",
+    templates=[make_template(resources=Resources(cpu_milli=2000, memory_mib=8192))],
+    pools=[
+        make_pool(
+            name=SPOT,
+            limits=PoolLimits(agents=300, pending=40),
+            cost=Price(cpu_hour=Micros(13_370), memory_gib_hour=Micros(1_460), currency="USD"),
+        ),
+        make_pool(
+            name=FARGATE,
+            limits=PoolLimits(agents=100, pending=20),
+            cost=Price(cpu_hour=Micros(44_560), memory_gib_hour=Micros(4_865), currency="USD"),
+        ),
+        make_pool(name=HANGZHOU),
+    ],
+    policies=[
+        make_policy(
+            strategy=Strategy.WEIGHTED,
+            pools=(PoolChoice(pool=SPOT, weight=4), PoolChoice(pool=FARGATE, weight=1, base=2)),
+            fallback=(
+                Fallback(
+                    pool=HANGZHOU,
+                    after=timedelta(seconds=45),
+                    when=frozenset({Reason.INSUFFICIENT_CAPACITY, Reason.POOL_AT_LIMIT}),
+                ),
+            ),
+        )
+    ],
+)
 ORDERED = make_definitions(
     pools=[make_pool(name=SPOT, limits=PoolLimits(agents=3)), make_pool(name=FARGATE, limits=PoolLimits(agents=2))],
     policies=[make_policy(SPOT, FARGATE)],
@@ -39,13 +72,22 @@ def planned(definitions: Definitions, count: int, usage: Usage | None = None, **
     return plan(ask, [], offers, usage or Usage(now=EPOCH), definitions, at)
 
 
+def test_the_example_of_eight_agents_over_two_weighted_pools() -> None:
+    found = planned(PAGE, 8)
+    assert found.summary(ALL) == "policy linux (weighted) -> fargate-spot ×5, fargate ×3 (base 2, then 4:1)"
+    assert [(p.pool, p.state, p.text) for p in found.pools] == [
+        (SPOT, "chosen", "40 of 40 pending free; 0.0384 USD/h each"),
+        (FARGATE, "chosen", "base 2, then weight 1; 0.128 USD/h each"),
+        (HANGZHOU, "standby", "fallback after 45s on InsufficientCapacity, PoolAtLimit"),
+    ]
+
+
 def test_the_pools_are_filled_in_order_and_who_finds_no_place_waits_with_the_reason() -> None:
     found = planned(ORDERED, 6)
     assert agents_of(found) == {SPOT: 3, FARGATE: 2}
     assert (found.placed, found.reason) == (5, Reason.POOL_AT_LIMIT)
-    assert found.summary(ALL).startswith(
-        "policy linux (ordered) -> fargate-spot ×3, fargate ×2; 1 waits: PoolAtLimit: "
-    )
+    told = found.summary(ALL)
+    assert told.startswith("policy linux (ordered) -> fargate-spot ×3, fargate ×2; 1 waits: PoolAtLimit: ")
 
 
 def test_a_paused_pool_gets_none_and_says_who_paused_it() -> None:
