@@ -14,7 +14,7 @@ def cheapest(_ask: Ask, able: Sequence[Choice]) -> Chosen | None:
     lowest: tuple[bool, int] = (True, 0)
     for choice in able:
         for shelf in choice.room.shelves:
-            pick = choice.room.pick(choice.size, shelves=(shelf,))
+            pick = choice.room.pick(choice.size, shelf=shelf)
             if pick is None:
                 continue
             rate = choice.terms(pick).rate

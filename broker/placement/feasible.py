@@ -67,7 +67,12 @@ class Choice:
         self._against: Rejections = ()
         self.barred: Rejections = ()
         """What the policy's strategy itself has against places that have room."""
-        self._told: dict[tuple[int, bool | None], Rejections] = {}
+        self._never: list[Rejection] | None = None
+        self._usable = 0
+        self._full_words = ""
+        self._told: dict[tuple[int, bool], Rejections] = {}
+        self._told_version = -1
+        self._told_elsewhere: Rejections = ()
         self._terms: dict[object, Terms] = {}
 
     @property
@@ -118,15 +123,25 @@ class Choice:
 
     def passed_over(self, pick: Pick | None) -> Rejections:
         """What is said of its offers when `pick` is taken, here or (None) elsewhere."""
-        if pick is None and self.against():
-            return self._against
+        if pick is None:
+            return self._elsewhere()
         if self.barred:
             return self._offers_told(pick)
-        key = (self.room.stock, None if pick is None else pick.is_counted(self.size))
+        key = (self.room.fitting(self.size), pick.is_counted(self.size))
         known = self._told.get(key)
         if known is None:
             known = self._told[key] = self._offers_told(pick)
         return known
+
+    def _elsewhere(self) -> Rejections:
+        if self.against():
+            return self._against
+        if self.barred:
+            return self._offers_told(None)
+        if self._told_version != self.room.version:
+            self._told_version = self.room.version
+            self._told_elsewhere = self._offers_told(None)
+        return self._told_elsewhere
 
     def _offers_told(self, pick: Pick | None) -> Rejections:
         fitting = self.room.fitting(self.size) - sum(r.offers for r in self.barred)
@@ -139,21 +154,22 @@ class Choice:
 
     def _unfit(self, chosen: int) -> list[Rejection]:
         """Of the offers that cannot take the agent, less so many that were chosen as the rest of a host."""
-        told: list[Rejection] = []
-        full = small = 0
-        for shelf in self.room.shelves:
-            if shelf.cooled is not None:
-                told.append(self._cooled(shelf))
-                continue
-            too_small = shelf.too_small(self.size)
-            small += too_small
-            full += shelf.total - shelf.fitting(self.size) - too_small
-        if full > chosen:
-            has_hosts = any(len(shelf.hosts) for shelf in self.room.shelves)
-            message = words.no_room(self.name, self.size, has_hosts=has_hosts)
-            told.append(self._said(Reason.INSUFFICIENT_CAPACITY, message, full - chosen))
+        if self._never is None:
+            self._never = self._never_told()
+        full = self._usable - self.room.fitting(self.size) - chosen
+        return [self._said(Reason.INSUFFICIENT_CAPACITY, self._full_words, full), *self._never] if full else self._never
+
+    def _never_told(self) -> list[Rejection]:
+        """Of the offers that cannot take such an agent in this batch, whatever else is placed."""
+        shelves = self.room.shelves
+        told = [self._cooled(shelf) for shelf in shelves if shelf.cooled is not None]
+        open_ = [shelf for shelf in shelves if shelf.cooled is None]
+        small = sum(shelf.too_small(self.size) for shelf in open_)
         if small:
             told.append(self._said(Reason.INVALID_TEMPLATE, words.too_small(self.name, self.size), small))
+        self._usable = sum(shelf.total for shelf in open_) - small
+        has_hosts = any(shelf.has_hosts for shelf in shelves)
+        self._full_words = words.no_room(self.name, self.size, has_hosts=has_hosts)
         return told
 
     def _no_room(self) -> Rejections:

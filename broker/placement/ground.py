@@ -40,4 +40,4 @@ class Ground:
     def write_back(self) -> int:
         """Writes what was taken of the limits into the usage; says how many hosts and buckets were looked at."""
         self.meters.write_back()
-        return sum(shelf.hosts.looks for room in self._rooms.values() for shelf in room.shelves)
+        return sum(room.looks for room in self._rooms.values())

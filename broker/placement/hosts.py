@@ -98,13 +98,13 @@ class Host:
 
 
 class Hosts:
-    """A set of hosts. One that is used up is left out of the search."""
+    """A set of hosts, filed when the best is asked for first. One that is used up is left out of the search."""
 
     __slots__ = ("_buckets", "_hosts", "_keys", "looks")
 
     def __init__(self) -> None:
         self._hosts: dict[int, Host] = {}
-        self._buckets: dict[Free, list[int]] = {}
+        self._buckets: dict[Free, list[int]] | None = None
         self._keys: dict[PackBy, list[tuple[int, int, int]]] = {}
         self.looks = 0
         """How many buckets were compared with a size."""
@@ -118,40 +118,37 @@ class Hosts:
     def add(self, host: Host) -> None:
         """Takes in a host."""
         self._hosts[host.number] = host
-        self._file(host)
-
-    def drop(self, host: Host) -> None:
-        """Forgets a host."""
-        del self._hosts[host.number]
-        self._unfile(host)
-
-    def change(self, host: Host, free: Free) -> None:
-        """Says anew what is free on a host of the set."""
-        self._unfile(host)
-        host.free = free
-        self._file(host)
+        self.file(host)
 
     def best(self, size: Size, by: PackBy) -> Host | None:
         """The host with the least left of what `by` names that an agent of the size fits on."""
         keys = self._keys.get(by)
         if keys is None:
-            first, second, third = _KEYS[by]
-            keys = self._keys[by] = sorted((f[first], f[second], f[third]) for f in self._buckets)
-        least = (size[1], size[0], 1) if by is PackBy.MEMORY else (size[0], size[1], 1)
-        start = 0 if by is PackBy.AGENTS else bisect_left(keys, least)
+            keys = self._keys[by] = self._sorted(by)
+        buckets = self._buckets or {}
+        cpu, memory = size[0] or 1, size[1] or 1
         cpu_at, memory_at, slots_at = _BACK[by]
+        start = at = 0 if by is PackBy.AGENTS else bisect_left(keys, (memory if by is PackBy.MEMORY else cpu,))
         for at in range(start, len(keys)):
             key = keys[at]
-            free = (key[cpu_at], key[memory_at], key[slots_at])
-            if fits(free, size):
+            if key[cpu_at] >= cpu and key[memory_at] >= memory:
                 self.looks += at - start + 1
-                return self._hosts[self._buckets[free][0]]
+                return self._hosts[buckets[key[cpu_at], key[memory_at], key[slots_at]][0]]
         self.looks += len(keys) - start
         return None
 
-    def _file(self, host: Host) -> None:
+    def _sorted(self, by: PackBy) -> list[tuple[int, int, int]]:
+        if self._buckets is None:
+            self._buckets = {}
+            for host in self._hosts.values():
+                self.file(host)
+        first, second, third = _KEYS[by]
+        return sorted((free[first], free[second], free[third]) for free in self._buckets)
+
+    def file(self, host: Host) -> None:
+        """Puts a host where it is found by what is free on it; before that changes it is taken out."""
         free = host.free
-        if min(free) < 1:
+        if self._buckets is None or free[0] < 1 or free[1] < 1 or free[2] < 1:
             return
         bucket = self._buckets.get(free)
         if bucket is not None:
@@ -162,10 +159,11 @@ class Hosts:
             first, second, third = _KEYS[by]
             insort(keys, (free[first], free[second], free[third]))
 
-    def _unfile(self, host: Host) -> None:
+    def unfile(self, host: Host) -> None:
+        """Takes a host out of where it is found, if it is found at all."""
         free = host.free
-        bucket = self._buckets.get(free)
-        if bucket is None:
+        bucket = None if self._buckets is None else self._buckets.get(free)
+        if bucket is None or self._buckets is None:
             return
         if bucket[0] == host.number:
             heappop(bucket)

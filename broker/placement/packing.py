@@ -55,11 +55,7 @@ def _repack_shelf(packed: list[Packed], decisions: list[Decision]) -> bool:
         return False
     for opening, left in trial.left.items():
         opening.left = left
-    shelf.hosts = trial.hosts
-    shelf.recount()
-    room = packed[0].choice.room
-    room.version += 1
-    room.stock += 1
+    packed[0].choice.room.lay_anew(shelf, trial.hosts)
     for (p, old), (_, new) in zip(before, sorted(trial.places, key=lambda place: place[0].at), strict=True):
         if old.offer.host != new.offer.host:
             _move(p, old, new, decisions)
@@ -74,7 +70,9 @@ def _pack(shelf: Shelf, before: list[tuple[Packed, Host]]) -> _Trial | None:
         host = trial.hosts.best(p.choice.size, p.ask.policy.pack_by) or _open(shelf, trial, p)
         if host is None:
             return None
-        trial.hosts.change(host, less(host.free, p.choice.size))
+        trial.hosts.unfile(host)
+        host.free = less(host.free, p.choice.size)
+        trial.hosts.file(host)
         trial.places.append((p, host))
     return trial
 
@@ -103,7 +101,7 @@ def _open(shelf: Shelf, trial: _Trial, p: Packed) -> Host | None:
             if trial.left[opening] < NO_BOUND:
                 trial.left[opening] -= 1
             trial.made += 1
-            host = made_of(opening, p.choice.room.name_host())
+            host = made_of(opening, p.choice.room.name_host(), p.choice.room.number_host())
             trial.hosts.add(host)
             return host
     return None

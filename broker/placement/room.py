@@ -11,7 +11,7 @@ from broker.domain.money import Micros
 from broker.domain.offer import Offer, Offering
 from broker.domain.policy import PackBy
 from broker.domain.resources import Resources
-from broker.placement.hosts import NO_BOUND, Host, Hosts, Opening, Size, fits, free_of, less
+from broker.placement.hosts import NO_BOUND, Free, Host, Hosts, Opening, Size, fits, free_of, less
 
 _NEW: Final = "new-"
 """What the id of a host begins with that is still to be made; a number follows."""
@@ -34,6 +34,11 @@ class Shelf:
         """How many offers it has."""
         self._fitting: dict[Size, int] = {}
 
+    @property
+    def has_hosts(self) -> bool:
+        """Whether agents share hosts there."""
+        return bool(len(self.hosts)) or any(opening.shape is not None for opening in self.openings)
+
     def fitting(self, size: Size) -> int:
         """How many of its offers could take one more agent of a size."""
         known = self._fitting.get(size)
@@ -51,28 +56,23 @@ class Shelf:
         """The first opening that one more fits in."""
         return next((o for o in self.openings if o.takes(size)), None)
 
-    def less_opening(self, opening: Opening) -> bool:
-        """Takes one from an opening; says whether that was the last."""
+    def less_opening(self, opening: Opening) -> list[Size]:
+        """Takes one from an opening; answers the sizes that are asked for and fit no more."""
         if opening.left >= NO_BOUND:
-            return False
+            return []
         opening.left -= 1
         if opening.left > 0:
-            return False
-        for size in self._fitting:
-            self._fitting[size] -= opening.shape is None or fits(opening.shape, size)
-        return True
+            return []
+        return self._lost([asked for asked in self._fitting if opening.shape is None or fits(opening.shape, asked)])
 
-    def less_host(self, host: Host, size: Size) -> bool:
-        """Takes an agent's part from a host; says whether a size that is asked for no longer fits on it."""
-        before, now = host.free, less(host.free, size)
-        self.hosts.change(host, now)
-        gone = False
-        if host.given:
-            for asked in self._fitting:
-                if fits(before, asked) and not fits(now, asked):
-                    self._fitting[asked] -= 1
-                    gone = True
-        return gone
+    def changed(self, before: Free, now: Free) -> list[Size]:
+        """Says that something of one of its offers was taken; answers the sizes that are asked for and fit no more."""
+        return self._lost([asked for asked in self._fitting if not fits(now, asked) and fits(before, asked)])
+
+    def _lost(self, sizes: list[Size]) -> list[Size]:
+        for size in sizes:
+            self._fitting[size] -= 1
+        return sizes
 
     def recount(self) -> None:
         """Counts anew what fits, after something was given back."""
@@ -104,36 +104,47 @@ class Pick(NamedTuple):
 class Room:
     """The offers of a pool, taken from as the batch goes.
 
-    `version` counts what was taken, `stock` each time that an offer stopped fitting a size that is asked for.
+    `version` counts what was taken.
     """
 
-    __slots__ = ("_made", "pool", "shelves", "stock", "version")
+    __slots__ = ("_fitting", "_hosts", "_made", "_numbers", "_shelf_of", "pool", "shelves", "version")
 
     def __init__(
         self, pool: PoolName, offers: Sequence[Offer], cooled: Callable[[Offering], Cooled | None], unseen: Unseen
     ) -> None:
         self.pool = pool
         self.version = 0
-        self.stock = 0
         self.shelves: list[Shelf] = []
-        self._made = 0
+        self._hosts = Hosts()
+        """Those of all shelves that are not left alone."""
+        self._shelf_of: dict[int, Shelf] = {}
+        self._fitting: dict[Size, int] = {}
+        self._made = self._numbers = 0
         self._lay_out(offers, cooled)
         if unseen:
             self._take_off(unseen)
 
+    @property
+    def looks(self) -> int:
+        """How many buckets of hosts were compared with a size."""
+        return self._hosts.looks + sum(shelf.hosts.looks for shelf in self.shelves)
+
     def fitting(self, size: Size) -> int:
         """How many offers could take one more agent of a size."""
-        return sum(shelf.fitting(size) for shelf in self.shelves if shelf.cooled is None)
+        known = self._fitting.get(size)
+        if known is None:
+            known = sum(shelf.fitting(size) for shelf in self.shelves if shelf.cooled is None)
+            self._fitting[size] = known
+        return known
 
-    def pick(self, size: Size, by: PackBy = PackBy.MEMORY, shelves: Iterable[Shelf] | None = None) -> Pick | None:
-        """The fullest host that fits, else the first opening that does; of the given shelves, else of all."""
-        able = [s for s in (self.shelves if shelves is None else shelves) if s.cooled is None]
-        best: Pick | None = None
-        for shelf in able:
-            host = shelf.hosts.best(size, by) if len(shelf.hosts) else None
-            if host is not None and (best is None or best.host is None or fuller(host, best.host, by)):
-                best = Pick(shelf, host, None)
-        return best or self.opened(size, able)
+    def pick(self, size: Size, by: PackBy = PackBy.MEMORY, shelf: Shelf | None = None) -> Pick | None:
+        """The fullest host that fits, else the first opening that does; of one shelf, or of all."""
+        if shelf is not None and shelf.cooled is not None:
+            return None
+        host = (self._hosts if shelf is None else shelf.hosts).best(size, by)
+        if host is not None:
+            return Pick(self._shelf_of[host.number], host, None)
+        return self.opened(size, self.shelves if shelf is None else (shelf,))
 
     def opened(self, size: Size, shelves: Iterable[Shelf] | None = None) -> Pick | None:
         """The first opening that fits, in the backend's order; of the given shelves, else of all."""
@@ -148,16 +159,52 @@ class Room:
         """Gives the place; answers the offer as it is told: a host that is still to be made has an id of its own."""
         self.version += 1
         shelf, host, opening = pick
-        if host is not None:
-            self.stock += shelf.less_host(host, size)
-            return host.offer
-        assert opening is not None
-        self.stock += shelf.less_opening(opening)
-        if opening.shape is None:
-            return opening.offer
-        made = self._make(shelf, opening, self.name_host())
-        shelf.less_host(made, size)
-        return made.offer
+        if host is None and opening is not None:
+            self._less_opening(shelf, opening)
+            if opening.shape is None:
+                return opening.offer
+            host = self._make(shelf, opening, self.name_host())
+        assert host is not None
+        self._less_host(shelf, host, size)
+        return host.offer
+
+    def lay_anew(self, shelf: Shelf, hosts: Hosts) -> None:
+        """Puts other hosts on a shelf, after what was given was laid out in another way."""
+        shelf.hosts = hosts
+        shelf.recount()
+        self._fitting.clear()
+        self.version += 1
+        looks = self._hosts.looks
+        self._hosts = Hosts()
+        self._hosts.looks = looks
+        for one in self.shelves:
+            for host in one.hosts:
+                self._register(one, host)
+
+    def number_host(self) -> int:
+        """A number for a host that is still to be made: higher than those of all that exist."""
+        self._numbers += 1
+        return NO_BOUND + self._numbers
+
+    def _register(self, shelf: Shelf, host: Host) -> None:
+        self._shelf_of[host.number] = shelf
+        if shelf.cooled is None:
+            self._hosts.add(host)
+
+    def _less_host(self, shelf: Shelf, host: Host, size: Size) -> None:
+        before, now = host.free, less(host.free, size)
+        self._hosts.unfile(host)
+        shelf.hosts.unfile(host)
+        host.free = now
+        self._hosts.file(host)
+        shelf.hosts.file(host)
+        if host.given:
+            for lost in shelf.changed(before, now):
+                self._fitting[lost] -= 1
+
+    def _less_opening(self, shelf: Shelf, opening: Opening) -> None:
+        for lost in shelf.less_opening(opening):
+            self._fitting[lost] -= 1
 
     def name_host(self) -> str:
         """A name for a host that is still to be made; no other has it, nor one that was named before."""
@@ -165,8 +212,9 @@ class Room:
         return f"{_NEW}{self._made}"
 
     def _make(self, shelf: Shelf, opening: Opening, name: str) -> Host:
-        host = made_of(opening, name)
+        host = made_of(opening, name, self.number_host())
         shelf.hosts.add(host)
+        self._register(shelf, host)
         return host
 
     def _lay_out(self, offers: Sequence[Offer], cooled: Callable[[Offering], Cooled | None]) -> None:
@@ -188,6 +236,9 @@ class Room:
                 shape = None if offer.shape is None else free_of(offer.shape, offer.slots)
                 shelf.openings.append(Opening(number, offer, left, shape))
         self.shelves = list(shelves.values())
+        for shelf in self.shelves:
+            for host in shelf.hosts:
+                self._register(shelf, host)
 
     def _take_off(self, unseen: Unseen) -> None:
         """Takes off what was given since the backend was asked. A host that it does not know yet is made first."""
@@ -205,25 +256,24 @@ class Room:
         if name and host is None:
             opening = next((o for o in shelf.openings if o.shape is not None and o.left > 0), None)
             if opening is not None:
-                shelf.less_opening(opening)
+                self._less_opening(shelf, opening)
                 host = self._make(shelf, opening, name)
         while count > 0:
             if host is not None:
-                shelf.less_host(host, size)
+                self._less_host(shelf, host, size)
             else:
                 opening = next((o for o in shelf.openings if o.left > 0), None)
                 if opening is None:
                     return count
-                shelf.less_opening(opening)
+                self._less_opening(shelf, opening)
             count -= 1
         return count
 
 
-def made_of(opening: Opening, name: str) -> Host:
+def made_of(opening: Opening, name: str, number: int) -> Host:
     """A host that is still to be made, as empty as it will be."""
     offer = replace(opening.offer, host=name, free=opening.offer.shape, room=None)
-    number = int(name.removeprefix(_NEW)) if is_new(name) else 0
-    return Host(NO_BOUND + number, offer, opening.shape or free_of(None, None), opening)
+    return Host(number, offer, opening.shape or free_of(None, None), opening)
 
 
 def is_new(host: str) -> bool:

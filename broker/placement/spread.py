@@ -50,7 +50,7 @@ def spread(ask: Ask, able: Sequence[Choice]) -> Chosen | None:
 
 def _in(part: Part) -> tuple[Choice, Pick] | None:
     for choice, shelf in part.shelves:
-        pick = choice.room.pick(choice.size, shelves=(shelf,))
+        pick = choice.room.pick(choice.size, shelf=shelf)
         if pick is not None:
             return choice, pick
     return None
