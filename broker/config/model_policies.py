@@ -31,6 +31,7 @@ OF_NO_POOL: Final = frozenset(
         Reason.BROKER_AT_LIMIT,
         Reason.JOB_AT_LIMIT,
         Reason.BUDGET_EXCEEDED,
+        Reason.OUTSIDE_HOURS,
         Reason.QUEUE_TIMEOUT,
         Reason.DRAIN_TIMEOUT,
         Reason.ONLINE,
@@ -41,7 +42,7 @@ OF_NO_POOL: Final = frozenset(
         Reason.SUPERSEDED,
     }
 )
-"""Never said of a pool: of the request as a whole, of a cap that holds in every pool, of how an agent ends."""
+"""Never the cause of a fallback: of the request, of a cap that holds in every pool, of other fallbacks, of ends."""
 _OF_A_POOL: Final = tuple(str(reason) for reason in Reason if reason not in OF_NO_POOL)
 
 

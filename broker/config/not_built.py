@@ -10,18 +10,12 @@ from broker.config.nodes import Node, Path, Scalar
 BUILT_BACKENDS: Final = frozenset({"process", "container"})
 
 NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
-    "currencies": frozenset(),
     "templates.*.task_definition": frozenset(),
     "templates.*.agent_container": frozenset(),
-    "pools.*.cost": frozenset(),
     "pools.*.limits.hosts": frozenset(),
     "pools.*.limits.min_hosts": frozenset(),
-    "policies.*.strategy": frozenset({"ordered"}),
-    "policies.*.pools.*.weight": frozenset(),
-    "policies.*.pools.*.base": frozenset(),
+    "policies.*.strategy": frozenset({"ordered", "weighted", "cheapest"}),
     "policies.*.fallback": frozenset(),
-    "policies.*.limits.per_job": frozenset(),
-    "policies.*.budget": frozenset(),
     "policies.*.spread": frozenset(),
     "policies.*.binpack": frozenset(),
 }

@@ -138,7 +138,7 @@ async def test_a_bad_file_changes_nothing_and_is_told_everywhere(world: World) -
 
 
 async def test_what_is_not_built_stops_a_reload_as_it_stops_a_start(world: World) -> None:
-    world.write(BASE.replace("pools: [here]", "pools: [here], strategy: cheapest"))
+    world.write(BASE.replace("here: { backend: one }", "here: { backend: one, limits: { hosts: 2 } }"))
     with pytest.raises(ConfigError, match="not-built"):
         await world.reloader.reload()
 
