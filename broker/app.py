@@ -288,13 +288,13 @@ async def _store_check(ctx: Context) -> Check:
 def _certificate_check(key: str, certificates: Certificates, clock: Clock) -> Check:
     expires = certificates.current().expires
     ok = expires > clock.now()
-    return Check(
-        name=key, ok=ok, detail=f"the certificate {'expires' if ok else 'has expired'} at {expires:%F %H:%M} UTC"
-    )
+    detail = f"the certificate {'expires' if ok else 'has expired'} at {expires:%F %H:%M} UTC"
+    return Check(name=key, ok=ok, detail=detail)
 
 
 async def _pool_states(ctx: Context) -> dict[PoolName, PoolState]:
     """The pools that are not ready; an operator's word comes first."""
     now = ctx.clock.now()
-    resting = [p for p, rest in (await ctx.cooldowns.read()).items() if rest.until is not None and rest.until > now]
+    rests = (await ctx.cooldowns.read(now)).items()
+    resting = [pool for pool, rest in rests if rest.until is not None and rest.until > now]
     return {**dict.fromkeys(resting, PoolState.COOLDOWN), **lever_states(ctx.levers.values(), now)}

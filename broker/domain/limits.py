@@ -102,6 +102,8 @@ class Rest:
     probe: AgentId | None
     why: Reason | None
     message: str
+    since: datetime | None = None
+    """When the first of the counted failures was, or when it opened last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ from broker.reconcile.churn import CONNECTIONS, why_churned
 from broker.reconcile.context import Again, Context
 from broker.reconcile.interrupted import in_words
 from broker.reconcile.watch import find_lost_instance, why_ended
-from broker.telemetry import events
 
 _LOOK_AGAIN_S = 5.0
 _FIND_AGAIN_S = 1.0
@@ -74,9 +73,7 @@ def _is_served(ctx: Context, agent: Agent) -> bool:
 
 
 async def _come_online(ctx: Context, agent: Agent) -> None:
-    online = await ctx.move(agent, Phase.ONLINE, "online", online_at=ctx.clock.now())
-    if online.pool and await ctx.cooldowns.succeeded(online.pool):
-        events.POOL_WARMED_UP.emit(pool=online.pool)
+    await ctx.move(agent, Phase.ONLINE, "online", online_at=ctx.clock.now())
 
 
 def direct_url(ctx: Context, agent: Agent) -> str:

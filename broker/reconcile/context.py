@@ -17,9 +17,10 @@ from broker.domain.pool import Pool
 from broker.domain.reason import Reason
 from broker.keys import Keyring
 from broker.ports import Backend, Clock, Nudge, Session, Sessions
+from broker.reconcile.bulkhead import Bulkhead
 from broker.reconcile.presence import Presence
 from broker.store.agents import Agents
-from broker.store.cooldowns import Cooldowns
+from broker.store.cooldowns import Cooldowns, Failure
 from broker.store.engine import Database
 from broker.store.history import History
 from broker.telemetry import events
@@ -87,6 +88,8 @@ class Context:
     """Agents as a placement has just saved them: their launch does not wait for a read."""
     uncalled: set[LaunchToken] = field(default_factory=set)
     """Attempts placed by this process and not called for yet: only the refusal of a first call tells the whole."""
+    bulkhead: Bulkhead = field(default_factory=Bulkhead)
+    """Which launches may be called now."""
 
     def pool_of(self, agent: Agent) -> Pool | None:
         """The pool of the agent's attempt, also one that a reload has removed; None without an attempt or pool."""
@@ -168,13 +171,19 @@ class Context:
         """Whether the time is over for a connection that could have come."""
         return self.deadline_passed(agent) and not self.time_stands_still(agent)
 
-    async def move(self, agent: Agent, phase: Phase, event: str, **changes: Any) -> Agent:
-        """Brings the agent to `phase` with that phase's deadline, tells everybody, and asks for another look."""
+    async def move(
+        self, agent: Agent, phase: Phase, event: str, *, failure: Failure | None = None, **changes: Any
+    ) -> Agent:
+        """Brings the agent to `phase` with that phase's deadline, tells everybody, and asks for another look.
+
+        A failure is written with it, or not at all.
+        """
         now = self.clock.now()
         if phase in _PROGRESS:  # what held it up is over
             changes = {"why": None, "message": "", **changes}
-        after = replace(agent, phase=phase, phase_since=now, deadline=self._deadline(agent, phase, now), **changes)
-        changed = await self.agents.change(agent, after, event, now)
+        changes = {"deadline": self._deadline(agent, phase, now), **changes}
+        after = replace(agent, phase=phase, phase_since=now, **changes)
+        changed = await self._change(agent, after, event, now, failure=failure)
         self.metrics.agent_changed_phase(agent, changed, now)
         told: dict[str, object] = {
             "phase": phase,
@@ -190,25 +199,56 @@ class Context:
         return changed
 
     async def aim(
-        self, agent: Agent, goal: Goal, outcome: Outcome, why: Reason, message: str, actor: str = ""
+        self,
+        agent: Agent,
+        goal: Goal,
+        outcome: Outcome,
+        why: Reason,
+        message: str,
+        actor: str = "",
+        failure: Failure | None = None,
     ) -> Agent:
         """Moves the goal forward, with the reason that people read; a goal that stands already keeps its reason.
 
-        `actor` is the operator who asked for it, empty for everybody else.
+        `actor` is the operator who asked for it, empty for everybody else. A failure is written with it.
         """
         if later_goal(agent.goal, goal) == agent.goal:
             return agent
         after = replace(agent, goal=goal, why=why, message=message)
         if goal == Goal.GONE:
             after = replace(after, outcome=outcome)
-        changed = await self.agents.change(agent, after, "goal", self.clock.now(), actor)
+        changed = await self._change(agent, after, "goal", self.clock.now(), actor, failure)
         self.nudge.agent(agent.id)
         return changed
 
     async def note(self, agent: Agent, why: Reason, message: str, event: str = "waiting") -> None:
         """Writes down why an agent waits in its phase, or what happened to it there, where that is news."""
         if (agent.why, agent.message) != (why, message):
-            await self.agents.change(agent, replace(agent, why=why, message=message), event, self.clock.now())
+            await self._change(agent, replace(agent, why=why, message=message), event, self.clock.now())
+
+    async def _change(
+        self, agent: Agent, after: Agent, event: str, at: datetime, actor: str = "", failure: Failure | None = None
+    ) -> Agent:
+        self.placed.pop(agent.id, None)  # what is known of it is about to be wrong
+        if after.phase != Phase.LAUNCHING:
+            self.bulkhead.forget(agent.id)
+        changed = await self.agents.change(agent, after, event, at, actor, failure.write if failure else None)
+        if failure is not None:
+            self._heed(failure)
+        return changed
+
+    def _heed(self, failure: Failure) -> None:
+        """What is written of a failure is known to all who are about to launch there."""
+        self.cooldowns.written(failure)
+        for agent_id in self.bulkhead.failed(failure, self.clock.monotonic()):
+            self.nudge.agent(agent_id)
+        told = {"why": failure.why, "message": failure.message}
+        for of in failure.lacks:
+            until = failure.cooled_until.isoformat()
+            where = {"pool": of.pool, "zone": of.zone, "type": of.type, "capacity": of.capacity}
+            events.OFFERING_COOLED_DOWN.emit(**where, until=until, **told)
+        if failure.rests_until is not None:
+            events.POOL_COOLED_DOWN.emit(pool=failure.pool.name, until=failure.rests_until.isoformat(), **told)
 
     def _deadline(self, agent: Agent, phase: Phase, now: datetime) -> datetime | None:
         times = self.definitions.timeouts_of(agent.policy)

@@ -1,17 +1,20 @@
 """The life of an agent that was online: sessions lost and found, its last build, its end."""
 
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from broker.domain.agent import Agent
 from broker.domain.lengths import short
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.reason import Reason
+from broker.reconcile.attempt import failure_of
 from broker.reconcile.churn import why_churned
 from broker.reconcile.context import Again, Context
 from broker.reconcile.interrupted import give_up, heed_notice, when_given_up
 from broker.reconcile.levers import lever_of, words
 from broker.reconcile.watch import why_ended
+from broker.store.cooldowns import Failure
+from broker.telemetry import events
 
 _LOOK_AGAIN_S = 10.0
 _OLD: Final = 0.9
@@ -25,10 +28,15 @@ _ENDS_BY_ITSELF: Final = frozenset({Reason.MAX_LIFETIME, Reason.SPOT_INTERRUPTED
 """What drains an agent and has an end of its own, or waits for its build: `timeouts.drain` does not count then."""
 _JENKINS_KNOWS_S = 10.0
 """Some syncs: what Jenkins was told of an agent, it has taken in."""
+_PROBATION: Final = timedelta(minutes=1)
+"""An agent that is online for so long has proved its pool, as one has that begins a build. One whose instance ends
+before is a failed launch: somebody, or something, ends agents as they come up."""
+_ENDED_BY_OTHERS: Final = frozenset({Reason.AGENT_LOST, Reason.INSTANCE_VANISHED})
 
 
 async def stay_online(ctx: Context, agent: Agent) -> Again | None:
     """An agent that Jenkins calls online: serves until it is used up, too old, lost, or not wanted."""
+    await _prove(ctx, agent)
     if agent.goal == Goal.GONE:
         return await _part(ctx, agent)
     elif agent.goal == Goal.DRAINED:
@@ -50,6 +58,30 @@ async def stay_online(ctx: Context, agent: Agent) -> Again | None:
     else:
         return Again(_until(ctx, agent, None if ctx.definitions.used_up(agent) else _age_limit(ctx, agent, _OLD)))
     return None
+
+
+async def _prove(ctx: Context, agent: Agent) -> None:
+    """Tells of an agent that serves: what failed in its pool before it came online is over."""
+    pool, now = ctx.pool_of(agent), ctx.clock.now()
+    if pool is None or agent.online_at is None or _on_probation(ctx, agent):
+        return
+    ctx.bulkhead.proven(pool, ctx.clock.monotonic() - (now - agent.online_at).total_seconds())
+    if await ctx.cooldowns.succeeded(agent, now):
+        events.POOL_WARMED_UP.emit(pool=agent.pool)
+        ctx.nudge.placement()
+
+
+def _on_probation(ctx: Context, agent: Agent) -> bool:
+    """Whether it has served nobody yet, and may not for long enough to say that it could."""
+    young = agent.online_at is None or ctx.clock.now() - agent.online_at < _PROBATION
+    return young and not agent.busy and not agent.uses
+
+
+def _runaway(ctx: Context, agent: Agent, why: Reason, message: str) -> Failure | None:
+    """The failure of a pool whose agent has ended before it served."""
+    if why not in _ENDED_BY_OTHERS or not _on_probation(ctx, agent):
+        return None
+    return failure_of(ctx, agent, why, f"it was online for a moment: {message}")
 
 
 async def reconnect(ctx: Context, agent: Agent) -> Again | None:
@@ -113,7 +145,11 @@ async def _is_over(ctx: Context, agent: Agent) -> bool:
         over = (Reason.COMPLETED, f"it has run {agent.uses} of {retention.max_uses} builds")
     else:
         return False
-    await ctx.aim(agent, Goal.GONE, agent.outcome_now, *over)
+    failure = _runaway(ctx, agent, *over)
+    await ctx.aim(agent, Goal.GONE, agent.outcome_now, *over, failure=failure)
+    if failure is not None and failure.rests_until is not None:
+        told = {"why": failure.why, "message": failure.message}
+        events.POOL_RUNAWAY.emit(pool=agent.pool, until=failure.rests_until.isoformat(), **told)
     return True
 
 
@@ -154,7 +190,7 @@ def _gets_no_build(ctx: Context, agent: Agent) -> bool:
     return ctx.presence.synced(agent.controller) and (node is None or told_long_ago)
 
 
-def _ending(agent: Agent) -> dict[str, object]:
+def _ending(agent: Agent) -> dict[str, Any]:
     return {"goal": Goal.GONE, "outcome": agent.outcome or Outcome.SUCCEEDED}
 
 

@@ -6,28 +6,39 @@ from dataclasses import replace
 from broker.domain.agent import Agent
 from broker.domain.ids import InstanceRef
 from broker.domain.lifecycle import Goal, Phase
-from broker.domain.pool import Direct
-from broker.domain.reason import Reason
+from broker.domain.pool import Direct, Pool
+from broker.domain.reason import LACKS, Reason
 from broker.errors import BackendError, Conflict, OutcomeUnknown, Throttled
 from broker.ports import LaunchSpec
-from broker.reconcile.attempt import fail_attempt, words
+from broker.reconcile.attempt import fail_attempt, next_attempt, offering_of, words
+from broker.reconcile.bulkhead import Answer
 from broker.reconcile.connect import direct_url, greet_session
 from broker.reconcile.context import Again, Context
 
 _CALL_TIMEOUT_S = 30.0
+_NO_ANSWER = "launches in pool {} get no answer"
 _REPLAY_S = 2.0
+_IN_LINE_S = 2.0
+"""Who stands in line is told when there is a place; this is how soon it sees that there will be none."""
 
 
 async def launch(ctx: Context, agent: Agent) -> Again | None:
     """Launches the attempt; a repeat of the call with the same token is the same instance."""
     first = agent.launch_key.token in ctx.uncalled
-    ctx.uncalled.discard(agent.launch_key.token)
     if agent.goal != Goal.ONLINE:
+        ctx.uncalled.discard(agent.launch_key.token)
         await ctx.move(agent, Phase.TERMINATING, "terminating")
         return None
     if await greet_session(ctx, agent):
         return None
-    answer = await _call(ctx, agent)
+    pool = ctx.pool_of(agent)
+    if pool is not None and first and (shut := _why_shut(ctx, agent, pool)):
+        await _hand_back(ctx, agent, shut)
+        return None
+    if pool is not None and not ctx.bulkhead.enter(agent.id, pool, ctx.clock.monotonic(), again=not first):
+        return await _stand_in_line(ctx, agent, pool, first=first)
+    ctx.uncalled.discard(agent.launch_key.token)
+    answer = await _call_in_turn(ctx, agent)
     if isinstance(answer, Throttled | OutcomeUnknown):
         return await _wait_or_give_up(ctx, agent, answer)
     if isinstance(answer, BackendError):
@@ -41,6 +52,55 @@ async def launch(ctx: Context, agent: Agent) -> Again | None:
     if not await greet_session(ctx, launched) and launched.phase == Phase.LAUNCHING:
         await ctx.move(launched, Phase.BOOTING, "booting")
     return None
+
+
+def _why_shut(ctx: Context, agent: Agent, pool: Pool) -> str:
+    """Why an attempt that nobody has called for yet is better made elsewhere, in words; empty if it is not."""
+    of = offering_of(agent)
+    if ctx.bulkhead.is_shut(of, ctx.clock.now()):
+        where = ", ".join(part for part in (of.zone, of.type, of.capacity) if part)
+        return f"launches in pool {pool.name}{f' ({where})' if where else ''} have failed since it was chosen"
+    return _NO_ANSWER.format(pool.name) if ctx.bulkhead.is_stuck(pool, ctx.clock.monotonic()) else ""
+
+
+async def _hand_back(ctx: Context, agent: Agent, message: str) -> None:
+    """Has the agent decided again: nothing was called for this attempt, and it uses up none."""
+    ctx.uncalled.discard(agent.launch_key.token)
+    why, refusals = Reason.POOL_COOLING_DOWN, agent.refusals + 1
+    again = next_attempt(ctx, agent, why, refusals)
+    await ctx.move(agent, Phase.REQUESTED, "waiting", why=why, message=message, refusals=refusals, **again)
+
+
+async def _stand_in_line(ctx: Context, agent: Agent, pool: Pool, *, first: bool) -> Again | None:
+    """Waits for a place among the calls of the backend; gives up where there is none in time."""
+    if not ctx.deadline_passed(agent):
+        if first:
+            ctx.placed[agent.id] = agent  # as fresh as before: whatever changes it takes it out
+        return Again(_IN_LINE_S)
+    if first:
+        await _hand_back(ctx, agent, _NO_ANSWER.format(pool.name))
+        return None
+    ctx.bulkhead.forget(agent.id)
+    return await _wait_or_give_up(ctx, agent, OutcomeUnknown("", _NO_ANSWER.format(pool.name)))
+
+
+async def _call_in_turn(ctx: Context, agent: Agent) -> InstanceRef | BackendError:
+    """The call, and the place in which it is made given to the next one."""
+    meant = Answer.NO_WORD
+    try:
+        answer = await _call(ctx, agent)
+        meant = _meaning(answer)
+    finally:
+        for agent_id in ctx.bulkhead.leave(agent.id, meant, ctx.clock.monotonic()):
+            ctx.nudge.agent(agent_id)
+    return answer
+
+
+def _meaning(answer: InstanceRef | BackendError) -> Answer:
+    if not isinstance(answer, BackendError):
+        return Answer.ACCEPTED
+    says_nothing = answer.reason in LACKS or answer.reason == Reason.CONTROLLER_UNREACHABLE
+    return Answer.NO_WORD if says_nothing else Answer.BAD
 
 
 async def _wait_or_give_up(ctx: Context, agent: Agent, answer: BackendError) -> Again | None:
@@ -87,6 +147,8 @@ async def _call(ctx: Context, agent: Agent) -> InstanceRef | BackendError:
         secret=ctx.keyring.mint(agent.id, agent.attempt),
         websocket=ctx.agents_use_websocket(),
         authorities=ctx.authorities(),
+        offering=offering_of(agent) if agent.placed_at is not None else None,
+        host=agent.host,
     )
     if agent.direct:
         spec = _direct(ctx, agent, spec)

@@ -7,7 +7,7 @@ from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
 from broker.domain.lengths import short
 from broker.domain.lifecycle import Goal, Outcome, Phase
-from broker.domain.limits import Usage
+from broker.domain.limits import Rest, Usage
 from broker.domain.offer import Offer
 from broker.domain.placement import Decision, Placed
 from broker.domain.pool import Pool
@@ -40,6 +40,7 @@ async def place(ctx: Context) -> Again | None:
 
         def decider(agents: list[Agent], usage: Usage) -> list[Decision]:
             usage.lives = ctx.lives
+            _heed_doubts(ctx, usage, definitions)
             began = ctx.clock.monotonic()
             decisions = decide(agents, offers, usage, definitions)
             ctx.metrics.placement_took(ctx.clock.monotonic() - began)
@@ -98,6 +99,14 @@ def _tell(ctx: Context, decision: Decision, agent: Agent) -> None:
         ctx.metrics.placement_decided(agent.policy, decision.rejections)
         waits = {"why": decision.reason, "message": decision.message}
         events.AGENT_WAITS.emit(agent=agent.name, controller=agent.controller, **waits)
+
+
+def _heed_doubts(ctx: Context, usage: Usage, definitions: Definitions) -> None:
+    """Pools that do badly just now get few agents more, or none: the others go elsewhere."""
+    usage.window |= ctx.bulkhead.windows(definitions.pools, ctx.clock.monotonic())
+    silent = Rest(opened=0, until=None, probe=None, why=Reason.BACKEND_ERROR, message="they get no answer")
+    for pool in usage.window:
+        usage.rests.setdefault(pool, silent)
 
 
 async def _gather_offers(ctx: Context, agents: list[Agent], definitions: Definitions) -> Offers:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from broker.domain.agent import Agent
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.errors import BackendError
-from broker.reconcile.attempt import pause, words
+from broker.reconcile.attempt import next_attempt, words
 from broker.reconcile.context import Again, Context
 from broker.reconcile.watch import find_lost_instance
 from broker.telemetry import events
@@ -75,8 +75,8 @@ async def _finish(ctx: Context, agent: Agent) -> None:
     ctx.alerted.pop(agent.id, None)
     now = ctx.clock.now()
     if agent.goal == Goal.ONLINE and not agent.was_online:
-        wait = pause(ctx.definitions.retry_of(agent.policy), agent)
-        await ctx.move(agent, Phase.REQUESTED, "requested", not_before=now + wait)
+        again = next_attempt(ctx, agent, agent.why, agent.refusals)
+        await ctx.move(agent, Phase.REQUESTED, "requested", **again)
         return
     outcome = Outcome.SUCCEEDED if agent.was_online else Outcome.CANCELLED
     await ctx.move(agent, Phase.GONE, "gone", goal=Goal.GONE, outcome=agent.outcome or outcome, gone_at=now)

@@ -181,9 +181,10 @@ class Wanted:
         }
         if not any(number > 0 for number in missing.values()):
             return {}
-        used, rests = await Search(ctx.database).used(), await ctx.cooldowns.read()
+        now, used = ctx.clock.now(), await Search(ctx.database).used()
+        rests, cooled = await ctx.cooldowns.read(now), await ctx.cooldowns.cooled(now)
         waiting = [a for a in everybody if a.phase is Phase.REQUESTED and a.goal is Goal.ONLINE]
-        usage = Usage(now=ctx.clock.now(), used=used, rests=dict(rests), levers=ctx.levers, lives=ctx.lives)
+        usage = Usage(now=now, used=used, rests=dict(rests), cooled=cooled, levers=ctx.levers, lives=ctx.lives)
         return warm.room(missing, controller, usage, waiting, definitions)
 
     async def _missing_now(self, controller: ControllerName, name: PolicyName) -> int:

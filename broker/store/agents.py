@@ -29,7 +29,7 @@ from broker.domain.reason import Reason
 from broker.errors import Conflict, NotFound
 from broker.store import cooldowns, limits, spending
 from broker.store.columns import Moment
-from broker.store.engine import Database
+from broker.store.engine import Database, Work
 from broker.store.schema import IS_LIVE, agents, history
 
 
@@ -111,15 +111,19 @@ class Agents:
 
         return await self._database.read(work)
 
-    async def change(self, before: Agent, after: Agent, event: str, at: datetime, actor: str = "") -> Agent:
+    async def change(
+        self, before: Agent, after: Agent, event: str, at: datetime, actor: str = "", also: Work | None = None
+    ) -> Agent:
         """Replaces `before` by `after` if nobody was faster, with a history event; returns it with its new version.
 
-        `actor` is the person or program that asked for it, empty for the broker itself. `Conflict`: the row has changed
-        since `before` was read. `ValueError`: the change of phase is not allowed. What the agent had reserved is given
-        back as the phase demands.
+        `actor` is the person or program that asked for it, empty for the broker itself. `also` is written with it,
+        first. `Conflict`: the row has changed since `before` was read. `ValueError`: the change of phase is not
+        allowed. What the agent had reserved is given back as the phase demands.
         """
 
         async def work(connection: AsyncConnection) -> Agent:
+            if also is not None:
+                await also(connection)
             changed = await change_row(connection, before, after)
             await connection.execute(insert(history), [event_row(changed, event, at, actor)])
             return changed
@@ -152,8 +156,6 @@ class Agents:
 
     async def extend_deadlines(self, ids: Sequence[AgentId], phases: Iterable[Phase], by: timedelta) -> None:
         """Moves deadlines of these agents, as far as they are in one of these phases: a time that did not count."""
-        if not ids:
-            return
         by_us = by // timedelta(microseconds=1)
         clause = and_(agents.c.phase.in_(list(phases)), agents.c.deadline.is_not(None))
 
@@ -164,7 +166,8 @@ class Agents:
                 values = {"deadline": moved, "version": agents.c.version + 1}
                 await connection.execute(update(agents).where(clause, these).values(**values))
 
-        await self._database.transaction(work)
+        if ids:
+            await self._database.transaction(work)
 
     async def _select(self, *clauses: ColumnElement[bool]) -> list[Agent]:
         return await self._database.read(lambda connection: select_agents(connection, *clauses))

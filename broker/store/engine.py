@@ -20,6 +20,9 @@ from broker.telemetry.metrics import Metrics
 
 T = TypeVar("T")
 
+Work = Callable[[AsyncConnection], Awaitable[None]]
+"""What is written within somebody's transaction."""
+
 _REPEATS: Final = 5
 """How often a transaction that the engine rolled back for the sake of another one is tried again."""
 _FIRST_PAUSE_S: Final = 0.02

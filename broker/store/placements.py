@@ -45,7 +45,8 @@ async def place_waiting(
         usage = Usage(
             now=now,
             used=await limits.read_used(connection),
-            rests=await cooldowns.read_rests(connection),
+            rests=await cooldowns.read_rests(connection, now),
+            cooled=await cooldowns.read_cooled(connection, now),
             levers=await read_levers(connection),
         )
         decisions = decider(waiting, usage)
@@ -67,14 +68,19 @@ async def place_waiting(
 
 
 def _launching(placed: Placed, now: datetime, deadline: timedelta) -> Agent:
-    before, attempt = placed.agent, placed.agent.attempt + 1
+    before, attempt, offer = placed.agent, placed.agent.attempt + 1, placed.placement.offer
     return replace(
         before,
         phase=Phase.LAUNCHING,
         phase_since=now,
         deadline=now + deadline,
         attempt=attempt,
-        pool=placed.placement.offer.pool,
+        pool=offer.pool,
+        placed_at=now,
+        zone=offer.zone,
+        type=offer.type,
+        capacity=offer.capacity,
+        host=offer.host,
         token=LaunchToken(f"{before.id}-{attempt}"),
         instance=None,
         direct=placed.direct,

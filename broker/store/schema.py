@@ -153,8 +153,6 @@ cooldowns = Table(
     Column("probe", Words(32)),
     Column("why", Words(32)),
     Column("message", Words(), nullable=False),
-    Column("proven_at", Moment),
-    Column("window", Integer),
 )
 
 offering_rests = Table(
@@ -164,6 +162,7 @@ offering_rests = Table(
     Column("zone", Words(64), primary_key=True),
     Column("type", Words(64), primary_key=True),
     Column("capacity", Words(64), primary_key=True),
+    Column("since", Moment, nullable=False),
     Column("until", Moment, nullable=False),
     Column("why", Words(32), nullable=False),
     Column("message", Words(), nullable=False),

@@ -39,6 +39,8 @@ class Places:
     hosts: list[FakeHost] = field(default_factory=list)
     offers: list[Offer] = field(default_factory=list)
     errors: dict[Offering, BackendError] = field(default_factory=dict)
+    stock: dict[Offering, int] = field(default_factory=dict)
+    """How many there really can be, where that is less than what is offered."""
 
     def of(self, pool: PoolName, exist: Callable[[], Iterable[LaunchSpec]]) -> list[Offer] | None:
         """What a pool offers beside what runs; None if nothing is said of it."""
@@ -59,6 +61,8 @@ class Places:
         offering = _offering_of(spec)
         if (error := self.errors.get(offering)) is not None:
             raise error
+        if offering in self.stock and sum(_offering_of(s) == offering for s in exist()) >= self.stock[offering]:
+            raise InsufficientCapacity("NoStock", f"only {self.stock[offering]} left")
         told = self.of(spec.pool.name, exist)
         if told is None:
             return

@@ -16,6 +16,7 @@ from broker.store.history import Event
 _REJECTION: Final = re.compile(rf"(?:^|; )([^:;]+): ({'|'.join(Reason)}): ")
 _PLACED: Final = "placed"
 _FAILED: Final = "failed"
+_OVER: Final = frozenset({Phase.REQUESTED, Phase.TERMINATING, Phase.GONE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ def attempts(events: Sequence[Event]) -> list[Attempt]:
 def _attempt(events: Sequence[Event]) -> Attempt:
     start = events[0]
     online = next((e.at for e in events if e.phase is Phase.ONLINE), None)
-    over = next((e for e in events if e.event == _FAILED or e.phase in {Phase.TERMINATING, Phase.GONE}), None)
+    over = next((e for e in events if e.event == _FAILED or e.phase in _OVER), None)
     return Attempt(
         number=start.attempt,
         pool=start.pool,

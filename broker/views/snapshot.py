@@ -136,13 +136,13 @@ def _waits(agent: Agent) -> bool:
 
 async def take(ctx: Context) -> Snapshot:
     """Reads all that is shown of the fleet; raises `StoreUnavailable`."""
-    definitions = ctx.definitions
+    definitions, now = ctx.definitions, ctx.clock.now()
     return Snapshot(
-        now=ctx.clock.now(),
+        now=now,
         definitions=definitions,
         agents=tuple(await ctx.agents.live()),
         used=await Search(ctx.database).used(),
-        rests=await ctx.cooldowns.read(),
+        rests=await ctx.cooldowns.read(now),
         levers=ctx.levers,
         heard={name: heard for name in definitions.controllers if (heard := ctx.presence.heard_of(name)) is not None},
     )

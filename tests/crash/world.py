@@ -11,7 +11,7 @@ from pathlib import Path
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
-from broker.domain.ids import AgentName, InstanceRef
+from broker.domain.ids import AgentName, InstanceRef, PoolName
 from broker.domain.instance import Instance, InstanceState
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.policy import Retry
@@ -22,7 +22,7 @@ from broker.ports import Admitted, LaunchSpec, Session
 from broker.reconcile.presence import NodeReport
 from broker.testing.backend import FakeBackend, Ledger
 from broker.testing.clock import ManualClock
-from broker.testing.factories import BACKEND, CONTROLLER, make_definitions, make_policy, make_pool
+from broker.testing.factories import BACKEND, CONTROLLER, POOL, make_definitions, make_policy, make_pool
 from tests.core import POLL_S, SECOND, Core, open_core
 from tests.crash.plans import Plan
 from tests.crash.points import FailPoints, Row
@@ -228,11 +228,11 @@ class World:
 
 
 def definitions() -> Definitions:
-    """A pool with a limit, so that what is reserved is seen to come back; attempts come soon."""
-    pool = make_pool(limits=PoolLimits(agents=2, cpu_milli=8000))
+    """Pools with limits, so that what is reserved is seen to come back; attempts come soon, after a lack elsewhere."""
+    limits = PoolLimits(agents=2, cpu_milli=8000)
     return make_definitions(
-        pools=[pool],
-        policies=[make_policy(retry=Retry(attempts=3, backoff_first=SECOND, backoff_last=SECOND))],
+        pools=[make_pool(limits=limits), make_pool(name=PoolName("other"), limits=limits)],
+        policies=[make_policy(POOL, "other", retry=Retry(attempts=3, backoff_first=SECOND, backoff_last=SECOND))],
         controllers=(),
     )
 

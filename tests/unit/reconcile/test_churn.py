@@ -29,7 +29,7 @@ async def test_one_that_was_never_online_fails_for_good_at_its_first_attempt(cor
     gone = await core.agent(NAME)
     assert (gone.phase, gone.outcome, gone.attempt) == (Phase.GONE, Outcome.FAILED, 1)
     assert (gone.why, gone.message) == (Reason.HANDSHAKE_REJECTED, f"{WORDS}; Jenkins says: {CAUSE}")
-    [rest] = (await core.ctx.cooldowns.read()).values()
+    [rest] = (await core.ctx.cooldowns.read(core.clock.now())).values()
     assert (rest.opened, rest.message) == (1, gone.message), "the next agent would do the same"
 
 

@@ -14,7 +14,7 @@ from broker.domain.policy import AgentLimits, OnTimeout, Retry, Timeouts
 from broker.domain.pool import Cooldown, PoolLimits
 from broker.domain.reason import Reason
 from broker.domain.template import Retention
-from broker.errors import BackendRejected, InsufficientCapacity, Throttled
+from broker.errors import BackendRejected, Throttled
 from broker.reconcile.presence import NodeReport
 from broker.testing.factories import make_definitions, make_policy, make_pool, make_template
 from tests.core import Core, open_core
@@ -76,11 +76,11 @@ async def test_a_refused_launch_is_tried_again_until_the_attempts_are_over(core:
 
 async def test_a_retry_waits_for_its_pause_and_then_succeeds(core: Core) -> None:
     await core.sync()
-    core.backend.next_launch_raises(InsufficientCapacity("NoRoom", "full"))
+    core.backend.next_launch_raises(BackendRejected("Internal", "try again"))
     await core.ask(NAME)
     await core.settle()
     waiting = await core.agent(NAME)
-    assert (waiting.phase, waiting.attempt, waiting.why) == (Phase.REQUESTED, 1, Reason.INSUFFICIENT_CAPACITY)
+    assert (waiting.phase, waiting.attempt, waiting.why) == (Phase.REQUESTED, 1, Reason.BACKEND_ERROR)
     assert waiting.not_before > core.clock.now()
     await core.advance(5)
     assert (await core.agent(NAME)).attempt == 2
@@ -489,7 +489,7 @@ async def test_a_launch_that_waits_for_the_controller_waits_as_long_as_it_is_awa
     await core.sync()
     await core.advance(4)
     assert (await core.agent(NAME)).instance is not None
-    assert not await core.ctx.cooldowns.read()
+    assert not await core.ctx.cooldowns.read(core.clock.now())
 
 
 async def test_a_retry_has_the_queue_s_whole_time_again(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ async def test_a_database_of_version_1_is_upgraded_with_all_its_rows(tmp_path: P
         assert (online.instance, online.token, online.online_at) == ("i-1", f"{agent_id(1)}-1", EPOCH)
         assert (gone.phase, gone.why, gone.message) == (Phase.GONE, Reason.QUEUE_TIMEOUT, "too late")
         assert await used(database) == await reserved(database) == {(Scope.POOL_AGENTS, "it"): 1}
-        assert (await Cooldowns(database).read())[PoolName("it")].message == "no room"
+        assert (await Cooldowns(database).read(EPOCH))[PoolName("it")].message == "no room"
         events = await History(database, ManualClock()).after(0)
         assert [(e.number, e.event, e.agent_id, e.agent, e.controller, e.policy) for e in events] == [
             (1, "requested", agent_id(1), agent_name(1), CONTROLLER, "linux"),

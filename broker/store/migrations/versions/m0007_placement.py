@@ -22,8 +22,6 @@ def upgrade() -> None:
     _fill_held()
     op.drop_table("reservations")
     op.add_column("history", sa.Column("details", _text()))
-    op.add_column("cooldowns", sa.Column("proven_at", sa.BigInteger))
-    op.add_column("cooldowns", sa.Column("window", sa.Integer))
     _create_tables()
 
 
@@ -68,6 +66,7 @@ def _create_tables() -> None:
     op.create_table(
         "offering_rests",
         *(_key(name, length) for name, length in (("pool", 128), ("zone", 64), ("type", 64), ("capacity", 64))),
+        sa.Column("since", sa.BigInteger, nullable=False),
         sa.Column("until", sa.BigInteger, nullable=False),
         sa.Column("why", _text(32), nullable=False),
         sa.Column("message", _text(), nullable=False),
