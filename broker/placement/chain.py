@@ -38,7 +38,7 @@ class Step:
         """Why it takes no agent now, the pools before it being out of the question for these reasons."""
         when = self.fallback.when
         if not self.shut and when and when.isdisjoint(causes):
-            return (self._said(Reason.SUPERSEDED, words.only_on(self.fallback)),)
+            return (self._said(Reason.SUPERSEDED, words.standby(self.fallback)),)
         return self.shut or self.choice.against()
 
     def turned_to_for(self, causes: Sequence[Reason]) -> Reason | None:
@@ -54,7 +54,7 @@ class Step:
         return () if opened else (self._said(Reason.OUTSIDE_HOURS, message, until),)
 
     def _early(self, requested_at: datetime) -> tuple[Rejection, ...]:
-        return (self._said(Reason.SUPERSEDED, words.after(self.fallback), requested_at + self.fallback.after),)
+        return (self._said(Reason.SUPERSEDED, words.standby(self.fallback), requested_at + self.fallback.after),)
 
     def _said(self, reason: Reason, message: str, until: datetime | None = None) -> Rejection:
         return Rejection(pool=self.choice.name, reason=reason, message=message, until=until)

@@ -52,8 +52,9 @@ def _place_all(asks: list[Ask], ground: Ground, decisions: list[Decision]) -> No
             if ask.packs and placed.placement.offer.host:
                 packed.append(Packed(len(decisions), ask, *ask.last_taken))
             decisions.append(placed)
-    if packed and repack(packed, decisions):
-        for ask in Turns([ask for ask in asks if ask.packs and not ask.is_done], ground.usage):
+    wanting = [ask for ask in asks if ask.packs and not ask.is_done]
+    if packed and repack(packed, decisions, wanted=bool(wanting)):
+        for ask in Turns(wanting, ground.usage):
             placed = _place(ask, ground)
             if placed is not None:
                 decisions.append(placed)

@@ -33,25 +33,30 @@ class _Trial:
     left: dict[Opening, int]
     made: int
     places: list[tuple[Packed, Host]]
+    names: list[str]
+    """Of made hosts that are no more, the last first."""
 
 
-def repack(packed: Sequence[Packed], decisions: list[Decision]) -> bool:
-    """Packs anew what was placed with strategy binpack; says whether anything is another than before."""
+def repack(packed: Sequence[Packed], decisions: list[Decision], *, wanted: bool) -> bool:
+    """Packs anew what was placed with strategy binpack; says whether anything is another than before.
+
+    Only where that saves hosts, or where some want room that they did not find.
+    """
     changed = False
     for _, of_shelf in groupby(sorted(packed, key=lambda p: id(p.shelf)), key=lambda p: p.shelf):
         some = [p for p in of_shelf if min(p.choice.size) > 0]
         if len(some) > 1:
-            changed |= _repack_shelf(some, decisions)
+            changed |= _repack_shelf(some, decisions, wanted=wanted)
     return changed
 
 
-def _repack_shelf(packed: list[Packed], decisions: list[Decision]) -> bool:
+def _repack_shelf(packed: list[Packed], decisions: list[Decision], *, wanted: bool) -> bool:
     shelf = packed[0].shelf
     names = {host.offer.host: host for host in shelf.hosts}
     before = [(p, names[_placed(decisions, p).placement.offer.host]) for p in packed]
     made_before = sum(1 for host in shelf.hosts if not host.given)
     trial = _pack(shelf, before)
-    if trial is None or trial.made > made_before:
+    if trial is None or trial.made >= made_before + wanted:
         return False
     for opening, left in trial.left.items():
         opening.left = left
@@ -82,13 +87,14 @@ def _emptied(shelf: Shelf, before: list[tuple[Packed, Host]]) -> _Trial:
     free: dict[int, Free] = {host.number: host.free for host in shelf.hosts}
     for p, host in before:
         free[host.number] = more(free[host.number], p.choice.size)
-    trial = _Trial(Hosts(), {opening: opening.left for opening in shelf.openings}, 0, [])
+    trial = _Trial(Hosts(), {opening: opening.left for opening in shelf.openings}, 0, [], [])
     trial.hosts.looks = shelf.hosts.looks
     for host in shelf.hosts:
         opening = host.opening
         if opening is not None and free[host.number] == opening.shape:
             if trial.left[opening] < NO_BOUND:
                 trial.left[opening] += 1
+            trial.names.insert(0, host.offer.host)
             continue
         trial.made += not host.given
         trial.hosts.add(replace(host, free=free[host.number]))
@@ -101,7 +107,9 @@ def _open(shelf: Shelf, trial: _Trial, p: Packed) -> Host | None:
             if trial.left[opening] < NO_BOUND:
                 trial.left[opening] -= 1
             trial.made += 1
-            host = made_of(opening, p.choice.room.name_host(), p.choice.room.number_host())
+            room = p.choice.room
+            name = trial.names.pop() if trial.names else room.name_host()
+            host = made_of(opening, name, room.number_host())
             trial.hosts.add(host)
             return host
     return None

@@ -117,19 +117,10 @@ def max_skew(rule: Spread, name: str) -> str:
     return f"{name} would have over {rule.max_skew} more of the policy's agents than another {rule.by}"
 
 
-def after(step: Fallback) -> str:
-    """A fallback whose time has not come."""
-    return f"fallback after {short(step.after)}{_on(step)}"
-
-
-def only_on(step: Fallback) -> str:
-    """A fallback for other reasons than those that there are."""
-    return f"fallback{_on(step)}"
-
-
 def standby(step: Fallback) -> str:
-    """A fallback that is not needed."""
-    return after(step) if step.after else only_on(step)
+    """A fallback that is not turned to: when it would be, and for what."""
+    after = f" after {short(step.after)}" if step.after else ""
+    return f"fallback{after}" + (f" on {', '.join(sorted(step.when))}" if step.when else "")
 
 
 def closed(step: Fallback) -> str:
@@ -137,7 +128,3 @@ def closed(step: Fallback) -> str:
     assert step.only is not None
     start, end = (f"{minutes // 60:02}:{minutes % 60:02}" for minutes in (step.only.start, step.only.end))
     return f"fallback from {start} to {end} {step.only.zone.key} only"
-
-
-def _on(step: Fallback) -> str:
-    return f" on {', '.join(sorted(step.when))}" if step.when else ""
