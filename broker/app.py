@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from broker.backends.registry import BackendContext, open_backend
 from broker.clock import SystemClock
 from broker.config.settings import Config
 from broker.domain.definitions import Definitions
-from broker.domain.ids import BackendName, ControllerName, PoolName
+from broker.domain.ids import BackendName, ControllerName
 from broker.domain.pool import BackendDefinition
 from broker.errors import StoreUnavailable
 from broker.gateway.control import ControlServer
@@ -25,7 +25,6 @@ from broker.intake import Intake
 from broker.introductions import Introductions
 from broker.jenkins_files import JenkinsFiles
 from broker.keys import Keyring, open_keyring
-from broker.placement import warm
 from broker.ports import Backend, Clock
 from broker.reconcile.context import Context
 from broker.reconcile.loop import AgentQueue, Loop, Pace
@@ -46,11 +45,11 @@ from broker.store.kept import KeptText
 from broker.telemetry import events
 from broker.telemetry.lag import watch_event_loop
 from broker.telemetry.metrics import Metrics
-from broker.telemetry.readings import PoolState, Readings, count_agents
+from broker.telemetry.readings import Readings
 from broker.tls import Certificates, PemFiles, authorities_in
 from broker.version import VERSION
 from broker.views.pages import Pages
-from broker.views.snapshot import lever_states
+from broker.views.readings import readings
 from broker.web.api.app import mount as mount_api
 from broker.web.api.handlers import Handlers
 from broker.web.app import Check, create_app
@@ -247,14 +246,8 @@ async def _serving_http(
         )
 
     async def read() -> Readings:
-        live = await ctx.agents.live()
-        return Readings(
-            agents=count_agents(live),
-            warm=warm.counts(live, ctx.definitions, ctx.clock.now()),
-            pools=await _pool_states(ctx),
-            gateway=control.counts(),
-            certificates={key: one.current().expires for key, one in certificates.items()},
-        )
+        expiries = {key: one.current().expires for key, one in certificates.items()}
+        return replace(await readings(ctx), gateway=control.counts(), certificates=expiries)
 
     listen, tls = config.server.http.listen, certificates.get("server.http.tls")
     app = create_app(ctx.metrics, readiness, read)
@@ -290,11 +283,3 @@ def _certificate_check(key: str, certificates: Certificates, clock: Clock) -> Ch
     ok = expires > clock.now()
     detail = f"the certificate {'expires' if ok else 'has expired'} at {expires:%F %H:%M} UTC"
     return Check(name=key, ok=ok, detail=detail)
-
-
-async def _pool_states(ctx: Context) -> dict[PoolName, PoolState]:
-    """The pools that are not ready; an operator's word comes first."""
-    now = ctx.clock.now()
-    rests = (await ctx.cooldowns.read(now)).items()
-    resting = [pool for pool, rest in rests if rest.until is not None and rest.until > now]
-    return {**dict.fromkeys(resting, PoolState.COOLDOWN), **lever_states(ctx.levers.values(), now)}

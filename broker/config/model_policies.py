@@ -30,7 +30,6 @@ OF_NO_POOL: Final = frozenset(
         Reason.CONTROLLER_AT_LIMIT,
         Reason.BROKER_AT_LIMIT,
         Reason.JOB_AT_LIMIT,
-        Reason.BUDGET_EXCEEDED,
         Reason.OUTSIDE_HOURS,
         Reason.QUEUE_TIMEOUT,
         Reason.DRAIN_TIMEOUT,

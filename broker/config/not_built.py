@@ -12,6 +12,7 @@ BUILT_BACKENDS: Final = frozenset({"process", "container"})
 NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "templates.*.task_definition": frozenset(),
     "templates.*.agent_container": frozenset(),
+    "pools.*.cost.host_hour": frozenset(),
     "pools.*.limits.hosts": frozenset(),
     "pools.*.limits.min_hosts": frozenset(),
     "policies.*.strategy": frozenset({"ordered", "weighted", "cheapest"}),

@@ -1,0 +1,39 @@
+"""What a scrape reads of the running control plane."""
+
+from broker.domain.ids import PoolName
+from broker.domain.limits import Scope
+from broker.domain.resources import Resources
+from broker.placement import warm
+from broker.reconcile.context import Context
+from broker.store.search import Search
+from broker.telemetry.readings import PoolState, Readings, count_agents
+from broker.views.snapshot import lever_states
+
+
+async def readings(ctx: Context) -> Readings:
+    """Agents and pools as they stand; nothing of gateways and certificates."""
+    live = await ctx.agents.live()
+    return Readings(
+        agents=count_agents(live),
+        warm=warm.counts(live, ctx.definitions, ctx.clock.now()),
+        pools=await _pool_states(ctx),
+        taken=await _taken(ctx),
+    )
+
+
+async def _pool_states(ctx: Context) -> dict[PoolName, PoolState]:
+    """The pools that are not ready; an operator's word comes first."""
+    now = ctx.clock.now()
+    rests = (await ctx.cooldowns.read(now)).items()
+    resting = [pool for pool, rest in rests if rest.until is not None and rest.until > now]
+    return {**dict.fromkeys(resting, PoolState.COOLDOWN), **lever_states(ctx.levers.values(), now)}
+
+
+async def _taken(ctx: Context) -> dict[PoolName, Resources]:
+    used = await Search(ctx.database).used()
+    return {
+        pool: Resources(
+            cpu_milli=used.get((Scope.POOL_CPU_MILLI, pool), 0), memory_mib=used.get((Scope.POOL_MEMORY_MIB, pool), 0)
+        )
+        for pool in ctx.definitions.pools
+    }
