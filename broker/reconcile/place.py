@@ -46,13 +46,13 @@ async def place(ctx: Context) -> Again | None:
             ctx.metrics.placement_took(ctx.clock.monotonic() - began)
             return decisions
 
-        decided = await place_waiting(
+        look = await place_waiting(
             ctx.database,
             decider,
             now,
             lambda placed: placed.policy.timeouts.launch,
         )
-        for decision, agent in decided:
+        for decision, agent in look.decided:
             _tell(ctx, decision, agent)
     later = [a.not_before - now for a in waiting if a.not_before > now]
     return Again(max(0.0, min([timedelta(seconds=_LOOK_AGAIN_S), *later]).total_seconds()))

@@ -1,14 +1,13 @@
 """Agents as rows: accept, read, compare-and-set. Every change has its history event in the same transaction."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Row,
     and_,
     bindparam,
     case,
@@ -22,14 +21,14 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.agent import Agent
-from broker.domain.ids import AgentId, AgentName, ControllerName, InstanceRef, LaunchToken
-from broker.domain.lifecycle import Goal, Outcome, Phase, may_follow
+from broker.domain.ids import AgentId, AgentName, ControllerName, InstanceRef, LaunchToken, PoolName
+from broker.domain.lifecycle import Phase, may_follow
 from broker.domain.limits import PENDING_SCOPES
-from broker.domain.reason import Reason
 from broker.errors import Conflict, NotFound
 from broker.store import cooldowns, limits, spending
 from broker.store.columns import Moment
 from broker.store.engine import Database, Work
+from broker.store.rows import BATCH, OLDEST_FIRST, Rows, by_version, read_whole
 from broker.store.schema import IS_LIVE, agents, history
 
 
@@ -46,8 +45,9 @@ class Agents:
     """The agents of one database. Rows that are gone stay for their history."""
 
     def __init__(self, database: Database) -> None:
-        """Keeps nothing in memory."""
+        """Keeps in memory only what it reads again by version."""
         self._database = database
+        self.rows = Rows()
 
     async def accept(self, asked: Sequence[Agent]) -> list[Agent]:
         """Inserts agents, all or none; one whose (controller, name) is known already is returned as it stands."""
@@ -84,9 +84,9 @@ class Agents:
     async def by_names(self, controller: ControllerName, names: Iterable[AgentName]) -> dict[AgentName, Agent]:
         """The agents of those names that are known."""
         wanted, found = list(dict.fromkeys(names)), list[Agent]()
-        for start in range(0, len(wanted), _BATCH):
+        for start in range(0, len(wanted), BATCH):
             found += await self._select(
-                agents.c.controller == controller, agents.c.name.in_(wanted[start : start + _BATCH])
+                agents.c.controller == controller, agents.c.name.in_(wanted[start : start + BATCH])
             )
         return {agent.name: agent for agent in found}
 
@@ -97,10 +97,27 @@ class Agents:
 
     async def live(self, controller: ControllerName | None = None) -> list[Agent]:
         """All agents that are not gone, the oldest first; of one controller or of all."""
-        clauses: list[ColumnElement[bool]] = [IS_LIVE]
         if controller is not None:
-            clauses.append(agents.c.controller == controller)
-        return await self._select(*clauses)
+            return await self._read(IS_LIVE, agents.c.controller == controller)
+        found = await self._read(IS_LIVE)
+        self.rows.keep_only(found)
+        return found
+
+    async def in_phases(self, phases: Iterable[Phase], pools: Iterable[PoolName] | None = None) -> list[Agent]:
+        """The agents in some phases, none of which is the end; of some pools or of all."""
+        clauses = [IS_LIVE, agents.c.phase.in_(list(phases))]
+        if pools is not None:
+            clauses.append(agents.c.pool.in_(list(pools)))
+        return await self._read(*clauses)
+
+    async def live_ids(self) -> list[AgentId]:
+        """The ids of all agents that are not gone."""
+        query = select(agents.c.id).where(IS_LIVE).order_by(*OLDEST_FIRST)
+
+        async def work(connection: AsyncConnection) -> list[AgentId]:
+            return list((await connection.execute(query)).scalars())
+
+        return await self._database.read(work)
 
     async def count_live(self, controller: ControllerName) -> int:
         """How many agents of a controller are not gone."""
@@ -128,15 +145,18 @@ class Agents:
             await connection.execute(insert(history), [event_row(changed, event, at, actor)])
             return changed
 
-        return await self._database.transaction(work)
+        done = await self._database.transaction(work)
+        if done.phase == Phase.GONE:
+            self.rows.forget(done.id)
+        return done
 
     async def record_instance(self, agent_id: AgentId, token: LaunchToken, instance: InstanceRef) -> Agent:
         """Notes the instance of an attempt, whatever else has changed meanwhile; `Conflict` if that attempt is over."""
 
         async def work(connection: AsyncConnection) -> Agent:
             await _set(connection, {"instance": instance}, agents.c.id == agent_id, agents.c.token == token)
-            row = await connection.execute(select(agents).where(agents.c.id == agent_id))
-            return _from_row(row.one())
+            [agent] = await read_whole(connection, agents.c.id == agent_id)
+            return agent
 
         return await self._database.transaction(work)
 
@@ -161,8 +181,8 @@ class Agents:
 
         async def work(connection: AsyncConnection) -> None:
             moved = type_coerce(type_coerce(agents.c.deadline, BigInteger) + by_us, Moment)
-            for start in range(0, len(ids), _BATCH):
-                these = agents.c.id.in_(ids[start : start + _BATCH])
+            for start in range(0, len(ids), BATCH):
+                these = agents.c.id.in_(ids[start : start + BATCH])
                 values = {"deadline": moved, "version": agents.c.version + 1}
                 await connection.execute(update(agents).where(clause, these).values(**values))
 
@@ -170,7 +190,10 @@ class Agents:
             await self._database.transaction(work)
 
     async def _select(self, *clauses: ColumnElement[bool]) -> list[Agent]:
-        return await self._database.read(lambda connection: select_agents(connection, *clauses))
+        return await self._database.read(lambda connection: read_whole(connection, *clauses))
+
+    async def _read(self, *clauses: ColumnElement[bool]) -> list[Agent]:
+        return await self._database.read(lambda connection: self.rows.read(connection, by_version(*clauses)))
 
 
 async def change_row(connection: AsyncConnection, before: Agent, after: Agent) -> Agent:
@@ -215,8 +238,8 @@ async def _check_versions(connection: AsyncConnection, read: Sequence[Agent]) ->
     Asked before the update, since no driver but SQLite's counts the rows of many updates at once.
     """
     found: dict[str, int] = {}
-    for start in range(0, len(read), _BATCH):
-        ids = [agent.id for agent in read[start : start + _BATCH]]
+    for start in range(0, len(read), BATCH):
+        ids = [agent.id for agent in read[start : start + BATCH]]
         rows = await connection.execute(select(agents.c.id, agents.c.version).where(agents.c.id.in_(ids)))
         found |= {row.id: row.version for row in rows}
     if any(found.get(agent.id) != agent.version for agent in read):
@@ -241,20 +264,14 @@ def event_row(agent: Agent, event: str, at: datetime, actor: str = "") -> dict[s
     }
 
 
-async def select_agents(connection: AsyncConnection, *clauses: ColumnElement[bool]) -> list[Agent]:
-    """Agents within a transaction, the oldest request first."""
-    rows = await connection.execute(select(agents).where(*clauses).order_by(agents.c.requested_at, agents.c.name))
-    return [_from_row(row) for row in rows]
-
-
 async def _by_names(
     connection: AsyncConnection, asked: Sequence[Agent]
 ) -> dict[tuple[ControllerName, AgentName], Agent]:
     found: dict[tuple[ControllerName, AgentName], Agent] = {}
-    for start in range(0, len(asked), _BATCH):
-        part = asked[start : start + _BATCH]
+    for start in range(0, len(asked), BATCH):
+        part = asked[start : start + BATCH]
         names, controllers = [a.name for a in part], {a.controller for a in part}
-        for agent in await select_agents(connection, agents.c.name.in_(names), agents.c.controller.in_(controllers)):
+        for agent in await read_whole(connection, agents.c.name.in_(names), agents.c.controller.in_(controllers)):
             found[agent.controller, agent.name] = agent
     return found
 
@@ -268,33 +285,3 @@ async def _set(connection: AsyncConnection, values: Mapping[str, Any], *clauses:
 
 def _values(agent: Agent) -> dict[str, Any]:
     return {field.name: getattr(agent, field.name) for field in fields(Agent)}
-
-
-def _from_row(row: Row[Any]) -> Agent:
-    values = dict(row._mapping)
-    for key, nothing in _NOTHING.items():
-        values[key] = values[key] or nothing  # rows of older versions say nothing
-    for key, kind in _KINDS.items():
-        if values[key] is not None:
-            values[key] = kind(values[key])
-    return Agent(**values)
-
-
-_KINDS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "phase": Phase,
-    "goal": Goal,
-    "outcome": Outcome,
-    "why": Reason,
-}
-_NOTHING: Final[Mapping[str, object]] = {
-    "direct": False,
-    "zone": "",
-    "type": "",
-    "capacity": "",
-    "host": "",
-    "refusals": 0,
-    "stalled": False,
-    "held": "",
-}
-_BATCH: Final = 500
-"""Below the bound on variables of one SQLite statement."""

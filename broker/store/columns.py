@@ -9,8 +9,13 @@ from sqlalchemy.types import TypeEngine
 
 from broker.domain.overrides import NO_OVERRIDE, Override
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def to_moment(at: datetime) -> int:
+    """Microseconds since 1970."""
+    return (at - EPOCH) // MICROSECOND
 
 
 class Moment(TypeDecorator[datetime]):
@@ -21,11 +26,11 @@ class Moment(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         """To microseconds since 1970."""
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else to_moment(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Back to a datetime."""
-        return None if value is None else _EPOCH + value * _MICROSECOND
+        return None if value is None else EPOCH + value * MICROSECOND
 
 
 class Words(TypeDecorator[str]):
@@ -57,11 +62,11 @@ class Lasting(TypeDecorator[timedelta]):
 
     def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> Any:
         """To microseconds."""
-        return None if value is None else value // _MICROSECOND
+        return None if value is None else value // MICROSECOND
 
     def process_result_value(self, value: Any, dialect: Dialect) -> timedelta | None:
         """Back to a length of time."""
-        return None if value is None else value * _MICROSECOND
+        return None if value is None else value * MICROSECOND
 
 
 class Asked(TypeDecorator[Override]):

@@ -12,8 +12,8 @@ from broker.domain.agent import Agent
 from broker.domain.hand_launch import HandLaunch
 from broker.domain.ids import ControllerName, HandLaunchId, PolicyName
 from broker.domain.lifecycle import Outcome
-from broker.store.agents import select_agents
 from broker.store.engine import Database
+from broker.store.rows import read_whole
 from broker.store.schema import IS_GONE, agents, hand_launches, history
 
 
@@ -66,7 +66,7 @@ class HandLaunches:
 
     async def agents_of(self, launch_id: HandLaunchId) -> list[Agent]:
         """All agents that were asked for for a launch, the oldest first."""
-        return await self._database.read(lambda connection: select_agents(connection, agents.c.launch_id == launch_id))
+        return await self._database.read(lambda connection: read_whole(connection, agents.c.launch_id == launch_id))
 
     async def warm_failures(
         self, controller: ControllerName, policy: PolicyName, since: datetime, now: datetime

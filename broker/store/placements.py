@@ -1,25 +1,45 @@
 """A batch of placements: read, decided and saved in one transaction, so that no cap can be raced (design D7, D9)."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
-from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.agent import Agent
-from broker.domain.ids import LaunchToken
-from broker.domain.lifecycle import Goal, Phase
-from broker.domain.limits import Usage
-from broker.domain.placement import Decision, Placed, Waits
+from broker.domain.ids import AgentId, LaunchToken
+from broker.domain.lifecycle import Phase
+from broker.domain.limits import Claim, Usage
+from broker.domain.placement import Decision, Placed, Rejection, Waits
 from broker.store import cooldowns, limits
-from broker.store.agents import change_rows, event_row, select_agents
+from broker.store.batches import EVENTS, Row, changing, columns_of, event_columns
+from broker.store.columns import to_moment
+from broker.store.details import Details, in_words, to_text
 from broker.store.engine import Database
-from broker.store.levers import read_levers
-from broker.store.schema import IS_LIVE, agents, history
+from broker.store.lines import read_lines, tell_the_rest
+from broker.store.standing import Standing, read_usage
 
 Decider = Callable[[list[Agent], Usage], list[Decision]]
 """Pure: given the agents that wait and what is taken, decides each."""
+
+_PLACED: Final = (
+    *("phase", "phase_since", "deadline", "attempt", "pool", "token", "instance", "direct", "placed_at"),
+    *("zone", "type", "capacity", "host", "stalled", "rate", "expected_life", "costs_since", "held"),
+    *("why", "message", "version"),
+)
+_WAITS: Final = ("why", "message", "stalled", "version")
+_SAVE_PLACED, _SAVE_WAITS = changing(_PLACED), changing(_WAITS)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at those who wait has decided."""
+
+    decided: list[tuple[Decision, Agent]]
+    """Each decision with its agent as it now stands; of a long line only of those at its head."""
+    more: bool
+    """Whether others behind them may find a place at once."""
 
 
 async def place_waiting(
@@ -27,47 +47,75 @@ async def place_waiting(
     decider: Decider,
     now: datetime,
     deadline_of: Callable[[Placed], timedelta],
-) -> list[tuple[Decision, Agent]]:
-    """Places the agents that wait and are due; returns each decision with its agent as it now stands.
+    standing: Standing | None = None,
+) -> Look:
+    """Places the agents that wait and are due, the oldest of each line.
 
     A placed agent is `launching`, its limits reserved, its launch token saved: all before any call. For one that waits,
-    the reason is written if it is another than before. All are looked at: a full policy must not starve another.
+    the reason is written if it is another than before. All lines are looked at: a full policy must not starve another.
     """
+    known = standing or Standing()
 
-    async def work(connection: AsyncConnection) -> list[tuple[Decision, Agent]]:
-        waiting = await select_agents(
-            connection,
-            IS_LIVE,
-            agents.c.phase == Phase.REQUESTED,
-            agents.c.goal == Goal.ONLINE,
-            agents.c.not_before <= now,
-        )
-        usage = Usage(
-            now=now,
-            used=await limits.read_used(connection),
-            rests=await cooldowns.read_rests(connection, now),
-            cooled=await cooldowns.read_cooled(connection, now),
-            levers=await read_levers(connection),
-        )
-        decisions = decider(waiting, usage)
+    async def work(connection: AsyncConnection) -> Look:
+        lines = await read_lines(connection, now, known)
+        usage = await read_usage(connection, now, known)
+        decisions = decider([agent for line in lines for agent in line.head], usage)
         placed = [d for d in decisions if isinstance(d, Placed)]
         await limits.reserve(connection, [d.claims for d in placed])
         for pool, agent_id in {d.placement.offer.pool: d.agent.id for d in placed}.items():
-            await cooldowns.set_probe(connection, pool, agent_id)
-        changes = [(d.agent, _launching(d, now, deadline_of(d))) for d in placed]
+            if pool in usage.rests:
+                await cooldowns.set_probe(connection, pool, agent_id)
+        texts = _Texts()
+        changed = {d.agent.id: _launching(d, now, deadline_of(d), texts) for d in placed}
         waits = [d for d in decisions if isinstance(d, Waits)]
-        news = [d for d in waits if (d.agent.why, d.agent.message) != (d.reason, d.message)]
-        changes += [(d.agent, replace(d.agent, why=d.reason, message=d.message)) for d in news]
-        changed = {agent.id: agent for agent in await change_rows(connection, changes)}
-        if changed:
-            names = {Phase.LAUNCHING: "placed", Phase.REQUESTED: "waiting"}
-            await connection.execute(insert(history), [event_row(a, names[a.phase], now) for a in changed.values()])
-        return [(decision, changed.get(decision.agent.id, decision.agent)) for decision in decisions]
+        for d in waits:
+            if (d.agent.why, d.agent.message, d.agent.stalled) != (d.reason, d.message, d.stalled):
+                changed[d.agent.id] = _waiting(d)
+        await _save(connection, decisions, changed, now, texts)
+        more = await tell_the_rest(connection, lines, {d.agent.id: d for d in waits}, now, known)
+        return Look([(d, changed.get(d.agent.id, d.agent)) for d in decisions], more)
 
-    return await database.transaction(work)
+    look = await database.transaction(work)
+    known.rows.committed(agent for _, agent in look.decided)
+    return look
 
 
-def _launching(placed: Placed, now: datetime, deadline: timedelta) -> Agent:
+class _Texts:
+    """The texts of decisions, each made once: those of equal requests share what they are made of.
+
+    Known by identity, so it lasts no longer than the decisions.
+    """
+
+    def __init__(self) -> None:
+        self._words: dict[int, str] = {}
+        self._details: dict[tuple[str, str | None, int], str | None] = {}
+        self._held: dict[int, str] = {}
+
+    def words(self, rejections: Sequence[Rejection]) -> str:
+        known = self._words.get(id(rejections))
+        if known is None:
+            known = self._words[id(rejections)] = in_words(rejections)
+        return known
+
+    def held(self, claims: Sequence[Claim]) -> str:
+        known = self._held.get(id(claims))
+        if known is None:
+            known = self._held[id(claims)] = limits.as_held(claims)
+        return known
+
+    def details(self, decision: Decision) -> str | None:
+        if isinstance(decision, Waits):
+            why, instead_of, rejections = "", None, decision.rejections
+        else:
+            chosen = decision.placement
+            why, instead_of, rejections = chosen.why, chosen.fallback_for, chosen.rejections
+        key = (why, instead_of, id(rejections))
+        if key not in self._details:
+            self._details[key] = to_text(Details(why=why, fallback_for=instead_of, rejections=rejections))
+        return self._details[key]
+
+
+def _launching(placed: Placed, now: datetime, deadline: timedelta, texts: _Texts) -> Agent:
     before, attempt, offer = placed.agent, placed.agent.attempt + 1, placed.placement.offer
     return replace(
         before,
@@ -76,18 +124,49 @@ def _launching(placed: Placed, now: datetime, deadline: timedelta) -> Agent:
         deadline=now + deadline,
         attempt=attempt,
         pool=offer.pool,
+        token=LaunchToken(f"{before.id}-{attempt}"),
+        instance=None,
+        direct=placed.direct,
         placed_at=now,
         zone=offer.zone,
         type=offer.type,
         capacity=offer.capacity,
         host=offer.host,
-        token=LaunchToken(f"{before.id}-{attempt}"),
-        instance=None,
-        direct=placed.direct,
+        stalled=False,
         rate=placed.rate.hourly if placed.rate else None,
         expected_life=placed.rate.expected if placed.rate else None,
         costs_since=None,
-        held=limits.as_held(placed.claims),
+        held=texts.held(placed.claims),
         why=None,
-        message="; ".join(f"{r.pool}: {r.reason}: {r.message}" for r in placed.placement.rejections),
+        message=texts.words(placed.placement.rejections),
+        version=before.version + 1,
     )
+
+
+def _waiting(waits: Waits) -> Agent:
+    w, version = waits, waits.agent.version + 1
+    return replace(w.agent, why=w.reason, message=w.message, stalled=w.stalled, version=version)
+
+
+async def _save(
+    connection: AsyncConnection,
+    decisions: Sequence[Decision],
+    changed: dict[AgentId, Agent],
+    now: datetime,
+    texts: _Texts,
+) -> None:
+    placed, waiting, events, at = list[Row](), list[Row](), list[Row](), to_moment(now)
+    for decision in decisions:
+        after = changed.get(decision.agent.id)
+        if after is None:
+            continue
+        key, details = (after.id, decision.agent.version), texts.details(decision)
+        if isinstance(decision, Placed):
+            placed.append((*columns_of(after, _PLACED), *key))
+            events.append(event_columns(after, "placed", at, details))
+        else:
+            waiting.append((*columns_of(after, _WAITS), *key))
+            events.append(event_columns(after, "waiting", at, details))
+    await _SAVE_PLACED.run(connection, placed)
+    await _SAVE_WAITS.run(connection, waiting)
+    await EVENTS.run(connection, events)

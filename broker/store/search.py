@@ -12,10 +12,10 @@ from broker.domain.ids import AgentName, ControllerName
 from broker.domain.lifecycle import Phase
 from broker.domain.limits import Scope
 from broker.domain.reason import REASONS
-from broker.store.agents import select_agents
 from broker.store.engine import Database
 from broker.store.history import Event, select_events
 from broker.store.limits import read_used
+from broker.store.rows import read_whole
 from broker.store.schema import IS_LIVE, agents, history
 
 _MOST_STARTS: Final = 2_000
@@ -110,4 +110,4 @@ class Search:
         return await self._database.read(work)
 
     async def _agents(self, *clauses: ColumnElement[bool]) -> list[Agent]:
-        return await self._database.read(lambda connection: select_agents(connection, *clauses))
+        return await self._database.read(lambda connection: read_whole(connection, *clauses))

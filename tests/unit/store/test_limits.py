@@ -210,7 +210,7 @@ async def test_two_placements_at_once_do_not_share_the_last_place(tmp_path: Path
 async def test_a_placement_is_saved_with_its_token_and_event_before_any_call(tmp_path: Path) -> None:
     async with opened(tmp_path / "broker.db") as (database, agents):
         await agents.accept([make_agent()])
-        [(_, placed)] = await place_waiting(database, decider(), EPOCH, lambda _: MINUTE)
+        [(_, placed)] = (await place_waiting(database, decider(), EPOCH, lambda _: MINUTE)).decided
         assert await agents.get(agent_id(1)) == placed
         assert (placed.phase, placed.attempt, placed.pool) == (Phase.LAUNCHING, 1, "it")
         assert placed.token == f"{agent_id(1)}-1"
