@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -65,8 +65,9 @@ class FakeBackend:
 
     `room` how many instances may exist, None without bound; `first_state` what a new instance is; `describe_delay_s`
     clock seconds before `describe` answers; `terminate_stays` an instance asked to end stays `stopping` until
-    `let_go()`; `list_complete` what `list_owned` says of itself; `down` an error that every call raises; `places` what
-    each pool has of hosts, zones, types and capacities, and what is out of stock there.
+    `let_go()`; `list_complete` what `list_owned` says of itself; `down` an error that every call raises;
+    `check_launch` is asked before each launch, and raises what that one comes to; `places` what each pool has of hosts,
+    zones, types and capacities, and what is out of stock there.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class FakeBackend:
         self.list_complete = True
         self.down: BackendError | None = None
         self.closed = False
+        self.check_launch: Callable[[LaunchSpec], None] | None = None
         self._clock = clock or ManualClock()
         self._launch_errors: deque[tuple[BackendError, bool]] = deque()
         self._terminate_errors: deque[BackendError] = deque()
@@ -171,6 +173,8 @@ class FakeBackend:
         """Makes the instance of this key, or fails as told."""
         self.ledger.calls.append(spec)
         self._check_up()
+        if self.check_launch is not None:
+            self.check_launch(spec)
         if self._launch_errors:
             error, created = self._launch_errors.popleft()
             if created:
