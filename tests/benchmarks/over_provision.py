@@ -116,11 +116,11 @@ def _waiting(double: Double) -> int:
 
 def _serve(world: World, double: Double, served: dict[str, float], build_s: float = 0.0) -> bool:
     """Brings agents that run online, notes when each got its build, and ends that; true when no build waits or runs."""
-    launched = set(world.stack.launched())
+    launched, now = set(world.stack.launched()), time.monotonic()
     state = double.tell("state")
     for name, node in state["nodes"].items():
         if node["busy"]:
-            if time.monotonic() - served.setdefault(name, time.monotonic()) >= build_s:
+            if now - served.setdefault(name, now) >= build_s:
                 double.tell("finish", name)
         elif not node["online"] and name in launched:
             double.tell("online", name)
