@@ -16,7 +16,6 @@ NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "pools.*.limits.hosts": frozenset(),
     "pools.*.limits.min_hosts": frozenset(),
     "policies.*.strategy": frozenset({"ordered", "weighted", "cheapest"}),
-    "policies.*.fallback": frozenset(),
     "policies.*.spread": frozenset(),
     "policies.*.binpack": frozenset(),
 }

@@ -191,6 +191,7 @@ def _policy(policy: Policy, template: Template) -> wire.Policy:
         executors=template.executors,
         remote_fs=_remote_fs(template),
         retention=_retention(template.retention),
+        per_job=policy.per_job or 0,
         overrides=wire.OverrideRules(allow=[key for key in KEYS if key in policy.overrides.allow]),
     )
 
@@ -222,6 +223,7 @@ def _agent_state(kept: Kept, definitions: Definitions) -> wire.AgentState:
         waits_for_room=agent.phase == Phase.REQUESTED and is_cap_on_agents(agent.why, agent.message),
         keep_warm=kept.keep_warm,
         override_labels=_override_labels(agent),
+        job=agent.job,
     )
 
 

@@ -1,9 +1,7 @@
 """The fleet as its people in Jenkins see it, in messages."""
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from broker.domain.reason import hint
-from broker.rpc.convert import one_line
+from broker.rpc.convert import one_line, timestamp
 from broker.store.history import Event
 from broker.views.fleet import Fleet, PolicyRow, PoolRow
 from broker.wire.v1 import agents_pb2 as wire
@@ -29,6 +27,8 @@ def _pool(row: PoolRow) -> wire.PoolState:
         starting_cap=row.starting_cap or 0,
         state=row.state,
         why=one_line(row.why),
+        until=timestamp(row.until) if row.until else None,
+        by=row.by,
     )
 
 
@@ -47,10 +47,8 @@ def _policy(row: PolicyRow) -> wire.PolicyState:
 
 
 def _failure(event: Event) -> wire.Failure:
-    at = Timestamp()
-    at.FromDatetime(event.at)
     return wire.Failure(
-        at=at,
+        at=timestamp(event.at),
         agent=event.agent,
         policy=event.policy,
         pool=event.pool or "",

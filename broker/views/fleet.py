@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from broker.domain.definitions import Definitions
@@ -39,6 +40,10 @@ class PoolRow:
     starting_cap: int | None
     state: PoolState
     why: str
+    until: datetime | None = None
+    """When that state ends by itself; None where it does not, or nobody knows."""
+    by: str = ""
+    """Who has paused it or lets it be emptied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +80,9 @@ def fleet_of(controller: ControllerName, snapshot: Snapshot, failures: Iterable[
 
 def _pool_row(name: PoolName, snapshot: Snapshot) -> PoolRow:
     definitions: Definitions = snapshot.definitions
-    pool, rest = definitions.pools[name], snapshot.resting(name)
+    pool, rest, lever = definitions.pools[name], snapshot.resting(name), snapshot.lever_of(name)
+    why = _WORDS.line(rest.why, rest.message) if rest else ""
+    until = rest.until if rest and rest.until and rest.until > snapshot.now else None
     return PoolRow(
         name=name,
         backend=definitions.backends[pool.backend].type,
@@ -84,7 +91,9 @@ def _pool_row(name: PoolName, snapshot: Snapshot) -> PoolRow:
         starting=snapshot.used.get((Scope.POOL_PENDING, name), 0),
         starting_cap=pool.limits.pending,
         state=snapshot.state_of(name),
-        why=_WORDS.line(rest.why, rest.message) if rest else "",
+        why=lever.reason if lever else why,
+        until=lever.until if lever else until,
+        by=lever.actor if lever else "",
     )
 
 

@@ -64,6 +64,8 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     volatile long askedAt = namedAt
     /** The queue's number of the build that it was asked for; 0 where there is none, or none is known. */
     volatile long itemId
+    /** The full name of the job whose builds it runs alone; empty: of any. */
+    volatile String job = ''
     /** Kept ready though it is idle: its idle time does not end it now. */
     volatile boolean keepWarm
     /** Its node was made again: what happened to it before is told anew, and is no news. */
@@ -238,7 +240,7 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
 
     /**
      * A used-up agent takes nothing but the build that it ran before, one that was made as a build has asked no build that
-     * asks for less. Jenkins asks this alone of light-weight tasks.
+     * asks for less, one that is bound to a job no build of another. Jenkins asks this alone of light-weight tasks.
      */
     @Override
     CauseOfBlockage canTake(Queue.BuildableItem item) {
@@ -247,6 +249,9 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
         }
         if (overrides && item.assignedLabel?.name != nodeName && Overrides.of(item.assignedLabel) != overrides) {
             return CauseOfBlockage.fromMessage(new NonLocalizable("${nodeName} is for builds that ask for ${overrides.join(', ')}".toString()))
+        }
+        if (job && item.assignedLabel?.name != nodeName && Origin.job(item.task) != job) {
+            return CauseOfBlockage.fromMessage(new NonLocalizable("${nodeName} is for builds of ${job}".toString()))
         }
         acceptingTasks ? super.canTake(item) :
                 CauseOfBlockage.fromMessage(new NonLocalizable("${nodeName} takes no more builds".toString()))

@@ -64,8 +64,8 @@ class BrokerStrategy extends Strategy {
         Backlog waiting = fleet.backlogOf(items)
         Object key = Fleet.key(label)
         int missing = fleet.shortage(waiting, agents, label)
-        List<Queue.BuildableItem> unserved = missing > 0 ? waiting.startable(key).takeRight(missing) : []
         Policy policy = fleet.policyFor(label)
+        List<Queue.BuildableItem> unserved = missing > 0 ? inOrder(waiting.startable(key), agents, policy).takeRight(missing) : []
         if (unserved && policy?.isOpenFor(label) && !blocked(label, missing)) {
             Collection planned = cloud.provisionFor(label, unserved)
             state.recordPendingLaunches(planned)
@@ -75,6 +75,15 @@ class BrokerStrategy extends Strategy {
         }
         boolean covered = missing <= 0 && !reliesOnStalled(waiting, agents, label)
         covered ? StrategyDecision.PROVISIONING_COMPLETED : StrategyDecision.CONSULT_REMAINING_STRATEGIES
+    }
+
+    /** Where agents are bound to jobs, those that have none of their own come last: they are the ones to ask for. */
+    private static List<Queue.BuildableItem> inOrder(List<Queue.BuildableItem> items, List<BrokerAgent> agents, Policy policy) {
+        if (!policy?.boundToJobs) {
+            return items
+        }
+        Set<Long> named = agents.findAll { it.places > 0 }*.itemId as Set
+        items.findAll { named.contains(it.id) } + items.findAll { !named.contains(it.id) }
     }
 
     /** A listener that fails is not ours: the nodes are planned all the same. */

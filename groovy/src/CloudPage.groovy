@@ -98,8 +98,15 @@ class CloudPage {
     List<Map> getPools() {
         told.pools.collect {
             [name: it.name, backend: it.backend, agents: of(it.agents, it.agents_cap), starting: of(it.starting, it.starting_cap),
-             state: BuildWords.clean(it.state), why: BuildWords.clean(it.why)]
+             state: BuildWords.clean(it.state), why: because(it)]
         }
+    }
+
+    /** Why a pool is as it is, who made it so, and until when. */
+    private static String because(Map pool) {
+        String by = pool.by ? "by ${BuildWords.clean(pool.by)}" : ''
+        String until = pool.until ? "until ${BuildWords.at(pool.until as long)}" : ''
+        [BuildWords.clean(pool.why), [by, until].findAll().join(' ')].findAll().join(', ')
     }
 
     /** Agents that are not online yet, the oldest first. */

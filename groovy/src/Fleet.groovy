@@ -203,6 +203,7 @@ class Fleet {
         agent.cause = what.cause
         agent.launchId = what.launch_id ?: ''
         agent.itemId = itemId
+        agent.job = policy.boundToJobs ? (what.job ?: '') : ''
         agents[name] = agent
         link.request(name, what + [name: name, policy: policy.name])
         buildLog?.nudge()
@@ -227,6 +228,7 @@ class Fleet {
                 Adoption.overrides(told))
         agent.uses.set(told.uses as int)
         agent.adopted = true
+        agent.job = policy?.boundToJobs ? (told.job ?: '') : ''
         agent.askedAt = Math.min(agent.namedAt, (told.requested_at ?: 0) as long)
         agent.told(told)
         agent.resumes = agent.resumptionWaits() // it may be there before the node is

@@ -12,6 +12,8 @@ class Policy {
     final int executors
     final String remoteFs
     final Map retention
+    /** Its agents run builds of one job alone: how many of them a job may have is limited. */
+    final boolean boundToJobs
     private final Set<LabelAtom> atoms
     /** Until when (System.nanoTime) nothing is asked of it, because the broker refused; and how long (ms) the next pause is. */
     private volatile long closedUntil = System.nanoTime()
@@ -28,6 +30,7 @@ class Policy {
         executors = Math.max(1, told.executors as int)
         remoteFs = told.remote_fs ?: '/tmp/agentbroker'
         retention = told.retention
+        boundToJobs = (told.per_job ?: 0) > 0 && places == 1
         atoms = labels.collect { Label.parse(it) }.flatten().toSet()
     }
 

@@ -14,8 +14,8 @@ import yaml
 from broker.demo.stack import CONTROLLER
 from tests.jenkins.conftest import new_rig
 from tests.jenkins.controller import wait_for
-from tests.jenkins.pipelines import abort, needs_plugins, start_with_plugins
-from tests.jenkins.policies import FLEET, use_policies
+from tests.jenkins.pipelines import abort, console_of, needs_plugins, start_build, start_with_plugins
+from tests.jenkins.policies import FLEET, reload, use_policies, write_policies
 from tests.jenkins.rig import LABEL, Rig, our_names_in
 from tests.jenkins.test_build_log import build, line, log_of, ours
 
@@ -152,6 +152,54 @@ def test_a_build_s_url_explains_its_agent_while_it_waits_and_the_job_has_its_ful
 
 def test_each_attempt_is_told_with_how_many_there_may_be(rig: Rig) -> None:
     assert any(re.search(r"^linux: launching \(attempt 1 of 3\)", text) for text in ours(rig, "sized"))
+
+
+def test_a_job_at_its_own_limit_waits_and_says_so_while_another_job_of_the_policy_runs(rig: Rig) -> None:
+    use_policies(rig, {"fair": {"labels": ["fair"], "limits": {"per_job": 1}}})
+    build(rig, "twin", "fair", 60)
+    line(rig, "twin", "^online after", seconds=40)
+    start_build(rig.controller, "twin")
+    second = wait_for("it says why", lambda: re.search("JobAtLimit: .*", console_of(rig.controller, "twin", 2)), 20)
+    assert second is not None
+    assert "job twin is at its limit" in second[0]
+    build(rig, "single", "fair")
+    assert rig.controller.finished("single", 1, seconds=40)[0]["result"] == "SUCCESS"
+    abort(rig.controller, "twin")
+    assert rig.controller.finished("twin", 2)[1]["result"] == "SUCCESS", "there is room for it then"
+    rig.wait_until_nothing_is_left()
+
+
+def test_a_build_that_falls_back_is_told_to_which_pool_and_why(rig: Rig) -> None:
+    write_policies(
+        rig,
+        {"backed": {"labels": ["backed"], "fallback": [{"pool": "spare", "when": ["PoolAtLimit"]}]}},
+    )
+    config = yaml.safe_load(rig.stack.config_file.read_text())
+    config["pools"]["spare"] = config["pools"][LABEL] | {"limits": {"agents": 5}}
+    config["pools"][LABEL]["limits"] = {"agents": 1}
+    rig.stack.config_file.write_text(yaml.safe_dump(config, sort_keys=False))
+    reload(rig)
+    build(rig, "first-choice", "backed", 60)
+    line(rig, "first-choice", r"^linux: launching \(attempt 1 of 3\)", seconds=20)
+    build(rig, "falls-back", "backed")
+    line(
+        rig, "falls-back", r"^spare: launching \(attempt 1 of 3\); not chosen: linux: PoolAtLimit: .*linux", seconds=20
+    )
+    assert rig.controller.finished("falls-back", 1, seconds=40)[0]["result"] == "SUCCESS"
+    pause(rig, "spare", "the test says so")
+    build(rig, "held", "backed")
+    line(rig, "held", r"^waiting, 1st in line: \w+: .*spare.*the test says so", seconds=20)
+    abort(rig.controller, "first-choice")
+    assert rig.controller.finished("held", 1, seconds=40)[0]["result"] == "SUCCESS"
+
+
+def pause(rig: Rig, pool: str, reason: str) -> None:
+    """As an operator does in an incident."""
+    body = json.dumps({"reason": reason}).encode()
+    request = urllib.request.Request(f"{rig.stack.http_url}api/v1/pools/{pool}:pause", data=body, method="POST")
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=20) as reply:
+        assert reply.status == 200
 
 
 def test_nothing_of_it_was_severe_and_nothing_was_saved(rig: Rig) -> None:

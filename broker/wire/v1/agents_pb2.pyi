@@ -86,7 +86,7 @@ class PolicySet(_message.Message):
     def __init__(self, revision: _Optional[str] = ..., policies: _Optional[_Iterable[_Union[Policy, _Mapping]]] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("name", "labels", "accept_unlabelled", "priority", "name_prefix", "executors", "remote_fs", "retention", "overrides")
+    __slots__ = ("name", "labels", "accept_unlabelled", "priority", "name_prefix", "executors", "remote_fs", "retention", "overrides", "per_job")
     NAME_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_UNLABELLED_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +96,7 @@ class Policy(_message.Message):
     REMOTE_FS_FIELD_NUMBER: _ClassVar[int]
     RETENTION_FIELD_NUMBER: _ClassVar[int]
     OVERRIDES_FIELD_NUMBER: _ClassVar[int]
+    PER_JOB_FIELD_NUMBER: _ClassVar[int]
     name: str
     labels: _containers.RepeatedScalarFieldContainer[str]
     accept_unlabelled: bool
@@ -105,7 +106,8 @@ class Policy(_message.Message):
     remote_fs: str
     retention: Retention
     overrides: OverrideRules
-    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., accept_unlabelled: _Optional[bool] = ..., priority: _Optional[int] = ..., name_prefix: _Optional[str] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., overrides: _Optional[_Union[OverrideRules, _Mapping]] = ...) -> None: ...
+    per_job: int
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., accept_unlabelled: _Optional[bool] = ..., priority: _Optional[int] = ..., name_prefix: _Optional[str] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., overrides: _Optional[_Union[OverrideRules, _Mapping]] = ..., per_job: _Optional[int] = ...) -> None: ...
 
 class OverrideRules(_message.Message):
     __slots__ = ("allow",)
@@ -286,7 +288,7 @@ class SyncNodesReply(_message.Message):
     def __init__(self, agents: _Optional[_Iterable[_Union[AgentState, _Mapping]]] = ..., unknown: _Optional[_Iterable[str]] = ..., remove: _Optional[_Iterable[_Union[NodeRemoval, _Mapping]]] = ..., wanted: _Optional[_Iterable[_Union[Wanted, _Mapping]]] = ..., policies_revision: _Optional[str] = ...) -> None: ...
 
 class AgentState(_message.Message):
-    __slots__ = ("name", "policy", "phase", "takes_builds", "uses", "why", "labels", "executors", "remote_fs", "retention", "requested_at", "waits_for_room", "keep_warm", "cause", "override_labels")
+    __slots__ = ("name", "policy", "phase", "takes_builds", "uses", "why", "labels", "executors", "remote_fs", "retention", "requested_at", "waits_for_room", "keep_warm", "cause", "override_labels", "job")
     NAME_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -302,6 +304,7 @@ class AgentState(_message.Message):
     KEEP_WARM_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     OVERRIDE_LABELS_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
     name: str
     policy: str
     phase: str
@@ -317,7 +320,8 @@ class AgentState(_message.Message):
     keep_warm: bool
     cause: Cause
     override_labels: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., policy: _Optional[str] = ..., phase: _Optional[str] = ..., takes_builds: _Optional[bool] = ..., uses: _Optional[int] = ..., why: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits_for_room: _Optional[bool] = ..., keep_warm: _Optional[bool] = ..., cause: _Optional[_Union[Cause, str]] = ..., override_labels: _Optional[_Iterable[str]] = ...) -> None: ...
+    job: str
+    def __init__(self, name: _Optional[str] = ..., policy: _Optional[str] = ..., phase: _Optional[str] = ..., takes_builds: _Optional[bool] = ..., uses: _Optional[int] = ..., why: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits_for_room: _Optional[bool] = ..., keep_warm: _Optional[bool] = ..., cause: _Optional[_Union[Cause, str]] = ..., override_labels: _Optional[_Iterable[str]] = ..., job: _Optional[str] = ...) -> None: ...
 
 class NodeRemoval(_message.Message):
     __slots__ = ("name", "reason", "message", "cancel_build")

@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from broker.domain.limits import Lever, LeverKind
 from broker.domain.policy import AgentLimits, Retry
 from broker.domain.pool import Cooldown, PoolLimits
 from broker.errors import BackendRejected
-from broker.testing.factories import make_controller, make_definitions, make_policy, make_pool
+from broker.testing.factories import POOL, make_controller, make_definitions, make_policy, make_pool
 from broker.views.fleet import MOST_FAILURES
 from broker.views.pages import Pages
 from broker.wire.v1 import agents_pb2 as wire
@@ -93,6 +95,19 @@ async def test_failures_are_told_with_the_clouds_words_and_a_hint_and_a_pool_tha
     assert found.failures[0].hint.startswith("Read the backend's own words")
     assert found.failures[0].at.ToDatetime() >= found.failures[1].at.ToDatetime()
     assert (found.pools[0].state, found.pools[0].why) == ("cooldown", "BackendError: Nope: the cloud's own words")
+    assert found.pools[0].until.seconds > api.core.clock.now().timestamp()
+    assert found.pools[0].by == ""
+
+
+async def test_a_pool_that_somebody_has_paused_says_who_why_and_until_when(api: Api, agents: Any) -> None:
+    now = api.core.clock.now()
+    until = now + timedelta(hours=1)
+    lever = Lever(pool=POOL, kind=LeverKind.PAUSE, actor="ana", reason="migration", since=now, until=until)
+    api.core.ctx.levers = {lever.pool: lever}
+    found = await fleet(agents)
+    [pool] = found.pools
+    assert (pool.state, pool.why, pool.by) == ("paused", "migration", "ana")
+    assert pool.until.seconds == int(until.timestamp())
 
 
 async def test_a_controller_sees_nothing_of_another_ones(api: Api, agents: Any) -> None:

@@ -89,5 +89,22 @@ check('a label that nothing serves is told with each sync, and each of its build
     assert list().empty
 }
 
+check('where a job has a limit of its own, an agent is for the job that it was asked for, and whoever has none is asked for') { World world ->
+    world.link.up = true
+    world.fleet.policies = [new Policy(POLICY + [per_job: 1, retention: [max_uses: 1, idle_timeout: 60d]])]
+    ['twin', 'twin', 'single'].each {
+        Jenkins.get().queue.schedule(new Job(fullDisplayName: it), Label.expression('linux'))
+    }
+    List items = Jenkins.get().queue.buildableItems
+    List agents = review(world, 'linux').sort { it.serial }
+    assert agents*.job == ['twin', 'twin', 'single']
+    assert agents[2].canTake(items[0])?.shortDescription?.endsWith('is for builds of single')
+    assert agents[2].canTake(items[2]) == null && agents[0].canTake(items[1]) == null
+    agents[1].end(null, 'it failed')
+    assert (review(world, 'linux') - agents)*.itemId == [items[1].id]
+    world.fleet.policies = [new Policy(POLICY + [per_job: 1, executors: 2])]
+    assert !world.fleet.policies[0].boundToJobs
+}
+
 println "overrides: ${tried.size()} passed"
 System.exit(0)

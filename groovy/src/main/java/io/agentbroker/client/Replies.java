@@ -130,16 +130,17 @@ final class Replies {
     }
 
     private static Map<String, Object> policy(Policy policy, Told told) {
-        return Map.of(
-                "name", policy.getName(),
-                "labels", told.labels(policy.getLabelsList()),
-                "accept_unlabelled", policy.getAcceptUnlabelled(),
-                "priority", (long) policy.getPriority(),
-                "name_prefix", Told.prefix(policy.getNamePrefix(), policy.getName()),
-                "executors", Told.number(policy.getExecutors(), 1, Told.MOST_EXECUTORS),
-                "remote_fs", Told.remoteFs(policy.getRemoteFs()),
-                "retention", retention(policy.getRetention()),
-                "overrides", policy.getOverrides().getAllowList().stream().limit(Told.MOST_POLICIES).map(Told::code).toList());
+        return Map.ofEntries(
+                Map.entry("name", policy.getName()),
+                Map.entry("labels", told.labels(policy.getLabelsList())),
+                Map.entry("accept_unlabelled", policy.getAcceptUnlabelled()),
+                Map.entry("priority", (long) policy.getPriority()),
+                Map.entry("name_prefix", Told.prefix(policy.getNamePrefix(), policy.getName())),
+                Map.entry("executors", Told.number(policy.getExecutors(), 1, Told.MOST_EXECUTORS)),
+                Map.entry("remote_fs", Told.remoteFs(policy.getRemoteFs())),
+                Map.entry("retention", retention(policy.getRetention())),
+                Map.entry("overrides", policy.getOverrides().getAllowList().stream().limit(Told.MOST_POLICIES).map(Told::code).toList()),
+                Map.entry("per_job", count(policy.getPerJob())));
     }
 
     private static Map<String, Object> agent(AgentState agent, Told told) {
@@ -158,7 +159,8 @@ final class Replies {
                 Map.entry("waits_for_room", agent.getWaitsForRoom()),
                 Map.entry("keep_warm", agent.getKeepWarm()),
                 Map.entry("cause", agent.getCause().name().replace("CAUSE_", "")),
-                Map.entry("override_labels", told.labels(agent.getOverrideLabelsList())));
+                Map.entry("override_labels", told.labels(agent.getOverrideLabelsList())),
+                Map.entry("job", Told.line(agent.getJob())));
     }
 
     static Map<String, Object> fleet(DescribeFleetReply reply) {
