@@ -256,7 +256,7 @@ class Reloader:
             ctx.retired.pop(name, None)
         self._closing += [ctx.backends[name] for name in opened if name in ctx.backends]
         ctx.backends = {**ctx.backends, **opened}
-        ctx.definitions = config.definitions
+        ctx.definitions, ctx.timed = config.definitions, config.timed
         self.config = config
         ctx.metrics.define(config.definitions)
         ctx.metrics.config_reloaded(ok=True)

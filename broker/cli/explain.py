@@ -1,11 +1,12 @@
 """`agentbroker explain`: why it is so, and what to type next."""
 
+from datetime import datetime
 from typing import Any
 
 import click
 
 from broker.cli.options import Session, asks_broker
-from broker.cli.output import age, clock_time, emit_one, emit_table, first_line, say
+from broker.cli.output import age, clock_time, emit_one, emit_table, first_line, say, seconds_since
 
 
 @click.command("explain")
@@ -68,4 +69,6 @@ def _asked_for(agent: dict[str, Any]) -> str:
 def _result(agent: dict[str, Any]) -> str:
     if agent["phase"] == "gone":
         return f"GONE ({agent['outcome']})"
-    return str(agent["phase"]).upper()
+    online = agent["online_at"]
+    took = seconds_since(agent["created_at"], datetime.fromisoformat(online)) if online else None
+    return str(agent["phase"]).upper() + (f" in {took:.1f} s" if took is not None else "")

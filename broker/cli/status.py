@@ -37,10 +37,15 @@ def _print(found: dict[str, Any]) -> None:
     say(f"requests      {counts['waiting']} waiting{oldest}, {counts['starting']} starting   {start}".rstrip())
     idle = counts["online"] - min(counts["busy"], counts["online"])
     rest = f", {counts['reconnecting']} reconnecting" if counts["reconnecting"] else ""
-    say(f"agents        {counts['busy']} busy, {idle} idle, {counts['ending']} ending{rest}")
+    say(f"agents        {counts['busy']} busy, {idle} idle, {counts['ending']} ending{rest}{_cost(found)}")
     say(f"pools         {'   '.join(_pool(pool, now) for pool in found['pools']) or 'none'}")
     for warning in found["warnings"]:
         say(f"! {warning['message']}   {warning['command']}")
+
+
+def _cost(found: dict[str, Any]) -> str:
+    cost = found.get("cost_per_hour")  # a broker of an older version says none
+    return f"         est. {cost:.2f} {found['currency']}/h".replace(" /h", "/h") if cost is not None else ""
 
 
 def _controller(found: dict[str, Any], now: datetime) -> str:

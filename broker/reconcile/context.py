@@ -15,6 +15,7 @@ from broker.domain.limits import Lever
 from broker.domain.policy import OnTimeout, Timeouts
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason
+from broker.domain.timed_override import TimedOverride
 from broker.keys import Keyring
 from broker.ports import Backend, Clock, Nudge, Session, Sessions
 from broker.reconcile.bulkhead import Bulkhead
@@ -74,6 +75,8 @@ class Context:
     """Pools that a reload has removed, for as long as agents of theirs live."""
     levers: Mapping[PoolName, Lever] = field(default_factory=dict)
     """What operators did with pools, as the database has it; the time of one may just be over."""
+    timed: tuple[TimedOverride, ...] = ()
+    """Keys of pools that operators have set for a time, in force in `definitions`."""
     lives: Mapping[PolicyName, timedelta] = field(default_factory=dict)
     """How long the agents of policies with a budget lived lately; nothing where none has ended."""
     store_silent_since: float | None = None

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median
 from typing import Final
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.agent import Agent
-from broker.domain.ids import AgentName, ControllerName
+from broker.domain.ids import AgentName, ControllerName, PoolName
 from broker.domain.lifecycle import Phase
 from broker.domain.limits import Scope
 from broker.domain.reason import REASONS
@@ -19,6 +20,8 @@ from broker.store.rows import read_whole
 from broker.store.schema import IS_LIVE, agents, history
 
 _MOST_STARTS: Final = 2_000
+_FEWEST_STARTS: Final = 5
+"""Of fewer, nothing is usual."""
 _MOST_SCANNED: Final = 20_000
 """So many of the newest events are searched for failures."""
 _CAN_BE_FIXED: Final = [reason for reason, about in REASONS.items() if about.fix_by]
@@ -79,6 +82,17 @@ class Search:
         async def work(connection: AsyncConnection) -> list[timedelta]:
             rows = await connection.execute(query.limit(_MOST_STARTS))
             return [online - requested for online, requested in rows]
+
+        return await self._database.read(work)
+
+    async def usual_start(self, pool: PoolName, since: datetime) -> timedelta | None:
+        """The median from place to online, of a pool's agents that came online since then; None of too few."""
+        mine = (agents.c.pool == pool, agents.c.online_at >= since, agents.c.placed_at.is_not(None))
+        query = select(agents.c.online_at, agents.c.placed_at).where(*mine).limit(_MOST_STARTS)
+
+        async def work(connection: AsyncConnection) -> timedelta | None:
+            took = [online - placed for online, placed in await connection.execute(query)]
+            return median(took) if len(took) >= _FEWEST_STARTS else None
 
         return await self._database.read(work)
 

@@ -2,9 +2,11 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Final
 
 from broker.domain import unserved
+from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
 from broker.domain.ids import ControllerName, PolicyName, PoolName
 from broker.domain.labels import LabelExpression, LabelSyntaxError, parse
@@ -15,11 +17,12 @@ from broker.domain.reason import Reason
 from broker.errors import BrokerError
 from broker.reconcile.context import Context
 from broker.store.search import Search
-from broker.views import explain
+from broker.views import explain, explain_fleet
 from broker.views.explain import Explanation
 from broker.views.snapshot import Snapshot, take
 from broker.views.words import Words
 
+_LATELY: Final = timedelta(hours=1)
 NOUNS: Final = ("agent", "policy", "pool", "label", "reason")
 
 
@@ -57,11 +60,11 @@ async def ask(ctx: Context, what: str, words: Words, controller: ControllerName 
             policy = definitions.policies.get(PolicyName(rest))
             if policy is None:
                 raise no_such("policy", rest, definitions.policies)
-            return explain.of_policy(policy, snapshot, words)
+            return explain_fleet.of_policy(policy, snapshot, words)
         case "pool":
             if rest not in definitions.pools:
                 raise no_such("pool", rest, definitions.pools)
-            return explain.of_pool(PoolName(rest), snapshot, words)
+            return explain_fleet.of_pool(PoolName(rest), snapshot, words)
         case "label":
             return _of_label(rest, snapshot, controller)
         case "reason":
@@ -126,11 +129,16 @@ async def _of_agent(ctx: Context, what: str, snapshot: Snapshot, words: Words) -
             hint = "its label may have no policy, or its agent was asked for by another broker; try explain label EXPR"
             raise NoSuchThing(f"no agent was asked for for the build {what}", hint)
         found.sort(key=lambda a: (a.phase is not Phase.GONE, a.requested_at))
-        return explain.of_agent(found[-1], snapshot, words)
+        return await _of_one(search, found[-1], snapshot, words)
     agent = await search.named(what)
     if agent is None:
         raise _no_agent(what, snapshot)
-    return explain.of_agent(agent, snapshot, words)
+    return await _of_one(search, agent, snapshot, words)
+
+
+async def _of_one(search: Search, agent: Agent, snapshot: Snapshot, words: Words) -> Explanation:
+    usual = await search.usual_start(agent.pool, snapshot.now - _LATELY) if agent.pool else None
+    return explain.of_agent(agent, snapshot, words, usual)
 
 
 def _no_agent(what: str, snapshot: Snapshot) -> NoSuchThing:

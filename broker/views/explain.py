@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 
 from broker.domain.agent import Agent
-from broker.domain.ids import PoolName
 from broker.domain.labels import LabelExpression, atoms
 from broker.domain.lengths import short
 from broker.domain.lifecycle import Goal, Phase
+from broker.domain.placement import Rejection
 from broker.domain.policy import Policy
 from broker.domain.reason import REASONS, Reason
 from broker.domain.unserved import advice, compared, head, overrides_in, serves
-from broker.views.snapshot import Snapshot, count
+from broker.views import expected
+from broker.views.snapshot import Snapshot
 from broker.views.words import Words
 
 MOST_LINES = 50
@@ -25,6 +26,8 @@ class Line:
     name: str
     state: str
     text: str = ""
+    reason: Reason | None = None
+    """The code to it, if there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +44,12 @@ class Explanation:
     agent: Agent | None = None
 
 
-def of_agent(agent: Agent, snapshot: Snapshot, words: Words) -> Explanation:
-    """Where an agent stands and why it is not further."""
+def of_agent(agent: Agent, snapshot: Snapshot, words: Words, usual: timedelta | None = None) -> Explanation:
+    """Where an agent stands and why it is not further; `usual` is how long its pool's agents take to be online."""
     waits = agent.phase is Phase.REQUESTED and agent.goal is Goal.ONLINE
     position = snapshot.position(agent)
     lines = [
-        Line(name=r.pool, state=r.reason, text=words.rejection(r).message)
+        Line(name=r.pool, state=_state(r), text=words.rejection(r).message, reason=r.reason)
         for r in (snapshot.refusals_of(agent) if waits else ())
     ]
     why = agent.why
@@ -55,7 +58,9 @@ def of_agent(agent: Agent, snapshot: Snapshot, words: Words) -> Explanation:
     line = f", {_ordinal(position)} in line of policy {agent.policy}" if position else ""
     since = short(snapshot.now - agent.phase_since)
     lasting = "" if agent.phase is Phase.GONE else f" for {since}"
-    summary = f"{agent.name} is {agent.phase}{place}{lasting}{line}" + (f": {told}" if told else "")
+    about = f"; {wait}" if (wait := expected.in_words(agent, snapshot)) else ""
+    summary = f"{agent.name} is {agent.phase}{place}{lasting}{line}" + (f": {told}" if told else "") + about
+    lines += [Line(name="slower than usual", state="", text=late)] if (late := expected.late(agent, usual)) else []
     return Explanation(
         about="agent",
         name=agent.name,
@@ -65,65 +70,6 @@ def of_agent(agent: Agent, snapshot: Snapshot, words: Words) -> Explanation:
         lines=tuple(lines),
         commands=_commands_of(agent, lines),
         agent=agent,
-    )
-
-
-def of_pool(name: PoolName, snapshot: Snapshot, words: Words) -> Explanation:
-    """How a pool stands, what it holds of its limits, and who uses it."""
-    pool, rest = snapshot.definitions.pools[name], snapshot.resting(name)
-    counts = count(a for a in snapshot.agents if a.pool == name)
-    held = f"{counts.total} of {pool.limits.agents}" if pool.limits.agents is not None else f"{counts.total}"
-    users = [p.name for p in snapshot.definitions.policies.values() if name in p.chain]
-    lines = [Line(name="agents", state=held, text=f"{counts.busy} busy")]
-    if pool.limits.pending is not None:
-        starting = sum(counts.by_phase.get(p, 0) for p in (Phase.LAUNCHING, Phase.BOOTING, Phase.CONNECTING))
-        lines.append(Line(name="starting", state=f"{starting} of {pool.limits.pending}"))
-    lines.append(Line(name="policies", state=str(len(users)), text=", ".join(users)))
-    full = pool.limits.agents is not None and counts.total >= pool.limits.agents
-    reason = Reason.POOL_COOLING_DOWN if rest else Reason.POOL_AT_LIMIT if full else None
-    summary = f"pool {name} is ready: {held} agents"
-    if rest is not None:
-        lines.insert(0, Line(name="failed", state=rest.why or "", text=words.message(rest.why, rest.message)))
-        summary = f"pool {name} is cooling down, {_until(rest.until, snapshot.now)}: its launches failed"
-    elif full:
-        summary = f"pool {name} is at its limit ({held} agents)"
-    return Explanation(
-        about="pool",
-        name=name,
-        summary=summary,
-        reason=reason,
-        hint=REASONS[reason].hint if reason else "",
-        lines=tuple(lines),
-        commands=(f"agentbroker events --pool {name} --since 1h", f"agentbroker get agents --where pool={name}"),
-    )
-
-
-def of_policy(policy: Policy, snapshot: Snapshot, words: Words) -> Explanation:
-    """Who waits for a policy, and how each of its pools stands."""
-    counts = count(a for a in snapshot.agents if a.policy == policy.name)
-    waiting = snapshot.waiting(policy.name)
-    first = waiting[0] if waiting else None
-    refused = {r.pool: r for r in snapshot.refusals(policy)}
-    lines = []
-    for pool in policy.chain:
-        refusal = refused.get(pool)
-        if refusal is None:
-            lines.append(Line(name=pool, state="ready"))
-        else:
-            lines.append(Line(name=pool, state=refusal.reason, text=words.rejection(refusal).message))
-    oldest = f" (oldest {short(snapshot.now - first.requested_at)})" if first else ""
-    starting = sum(counts.by_phase.get(p, 0) for p in (Phase.LAUNCHING, Phase.BOOTING, Phase.CONNECTING))
-    online = counts.by_phase.get(Phase.ONLINE, 0)
-    commands = [f"agentbroker explain {first.name}"] if first else []
-    commands += [f"agentbroker explain pool {name}" for name in refused]
-    return Explanation(
-        about="policy",
-        name=policy.name,
-        summary=f"policy {policy.name}: {len(waiting)} waiting{oldest}, {starting} starting, {online} online",
-        reason=first.why if first else None,
-        hint=words.hint(first.why, first.message) if first else "",
-        lines=tuple(lines),
-        commands=tuple(commands[:3]) or (f"agentbroker get agents --where policy={policy.name}",),
     )
 
 
@@ -216,6 +162,10 @@ def _difference(fit: Fit) -> str:
     return " and ".join(part for part in (lacks, carries) if part)
 
 
+def _state(rejection: Rejection) -> str:
+    return "standby" if rejection.reason is Reason.SUPERSEDED else rejection.reason.value
+
+
 def _commands_of(agent: Agent, lines: Sequence[Line]) -> tuple[str, ...]:
     if agent.phase is Phase.GONE:
         return (f"agentbroker events --agent {agent.name} --since 1d",)
@@ -224,12 +174,6 @@ def _commands_of(agent: Agent, lines: Sequence[Line]) -> tuple[str, ...]:
     if agent.pool and agent.phase is not Phase.ONLINE:
         return (f"agentbroker events -f --agent {agent.name}", f"agentbroker explain pool {agent.pool}")
     return (f"agentbroker events -f --agent {agent.name}",)
-
-
-def _until(until: datetime | None, now: datetime) -> str:
-    if until is None or until <= now:
-        return "one agent tries it now"
-    return f"{short(until - now)} more"
 
 
 def _ordinal(number: int) -> str:

@@ -3,16 +3,17 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
 from broker.domain.ids import AgentId, ControllerName, PolicyName, PoolName
 from broker.domain.lifecycle import Goal, Phase
-from broker.domain.limits import Lever, LeverKind, Rest, Scope, Usage
-from broker.domain.offer import Offer
+from broker.domain.limits import Cooled, Lever, LeverKind, Rest, Scope, Usage
+from broker.domain.offer import Offer, Offering
 from broker.domain.placement import Rejection
 from broker.domain.policy import Policy
+from broker.domain.timed_override import TimedOverride
 from broker.placement.feasible import sieve
 from broker.placement.usage import shared_claims
 from broker.placement.warm import counts
@@ -60,6 +61,11 @@ class Snapshot:
     rests: Mapping[PoolName, Rest] = field(default_factory=dict)
     heard: Mapping[ControllerName, Heard] = field(default_factory=dict)
     levers: Mapping[PoolName, Lever] = field(default_factory=dict)
+    cooled: Mapping[Offering, Cooled] = field(default_factory=dict)
+    lives: Mapping[PolicyName, timedelta] = field(default_factory=dict)
+    """How long a policy's agents live: the median of those that ended."""
+    timed: tuple[TimedOverride, ...] = ()
+    """Keys of pools that operators have set for a time."""
     warm: Mapping[PolicyName, tuple[int, int]] = field(init=False, repr=False, compare=False)
     """Policy → idle agents that are kept ready, and how many are to be."""
     _positions: Mapping[AgentId, int] = field(init=False, repr=False, compare=False)
@@ -76,7 +82,24 @@ class Snapshot:
 
     def usage(self) -> Usage:
         """What placement would decide against."""
-        return Usage(now=self.now, used=dict(self.used), rests=dict(self.rests), levers=self.levers)
+        usage = Usage(
+            now=self.now,
+            used=dict(self.used),
+            rests=dict(self.rests),
+            cooled=dict(self.cooled),
+            levers=self.levers,
+            lives=self.lives,
+        )
+        for agent in self.agents:
+            if agent.pool is None or agent.phase is Phase.REQUESTED:
+                continue
+            usage.held[agent.controller, agent.policy] += 1
+            usage.of_pool[agent.policy, agent.pool] += 1
+            if agent.zone:
+                usage.of_zone[agent.policy, agent.pool, agent.zone] += 1
+            if agent.host:
+                usage.of_host[agent.policy, agent.host] += 1
+        return usage
 
     def resting(self, pool: PoolName) -> Rest | None:
         """The pool's breaker while it keeps agents away, or lets one try."""
@@ -144,5 +167,8 @@ async def take(ctx: Context) -> Snapshot:
         used=await Search(ctx.database).used(),
         rests=await ctx.cooldowns.read(now),
         levers=ctx.levers,
+        cooled=await ctx.cooldowns.cooled(now),
+        lives=ctx.lives,
+        timed=ctx.timed,
         heard={name: heard for name in definitions.controllers if (heard := ctx.presence.heard_of(name)) is not None},
     )

@@ -16,7 +16,7 @@ from broker.domain.versions import too_far_apart
 from broker.store.history import Event
 from broker.version import VERSION
 from broker.views import life
-from broker.views.explain import Explanation
+from broker.views.explain import Explanation, Line
 from broker.views.snapshot import Snapshot, count
 from broker.views.words import Words, lever_words
 from broker.web.api import models as api
@@ -262,10 +262,22 @@ def to_controller(name: ControllerName, snapshot: Snapshot) -> fleet.Controller:
     )
 
 
+def cost_per_hour(snapshot: Snapshot) -> float | None:
+    """What the agents that cost something cost an hour, in the base currency; None where no pool has a price."""
+    if not any(pool.cost for pool in snapshot.definitions.pools.values()):
+        return None
+    rates = [a.rate for a in snapshot.agents if a.rate is not None and a.phase is not Phase.REQUESTED]
+    return sum(rates) / 1_000_000
+
+
 def broker_limits(snapshot: Snapshot) -> tuple[fleet.Limit, ...]:
     """The limits of the whole broker."""
     limits: AgentLimits = snapshot.definitions.limits
     return _limits({Scope.BROKER_AGENTS: limits.agents, Scope.BROKER_PENDING: limits.pending}, "", snapshot)
+
+
+def _to_line(line: Line) -> api.ExplanationLine:
+    return api.ExplanationLine(name=line.name, state=line.state, text=line.text, reason=line.reason)
 
 
 def to_explanation(found: Explanation, detail: api.AgentDetail | None) -> api.Explanation:
@@ -276,7 +288,7 @@ def to_explanation(found: Explanation, detail: api.AgentDetail | None) -> api.Ex
         summary=found.summary,
         reason=found.reason,
         hint=found.hint,
-        lines=tuple(api.ExplanationLine(name=line.name, state=line.state, text=line.text) for line in found.lines),
+        lines=tuple(_to_line(line) for line in found.lines),
         commands=found.commands,
         agent=detail,
     )

@@ -95,6 +95,8 @@ class Handlers(PoolHandlers, PlanHandlers):
             limits=convert.broker_limits(snapshot),
             agents=convert.to_counts(snapshot.agents),
             start_p95_s=starts[int(len(starts) * 0.95)].total_seconds() if starts else None,
+            cost_per_hour=convert.cost_per_hour(snapshot),
+            currency=snapshot.definitions.currency,
             last_event=await self._ctx.history.last_number(),
             warnings=tuple(warnings(pools, controllers, snapshot)),
         )

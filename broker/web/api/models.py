@@ -177,6 +177,7 @@ class ExplanationLine(Model):
     name: str
     state: str
     text: str
+    reason: Reason | None = Field(description="The code to it, if there is one.")
 
 
 class Explanation(Resource):

@@ -184,6 +184,10 @@ class Status(Resource):
     limits: tuple[Limit, ...]
     agents: Counts
     start_p95_s: Seconds | None = Field(description="From request to online, of the last 15 minutes; null without any.")
+    cost_per_hour: float | None = Field(
+        description="What all agents with a price cost an hour, estimated; null where no pool has one."
+    )
+    currency: str = Field(description="Of that; empty where the config names none.")
     last_event: int
     warnings: tuple[Warning, ...]
 

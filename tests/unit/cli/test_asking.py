@@ -118,7 +118,7 @@ async def test_explain_tells_an_agents_life_and_the_next_command(tmp_path: Path)
         waiting = await run("explain", "linux-000002", port=api.port)
         as_json = await run("explain", "linux-000002", "-o", "json", port=api.port)
         label = await run("explain", "label", "linux && gpu", port=api.port)
-    assert online.out.splitlines()[0] == "linux-000001   main   label `linux`   policy linux   ONLINE"
+    assert online.out.splitlines()[0] == "linux-000001   main   label `linux`   policy linux   ONLINE in 0.0 s"
     events = [text.split()[2] for text in online.out.splitlines()[1:] if text.startswith("  ")]
     assert events[:2] == ["requested", "placed"]
     assert events[-1] == "online"

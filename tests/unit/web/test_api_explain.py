@@ -65,11 +65,13 @@ async def test_a_cooling_pool_is_explained_with_what_failed_and_how_long_it_rest
         policy = await api.get("explain?what=policy linux")
     assert pool["reason"] == "PoolCoolingDown"
     assert pool["summary"] == "pool it is cooling down, 4m50s more: its launches failed"
-    assert pool["lines"][0] == {"name": "failed", "state": "AccessDenied", "text": "Denied: no right"}
+    assert pool["lines"][0] == {"name": "failed", "state": "AccessDenied", "text": "Denied: no right", "reason": None}
     assert agent["reason"] == "PoolCoolingDown"
     assert agent["commands"][1] == "agentbroker explain pool it"
-    assert policy["summary"].startswith("policy linux: 1 waiting (oldest ")
-    assert [(line["name"], line["state"]) for line in policy["lines"]] == [("it", "PoolCoolingDown")]
+    assert policy["summary"].startswith("policy linux   1 waiting (oldest ")
+    assert [(line["name"], line["state"], line["reason"]) for line in policy["lines"]] == [
+        ("it", "cooling down 4m50s more", "PoolCoolingDown")
+    ]
     assert "Denied: no right" in policy["lines"][0]["text"]
 
 
