@@ -4,15 +4,27 @@ Who gets a place is decided before, in the fair order. Here only hosts of one of
 if all still fit and no more hosts are made, so that no limit, zone or price is another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Final
 
 from broker.domain.placement import Decision, Placed
 from broker.placement.classes import Ask
 from broker.placement.feasible import Choice
 from broker.placement.hosts import NO_BOUND, Free, Host, Hosts, Opening, fits, less, more
 from broker.placement.room import Shelf, made_of
+
+Part = Callable[[float, float], float]
+"""How large an agent counts, by the parts of a host's CPU and memory that it takes."""
+
+_ORDERS: Final[tuple[Part, ...]] = (
+    lambda cpu, memory: max(cpu, memory),
+    lambda cpu, memory: cpu + memory,
+    lambda _cpu, memory: memory,
+    lambda cpu, _memory: cpu,
+)
+"""No order is the best for every batch: the packing with the fewest hosts is taken, the first of equal ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +64,13 @@ def repack(packed: Sequence[Packed], decisions: list[Decision], *, wanted: bool)
 
 def _repack_shelf(packed: list[Packed], decisions: list[Decision], *, wanted: bool) -> bool:
     shelf = packed[0].shelf
+    made_before = sum(1 for host in shelf.hosts if not host.given)
+    if not made_before and not wanted:
+        return False
     names = {host.offer.host: host for host in shelf.hosts}
     before = [(p, names[_placed(decisions, p).placement.offer.host]) for p in packed]
-    made_before = sum(1 for host in shelf.hosts if not host.given)
-    trial = _pack(shelf, before)
+    tried = [trial for part in _ORDERS if (trial := _pack(shelf, before, part)) is not None]
+    trial = min(tried, key=lambda trial: trial.made, default=None)
     if trial is None or trial.made >= made_before + wanted:
         return False
     for opening, left in trial.left.items():
@@ -67,10 +82,10 @@ def _repack_shelf(packed: list[Packed], decisions: list[Decision], *, wanted: bo
     return True
 
 
-def _pack(shelf: Shelf, before: list[tuple[Packed, Host]]) -> _Trial | None:
+def _pack(shelf: Shelf, before: list[tuple[Packed, Host]], part: Part) -> _Trial | None:
     trial = _emptied(shelf, before)
     largest = _largest(shelf)
-    by_size = sorted((p for p, _ in before), key=lambda p: (-_part(p, largest), p.at))
+    by_size = sorted((p for p, _ in before), key=lambda p: (-part(*_parts(p, largest)), p.at))
     for p in by_size:
         host = trial.hosts.best(p.choice.size, p.ask.policy.pack_by) or _open(shelf, trial, p)
         if host is None:
@@ -122,9 +137,9 @@ def _largest(shelf: Shelf) -> Free:
     return (max(f[0] for f in known), max(f[1] for f in known), NO_BOUND)
 
 
-def _part(p: Packed, largest: Free) -> float:
+def _parts(p: Packed, largest: Free) -> tuple[float, float]:
     cpu, memory = p.choice.size
-    return max(cpu / max(1, largest[0]), memory / max(1, largest[1]))
+    return cpu / max(1, largest[0]), memory / max(1, largest[1])
 
 
 def _move(p: Packed, old: Host, new: Host, decisions: list[Decision]) -> None:

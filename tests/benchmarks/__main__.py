@@ -10,12 +10,14 @@ from dataclasses import asdict
 from tests.benchmarks.figures import Benchmark, Figure
 from tests.benchmarks.gateway.benchmark import PARTS, gateway
 from tests.benchmarks.jenkins_side import jenkins_side
+from tests.benchmarks.placement import PLACEMENT
 from tests.benchmarks.provisioning import PROVISIONING
 from tests.benchmarks.reliability import RELIABILITY
 from tests.benchmarks.startup import STARTUP
 
 BENCHMARKS = {
-    benchmark.name: benchmark for benchmark in (gateway(), jenkins_side(), PROVISIONING, RELIABILITY, STARTUP)
+    benchmark.name: benchmark
+    for benchmark in (gateway(), jenkins_side(), PLACEMENT, PROVISIONING, RELIABILITY, STARTUP)
 }
 
 
