@@ -19,7 +19,7 @@ Part = Callable[[float, float], float]
 """How large an agent counts, by the parts of a host's CPU and memory that it takes."""
 
 _ORDERS: Final[tuple[Part, ...]] = (
-    lambda cpu, memory: max(cpu, memory),
+    max,
     lambda cpu, memory: cpu + memory,
     lambda _cpu, memory: memory,
     lambda cpu, _memory: cpu,
