@@ -38,15 +38,29 @@ async def launch(ctx: Context, agent: Agent) -> Again | None:
     if pool is not None and not ctx.bulkhead.enter(agent.id, pool, ctx.clock.monotonic(), again=not first):
         return await _stand_in_line(ctx, agent, pool, first=first)
     ctx.uncalled.discard(agent.launch_key.token)
-    answer = await _call_in_turn(ctx, agent)
+    meant = Answer.NO_WORD
+    try:
+        answer = await _call(ctx, agent)
+        meant = _meaning(answer)
+        if isinstance(answer, BackendError):
+            return await _heed_refusal(ctx, agent, answer, first=first)
+    finally:  # after what a refusal says of the pool is written, or the next one would be called meanwhile
+        for agent_id in ctx.bulkhead.leave(agent.id, meant, ctx.clock.monotonic()):
+            ctx.nudge.agent(agent_id)
+    return await _note_instance(ctx, agent, answer)
+
+
+async def _heed_refusal(ctx: Context, agent: Agent, answer: BackendError, *, first: bool) -> Again | None:
     if isinstance(answer, Throttled | OutcomeUnknown):
         return await _wait_or_give_up(ctx, agent, answer)
-    if isinstance(answer, BackendError):
-        await fail_attempt(ctx, agent, answer.reason, words(answer), nothing_made=first)
-        return None
+    await fail_attempt(ctx, agent, answer.reason, words(answer), nothing_made=first)
+    return None
+
+
+async def _note_instance(ctx: Context, agent: Agent, instance: InstanceRef) -> Again | None:
     try:
         ctx.metrics.launch_finished(agent.pool or "", "succeeded")
-        launched = await ctx.agents.record_instance(agent.id, agent.launch_key.token, answer)
+        launched = await ctx.agents.record_instance(agent.id, agent.launch_key.token, instance)
     except Conflict:
         return Again(0.0)  # the attempt is over: the next look ends what this call has made
     if not await greet_session(ctx, launched) and launched.phase == Phase.LAUNCHING:
@@ -82,18 +96,6 @@ async def _stand_in_line(ctx: Context, agent: Agent, pool: Pool, *, first: bool)
         return None
     ctx.bulkhead.forget(agent.id)
     return await _wait_or_give_up(ctx, agent, OutcomeUnknown("", _NO_ANSWER.format(pool.name)))
-
-
-async def _call_in_turn(ctx: Context, agent: Agent) -> InstanceRef | BackendError:
-    """The call, and the place in which it is made given to the next one."""
-    meant = Answer.NO_WORD
-    try:
-        answer = await _call(ctx, agent)
-        meant = _meaning(answer)
-    finally:
-        for agent_id in ctx.bulkhead.leave(agent.id, meant, ctx.clock.monotonic()):
-            ctx.nudge.agent(agent_id)
-    return answer
 
 
 def _meaning(answer: InstanceRef | BackendError) -> Answer:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from tests.benchmarks.breaker import launches_before_breaker
 from tests.benchmarks.figures import Benchmark, Figure, percentile
 from tests.benchmarks.over_provision import (
     TRACES,
@@ -143,6 +144,7 @@ async def run() -> Mapping[str, Figure]:
     return {
         **await _bursts(),
         **await _long_queue(),
+        **await launches_before_breaker(),
         **await over_provision_step(),
         **over_provision_traces(),
         **await over_provision_cancel_storm_groovy(),
