@@ -6,13 +6,13 @@ So a charge writes a few sums, however many agents there are, and what an agent 
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Final, NamedTuple
 
-from sqlalchemy import BigInteger, delete, func, insert, select, type_coerce, update
+from sqlalchemy import BigInteger, case, delete, func, insert, literal, literal_column, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.agent import Agent
@@ -36,14 +36,22 @@ Sums = Mapping[tuple[str, str, str], int]
 """(policy, pool, day) → millionths."""
 
 
-class _Open(NamedTuple):
-    """An agent with a rate that is not gone. `since` None: its launch is not accepted yet."""
+class _Costing(NamedTuple):
+    """So many equal agents, which cost since then, or since the last charge."""
 
     policy: str
     pool: str
     rate: Micros
+    since: datetime
+    agents: int
+
+
+class _Member(NamedTuple):
+    """An agent of a policy with a budget. `since` None: its launch is not accepted yet."""
+
+    rate: Micros
     since: datetime | None
-    held: str
+    set_aside: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +86,12 @@ class Spending:
         """
 
         async def work(connection: AsyncConnection) -> dict[PolicyName, Standing]:
-            costing = await _open_rows(connection)
-            passed = _by_day(costing, await _charged_to(connection), now)
+            passed = _by_day(await _costing(connection, await _charged_to(connection)), now)
             if book:
                 await _add(connection, passed)
                 await write_meta(connection, _CHARGED_TO, now.isoformat())
                 await connection.execute(delete(spend).where(spend.c.period < day_of(now - _KEPT)))
-            return await _write_budgets(connection, budgets, costing, {} if book else passed, now)
+            return await _write_budgets(connection, budgets, {} if book else passed, now)
 
         return await self._database.transaction(work)
 
@@ -146,7 +153,7 @@ async def settle(connection: AsyncConnection, agent: Agent, ended: datetime) -> 
     rate, since, held = Micros(agent.rate), agent.costs_since, _set_aside(agent.held)
     charged_to = max(since, await _charged_to(connection) or since)
     until = min(max(ended, charged_to), charged_to + _LONGEST_GAP)
-    await _add(connection, _by_day([_Open(agent.policy, agent.pool or "", rate, since, "")], charged_to, until))
+    await _add(connection, _by_day([_Costing(agent.policy, agent.pool or "", rate, charged_to, 1)], until))
     for key in await _budget_keys(connection, agent.policy):
         start, end = bounds(key.rpartition("|")[2])
         before = cost(rate, max(since, start), min(charged_to, end))
@@ -165,25 +172,26 @@ async def _charged_to(connection: AsyncConnection) -> datetime | None:
     return datetime.fromisoformat(noted) if noted else None
 
 
-async def _open_rows(connection: AsyncConnection) -> list[_Open]:
+async def _costing(connection: AsyncConnection, charged_to: datetime | None) -> list[_Costing]:
+    """All that costs: what was charged before counts since then, and together."""
     c = agents.c
-    query = select(c.policy, c.pool, c.rate, c.costs_since, c.held).where(IS_LIVE, c.rate.is_not(None))
-    return [_Open(*row) for row in await connection.execute(query)]
+    since = type_coerce(c.costs_since, Moment)
+    if charged_to is not None:
+        mark = literal(charged_to, Moment)
+        since = type_coerce(case((c.costs_since < mark, mark), else_=c.costs_since), Moment)
+    query = select(c.policy, c.pool, c.rate, since.label("counted_since"), func.count()).where(
+        IS_LIVE, c.rate.is_not(None), c.costs_since.is_not(None)
+    )
+    grouped = query.group_by(c.policy, c.pool, c.rate, literal_column("counted_since"))
+    return [_Costing(*row) for row in await connection.execute(grouped)]
 
 
-def _by_day(costing: Iterable[_Open], charged_to: datetime | None, now: datetime) -> Counter[tuple[str, str, str]]:
+def _by_day(costing: Iterable[_Costing], now: datetime) -> Counter[tuple[str, str, str]]:
     """What has come together since the last charge."""
     sums: Counter[tuple[str, str, str]] = Counter()
-    known: dict[tuple[Micros, datetime], list[tuple[str, Micros]]] = {}
     for one in costing:
-        if one.since is None:
-            continue
-        since = one.since if charged_to is None else max(one.since, charged_to)
-        parts = known.get((one.rate, since))
-        if parts is None:
-            parts = known[one.rate, since] = list(by_period(one.rate, since, now, Per.DAY))
-        for day, micros in parts:
-            sums[one.policy, one.pool, day] += micros
+        for day, micros in by_period(one.rate, one.since, now, Per.DAY):
+            sums[one.policy, one.pool, day] += micros * one.agents
     return sums
 
 
@@ -200,7 +208,6 @@ async def _add(connection: AsyncConnection, sums: Sums) -> None:
 async def _write_budgets(
     connection: AsyncConnection,
     budgets: Mapping[PolicyName, Budget],
-    costing: Sequence[_Open],
     unbooked: Sums,
     now: datetime,
 ) -> dict[PolicyName, Standing]:
@@ -209,7 +216,7 @@ async def _write_budgets(
     standings, written = dict[PolicyName, Standing](), set[str]()
     for policy, budget in budgets.items():
         key, until = period(now, budget.per)
-        members = [one for one in costing if one.policy == policy]
+        members = await _members(connection, policy)
         not_yet = sum(m for (who, _, day), m in unbooked.items() if who == policy and _within(day, key))
         spent = await _spent(connection, policy, key)
         used = spent + not_yet + _still_set_aside(members, policy, key, now)
@@ -226,13 +233,19 @@ async def _write_budgets(
     return standings
 
 
-def _still_set_aside(members: Iterable[_Open], policy: PolicyName, period_key: str, now: datetime) -> int:
+async def _members(connection: AsyncConnection, policy: PolicyName) -> list[_Member]:
+    c = agents.c
+    query = select(c.rate, c.costs_since, c.held).where(IS_LIVE, c.policy == policy, c.rate.is_not(None))
+    return [_Member(rate, since, _set_aside(held)) for rate, since, held in await connection.execute(query)]
+
+
+def _still_set_aside(members: Iterable[_Member], policy: PolicyName, period_key: str, now: datetime) -> int:
     """What agents may still cost in a period of what was set aside for them when they were placed."""
     start, end = bounds(period_key)
     row_key, total = budget_key(policy, period_key), 0
     for one in members:
-        amount = _set_aside(one.held).get(row_key, 0)
-        if amount and one.since is not None:
+        amount = one.set_aside.get(row_key, 0)
+        if amount and one.since is not None and start < now:
             amount -= cost(one.rate, max(one.since, start), min(now, end))
         total += max(0, amount)
     return total
