@@ -42,7 +42,6 @@ class References:
                 self._unknown("backend", pool.backend, f"pool '{name}' runs on backend '{pool.backend}'", path)
             if name in types:
                 self._foreign_keys(("pools", name), types[name], POOL_KEYS, COMMON_POOL_KEYS)
-                self._no_hosts(name, types[name])
         return types
 
     def policies(
@@ -95,13 +94,6 @@ class References:
                 message = f"'{key}' is of {noun}s of type {of}; {noun} '{path[1]}' is of type '{kind}'"
                 help_ = Note("help", "remove it, or check the backend's type")
                 self._diagnostics.error("foreign-key", node.keys[key], message, help_)
-
-    def _no_hosts(self, name: str, kind: str) -> None:
-        """The price of a host where agents have none of their own."""
-        if self._root.at("pools", name, "cost").map.get("host_hour") and "agents_per_host" not in POOL_KEYS[kind]:
-            message = f"pool '{name}' is of type '{kind}', whose agents share no hosts that are paid by the hour"
-            help_ = Note("help", "remove it; give the agents' own price as cpu_hour and memory_gib_hour")
-            self._diagnostics.error("foreign-key", self._root.key("pools", name, "cost", "host_hour"), message, help_)
 
     def labels(self, policies: Mapping[str, PolicyModel]) -> None:
         """Two policies that carry the same labels for the same controller, without saying that this is meant."""

@@ -56,6 +56,14 @@ class Written:
         """An agent as it is."""
         return await self.core.agent(AgentName(name))
 
+    async def online(self, name: str, *, busy: bool = False) -> Agent:
+        """The agent connects, and Jenkins says that it is there."""
+        self.core.sessions.connect(await self.now(name))
+        self.core.says(name, busy=busy, uses=int(busy))
+        await self.core.sync()
+        await self.core.settle()
+        return await self.now(name)
+
     async def end(self, *names: str) -> None:
         """The builds are over, and nothing is left of their agents."""
         for name in names:
@@ -63,8 +71,9 @@ class Written:
         await self.wait(3)
 
     async def wait(self, seconds: float, *, step_s: float = 1.0) -> None:
-        """Lets time pass, with all backends polled."""
+        """Lets time pass, with all backends polled and a controller that is there."""
         for _ in range(round(seconds / step_s)):
+            await self.core.sync()
             await self.core.advance(step_s, step_s=step_s)
             for name in self.core.ctx.backends:
                 await poll(self.core.ctx, name)
