@@ -50,11 +50,24 @@ def _print_agent(agent: dict[str, Any]) -> None:
         why = ": ".join(part for part in (step["reason"], first_line(step["message"])) if part)
         lasted = f"{step['lasted_s']:.1f} s" if step["lasted_s"] is not None and step["lasted_s"] < 60 else ""
         lasted = lasted or (age(step["lasted_s"]) if step["lasted_s"] is not None else "")
+        if step["event"] == "placed":
+            why = _chosen(step)
         rows.append((f"  {clock_time(step['at'], tenths=True)}", step["event"], step["pool"] or "", lasted, why))
+        rows += [("", "", one["pool"], "", f"not now: {_against(one)}") for one in step.get("not_chosen", ())]
     emit_table(("", "", "", "", ""), rows, with_heads=False)
-    if agent["not_chosen"] and agent["position"] is None:
-        for one in agent["not_chosen"]:
-            say(f"  not chosen: {one['pool']}: {one['reason']}: {first_line(one['message'])}")
+
+
+def _chosen(step: dict[str, Any]) -> str:
+    parts = [step.get("chosen_because") or ""]
+    parts.append(f"fallback for {step['fallback_for']}" if step.get("fallback_for") else "")
+    said = ", ".join(part for part in parts if part)
+    return f"chosen ({said})" if said else "chosen"
+
+
+def _against(one: dict[str, Any]) -> str:
+    """Why a pool was not chosen: one that merely was not needed has no code that matters."""
+    told = first_line(one["message"])
+    return told if one["reason"] == "Superseded" else f"{one['reason']}: {told}"
 
 
 def _asked_for(agent: dict[str, Any]) -> str:

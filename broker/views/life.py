@@ -11,6 +11,7 @@ from broker.domain.ids import PoolName
 from broker.domain.lifecycle import Phase
 from broker.domain.placement import Rejection
 from broker.domain.reason import Reason
+from broker.store.details import Details, from_text
 from broker.store.history import Event
 
 _REJECTION: Final = re.compile(rf"(?:^|; )([^:;]+): ({'|'.join(Reason)}): ")
@@ -78,11 +79,21 @@ def _attempt(events: Sequence[Event]) -> Attempt:
 def not_chosen(agent: Agent, events: Sequence[Event]) -> list[Rejection]:
     """What spoke against the other pools when the agent was placed last; nothing before its first placement."""
     placed = next((e for e in reversed(events) if e.event == _PLACED and e.attempt == agent.attempt), None)
-    return rejections(placed.message) if placed else []
+    return list(placement(placed).rejections) if placed else []
+
+
+def placement(event: Event) -> Details:
+    """Why an agent got the place that it got then, and what spoke against others; empty of every other event.
+
+    What an older version has written is read back from its words.
+    """
+    if event.event != _PLACED:
+        return Details()
+    return from_text(event.details) if event.details else Details(rejections=tuple(rejections(event.message)))
 
 
 def rejections(message: str) -> list[Rejection]:
-    """Reads back what a placement's event says of the pools not chosen."""
+    """Reads back what a placement's event without details says of the pools not chosen."""
     parts = _REJECTION.split(message)[1:]
     return [
         Rejection(pool=PoolName(pool), reason=Reason(reason), message=text)

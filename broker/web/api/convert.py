@@ -63,15 +63,23 @@ def to_detail(agent: Agent, events: Sequence[Event], snapshot: Snapshot, words: 
         )
         for a in life.attempts(events)
     ]
-    timeline = [
-        api.TimelineStep(**_event_fields(s.event, words), lasted_s=s.lasted.total_seconds() if s.lasted else None)  # type: ignore[arg-type] # as above
-        for s in life.steps(events, snapshot.now)
-    ]
+    timeline = [_step(step, words) for step in life.steps(events, snapshot.now)]
     return api.AgentDetail(
         **_agent_fields(agent, snapshot, words),  # type: ignore[arg-type] # as above
         attempts=tuple(attempts),
         not_chosen=tuple(_not_chosen(r, words) for r in refusals),
         timeline=tuple(timeline),
+    )
+
+
+def _step(step: life.Step, words: Words) -> api.TimelineStep:
+    placed = life.placement(step.event)
+    return api.TimelineStep(
+        **_event_fields(step.event, words),  # type: ignore[arg-type] # as above
+        lasted_s=step.lasted.total_seconds() if step.lasted else None,
+        chosen_because=placed.why,
+        fallback_for=placed.fallback_for,
+        not_chosen=tuple(_not_chosen(r, words) for r in placed.rejections),
     )
 
 

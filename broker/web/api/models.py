@@ -83,6 +83,9 @@ class TimelineStep(Event):
     """An event of an agent, and how long it was until the next."""
 
     lasted_s: Seconds | None
+    chosen_because: str = Field(description="Of placed: why this pool; empty: the first of the policy's order.")
+    fallback_for: Reason | None = Field(description="Of placed in a fallback: what the pools before it had.")
+    not_chosen: tuple[NotChosen, ...] = Field(description="Of placed: what spoke against the others.")
 
 
 class Agent(Resource):

@@ -7,6 +7,7 @@ from broker.domain.ids import AgentId, AgentName, PolicyName, PoolName
 from broker.domain.lifecycle import Phase
 from broker.domain.placement import Rejection
 from broker.domain.reason import Reason
+from broker.store.details import Details, to_text
 from broker.store.history import Event
 from broker.testing.clock import EPOCH
 from broker.testing.factories import CONTROLLER, make_agent
@@ -77,3 +78,17 @@ def test_rejections_are_read_back_although_a_clouds_words_hold_semicolons_and_co
         ("a", Reason.POOL_COOLING_DOWN, "rests; its launches failed: Denied: x; y"),
         ("b-2", Reason.POOL_AT_LIMIT, "full (1 of 1 agents)"),
     ]
+
+
+def test_what_placement_kept_beside_the_words_is_what_is_shown() -> None:
+    tricky = Rejection(pool=PoolName("a"), reason=Reason.THROTTLED, message="slow down; b: PoolAtLimit: really")
+    kept = to_text(Details(why="share 71 % of 80 %", fallback_for=Reason.POOL_AT_LIMIT, rejections=(tricky,)))
+    placed = event(1, "placed", phase=Phase.LAUNCHING, attempt=1, message="a: Throttled: other words", details=kept)
+    found = life.placement(placed)
+    assert (found.why, found.fallback_for, found.rejections) == (
+        "share 71 % of 80 %",
+        Reason.POOL_AT_LIMIT,
+        (tricky,),
+    )
+    assert life.not_chosen(make_agent(attempt=1), [placed]) == [tricky]
+    assert life.placement(event(2, "waiting", details=kept)).rejections == ()
