@@ -3,7 +3,14 @@
 from collections import Counter
 from pathlib import Path
 
-from tests.unit.policies.written import written
+import pytest
+
+from broker.domain.agent import Agent
+from broker.domain.ids import PoolName
+from broker.domain.reason import Reason
+from broker.domain.resources import Resources
+from broker.testing.places import FakeHost, make_hosts
+from tests.unit.policies.written import Written, written
 
 TEXT = """
 templates: {{ default: {{ cpu: 1, memory: 1Gi }} }}
@@ -53,3 +60,43 @@ async def test_cheapest_is_the_pool_of_the_lowest_price_for_the_template(tmp_pat
     dear, cheap = ", cost: { cpu_hour: 0.01, memory_gib_hour: 0.5 }", ", cost: { cpu_hour: 0.2 }, limits: { agents: 2 }"
     async with written(tmp_path, of("strategy: cheapest, pools: [a, b]", a=dear, b=cheap)) as broker:
         assert await broker.pools(3) == ["b", "b", "a"]
+
+
+ONE_SIZE = make_hosts("a", Resources(cpu_milli=4000, memory_mib=4096), {"east": 2, "west": 2})
+
+
+async def _places(broker: Written, number: int) -> list[Agent]:
+    return sorted(await broker.ask(number), key=lambda agent: agent.name)
+
+
+async def test_spread_keeps_zones_within_the_skew(tmp_path: Path) -> None:
+    text = of("strategy: spread, spread: { by: zone, max_skew: 1 }, pools: [a]")
+    async with written(tmp_path, text, ONE_SIZE) as broker:
+        assert Counter(agent.zone for agent in await _places(broker, 6)) == {"east": 3, "west": 3}
+
+
+async def test_spread_by_host_puts_as_many_on_each(tmp_path: Path) -> None:
+    async with written(tmp_path, of("strategy: spread, spread: { by: host }, pools: [a]"), ONE_SIZE) as broker:
+        assert set(Counter(agent.host for agent in await _places(broker, 8)).values()) == {2}
+
+
+async def test_a_zone_that_would_get_too_far_ahead_gets_none(tmp_path: Path) -> None:
+    hosts = make_hosts("a", Resources(cpu_milli=2000, memory_mib=8192), {"east": 4, "west": 1})
+    text = of("strategy: spread, spread: { by: zone, max_skew: 2 }, pools: [a]")
+    async with written(tmp_path, text, hosts) as broker:
+        found = await _places(broker, 7)
+        assert Counter(agent.zone for agent in found if agent.pool) == {"east": 4, "west": 2}
+        [waits] = [agent for agent in found if not agent.pool]
+        assert waits.why is Reason.MAX_SKEW
+
+
+@pytest.mark.parametrize(("by", "host"), [("memory", "a-1"), ("cpu", "b-1"), ("agents", "c-1")])
+async def test_binpack_fills_the_host_with_the_least_of_what_it_goes_by(by: str, host: str, tmp_path: Path) -> None:
+    kinds = {"a": (8, 2, 9), "b": (2, 8, 9), "c": (8, 8, 2)}
+    hosts = [
+        FakeHost(id=f"{n}-1", pool=PoolName("a"), size=Resources(cpu_milli=c * 1000, memory_mib=m * 1024), slots=s)
+        for n, (c, m, s) in kinds.items()
+    ]
+    text = of(f"strategy: binpack, binpack: {{ by: {by} }}, pools: [a]")
+    async with written(tmp_path, text, hosts) as broker:
+        assert [agent.host for agent in await _places(broker, 2)] == [host, host]
