@@ -1,0 +1,154 @@
+"""What operators type in an incident, on a running `agentbroker dev` with two pools, one of which fails each launch."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.world import until
+
+DEV = [sys.executable, "-m", "broker", "dev", "--controller", "simulated", "--builds", "0"]
+
+
+class Dev:
+    """The demo and the command line beside it."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.output = state.with_suffix(".log")
+        with self.output.open("wb") as file:
+            self.process = subprocess.Popen([*DEV, "--state-dir", str(state)], stdout=file, stderr=file)
+        until(lambda: "running until" in self.output.read_text())
+        found = re.search(r"status page (http://\S+?)/\s", self.output.read_text())
+        assert found is not None, self.output.read_text()
+        self.url = found[1]
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Exit code and all that was printed."""
+        environment = {**os.environ, "AGENTBROKER_URL": self.url, "COLUMNS": "200"}
+        command = [sys.executable, "-m", "broker", *arguments]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def says(self, *arguments: str) -> str:
+        code, out = self.run(*arguments)
+        assert code == 0, (arguments, out)
+        return out
+
+    def config(self) -> dict[str, Any]:
+        found: dict[str, Any] = yaml.safe_load((self.state / "broker.yaml").read_text())
+        return found
+
+    def launches(self) -> int:
+        """How many instances were ever made: each process notes its start."""
+        log = self.state / "launches.log"
+        return len(log.read_text().splitlines()) if log.exists() else 0
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[Dev]:
+    started = Dev(tmp_path / "state")
+    try:
+        yield started
+    finally:
+        started.stop()
+
+
+def two_pools(config: dict[str, Any]) -> dict[str, Any]:
+    """`linux` runs agents; `spare`, whose launches fail, is its fallback."""
+    config["pools"]["linux"]["limits"] = {"agents": 2}
+    config["pools"]["spare"] = {"backend": "process", "command": ["false"]}
+    config["policies"]["linux"]["pools"] = ["linux"]
+    config["policies"]["linux"]["fallback"] = [{"pool": "spare", "after": "45s", "when": ["PoolAtLimit"]}]
+    return config
+
+
+def test_the_commands_of_an_incident_say_what_the_page_says(dev: Dev) -> None:
+    before = dev.config()
+    (dev.state / "broker.yaml").write_text(yaml.safe_dump(two_pools(dev.config())))
+    assert "pools.spare" in dev.says("reload")
+    plans(dev, before)
+    levers(dev)
+    assert dev.launches() == 0, "neither plan nor explain nor a lever launches anything"
+    a_life(dev)
+    the_end(dev)
+
+
+def plans(dev: Dev, before: dict[str, Any]) -> None:
+    assert dev.says("plan", "--label", "linux", "-n", "2").splitlines() == [
+        "policy linux (ordered) -> linux ×2",
+        "  linux  chosen   2 of 2 agents free",
+        "  spare  standby  fallback after 45s on PoolAtLimit",
+        "nothing was launched",
+    ]
+    code, out = dev.run("plan", "linux", "-n", "3")
+    assert code == 6, out
+    assert out.splitlines()[0].startswith("policy linux (ordered) -> linux ×2; 1 waits: PoolAtLimit: pool linux is at")
+    later = dev.says("plan", "linux", "-n", "3", "--at", "+1m").splitlines()
+    assert later[0] == "policy linux (ordered) -> linux ×2, spare ×1"
+    code, out = dev.run("plan", "linux && gpu")
+    assert code == 6, out
+    assert "no policy carries all of: gpu, linux" in out
+    assert "no policy carries all of: gpu, linux" in dev.says("explain", "label", "linux && gpu")
+    other = two_pools(before)
+    other["policies"]["linux"] |= {"pools": ["spare"], "fallback": []}
+    (dev.state / "other.yaml").write_text(yaml.safe_dump(other))
+    under = dev.says("plan", "linux", "--config", str(dev.state / "other.yaml"))
+    assert under.splitlines()[0] == "policy linux (ordered) -> spare ×1"
+
+
+def levers(dev: Dev) -> None:
+    put = dev.says("pool", "set", "linux", "limits.agents=3", "--for", "2h")
+    end = "(override by local; `agentbroker pool unset linux limits.agents` ends it)\n"
+    assert put.startswith("linux: limits.agents 2 -> 3 until "), put
+    assert put.endswith(f" UTC {end}"), put
+    assert dev.says("plan", "linux", "-n", "3").splitlines()[0] == "policy linux (ordered) -> linux ×3"
+    assert "limits.agents=3" in dev.says("explain", "pool", "linux")
+    assert dev.says("pool", "unset", "linux", "limits.agents").startswith("linux: limits.agents 3 -> 2")
+    code, out = dev.run("pool", "set", "linux", "limits.agents=0", "--for", "2h")
+    assert (code, "must be at least 1" in out) == (3, True), out
+    paused = dev.says("pool", "pause", "linux", "--reason", "ECR migration", "--for", "1h")
+    assert re.match(r"linux: paused until .* UTC \(by local; `agentbroker pool resume linux` ends it\)", paused), paused
+    assert "linux paused 0/2 (PoolPaused, " in dev.says("status")
+    assert re.search(
+        r'linux +paused +by local \S+ ago until .* UTC: "ECR migration"', dev.says("explain", "policy", "linux")
+    )
+    code, out = dev.run("plan", "linux")
+    assert (code, "ECR migration" in out) == (6, True), out
+    assert dev.says("pool", "resume", "linux") == "linux: takes agents again\n"
+
+
+def a_life(dev: Dev) -> None:
+    launched = dev.says("agent", "launch", "--label", "linux", "--wait")
+    name = re.search(r"linux-\S+", launched)
+    assert name is not None, launched
+    explained = dev.says("explain", name[0])
+    assert " ONLINE in " in explained.splitlines()[0]
+    assert re.search(r"placed +linux +\S+ s +chosen", explained), explained
+    assert re.search(r"\n +spare +not now: fallback after 45s on PoolAtLimit", explained), explained
+    started = dev.launches()
+    assert started == 1
+    for question in (("explain", "policy", "linux"), ("explain", "pool", "linux"), ("plan", "linux")):
+        dev.run(*question)
+    assert dev.launches() == started
+
+
+def the_end(dev: Dev) -> None:
+    dev.says("pool", "drain", "linux", "--reason", "maintenance")
+    until(lambda: "0 online" in dev.says("explain", "policy", "linux"))
+    told = dev.says("events", "--audit")
+    for word in ("set", "unset", "paused", "resumed", "draining_pool", "config_reloaded"):
+        assert f"  {word}  " in told, told
