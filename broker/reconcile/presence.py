@@ -27,6 +27,8 @@ class NodeReport:
     uses: int
     offline_cause: str = ""
     """In Jenkins' words; empty while it is online, or where Jenkins gives none."""
+    build_url: str = ""
+    """Of the build that it runs, where that has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Messages to our own values and back: the one place that knows both."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -41,6 +42,7 @@ _WIRE_CAUSES: Final[Mapping[str, wire.Cause]] = {
     "manual": wire.CAUSE_MANUAL,
 }
 _CAUSES: Final[Mapping[int, str]] = {cause: word for word, cause in _WIRE_CAUSES.items()}
+_URL: Final = re.compile(r"https?://[!-~]{1,1900}", re.ASCII)
 _LONGEST_CAUSE: Final = 300
 """Characters of an offline cause, as our files in Jenkins cut it."""
 _RELEASES: Final[Mapping[int, tuple[Outcome, Reason]]] = {
@@ -136,6 +138,7 @@ def told(request: wire.SyncNodesRequest) -> Told:
             busy=n.busy,
             uses=_uses(n.uses),
             offline_cause=" ".join(n.offline_cause[:_LONGEST_CAUSE].split()),
+            build_url=n.current_build if _URL.fullmatch(n.current_build) else "",
         )
         for n in request.nodes
     }

@@ -11,6 +11,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    false,
     func,
     insert,
     or_,
@@ -34,11 +35,15 @@ from broker.store.schema import IS_LIVE, agents, history
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What Jenkins said of an agent: whether it runs a build, and how many it has begun."""
+    """What Jenkins said of an agent: whether it runs a build, and how many it has begun.
+
+    `build_url` is of the build that it runs, where that is known: kept if the agent was asked for without one.
+    """
 
     agent_id: AgentId
     busy: bool
     uses: int
+    build_url: str = ""
 
 
 class Agents:
@@ -168,8 +173,10 @@ class Agents:
         async def work(connection: AsyncConnection) -> None:
             for r in reports:
                 uses = case((agents.c.uses < r.uses, r.uses), else_=agents.c.uses)
-                differs = or_(agents.c.busy != r.busy, agents.c.uses < r.uses)
+                first = agents.c.build_url == "" if r.build_url else false()
+                differs = or_(agents.c.busy != r.busy, agents.c.uses < r.uses, first)
                 values = {"busy": r.busy, "uses": uses, "version": agents.c.version + 1}
+                values["build_url"] = case((first, r.build_url), else_=agents.c.build_url)
                 await connection.execute(update(agents).where(agents.c.id == r.agent_id, differs).values(**values))
 
         await self._database.transaction(work)

@@ -12,8 +12,10 @@ from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.reason import Reason
 from broker.domain.template import Retention
 from broker.intake import Intake, Told
+from broker.reconcile.presence import NodeReport
 from broker.store.agents import Agents
 from broker.store.engine import Database
+from broker.store.search import Search
 from broker.testing.factories import CONTROLLER, make_definitions, make_template
 from tests.core import Core, open_core
 
@@ -248,3 +250,20 @@ async def test_the_truth_of_an_earlier_boot_that_comes_late_is_not_that_of_the_n
     assert node is not None
     assert not node.online
     assert core.ctx.presence.synced(CONTROLLER)
+
+
+async def test_the_build_of_a_job_that_had_none_while_it_waited_is_known_from_when_it_runs(core: Core) -> None:
+    await core.start("linux-000001")
+    url = "http://127.0.0.1:8080/job/app/7/"
+    core.nodes[AgentName("linux-000001")] = NodeReport(online=True, accepting=False, busy=True, uses=1, build_url=url)
+    await core.sync()
+    assert (await core.agent("linux-000001")).build_url == url
+    [found] = await Search(core.ctx.database).of_build(url.rstrip("/"))
+    assert found.name == "linux-000001"
+    version = found.version
+    await core.sync()
+    assert (await core.agent("linux-000001")).version == version, "a repeat changes nothing"
+    other = NodeReport(online=True, accepting=False, busy=True, uses=1, build_url=url.replace("7", "8"))
+    core.nodes[AgentName("linux-000001")] = other
+    await core.sync()
+    assert (await core.agent("linux-000001")).build_url == url, "the first one stays"

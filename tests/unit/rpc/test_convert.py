@@ -33,3 +33,28 @@ def test_jenkins_is_told_that_an_agent_drains_while_it_has_lost_its_session_too(
     kept = Kept(agent=make_agent(goal=goal, phase=phase), takes_builds=False, why="")
     reply = truth(Truth(kept=(kept,), removed=(), unknown=(), revision="1"), make_definitions())
     assert [state.phase for state in reply.agents] == [as_told]
+
+
+@pytest.mark.parametrize(
+    ("told_as", "kept"),
+    [
+        ("http://127.0.0.1:8080/job/app/7/", "http://127.0.0.1:8080/job/app/7/"),
+        ("job/app/7/", ""),
+        ("app #7", ""),
+        ("javascript:alert(1)", ""),
+        ("http://x/\n", ""),
+        ("http://x/" + "a" * 5_000, ""),
+    ],
+)
+def test_a_running_build_is_known_by_an_url_alone(told_as: str, kept: str) -> None:
+    node = wire.Node(name="a", current_build=told_as)
+    found = told(wire.SyncNodesRequest(boot_id="boot-1", nodes=[node]))
+    assert found.nodes[AgentName("a")].build_url == kept
+
+
+def test_an_agent_is_told_again_with_what_its_build_asked_for_and_its_job() -> None:
+    agent = make_agent(label_expression='linux&&cpu=4&&"image=registry.example.com/x:1"', job="folder/app")
+    kept = Kept(agent=agent, takes_builds=True, why="")
+    [state] = truth(Truth(kept=(kept,), removed=(), unknown=(), revision="1"), make_definitions()).agents
+    assert list(state.override_labels) == ["cpu=4", "image=registry.example.com/x:1"]
+    assert state.job == "folder/app"
