@@ -19,6 +19,10 @@ _BRIDGES: Final = "tests/integration/gateway/test_bridges.py"
 _MIXED: Final = "tests/unit/gateway/test_mixed.py"
 _GENERATIONS: Final = "tests/integration/gateway/test_generations.py"
 _RELAY: Final = "tests/unit/gateway/test_relay.py"
+_SPILL: Final = "tests/unit/reconcile/test_spill.py"
+_BREAKER: Final = "tests/unit/reconcile/test_breaker.py"
+_BULKHEAD: Final = "tests/unit/reconcile/test_bulkhead.py"
+_RUNAWAY: Final = "tests/unit/reconcile/test_runaway.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +190,7 @@ MUTANTS: Final = (
     Mutant(
         guard="an agent has so many attempts and no more",
         file="broker/reconcile/attempt.py",
-        old="last = connections > 0 or agent.attempt >= retry.attempts or agent.goal",
+        old="last = connections > 0 or agent.attempt - refusals >= retry.attempts or agent.goal",
         new="last = connections > 0 or agent.goal",
         tests=(_LIFE,),
     ),
@@ -350,8 +354,8 @@ MUTANTS: Final = (
     Mutant(
         guard="only the trial of a resting pool lengthens its rest",
         file="broker/store/cooldowns.py",
-        old="if (opened and probe == agent.id) or",
-        new="if opened or",
+        old="if row is not None and row.opened and row.probe != failure.agent:",
+        new="if False:",
         tests=("tests/unit/store/test_cooldowns.py",),
     ),
     Mutant(
@@ -497,8 +501,8 @@ MUTANTS: Final = (
     Mutant(
         guard="connections that are of no use rest the pool that all such agents come from",
         file="broker/reconcile/attempt.py",
-        old="if connections or why not in _NOT_THE_POOLS_FAULT:",
-        new="if why not in _NOT_THE_POOLS_FAULT:",
+        old="why in _NOT_THE_POOLS_FAULT and times == 1",
+        new="why in _NOT_THE_POOLS_FAULT",
         tests=("tests/unit/reconcile/test_churn.py",),
     ),
     Mutant(
@@ -1254,5 +1258,126 @@ MUTANTS: Final = (
         old="over = [one for one in self.shown() if one.until <= now]",
         new="over: list[TimedOverride] = []",
         tests=("tests/unit/reload/test_incidents.py",),
+    ),
+    Mutant(
+        guard="spill-over: what is out of stock is left alone",
+        file="broker/reconcile/attempt.py",
+        old="lacks = (offering_of(agent),)",
+        new="lacks = ()",
+        tests=(_SPILL,),
+    ),
+    Mutant(
+        guard="spill-over: a refusal for want of room uses up no attempt",
+        file="broker/reconcile/attempt.py",
+        old="refusals = agent.refusals + (why in LACKS)",
+        new="refusals = agent.refusals",
+        tests=(_SPILL,),
+    ),
+    Mutant(
+        guard="spill-over: a zone that is out of stock says nothing of the pool's others",
+        file="broker/reconcile/attempt.py",
+        old="times = 0 if agent.zone or agent.type else times",
+        new="times = 5",
+        tests=(_SPILL,),
+    ),
+    Mutant(
+        guard="spill-over: a quota is the account's",
+        file="broker/reconcile/attempt.py",
+        old="if why is Reason.QUOTA_EXCEEDED:",
+        new="if False:",
+        tests=(_SPILL,),
+    ),
+    Mutant(
+        guard="spill-over: refusals do not make the time in the queue longer",
+        file="broker/reconcile/attempt.py",
+        old='return {"not_before": due, "deadline": _deadline(ctx, agent, now)}',
+        new='return {"not_before": due}',
+        tests=(_SPILL,),
+    ),
+    Mutant(
+        guard="spill-over: refusals without end have pauses",
+        file="broker/reconcile/attempt.py",
+        old="due = now if refusals % _REFUSALS_IN_A_ROW else now + retry.backoff_last",
+        new="due = now",
+        tests=(_SPILL,),
+    ),
+    Mutant(
+        guard="breaker: who has not been called for is not called for once the pool rests",
+        file="broker/reconcile/launch.py",
+        old="if pool is not None and first and (shut := _why_shut(ctx, agent, pool)):",
+        new="if pool is not None and False and (shut := _why_shut(ctx, agent, pool)):",
+        tests=(_SPILL, _BREAKER),
+    ),
+    Mutant(
+        guard="breaker: a pool that has proved nothing has a handful of calls",
+        file="broker/reconcile/bulkhead.py",
+        old="if self._free(pool) <= 0 or not (again or self._trusts(pool)):",
+        new="if self._free(pool) <= 0:",
+        tests=(_BULKHEAD,),
+    ),
+    Mutant(
+        guard="breaker: failures are written with what they do to their agent, or not at all",
+        file="broker/reconcile/context.py",
+        old="changed = await self.agents.change(agent, after, event, at, actor, failure.write if failure else None)",
+        new="""if failure is not None:
+            await self.database.transaction(failure.write)
+        changed = await self.agents.change(agent, after, event, at, actor)""",
+        tests=(_BREAKER,),
+    ),
+    Mutant(
+        guard="breaker: a rest that began ahead of the clock is not believed",
+        file="broker/store/cooldowns.py",
+        old="return since <= now + CLOCK_STEP and now < until",
+        new="return now < until",
+        tests=("tests/unit/store/test_cooldowns.py", _BULKHEAD),
+    ),
+    Mutant(
+        guard="breaker: a mended pool does not rest for an hour",
+        file="broker/store/cooldowns.py",
+        old="min(rule.rest * 2 ** min(opened, 16), longest_rest(rule))",
+        new="rule.rest * 2 ** min(opened, 16)",
+        tests=("tests/unit/store/test_cooldowns.py",),
+    ),
+    Mutant(
+        guard="breaker: who was online before the failures says nothing of them",
+        file="broker/store/cooldowns.py",
+        old="if since is None or agent.online_at < since <= now + CLOCK_STEP:",
+        new="if since is None:",
+        tests=("tests/unit/store/test_cooldowns.py",),
+    ),
+    Mutant(
+        guard="bulkhead: a pool has a part of its backend's calls",
+        file="broker/reconcile/bulkhead.py",
+        old="return min(OF_A_BACKEND - of_backend, OF_A_POOL - self._open(pool.name))",
+        new="return OF_A_BACKEND - of_backend",
+        tests=(_BULKHEAD,),
+    ),
+    Mutant(
+        guard="bulkhead: who stands behind calls without an answer goes elsewhere",
+        file="broker/reconcile/launch.py",
+        old='return _NO_ANSWER.format(pool.name) if ctx.bulkhead.is_stuck(pool, ctx.clock.monotonic()) else ""',
+        new='return ""',
+        tests=(_BULKHEAD,),
+    ),
+    Mutant(
+        guard="an agent that was given back since it was placed is not launched",
+        file="broker/reconcile/context.py",
+        old="self.placed.pop(agent.id, None)  # what is known of it is about to be wrong",
+        new="pass",
+        tests=(_BULKHEAD,),
+    ),
+    Mutant(
+        guard="runaway: an agent that is ended as it comes up is a failed launch",
+        file="broker/reconcile/drain.py",
+        old="failure = _runaway(ctx, agent, *over)",
+        new="failure = None",
+        tests=(_RUNAWAY,),
+    ),
+    Mutant(
+        guard="runaway: an agent that has served nobody yet proves nothing",
+        file="broker/reconcile/drain.py",
+        old="if pool is None or agent.online_at is None or _on_probation(ctx, agent):",
+        new="if pool is None or agent.online_at is None:",
+        tests=(_RUNAWAY,),
     ),
 )
