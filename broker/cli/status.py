@@ -61,6 +61,7 @@ def _controller(found: dict[str, Any], now: datetime) -> str:
 
 def _pool(found: dict[str, Any], now: datetime) -> str:
     limits = {limit["name"]: limit for limit in found["limits"]}["agents"]
-    left = -(seconds_since(found["until"], now) or 0.0)
-    why = f" ({found['reason']}, {age(left)} left)" if found["reason"] else ""
+    left = seconds_since(found["until"], now)
+    end = f", {age(-left)} left" if left is not None else ""
+    why = f" ({found['reason']}{end})" if found["reason"] else ""
     return f"{found['id']} {found['state']} {of_cap(limits['used'], limits['cap'])}{why}"

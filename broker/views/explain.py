@@ -58,7 +58,8 @@ def of_agent(agent: Agent, snapshot: Snapshot, words: Words, usual: timedelta | 
     line = f", {_ordinal(position)} in line of policy {agent.policy}" if position else ""
     since = short(snapshot.now - agent.phase_since)
     lasting = "" if agent.phase is Phase.GONE else f" for {since}"
-    about = f"; {wait}" if (wait := expected.in_words(agent, snapshot)) else ""
+    wait = expected.in_words(agent, snapshot)
+    about = f"; {wait}" if wait else ""
     summary = f"{agent.name} is {agent.phase}{place}{lasting}{line}" + (f": {told}" if told else "") + about
     lines += [Line(name="slower than usual", state="", text=late)] if (late := expected.late(agent, usual)) else []
     return Explanation(
@@ -66,7 +67,7 @@ def of_agent(agent: Agent, snapshot: Snapshot, words: Words, usual: timedelta | 
         name=agent.name,
         summary=summary,
         reason=why,
-        hint=words.hint(why, agent.message),
+        hint=f"{agent.message}{about}" if wait else words.hint(why, agent.message),
         lines=tuple(lines),
         commands=_commands_of(agent, lines),
         agent=agent,

@@ -148,6 +148,7 @@ def a_life(dev: Dev) -> None:
 
 def the_end(dev: Dev) -> None:
     dev.says("pool", "drain", "linux", "--reason", "maintenance")
+    assert re.search(r"linux draining ./2 \(PoolDraining\)", dev.says("status")), "a lever without an end has none left"
     until(lambda: "0 online" in dev.says("explain", "policy", "linux"))
     told = dev.says("events", "--audit")
     for word in ("set", "unset", "paused", "resumed", "draining_pool", "config_reloaded"):

@@ -108,6 +108,7 @@ def test_who_waits_at_a_limit_hears_when_a_place_is_expected() -> None:
     said = [of_agent(agent, snapshot, ALL).summary.rpartition("; ")[2] for agent in waiting]
     assert said[:2] == ["the next is expected free in about 3 min", "its turn is expected in about 4 min"]
     assert "expected" not in said[2]
+    assert of_agent(waiting[0], snapshot, ALL).hint == "full; the next is expected free in about 3 min"
     unknown = Snapshot(now=NOW, definitions=definitions, agents=(*held, *waiting))
     assert "expected" not in of_agent(waiting[0], unknown, ALL).summary
 
