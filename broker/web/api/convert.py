@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from broker.domain.agent import Agent
-from broker.domain.hand_launch import HandLaunch
 from broker.domain.ids import ControllerName, PoolName
 from broker.domain.lifecycle import PENDING, Phase
 from broker.domain.limits import Lever, LeverKind, Rest, Scope
@@ -26,26 +25,6 @@ from broker.web.api import models_fleet as fleet
 def to_agent(agent: Agent, snapshot: Snapshot, words: Words) -> api.Agent:
     """One row of the list."""
     return api.Agent(**_agent_fields(agent, snapshot, words))  # type: ignore[arg-type] # the model checks its fields
-
-
-def to_launch(
-    launch: HandLaunch, agents: Sequence[Agent], snapshot: Snapshot, words: Words, why_not_asked: str
-) -> api.Launch:
-    """A launch by hand and its agents."""
-    complete, expired = len(agents) >= launch.count, launch.expires_at <= snapshot.now
-    return api.Launch(
-        id=launch.id,
-        controller=launch.controller,
-        policy=launch.policy,
-        labels=launch.label_expression,
-        count=launch.count,
-        state="complete" if complete else "expired" if expired else "open",
-        message=why_not_asked,
-        requested_by=launch.who,
-        created_at=launch.created_at,
-        expires_at=launch.expires_at,
-        agents=tuple(to_agent(agent, snapshot, words) for agent in agents),
-    )
 
 
 def to_detail(agent: Agent, events: Sequence[Event], snapshot: Snapshot, words: Words) -> api.AgentDetail:

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 
+from broker.domain.agent import Agent
 from broker.domain.hand_launch import HandLaunch, is_launch_id
 from broker.domain.ids import ControllerName, HandLaunchId
 from broker.domain.labels import LabelSyntaxError, parse
@@ -14,7 +15,7 @@ from broker.operations import Actor, Operations
 from broker.reconcile.context import Context
 from broker.store.hand_launches import HandLaunches
 from broker.views import explain
-from broker.views.snapshot import take
+from broker.views.snapshot import Snapshot, take
 from broker.views.words import Words
 from broker.web.api import convert
 from broker.web.api import models as api
@@ -67,7 +68,7 @@ class Launches:
         """A launch and its agents as they stand."""
         agents = await self._store.agents_of(launch.id)
         why = "" if len(agents) >= launch.count else self._why_not_asked(launch)
-        return convert.to_launch(launch, agents, await take(self._ctx), words, why)
+        return _to_launch(launch, agents, await take(self._ctx), words, why)
 
     def _why_not_asked(self, launch: HandLaunch) -> str:
         if launch.expires_at <= self._ctx.clock.now():
@@ -139,3 +140,23 @@ def _is_repeat(asked: Launching, known: HandLaunch) -> bool:
     """Whether a call of a known id asks for the same; what it leaves open was decided the first time."""
     same = (asked.label, asked.count) == (known.label_expression, known.count)
     return same and asked.policy in {None, known.policy} and asked.controller in {None, known.controller}
+
+
+def _to_launch(
+    launch: HandLaunch, agents: Sequence[Agent], snapshot: Snapshot, words: Words, why_not_asked: str
+) -> api.Launch:
+    """A launch by hand and its agents."""
+    complete, expired = len(agents) >= launch.count, launch.expires_at <= snapshot.now
+    return api.Launch(
+        id=launch.id,
+        controller=launch.controller,
+        policy=launch.policy,
+        labels=launch.label_expression,
+        count=launch.count,
+        state="complete" if complete else "expired" if expired else "open",
+        message=why_not_asked,
+        requested_by=launch.who,
+        created_at=launch.created_at,
+        expires_at=launch.expires_at,
+        agents=tuple(convert.to_agent(agent, snapshot, words) for agent in agents),
+    )
