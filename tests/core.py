@@ -99,8 +99,15 @@ class Core:
             self.loop.queue.keys.ripen()
             if not self.loop.queue.keys.pending():
                 return
+            await self.ask_for_offers()
             await self.loop.look_once()
         raise AssertionError(f"still not settled after {MOST_LOOKS} looks: a step asks for itself without end")
+
+    async def ask_for_offers(self) -> None:
+        """What the board's own task does beside the looks."""
+        pools = self.ctx.definitions.pools.values()
+        for name, backend in self.ctx.backends.items():
+            await self.ctx.board.ask(backend, [pool for pool in pools if pool.backend == name])
 
     async def advance(self, seconds: float, step_s: float = POLL_S) -> None:
         """Lets time pass in steps, with a poll and a tick after each."""

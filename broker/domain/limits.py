@@ -54,11 +54,6 @@ def budget_key(policy: PolicyName, period: str) -> str:
     return f"{policy}|{period}"
 
 
-def is_cap_on_agents(reason: Reason | None, message: str) -> bool:
-    """Whether a refusal's words tell of a cap that stays full until an agent ends, not until one is online."""
-    return reason in _REASONS.values() and not message.endswith(f"{_UNITS['pending']})")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """What one agent would take of one limit."""

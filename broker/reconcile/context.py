@@ -18,12 +18,15 @@ from broker.domain.reason import Reason
 from broker.domain.timed_override import TimedOverride
 from broker.keys import Keyring
 from broker.ports import Backend, Clock, Nudge, Session, Sessions
+from broker.reconcile.board import OfferBoard
 from broker.reconcile.bulkhead import Bulkhead
 from broker.reconcile.presence import Presence
+from broker.reconcile.starts import Starts
 from broker.store.agents import Agents
 from broker.store.cooldowns import Cooldowns, Failure
 from broker.store.engine import Database
 from broker.store.history import History
+from broker.store.standing import Standing
 from broker.telemetry import events
 from broker.telemetry.metrics import Metrics
 
@@ -93,6 +96,16 @@ class Context:
     """Attempts placed by this process and not called for yet: only the refusal of a first call tells the whole."""
     bulkhead: Bulkhead = field(default_factory=Bulkhead)
     """Which launches may be called now."""
+    board: OfferBoard = field(init=False)
+    starts: Starts = field(default_factory=Starts)
+    standing: Standing = field(init=False)
+    look_not_before: float = float("-inf")
+    """In monotonic time: looks at all that wait leave half of the time to everybody else."""
+
+    def __post_init__(self) -> None:
+        """What is made of the rest."""
+        self.board = OfferBoard(self.clock, self.nudge.placement)
+        self.standing = Standing(rows=self.agents.rows)
 
     def pool_of(self, agent: Agent) -> Pool | None:
         """The pool of the agent's attempt, also one that a reload has removed; None without an attempt or pool."""
@@ -188,6 +201,8 @@ class Context:
         after = replace(agent, phase=phase, phase_since=now, **changes)
         changed = await self._change(agent, after, event, now, failure=failure)
         self.metrics.agent_changed_phase(agent, changed, now)
+        if changed.was_online and not agent.was_online and changed.pool and changed.placed_at and changed.online_at:
+            self.starts.note(changed.pool, changed.placed_at, changed.online_at)
         told: dict[str, object] = {
             "phase": phase,
             "before": agent.phase,

@@ -9,8 +9,9 @@ from typing import Final
 import structlog
 
 from broker.domain.ids import AgentId, BackendName
+from broker.domain.pool import Pool
 from broker.errors import BrokerError, Conflict, NotFound, StoreLost
-from broker.ports import Clock
+from broker.ports import Backend, Clock
 from broker.reconcile.context import Again, Context
 from broker.reconcile.levers import LOOK_S, end_levers, recall_levers
 from broker.reconcile.orphans import OrphanSearch
@@ -145,11 +146,18 @@ class Loop:
                     task.cancel()
             for name in self.ctx.backends.keys() - polled.keys():
                 watch, hunt = partial(poll, self.ctx, name), partial(search.search, name)
+                asking = self.ctx.board.follow(name, partial(self._backend_now, name))
                 polled[name] = (
                     group.create_task(self._every(self.pace.poll_s, watch), name=f"poll:{name}"),
                     group.create_task(self._every(self.pace.orphans_s, hunt), name=f"orphans:{name}"),
+                    group.create_task(asking, name=f"offers:{name}"),
                 )
+            self.ctx.board.keep_only(self.ctx.definitions.pools)
             await self.ctx.clock.sleep_until(self.ctx.clock.monotonic() + self.pace.poll_s)
+
+    def _backend_now(self, name: BackendName) -> tuple[Backend | None, list[Pool]]:
+        pools = [pool for pool in self.ctx.definitions.pools.values() if pool.backend == name]
+        return self.ctx.backends.get(name), pools
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         clock = self.ctx.clock

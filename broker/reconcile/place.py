@@ -1,61 +1,96 @@
 """Places the agents that wait: one look at all of them, one transaction."""
 
-import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
+from broker.domain.ids import PolicyName
 from broker.domain.lengths import short
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.limits import Rest, Usage
-from broker.domain.offer import Offer
-from broker.domain.placement import Decision, Placed
-from broker.domain.pool import Pool
+from broker.domain.overrides import Override, applied
+from broker.domain.placement import Decision, Placed, Waits
 from broker.domain.reason import Reason
-from broker.errors import BackendError, OutcomeUnknown
+from broker.domain.resources import Resources
 from broker.placement.engine import decide
-from broker.placement.ground import Offers
 from broker.reconcile.context import Again, Context
-from broker.store.placements import place_waiting
+from broker.store.lines import Waiting
+from broker.store.placements import Look, place_waiting
 from broker.telemetry import events
 
-_OFFER_TIMEOUT_S = 5.0
 _LOOK_AGAIN_S = 5.0
+_LOOK_AGAIN_SURE_S = 30.0
+_FIRST_OFFERS_S = 0.05
+_SOON_S = 0.01
 
 
 async def place(ctx: Context) -> Again | None:
-    """Decides every agent that waits and is due; asks for a look at those placed, and for another while any waits."""
-    waiting = [a for a in await ctx.agents.live() if a.phase == Phase.REQUESTED]
-    if not waiting:
-        return None
-    now = ctx.clock.now()
-    ended = {a.id for a in waiting if ctx.unserved(a) or ctx.definitions.forbids(a)}
-    due = [a for a in waiting if a.not_before <= now and a.id not in ended]
-    for agent in waiting:
-        if agent.goal != Goal.ONLINE or agent.id in ended or (agent.deadline is not None and agent.deadline <= now):
-            ctx.nudge.agent(agent.id)
-    if due:
-        definitions = ctx.definitions  # a reload may replace them meanwhile
-        offers = await _gather_offers(ctx, due, definitions)
-
-        def decider(agents: list[Agent], usage: Usage) -> list[Decision]:
-            usage.lives = ctx.lives
-            _heed_doubts(ctx, usage, definitions)
-            began = ctx.clock.monotonic()
-            decisions = decide(agents, offers, usage, definitions)
-            ctx.metrics.placement_took(ctx.clock.monotonic() - began)
-            return decisions
-
-        look = await place_waiting(
-            ctx.database,
-            decider,
-            now,
-            lambda placed: placed.policy.timeouts.launch,
-        )
+    """Decides the agents that wait and are due; asks for a look at those placed, and for another while any waits."""
+    if (too_soon := ctx.look_not_before - ctx.clock.monotonic()) > 0:
+        return Again(too_soon)
+    now, later = ctx.clock.now(), list[datetime]()
+    waiting = await ctx.agents.waiting(now)
+    await _end_some(ctx, waiting, now)
+    if waiting.next_due is not None:
+        later.append(waiting.next_due)
+    if waiting.kinds:
+        if ctx.board.starts(ctx.definitions):
+            return Again(_FIRST_OFFERS_S)
+        look = await _look(ctx, now)
         for decision, agent in look.decided:
             _tell(ctx, decision, agent)
-    later = [a.not_before - now for a in waiting if a.not_before > now]
-    return Again(max(0.0, min([timedelta(seconds=_LOOK_AGAIN_S), *later]).total_seconds()))
+        if look.more:
+            return Again(0.0)
+        later += _look_again(ctx, [d for d, _ in look.decided if isinstance(d, Waits)], now)
+    return Again(max(_SOON_S, (min(later) - now).total_seconds())) if later else None
+
+
+async def _end_some(ctx: Context, waiting: Waiting, now: datetime) -> None:
+    """Has those looked at that are to end: they are not wanted, too late, or nobody serves them any more."""
+    for agent_id in waiting.over:
+        ctx.nudge.agent(agent_id)
+    for kind in waiting.kinds:
+        if ctx.unserved(kind) or ctx.definitions.forbids(kind):
+            for agent_id in await ctx.agents.waiting_like(kind, now):
+                ctx.nudge.agent(agent_id)
+
+
+def _look_again(ctx: Context, waits: list[Waits], now: datetime) -> list[datetime]:
+    """When: what ends by itself says so, an agent that ends or a pool's new offers nudge, and the rest is uncertain."""
+    if not waits:
+        return []
+    ctx.board.someone_waits()
+    sure = all(d.stalled or d.look_at is not None for d in waits)
+    until = now + timedelta(seconds=_LOOK_AGAIN_SURE_S if sure else _LOOK_AGAIN_S)
+    return [until, *(d.look_at for d in waits if d.look_at is not None)]
+
+
+async def _look(ctx: Context, now: datetime) -> Look:
+    definitions = ctx.definitions  # a reload may replace them meanwhile
+    offers, standing, began = ctx.board.offers(definitions), ctx.standing, ctx.clock.monotonic()
+    standing.lives, standing.medians, standing.asked = ctx.lives, ctx.starts.medians(now), ctx.board.asked()
+    standing.by_job = frozenset(name for name, policy in definitions.policies.items() if policy.per_job is not None)
+    standing.size_of = partial(_size_of, definitions)
+
+    def decider(agents: list[Agent], usage: Usage) -> list[Decision]:
+        served = [agent for agent in agents if not ctx.unserved(agent)]
+        _heed_doubts(ctx, usage, definitions)
+        decides = ctx.clock.monotonic()
+        decisions = decide(served, offers, usage, definitions)
+        ctx.metrics.placement_took(ctx.clock.monotonic() - decides)
+        return decisions
+
+    look = await place_waiting(ctx.database, decider, now, lambda placed: placed.policy.timeouts.launch, standing)
+    ended = ctx.clock.monotonic()
+    if not any(isinstance(decision, Placed) for decision, _ in look.decided):
+        ctx.look_not_before = ended + (ended - began)
+    return look
+
+
+def _size_of(definitions: Definitions, policy: PolicyName, overrides: Override) -> Resources:
+    found = definitions.policies.get(policy)
+    return applied(definitions.templates[found.template], overrides).resources if found else Resources()
 
 
 async def wait_for_place(ctx: Context, agent: Agent) -> Again | None:
@@ -107,23 +142,3 @@ def _heed_doubts(ctx: Context, usage: Usage, definitions: Definitions) -> None:
     silent = Rest(opened=0, until=None, probe=None, why=Reason.BACKEND_ERROR, message="they get no answer")
     for pool in usage.window:
         usage.rests.setdefault(pool, silent)
-
-
-async def _gather_offers(ctx: Context, agents: list[Agent], definitions: Definitions) -> Offers:
-    policies = {agent.policy for agent in agents} & definitions.policies.keys()
-    wanted = dict.fromkeys(pool for name in sorted(policies) for pool in definitions.policies[name].chain)
-    async with asyncio.TaskGroup() as group:
-        tasks = {
-            name: group.create_task(_offers(ctx, definitions.pools[name]), name=f"offers:{name}") for name in wanted
-        }
-    return {pool: task.result() for pool, task in tasks.items()}
-
-
-async def _offers(ctx: Context, pool: Pool) -> list[Offer] | BackendError:
-    try:
-        async with asyncio.timeout(_OFFER_TIMEOUT_S):
-            return list(await ctx.backends[pool.backend].offers(pool))
-    except TimeoutError:
-        return OutcomeUnknown("timeout", f"no offers of pool {pool.name} within {_OFFER_TIMEOUT_S} s")
-    except BackendError as error:
-        return error

@@ -33,7 +33,7 @@ class Standstill:
         """The time in which the broker did not run counts for nobody."""
         alive, now = await last_alive(self._ctx.database), self._ctx.clock.now()
         if alive is not None and alive < now:
-            ids = [agent.id for agent in await self._ctx.agents.live()]
+            ids = await self._ctx.agents.live_ids()
             await self._ctx.agents.extend_deadlines(ids, _TIMED, now - alive)
         await self._note_alive()
 
@@ -54,18 +54,14 @@ class Standstill:
         now = self._ctx.clock.monotonic()
         silent_since = self._ctx.store_silent_since
         if silent_since is not None:
-            ids = [agent.id for agent in await self._ctx.agents.live()]
+            ids = await self._ctx.agents.live_ids()
             await self._ctx.agents.extend_deadlines(ids, _TIMED, timedelta(seconds=now - silent_since))
             await self._note_alive()
             self._last, self._ctx.store_silent_since = now, None
             events.STORE_BACK.emit(after_s=round(now - silent_since, 1))
             return
         passed = timedelta(seconds=now - self._last)
-        still = [
-            agent.id
-            for agent in await self._ctx.agents.live()
-            if agent.phase in _WAITING and self._ctx.time_stands_still(agent)
-        ]
+        still = [agent.id for agent in await self._ctx.agents.in_phases(_WAITING) if self._ctx.time_stands_still(agent)]
         await self._ctx.agents.extend_deadlines(still, _WAITING, passed)
         self._last = now
         self._tell_who_is_away()

@@ -19,10 +19,10 @@ _WATCHED: Final = frozenset(Phase) - {Phase.REQUESTED, Phase.GONE}
 
 async def poll(ctx: Context, name: BackendName) -> None:
     """Asks a backend for the instances of all its living agents, a hundred a call, and nudges agents with news."""
-    live = await ctx.agents.live()
-    for agent_id in ctx.seen.keys() - {agent.id for agent in live}:
+    watched = await ctx.agents.in_phases(_WATCHED)
+    for agent_id in ctx.seen.keys() - {agent.id for agent in watched}:
         del ctx.seen[agent_id]
-    agents = [a for a in live if a.phase in _WATCHED and a.instance and _runs_on(ctx, a, name)]
+    agents = [a for a in watched if a.instance and _runs_on(ctx, a, name)]
     for start in range(0, len(agents), _BATCH):
         await _poll_some(ctx, name, agents[start : start + _BATCH])
 

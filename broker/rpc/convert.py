@@ -15,7 +15,6 @@ from broker.domain.hand_launch import Wish
 from broker.domain.ids import AgentName, BootId
 from broker.domain.labels import LONGEST
 from broker.domain.lifecycle import Goal, Outcome, Phase
-from broker.domain.limits import is_cap_on_agents
 from broker.domain.overrides import CPU, IMAGE, KEYS, MEMORY, OverrideError, of_label
 from broker.domain.policy import Policy
 from broker.domain.reason import Reason
@@ -223,7 +222,7 @@ def _agent_state(kept: Kept, definitions: Definitions) -> wire.AgentState:
         retention=_retention(template.retention if template else Retention()),
         requested_at=requested,
         cause=_WIRE_CAUSES.get(agent.cause, wire.Cause.CAUSE_QUEUE),
-        waits_for_room=agent.phase == Phase.REQUESTED and is_cap_on_agents(agent.why, agent.message),
+        waits_for_room=agent.phase == Phase.REQUESTED and agent.stalled,
         keep_warm=kept.keep_warm,
         override_labels=_override_labels(agent),
         job=agent.job,

@@ -29,6 +29,7 @@ from broker.errors import Conflict, NotFound
 from broker.store import cooldowns, limits, spending
 from broker.store.columns import Moment
 from broker.store.engine import Database, Work
+from broker.store.lines import Waiting, read_kind, read_waiting
 from broker.store.rows import BATCH, OLDEST_FIRST, Rows, by_version, read_whole
 from broker.store.schema import IS_LIVE, agents, history
 
@@ -123,6 +124,14 @@ class Agents:
             return list((await connection.execute(query)).scalars())
 
         return await self._database.read(work)
+
+    async def waiting(self, now: datetime) -> Waiting:
+        """Who waits for a place, in short."""
+        return await self._database.read(lambda connection: read_waiting(connection, now))
+
+    async def waiting_like(self, agent: Agent, now: datetime) -> list[AgentId]:
+        """All that wait with the same controller, policy and override."""
+        return await self._database.read(lambda connection: read_kind(connection, agent, now))
 
     async def count_live(self, controller: ControllerName) -> int:
         """How many agents of a controller are not gone."""

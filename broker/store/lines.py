@@ -9,13 +9,13 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.agent import Agent
-from broker.domain.ids import AgentId
+from broker.domain.ids import AgentId, ControllerName, PolicyName
 from broker.domain.lifecycle import Goal
-from broker.domain.overrides import NO_OVERRIDE
-from broker.domain.placement import Waits
+from broker.domain.overrides import NO_OVERRIDE, Override
+from broker.domain.placement import Decision, Placed, Waits
 from broker.store.columns import Moment, Words
 from broker.store.details import Details, to_text
-from broker.store.rows import OLDEST_FIRST
+from broker.store.rows import OLDEST_FIRST, read_whole
 from broker.store.schema import IS_WAITING, agents, history
 from broker.store.standing import Line, Standing
 
@@ -34,6 +34,37 @@ class Queue:
     goes_on: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Who waits for a place, in short."""
+
+    kinds: list[Agent]
+    """One agent for each controller, policy and override of those that are due."""
+    over: list[AgentId]
+    """Those that nobody wants any more, or whose time is over."""
+    next_due: datetime | None
+    """When the next one is due that is not."""
+
+
+async def read_waiting(connection: AsyncConnection, now: datetime) -> Waiting:
+    """What a look begins with: few rows, however many agents wait."""
+    a = agents.c
+    over = select(a.id).where(IS_WAITING, or_(a.goal != Goal.ONLINE, a.deadline <= now))
+    later = select(func.min(a.not_before)).where(IS_WAITING, a.not_before > now)
+    kinds = select(func.min(a.id)).where(_wants_a_place(now)).group_by(a.controller, a.policy, a.overrides)
+    return Waiting(
+        kinds=await read_whole(connection, a.id.in_(kinds)),
+        over=list((await connection.execute(over)).scalars()),
+        next_due=(await connection.execute(later)).scalar(),
+    )
+
+
+async def read_kind(connection: AsyncConnection, like: Agent, now: datetime) -> list[AgentId]:
+    """All that wait and are of one kind with an agent."""
+    same = _of_one(like.controller, like.policy, like.overrides)
+    return list((await connection.execute(select(agents.c.id).where(_wants_a_place(now), same))).scalars())
+
+
 async def read_lines(connection: AsyncConnection, now: datetime, standing: Standing, head: int = HEAD) -> list[Queue]:
     """The lines of those who want a place now, the oldest of each first."""
     found = await standing.rows.read(connection, _heads(now, standing, head + 1))
@@ -46,19 +77,19 @@ async def read_lines(connection: AsyncConnection, now: datetime, standing: Stand
 async def tell_the_rest(
     connection: AsyncConnection,
     queues: Sequence[Queue],
-    told: Mapping[AgentId, Waits],
+    decided: Mapping[AgentId, Decision],
     now: datetime,
     standing: Standing,
 ) -> bool:
-    """Writes behind the head of each line what its last one was told; tells whether a whole head has found places."""
+    """Writes behind the head of each line what its last one was told; tells whether that one has found a place."""
     more = False
     for queue in queues:
         if not queue.goes_on:
             continue
-        last = told.get(queue.head[-1].id)
-        if last is None:
+        last = decided.get(queue.head[-1].id)
+        if isinstance(last, Placed):
             more = True
-        else:
+        elif last is not None:
             await _tell(connection, queue, last, now, standing)
     long = {queue.line for queue in queues if queue.goes_on}
     for line in standing.worded.keys() - long:
@@ -109,6 +140,11 @@ async def _tell(connection: AsyncConnection, queue: Queue, last: Waits, now: dat
 def _behind(queue: Queue) -> ColumnElement[bool]:
     a, line, last = agents.c, queue.line, queue.head[-1]
     later = or_(a.requested_at > last.requested_at, and_(a.requested_at == last.requested_at, a.name > last.name))
-    asked = a.overrides.is_(None) if line.overrides == NO_OVERRIDE else a.overrides == line.overrides
-    same = [a.controller == line.controller, a.policy == line.policy, asked, later]
-    return and_(*same, a.job == line.job) if line.job else and_(*same)
+    same = and_(_of_one(line.controller, line.policy, line.overrides), later)
+    return and_(same, a.job == line.job) if line.job else same
+
+
+def _of_one(controller: ControllerName, policy: PolicyName, overrides: Override) -> ColumnElement[bool]:
+    a = agents.c
+    asked = a.overrides.is_(None) if overrides == NO_OVERRIDE else a.overrides == overrides
+    return and_(a.controller == controller, a.policy == policy, asked)

@@ -72,7 +72,7 @@ async def place_waiting(
             if (d.agent.why, d.agent.message, d.agent.stalled) != (d.reason, d.message, d.stalled):
                 changed[d.agent.id] = _waiting(d)
         await _save(connection, decisions, changed, now, texts)
-        more = await tell_the_rest(connection, lines, {d.agent.id: d for d in waits}, now, known)
+        more = await tell_the_rest(connection, lines, {d.agent.id: d for d in decisions}, now, known)
         return Look([(d, changed.get(d.agent.id, d.agent)) for d in decisions], more)
 
     look = await database.transaction(work)

@@ -42,6 +42,7 @@ async def live_with_backups(path: Path, ledger: Ledger, clock: ManualClock) -> S
             core.loop.queue.keys.ripen()
             if not core.loop.queue.keys.pending():
                 break
+            await core.ask_for_offers()
             await core.loop.look_once()
             await back_up((await core.agent(NAME)).phase)
         session = core.sessions.connect(await core.agent(NAME))

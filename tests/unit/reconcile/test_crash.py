@@ -49,6 +49,7 @@ async def accepted(core: Core) -> None:
 
 async def placed(core: Core) -> None:
     await accepted(core)
+    await core.ask_for_offers()
     await place(core.ctx)
     assert (await core.agent(NAME)).phase == Phase.LAUNCHING
 

@@ -232,6 +232,7 @@ async def test_a_reload_in_the_middle_of_a_burst_loses_nothing(world: World) -> 
     for name in names:
         await world.core.ask(name, policy=name.partition("-")[0])
     for text in (WITHOUT_HERE, BASE, WITHOUT_HERE):
+        await world.core.ask_for_offers()
         for _ in range(25):
             await asyncio.wait_for(world.core.loop.look_once(), 5)
         world.write(text)
