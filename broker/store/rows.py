@@ -36,17 +36,20 @@ class Rows:
     async def read(self, connection: AsyncConnection, query: Select[Any]) -> list[Agent]:
         """The agents of a query over their ids and versions, in its order."""
         found = (await connection.execute(query)).all()
-        known, changed = self._known, list[AgentId]()
+        told: dict[AgentId, Agent] = {}  # others may forget some of them while the rest is read
+        changed: list[AgentId] = []
         for agent_id, version in found:
-            agent = known.get(agent_id)
+            agent = self._known.get(agent_id)
             if agent is None or agent.version != version:
                 changed.append(agent_id)
-        fresh: dict[AgentId, Agent] = {}
+            else:
+                told[agent_id] = agent
         for start in range(0, len(changed), BATCH):
             these = await read_whole(connection, agents.c.id.in_(changed[start : start + BATCH]))
-            fresh |= {agent.id: agent for agent in these}
-        known |= fresh
-        return [fresh.get(agent_id) or known[agent_id] for agent_id, _ in found]
+            fresh = {agent.id: agent for agent in these}
+            told |= fresh
+            self._known |= fresh
+        return [told[agent_id] for agent_id, _ in found if agent_id in told]
 
     def keep_only(self, these: Iterable[Agent]) -> None:
         """Forgets all others."""
