@@ -32,12 +32,13 @@ def news(item: Item, beat_s: float, definitions: Definitions) -> wire.WatchAgent
 
 
 def _attempts(told: Told, definitions: Definitions) -> int:
-    """How often its policy has an agent launched, one that connects by itself once; 0: no longer configured."""
+    """How often its policy has an agent launched, refusals for want of room not counted; one that connects by itself is
+    launched once; 0: no longer configured."""
     policy = definitions.policies.get(told.event.policy)
     pool = definitions.pools.get(told.event.pool) if told.event.pool else None
     if policy is None or pool is None:
         return 0
-    return 1 if pool.direct else policy.retry.attempts
+    return 1 if pool.direct else max(policy.retry.attempts, told.event.attempt)
 
 
 def _event(told: Told, attempts: int) -> wire.AgentEvent:

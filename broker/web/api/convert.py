@@ -77,7 +77,7 @@ def _agent_fields(agent: Agent, snapshot: Snapshot, words: Words) -> dict[str, o
         "goal": agent.goal,
         "pool": agent.pool if agent.phase is not Phase.REQUESTED else None,
         "attempt": agent.attempt,
-        "attempts_allowed": snapshot.definitions.retry_of(agent.policy).attempts,
+        "attempts_allowed": snapshot.definitions.retry_of(agent.policy).attempts + agent.refusals,
         "reason": agent.why,
         "message": words.message(agent.why, agent.message),
         "hint": words.hint(agent.why, agent.message),
