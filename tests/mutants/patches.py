@@ -11,6 +11,7 @@ _LIFE: Final = "tests/unit/reconcile/test_life.py"
 _ODD: Final = "tests/unit/reconcile/test_odd_ends.py"
 _ADMISSION: Final = "tests/unit/admission/test_admission.py"
 _WARM: Final = "tests/unit/wanted/test_warm.py"
+_PLACEMENT: Final = "tests/unit/placement"
 _INBOUND: Final = "tests/unit/inbound"
 _RPC: Final = "tests/integration/rpc"
 _API: Final = "tests/unit/web/test_api"
@@ -50,6 +51,76 @@ MUTANTS: Final = (
         old='token=LaunchToken(f"{before.id}-{attempt}"),',
         new='token=LaunchToken(f"{before.id}"),',
         tests=(_LIMITS, _LIFE),
+    ),
+    Mutant(
+        guard="placement: a job takes no more than its cap",
+        file="broker/placement/usage.py",
+        old="if policy.per_job is None or not agent.job:",
+        new="if True:",
+        tests=(f"{_PLACEMENT}/test_fairness.py",),
+    ),
+    Mutant(
+        guard="placement: the skew is kept",
+        file="broker/placement/spread.py",
+        old="        if part.count <= most and (found := _in(part)) is not None:",
+        new="        if (found := _in(part)) is not None:",
+        tests=(f"{_PLACEMENT}/test_strategies.py",),
+    ),
+    Mutant(
+        guard="placement: what is out of stock is left alone",
+        file="broker/placement/room.py",
+        old="opening = None if shelf.cooled is not None else shelf.opening(size)",
+        new="opening = shelf.opening(size)",
+        tests=(f"{_PLACEMENT}/test_chain.py",),
+    ),
+    Mutant(
+        guard="placement: a pool without proof takes no more than its window",
+        file="broker/placement/feasible.py",
+        old="        if left is None or left > 0:",
+        new="        if True:",
+        tests=(f"{_PLACEMENT}/test_chain.py",),
+    ),
+    Mutant(
+        guard="placement: a paused pool takes nobody",
+        file="broker/placement/feasible.py",
+        old="self._fixed = self._lever() or self._error()",
+        new="self._fixed = self._error()",
+        tests=(f"{_PLACEMENT}/test_chain.py",),
+    ),
+    Mutant(
+        guard="placement: a budget is not overrun",
+        file="broker/placement/engine.py",
+        old="    elif (full := terms.load.full()) is not None:\n        ask.stuck = told.full(full, ground)\n",
+        new="",
+        tests=(f"{_PLACEMENT}/test_fairness.py",),
+    ),
+    Mutant(
+        guard="placement: a fallback waits for its reasons",
+        file="broker/placement/chain.py",
+        old="if not self.shut and when and when.isdisjoint(causes):",
+        new="if False:",
+        tests=(f"{_PLACEMENT}/test_chain.py",),
+    ),
+    Mutant(
+        guard="placement: who holds the fewest comes first",
+        file="broker/placement/fair.py",
+        old="return (self._usage.held[ask.held_key], head.requested_at",
+        new="return (0, head.requested_at",
+        tests=(f"{_PLACEMENT}/test_fairness.py",),
+    ),
+    Mutant(
+        guard="placement: an agent that is not seen yet is taken off the offers",
+        file="broker/placement/room.py",
+        old="        if unseen:\n            self._take_off(unseen)\n",
+        new="",
+        tests=(f"{_PLACEMENT}/test_unseen.py",),
+    ),
+    Mutant(
+        guard="placement: an override is held against its policy again",
+        file="broker/placement/engine.py",
+        old="if full is not None or ask.forbidden is not None:",
+        new="if full is not None:",
+        tests=(f"{_PLACEMENT}/test_fairness.py",),
     ),
     Mutant(
         guard="an agent changes only if nobody was faster",
