@@ -7,7 +7,7 @@ from broker.domain.agent import Agent
 from broker.domain.ids import ControllerName, PolicyName, PoolName
 from broker.domain.money import Budget, Micros, Price
 from broker.domain.overrides import Override, OverrideRules
-from broker.domain.policy import AgentLimits
+from broker.domain.policy import AgentLimits, Strategy
 from broker.domain.pool import PoolLimits
 from broker.domain.reason import Reason
 from broker.testing.clock import EPOCH
@@ -94,3 +94,11 @@ def test_a_budget_that_would_be_overrun_refuses_the_dear_pool_and_not_the_cheap_
     assert waiting.reason is Reason.BUDGET_EXCEEDED
     assert waiting.look_at == EPOCH + timedelta(days=1)
     assert not waiting.stalled
+
+
+def test_a_place_that_the_strategy_wants_may_be_dearer_than_the_budget_allows() -> None:
+    rules = policy(strategy=Strategy.SPREAD, budget=Budget(amount=Micros(95)))
+    offers: Given = {"it": [plain("it", zone="a", price=Micros(10)), plain("it", zone="b", price=Micros(90))]}
+    decisions = decided(agents(2), rules, offers, usage(lives={PolicyName("linux"): timedelta(hours=1)}))
+    assert pools_of(decisions) == ["it", None]
+    assert waits(decisions[1]).reason is Reason.BUDGET_EXCEEDED
