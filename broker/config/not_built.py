@@ -15,7 +15,6 @@ NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "pools.*.cost.host_hour": frozenset(),
     "pools.*.limits.hosts": frozenset(),
     "pools.*.limits.min_hosts": frozenset(),
-    "policies.*.strategy": frozenset({"ordered", "weighted", "spread", "binpack", "cheapest"}),
 }
 """Key to the values (of texts, patterns) that are harmless: what they ask for happens anyway."""
 

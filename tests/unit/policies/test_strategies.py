@@ -100,3 +100,14 @@ async def test_binpack_fills_the_host_with_the_least_of_what_it_goes_by(by: str,
     text = of(f"strategy: binpack, binpack: {{ by: {by} }}, pools: [a]")
     async with written(tmp_path, text, hosts) as broker:
         assert [agent.host for agent in await _places(broker, 2)] == [host, host]
+
+
+async def test_fastest_tries_each_pool_and_then_takes_the_one_whose_agents_came_online_sooner(tmp_path: Path) -> None:
+    async with written(tmp_path, of("strategy: fastest, pools: [a, b]")) as broker:
+        assert await broker.pools(2) == ["a", "b"]  # nobody knows yet
+        for name in ("linux-2", "linux-1"):
+            await broker.wait(5)
+            broker.core.sessions.connect(await broker.now(name))
+            broker.core.says(name)
+            await broker.core.sync()
+        assert await broker.pools(3) == ["b", "b", "b"]
