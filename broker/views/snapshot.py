@@ -64,6 +64,8 @@ class Snapshot:
     cooled: Mapping[Offering, Cooled] = field(default_factory=dict)
     lives: Mapping[PolicyName, timedelta] = field(default_factory=dict)
     """How long a policy's agents live: the median of those that ended."""
+    medians: Mapping[PoolName, timedelta] = field(default_factory=dict)
+    """From place to online, of the last hour's agents of a pool."""
     timed: tuple[TimedOverride, ...] = ()
     """Keys of pools that operators have set for a time."""
     warm: Mapping[PolicyName, tuple[int, int]] = field(init=False, repr=False, compare=False)
@@ -89,6 +91,7 @@ class Snapshot:
             cooled=dict(self.cooled),
             levers=self.levers,
             lives=self.lives,
+            medians=self.medians,
         )
         for agent in self.agents:
             if agent.pool is None or agent.phase is Phase.REQUESTED:
@@ -169,6 +172,7 @@ async def take(ctx: Context) -> Snapshot:
         levers=ctx.levers,
         cooled=await ctx.cooldowns.cooled(now),
         lives=ctx.lives,
+        medians=ctx.starts.medians(now),
         timed=ctx.timed,
         heard={name: heard for name in definitions.controllers if (heard := ctx.presence.heard_of(name)) is not None},
     )

@@ -72,6 +72,8 @@ async def test_what_operators_do_is_said_with_its_end_and_kept_with_their_names(
     put = await operated.cli("pool", "set", "there", "limits.agents=140", "--for", "2h", "--reason", "rush")
     pools = {item["id"]: item for item in (await operated.cli("get", "pools", "-o", "json")).json["items"]}
     status = await operated.cli("status")
+    async with operated.world.http.get(f"http://127.0.0.1:{operated.world.broker.http_port}/metrics") as reply:
+        metrics = await reply.text()
     for deed in (("resume", "here"), ("unset", "there", "limits.agents")):
         assert (await operated.cli("pool", *deed)).code == 0
     audit = await operated.cli("events", "--audit", "-o", "json")
@@ -86,6 +88,8 @@ async def test_what_operators_do_is_said_with_its_end_and_kept_with_their_names(
     ]
     assert "here paused 0/5" in status.out
     assert "! pool here is paused by ana since" in status.out
+    assert 'agentbroker_pool_state{pool="here",state="paused"} 1.0' in metrics
+    assert 'agentbroker_pool_state{pool="there",state="ready"} 1.0' in metrics
     told = [(e["event"], e["pool"], e["actor"].partition("@")[0]) for e in audit.json["items"]]
     assert told[-4:] == [
         ("paused", "here", "ana"),

@@ -142,3 +142,20 @@ async def test_what_has_no_such_name_is_answered_with_the_nearest(tmp_path: Path
         await api.core.ask("linux-000001")
         answer = await api.call("GET", "explain", params={"what": what})
     assert (answer.status, answer.json["hint"]) == (404, hint)
+
+
+async def test_who_waits_at_a_limit_is_told_when_a_place_is_expected_from_the_lives_of_those_before(
+    tmp_path: Path,
+) -> None:
+    definitions = make_definitions(pools=[make_pool(limits=PoolLimits(agents=1))])
+    async with running_api(tmp_path, definitions) as api:
+        await api.core.start("linux-000001")
+        await api.core.advance(240)
+        await api.core.release("linux-000001")
+        await api.core.advance(5)
+        await api.core.start("linux-000002")
+        await api.core.advance(30)
+        await api.core.ask("linux-000003")
+        await api.core.settle()
+        found = await api.get("explain?what=linux-000003")
+    assert found["hint"] == "pool it is at its limit (1 of 1 agents); the next is expected free in about 4 min"
