@@ -5,7 +5,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from broker.config.currencies import Currencies
-from broker.config.load import parse
+from broker.config.load import check_text, parse
 from broker.domain.definitions import Definitions
 from broker.domain.ids import PolicyName, PoolName, TemplateName
 from broker.domain.money import Budget, Per, Price
@@ -93,3 +93,12 @@ def test_a_pool_without_cost_has_no_price_which_is_not_zero() -> None:
 
 def test_tags_of_a_template_are_inherited() -> None:
     assert dict(example().templates[TemplateName("java")].tags) == {"team": "build"}
+
+
+def test_of_the_whole_example_only_the_clouds_are_not_built() -> None:
+    found = check_text(EXAMPLE.read_text(), "broker.yaml", EXAMPLE.parent, env={}, starting=False).diagnostics
+    told = [one.message for one in found.items if one.code not in {"no-file", "file-mode"}]
+    clouds = {"fargate": "aws-ecs", "fargate-spot": "aws-ecs", "hangzhou": "alibaba-ecs"}
+    assert told == [
+        f"pool '{n}' runs on a backend of type '{kind}', which is not built yet" for n, kind in clouds.items()
+    ]

@@ -1,6 +1,7 @@
 """Zones, hosts and speed: where within a pool agents go, from the text of the file to the launch."""
 
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,15 @@ async def test_a_fallback_for_stock_is_turned_to_when_the_cloud_has_none(tmp_pat
         await broker.ask()
         await broker.wait(3)
         assert (await broker.now("linux-1")).pool == "b"
+
+
+async def test_fastest_is_the_pool_whose_agents_came_online_soonest(tmp_path: Path) -> None:
+    async with written(tmp_path, of("strategy: fastest, pools: [a, b]")) as broker:
+        for seconds in (20, 5):  # each pool is tried once; the one that came second starts sooner
+            [agent] = await broker.ask()
+            await broker.wait(seconds)
+            await broker.online(agent.name)
+        first, second = await broker.now("linux-1"), await broker.now("linux-2")
+        assert {first.pool, second.pool} == {"a", "b"}
+        await broker.core.clock.advance(timedelta(minutes=1).total_seconds())
+        assert await broker.pools(2) == [str(second.pool)] * 2
