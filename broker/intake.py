@@ -21,7 +21,7 @@ from broker.reconcile.context import Context, queue_deadline
 from broker.reconcile.presence import NodeReport
 from broker.reconcile.unmatched import Unmatched
 from broker.reconcile.wanted import Ask, Wanted
-from broker.store.agents import Report
+from broker.store.reports import Report
 from broker.telemetry import events
 from broker.version import VERSION
 

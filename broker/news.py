@@ -1,12 +1,13 @@
 """What happens to the agents of a controller, from any number on, without end: the history, followed."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum, auto
 from typing import Final
 
 from broker.domain.agent import Agent
-from broker.domain.ids import AgentId, ControllerName
+from broker.domain.ids import AgentId, ControllerName, PoolName
 from broker.domain.lifecycle import Outcome
 from broker.errors import NotFound
 from broker.reconcile.context import Context
@@ -14,15 +15,20 @@ from broker.store.history import Event
 
 PAGE: Final = 256
 """So many events are in memory for one reader, however slow it is."""
+PLACED: Final = "placed"
 _MAY_END: Final = frozenset({"failed", "goal", "gone"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """An event of an agent; `outcome` with the event that decides the agent's end, and with its last one."""
+    """An event of an agent; `outcome` with the event that decides the agent's end, and with its last one.
+
+    `usual` is, for one that was placed, how long agents of its pool take to come online: the median of an hour.
+    """
 
     event: Event
     outcome: Outcome | None = None
+    usual: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +96,14 @@ class News:
         for agent in await self._ctx.agents.live(controller):
             for event in await self._ctx.history.of_agent(agent.id):
                 if event.number <= newest:
-                    yield _told(event, agent)
+                    yield _told(event, agent, {})
 
     async def _with_outcomes(self, controller: ControllerName, page: list[Event]) -> list[Told]:
         ending = {event.agent_id for event in page if event.event in _MAY_END and event.agent_id is not None}
         agents = {agent_id: await self._agent(agent_id) for agent_id in ending}
-        return [_told(event, agents.get(event.agent_id) if event.agent_id else None) for event in page if event.agent]
+        usual = self._ctx.starts.medians(self._ctx.clock.now()) if any(e.event == PLACED for e in page) else {}
+        of = [(event, agents.get(event.agent_id) if event.agent_id else None) for event in page if event.agent]
+        return [_told(event, agent, usual) for event, agent in of]
 
     async def _agent(self, agent_id: AgentId) -> Agent | None:
         try:
@@ -104,7 +112,8 @@ class News:
             return None
 
 
-def _told(event: Event, agent: Agent | None) -> Told:
+def _told(event: Event, agent: Agent | None, usual: Mapping[PoolName, timedelta]) -> Told:
     """A failed attempt is the end if it is the last; whatever else decides the end changes the goal."""
     ends = agent is not None and event.event in _MAY_END and event.attempt == agent.attempt
-    return Told(event=event, outcome=agent.outcome if agent is not None and ends else None)
+    takes = usual.get(event.pool) if event.event == PLACED and event.pool is not None else None
+    return Told(event=event, outcome=agent.outcome if agent is not None and ends else None, usual=takes)

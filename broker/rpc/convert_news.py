@@ -5,8 +5,9 @@ from typing import Final
 
 from broker.domain.definitions import Definitions
 from broker.domain.reason import hint
-from broker.news import CaughtUp, Item, Resync, Told
+from broker.news import PLACED, CaughtUp, Item, Resync, Told
 from broker.rpc.convert import InvalidMessage, duration, timestamp
+from broker.store.details import from_text
 from broker.wire.v1 import agents_pb2 as wire
 
 LONGEST_MESSAGE: Final = 16_000
@@ -56,4 +57,6 @@ def _event(told: Told, attempts: int) -> wire.AgentEvent:
         hint=hint(event.why) if event.why else "",
         outcome=told.outcome or "",
         attempts=attempts,
+        usual=duration(told.usual) if told.usual is not None else None,
+        zone=from_text(event.details).zone if event.event == PLACED else "",
     )

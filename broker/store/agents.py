@@ -1,7 +1,7 @@
 """Agents as rows: accept, read, compare-and-set. Every change has its history event in the same transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,11 +10,8 @@ from sqlalchemy import (
     ColumnElement,
     and_,
     bindparam,
-    case,
-    false,
     func,
     insert,
-    or_,
     select,
     type_coerce,
     update,
@@ -30,21 +27,9 @@ from broker.store import cooldowns, limits, spending
 from broker.store.columns import Moment
 from broker.store.engine import Database, Work
 from broker.store.lines import Waiting, read_kind, read_waiting
+from broker.store.reports import Report, write_reports
 from broker.store.rows import BATCH, OLDEST_FIRST, Rows, by_version, read_whole
 from broker.store.schema import IS_LIVE, agents, history
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What Jenkins said of an agent: whether it runs a build, and how many it has begun.
-
-    `build_url` is of the build that it runs, where that is known: kept if the agent was asked for without one.
-    """
-
-    agent_id: AgentId
-    busy: bool
-    uses: int
-    build_url: str = ""
 
 
 class Agents:
@@ -179,16 +164,7 @@ class Agents:
         if not reports:
             return
 
-        async def work(connection: AsyncConnection) -> None:
-            for r in reports:
-                uses = case((agents.c.uses < r.uses, r.uses), else_=agents.c.uses)
-                first = agents.c.build_url == "" if r.build_url else false()
-                differs = or_(agents.c.busy != r.busy, agents.c.uses < r.uses, first)
-                values = {"busy": r.busy, "uses": uses, "version": agents.c.version + 1}
-                values["build_url"] = case((first, r.build_url), else_=agents.c.build_url)
-                await connection.execute(update(agents).where(agents.c.id == r.agent_id, differs).values(**values))
-
-        await self._database.transaction(work)
+        await self._database.transaction(lambda connection: write_reports(connection, reports))
 
     async def extend_deadlines(self, ids: Sequence[AgentId], phases: Iterable[Phase], by: timedelta) -> None:
         """Moves deadlines of these agents, as far as they are in one of these phases: a time that did not count."""

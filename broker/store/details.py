@@ -17,8 +17,9 @@ _LONGEST: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
-    """Why its pool was chosen, instead of what, and what spoke against the others."""
+    """Where, why there, instead of what, and what spoke against the others."""
 
+    zone: str = ""
     why: str = ""
     fallback_for: Reason | None = None
     rejections: tuple[Rejection, ...] = ()
@@ -27,6 +28,8 @@ class Details:
 def to_text(details: Details) -> str | None:
     """The text of details; None where there is nothing to tell."""
     told: dict[str, Any] = {}
+    if details.zone:
+        told["zone"] = details.zone[:_LONGEST]
     if details.why:
         told["why"] = details.why[:_LONGEST]
     if details.fallback_for is not None:
@@ -43,6 +46,7 @@ def from_text(text: str | None) -> Details:
     told = json.loads(text)
     why = told.get("fallback_for")
     return Details(
+        zone=told.get("zone", ""),
         why=told.get("why", ""),
         fallback_for=Reason(why) if why else None,
         rejections=tuple(_rejection(one) for one in told.get("rejections", ())),

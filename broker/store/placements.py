@@ -88,7 +88,7 @@ class _Texts:
 
     def __init__(self) -> None:
         self._words: dict[int, str] = {}
-        self._details: dict[tuple[str, str | None, int], str | None] = {}
+        self._details: dict[tuple[str, str, str | None, int], str | None] = {}
         self._held: dict[int, str] = {}
 
     def words(self, rejections: Sequence[Rejection]) -> str:
@@ -105,13 +105,14 @@ class _Texts:
 
     def details(self, decision: Decision) -> str | None:
         if isinstance(decision, Waits):
-            why, instead_of, rejections = "", None, decision.rejections
+            zone, why, instead_of, rejections = "", "", None, decision.rejections
         else:
             chosen = decision.placement
-            why, instead_of, rejections = chosen.why, chosen.fallback_for, chosen.rejections
-        key = (why, instead_of, id(rejections))
+            zone, why, instead_of, rejections = chosen.offer.zone, chosen.why, chosen.fallback_for, chosen.rejections
+        key = (zone, why, instead_of, id(rejections))
         if key not in self._details:
-            self._details[key] = to_text(Details(why=why, fallback_for=instead_of, rejections=rejections))
+            details = Details(zone=zone, why=why, fallback_for=instead_of, rejections=rejections)
+            self._details[key] = to_text(details)
         return self._details[key]
 
 

@@ -1,6 +1,7 @@
 """A reader of the history hears all of its controller's agents, in order, and is told when it cannot."""
 
 from collections.abc import Awaitable
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import delete
@@ -12,7 +13,7 @@ from broker.domain.reason import Reason
 from broker.errors import BackendRejected
 from broker.news import PAGE, CaughtUp, Item, News, Resync, Told, Woken
 from broker.store.schema import history
-from broker.testing.factories import CONTROLLER, make_controller, make_definitions, make_policy
+from broker.testing.factories import CONTROLLER, POOL, make_controller, make_definitions, make_policy
 from tests.core import Core, open_core
 
 NAME, OTHER = "linux-000001", ControllerName("other")
@@ -149,3 +150,16 @@ async def test_a_failed_attempt_has_an_outcome_only_if_it_is_the_last(tmp_path: 
     assert (told[-1].event.event, told[-1].outcome, told[-1].event.why) == (
         "gone", Outcome.FAILED, Reason.IMAGE_PULL_FAILED
     )  # fmt: skip
+
+
+async def test_a_placement_is_told_with_how_long_the_pools_agents_took_in_the_last_hour(core: Core) -> None:
+    await core.start("linux-000002")
+    after = await core.ctx.history.last_number()
+    core.ctx.starts.note(POOL, core.clock.now() - timedelta(seconds=40), core.clock.now())
+    core.ctx.starts.note(POOL, core.clock.now() - timedelta(seconds=38), core.clock.now())
+    await core.ask(NAME)
+    await core.settle()
+    told = {item.event.event: item.usual for item in await heard(core, after) if isinstance(item, Told)}
+    assert told["placed"] == timedelta(seconds=38)
+    assert told["requested"] is None
+    assert [item.usual for item in await heard(core, 0) if isinstance(item, Told)].count(timedelta(seconds=38)) == 0

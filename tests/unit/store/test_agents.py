@@ -13,8 +13,9 @@ from broker.domain.lifecycle import Phase, may_follow
 from broker.domain.reason import Reason
 from broker.errors import Conflict, NotFound, StoreUnavailable
 from broker.store import schema
-from broker.store.agents import Agents, Report
+from broker.store.agents import Agents
 from broker.store.engine import Database
+from broker.store.reports import Report
 from broker.testing.clock import EPOCH
 from broker.testing.factories import CONTROLLER, agent_id, agent_name, make_agent
 from tests.unit.store.world import events_of
