@@ -240,20 +240,9 @@ async def _check_versions(connection: AsyncConnection, read: Sequence[Agent]) ->
 
 def event_row(agent: Agent, event: str, at: datetime, actor: str = "") -> dict[str, Any]:
     """The history event of what an agent now is."""
-    return {
-        "at": at,
-        "controller": agent.controller,
-        "agent": agent.id,
-        "name": agent.name,
-        "policy": agent.policy,
-        "event": event,
-        "phase": agent.phase,
-        "attempt": agent.attempt,
-        "pool": agent.pool,
-        "why": agent.why,
-        "message": agent.message,
-        "actor": actor,
-    }
+    columns = ("controller", "name", "policy", "phase", "attempt", "pool", "why", "message")
+    told = {column: getattr(agent, column) for column in columns}
+    return {**told, "at": at, "agent": agent.id, "event": event, "actor": actor}
 
 
 async def _by_names(
