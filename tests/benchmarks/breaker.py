@@ -78,6 +78,7 @@ async def _work(core: Core) -> None:
 async def _pass(core: Core, seconds: float) -> None:
     await core.clock.advance(seconds)
     await poll(core.ctx, BACKEND)
+    await core.ask_for_offers()
     core.loop.queue.keys.ripen()
     await settle(0.01)
 

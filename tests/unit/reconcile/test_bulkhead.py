@@ -164,13 +164,17 @@ async def test_launches_that_hang_send_those_behind_them_to_another_backend(tmp_
     async with two_backends(tmp_path) as (core, well):
         await core.sync()
         core.backend.hang_launches()
+        await core.ask_for_offers()
         await core.ask(*(f"linux-{n:06d}" for n in range(20)))
         async with at_work(core, 8):
             assert len(core.backend.ledger.calls) == START, "three workers are free"
-            for _ in range(4):
-                await core.clock.advance(STUCK_S / 2)
+            for _ in range(40):
+                if well.ledger.total_created() == 20 - START:
+                    break
+                await core.clock.advance(STUCK_S / 4)
+                await core.ask_for_offers()
                 core.loop.queue.keys.ripen()
-                await settle(0.3)
+                await settle(0.2)
             pools = Counter(agent.pool for agent in await core.ctx.agents.live())
         assert pools == {DEAD: START, WELL: 20 - START}
         assert well.ledger.total_created() == 20 - START
@@ -179,8 +183,8 @@ async def test_launches_that_hang_send_those_behind_them_to_another_backend(tmp_
 async def test_an_agent_that_is_given_back_before_its_launch_is_not_launched(tmp_path: Path) -> None:
     async with open_core(tmp_path / "broker.db") as core:
         await core.sync()
+        await core.ask_for_offers()
         await core.ask("linux-000001")
-        await core.loop.look_once()  # at the placement, or at the request
         while not core.ctx.placed:
             await core.loop.look_once()
         await core.release("linux-000001", Reason.CANCELLED, uses=0)

@@ -17,6 +17,7 @@ from broker.domain.policy import OnTimeout, Policy, Retry, Timeouts
 from broker.domain.pool import Direct, Pool
 from broker.domain.reason import Reason
 from broker.errors import BackendRejected, InsufficientCapacity
+from broker.testing.backend import FakeBackend
 from broker.testing.factories import make_definitions, make_policy, make_pool
 from tests.core import Core, open_core
 
@@ -147,6 +148,7 @@ async def test_a_quota_is_the_accounts_all_its_pools_that_pay_alike_rest(tmp_pat
         policies=[make_policy(CLOUD, other, NEXT)],
     )
     async with open_core(tmp_path / "broker.db", given) as core:
+        core.ctx.backends = {**core.ctx.backends, BackendName("another"): FakeBackend(clock=core.clock)}
         for pool, capacity in ((CLOUD, "SPOT"), (other, "SPOT"), (NEXT, "FARGATE")):
             zones(core, pool, "a", capacity=capacity)
         core.backend.offering_raises(Offering(CLOUD, "a", capacity="SPOT"), QUOTA)
