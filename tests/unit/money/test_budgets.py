@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from broker.domain.ids import PolicyName
+from broker.domain.ids import PolicyName, PoolName
 from broker.domain.lifecycle import Phase
 from broker.domain.money import Budget, Micros, Per, cost
+from broker.domain.policy import Fallback
 from broker.domain.reason import Reason
 from broker.store.spending import Spending
 from broker.testing.backend import Ledger
 from broker.testing.clock import ManualClock
-from broker.testing.factories import POLICY, POOL, make_policy
+from broker.testing.factories import POLICY, POOL, make_policy, make_pool
 from tests.core import Core, open_core
 from tests.unit.money.world import (
     HOURLY,
@@ -195,3 +196,13 @@ async def test_a_pool_that_the_budget_cannot_pay_leaves_the_cheaper_one(tmp_path
         await ask_for(core, NAMES[0])
         agent = await core.agent(NAMES[0])
         assert (agent.pool, agent.rate) == ("cheap", HOURLY // 10)
+
+
+async def test_a_fallback_takes_what_the_budget_cannot_pay(tmp_path: Path) -> None:
+    own = Fallback(pool=PoolName("own"), when=frozenset({Reason.BUDGET_EXCEEDED}))
+    policy = make_policy(fallback=(own,), budget=Budget(amount=Micros(TEN_MINUTES), as_written="1 USD"))
+    definitions = money_definitions(policy, pools=[priced(), make_pool(name=PoolName("own"))])
+    async with open_core(tmp_path / "broker.db", definitions, clock=ManualClock(NOON)) as core:
+        await ask_for(core, *NAMES[:3])
+        assert sorted(str(a.pool) for a in await core.ctx.agents.live()) == [POOL, "own", "own"]
+        assert metric(core, "fallbacks_total", policy=POLICY, pool="own", reason="BudgetExceeded") == 2

@@ -3,9 +3,14 @@
 from pathlib import Path
 
 from broker.config.load import parse
+from broker.domain.money import Micros
+from broker.domain.offer import Offer
+from broker.domain.policy import Strategy
+from broker.testing.backend import FakeBackend, Ledger
 from broker.testing.clock import ManualClock
+from broker.testing.factories import POOL, make_policy
 from tests.core import open_core
-from tests.unit.money.world import NOON
+from tests.unit.money.world import NOON, money_definitions, spent
 
 FILE = """
 version: 1
@@ -37,3 +42,24 @@ async def test_agents_go_to_the_pool_that_is_cheapest_for_their_template_until_i
             ("memory-dear", 4_010_000),
             ("yuan", 2_100_000),
         ]
+
+
+async def test_the_price_that_a_cloud_says_with_its_offer_is_chosen_by_and_charged(tmp_path: Path) -> None:
+    clock, ledger = ManualClock(NOON), Ledger()
+    backend = FakeBackend(ledger, clock)
+    backend.places.offers += [
+        Offer(pool=POOL, capacity="dear", price=Micros(3_600_000), room=5),
+        Offer(pool=POOL, capacity="spot", price=Micros(360_000), room=1),
+    ]
+    definitions = money_definitions(make_policy(strategy=Strategy.CHEAPEST))
+    async with open_core(tmp_path / "broker.db", definitions, ledger, clock, backend) as core:
+        await core.sync()
+        await core.ask("linux-1", "linux-2")
+        await core.settle()
+        assert sorted((a.capacity, a.rate) for a in await core.ctx.agents.live()) == [
+            ("dear", 3_600_000),
+            ("spot", 360_000),
+        ]
+        await core.advance(10)
+        assert sum((await spent(core)).values()) == 11_000
+        assert {a.pool for a in await core.ctx.agents.live()} == {POOL}
