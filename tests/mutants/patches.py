@@ -19,6 +19,8 @@ _UPSTREAM: Final = "tests/unit/gateway/test_upstream_tcp.py"
 _BRIDGES: Final = "tests/integration/gateway/test_bridges.py"
 _MIXED: Final = "tests/unit/gateway/test_mixed.py"
 _GENERATIONS: Final = "tests/integration/gateway/test_generations.py"
+_SPENDING: Final = "tests/unit/money/test_spending.py"
+_BUDGETS: Final = "tests/unit/money/test_budgets.py"
 _RELAY: Final = "tests/unit/gateway/test_relay.py"
 _SPILL: Final = "tests/unit/reconcile/test_spill.py"
 _BREAKER: Final = "tests/unit/reconcile/test_breaker.py"
@@ -1499,5 +1501,52 @@ MUTANTS: Final = (
         old="{**spec.template.tags, **self._ownership.labels(spec.key, name)}",
         new="{**self._ownership.labels(spec.key, name), **spec.template.tags}",
         tests=("tests/unit/backends/container/test_launching.py",),
+    ),
+    Mutant(
+        guard="the end of an agent charges the rest of its life",
+        file="broker/store/agents.py",
+        old="        await spending.settle(connection, before, after.phase_since)\n",
+        new="",
+        tests=(f"{_SPENDING}::test_a_life_shorter_than_a_tick_is_charged_too",),
+    ),
+    Mutant(
+        guard="what was charged once is not charged again",
+        file="broker/store/spending.py",
+        old="case((c.costs_since < mark, mark), else_=c.costs_since)",
+        new="case((c.costs_since < mark, c.costs_since), else_=c.costs_since)",
+        tests=(f"{_SPENDING}::test_an_agent_costs_its_rate_from_the_accepted_launch_on",),
+    ),
+    Mutant(
+        guard="what ended while nobody looked is not charged for all of that time",
+        file="broker/store/spending.py",
+        old="min(max(ended, charged_to), charged_to + _LONGEST_GAP)",
+        new="max(ended, charged_to)",
+        tests=(
+            f"{_SPENDING}::test_an_instance_that_ended_while_the_broker_did_not_run_is_not_charged_for_all_of_that",
+        ),
+    ),
+    Mutant(
+        guard="a wall clock that is set makes nothing free and nothing cost more",
+        file="broker/reconcile/spending.py",
+        old="if abs(by) >= _CLOCK_SET:",
+        new="if abs(by) >= _CLOCK_SET * 1_000_000:",
+        tests=(
+            f"{_SPENDING}::test_a_clock_that_is_set_back_a_day_makes_nothing_free_and_nothing_cost_twice",
+            f"{_SPENDING}::test_a_clock_that_is_set_forward_a_day_costs_no_day",
+        ),
+    ),
+    Mutant(
+        guard="budgets count an absence before the first admission",
+        file="broker/reconcile/spending.py",
+        old="        await self._charge(book=False)\n",
+        new="",
+        tests=(f"{_BUDGETS}::test_what_came_together_in_an_absence_counts_before_the_first_admission",),
+    ),
+    Mutant(
+        guard="an agent sets aside what it is expected to cost",
+        file="broker/placement/prices.py",
+        old="            amount=micros,",
+        new="            amount=1,",
+        tests=(f"{_BUDGETS}::test_no_more_agents_are_launched_than_the_budget_can_pay_for",),
     ),
 )
