@@ -1,7 +1,7 @@
 """Many rows of one statement: compiled once an engine, given to the driver as plain tuples."""
 
-from collections.abc import Callable, Iterable, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from sqlalchemy import Dialect, and_, bindparam, insert, update
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import UpdateBase
 
 from broker.domain.agent import Agent
-from broker.store.rows import to_column
+from broker.store.rows import WRITE, to_text
 from broker.store.schema import agents, history
 
 Row = tuple[Any, ...]
@@ -39,9 +39,21 @@ class Batch:
         return found
 
 
-def columns_of(agent: Agent, names: Iterable[str]) -> tuple[Any, ...]:
-    """Some fields of an agent, as they stand in their columns."""
-    return tuple([to_column(name, getattr(agent, name)) for name in names])
+class Columns:
+    """Some fields of agents, as they stand in their columns."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """More than one."""
+        self._fields = attrgetter(*names)
+        self._writers = [(n, WRITE[name]) for n, name in enumerate(names) if name in WRITE]
+
+    def of(self, agent: Agent) -> Row:
+        """The fields of one agent."""
+        values = list(self._fields(agent))
+        for n, write in self._writers:
+            if values[n] is not None:
+                values[n] = write(values[n])
+        return tuple(values)
 
 
 def changing(names: Sequence[str]) -> Batch:
@@ -62,6 +74,6 @@ EVENTS: Final = Batch(insert(history).values({name: bindparam(name) for name in 
 def event_columns(agent: Agent, event: str, at: int, details: str | None = None) -> Row:
     """An event of what an agent now is, with nobody behind it, for `EVENTS`."""
     a = agent
-    said = to_column("message", a.message)
+    said = to_text(a.message)
     told = (at, a.controller, a.id, a.name, a.policy, event, a.phase)
-    return (*told, a.attempt, a.pool, a.why, said, "", to_column("details", details))
+    return (*told, a.attempt, a.pool, a.why, said, "", details and to_text(details))

@@ -6,7 +6,7 @@ What an agent has taken is text in its own row, `held`: a JSON list of [scope, k
 import json
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
-from itertools import chain
+from typing import Any
 
 from sqlalchemy import and_, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -44,12 +44,16 @@ def as_held(claims: Iterable[Claim]) -> str:
 
 
 def _sums(claims: Iterable[Sequence[Claim]]) -> list[Claim]:
-    """One claim for each limit, of all that the agents take of it together."""
-    sums: dict[tuple[Scope, str], Claim] = {}
-    for claim in chain.from_iterable(claims):
-        known = sums.get((claim.scope, claim.key))
-        sums[claim.scope, claim.key] = replace(claim, amount=claim.amount + known.amount) if known else claim
-    return list(sums.values())
+    """One claim for each limit, of all that the agents take of it together; equal agents share their claims."""
+    times: dict[int, list[Any]] = {}
+    for one in claims:
+        times.setdefault(id(one), [one, 0])[1] += 1
+    sums: dict[tuple[Scope, str], tuple[Claim, int]] = {}
+    for of_one, number in times.values():
+        for claim in of_one:
+            _, amount = sums.get((claim.scope, claim.key), (claim, 0))
+            sums[claim.scope, claim.key] = claim, amount + claim.amount * number
+    return [replace(claim, amount=amount) for claim, amount in sums.values()]
 
 
 async def give_back(connection: AsyncConnection, held: str, scopes: Container[str] = frozenset(Scope)) -> str:

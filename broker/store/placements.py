@@ -13,7 +13,7 @@ from broker.domain.lifecycle import Phase
 from broker.domain.limits import Claim, Usage
 from broker.domain.placement import Decision, Placed, Rejection, Waits
 from broker.store import cooldowns, limits
-from broker.store.batches import EVENTS, Row, changing, columns_of, event_columns
+from broker.store.batches import EVENTS, Columns, Row, changing, event_columns
 from broker.store.columns import to_moment
 from broker.store.details import Details, in_words, to_text
 from broker.store.engine import Database
@@ -30,6 +30,7 @@ _PLACED: Final = (
 )
 _WAITS: Final = ("why", "message", "stalled", "version")
 _SAVE_PLACED, _SAVE_WAITS = changing(_PLACED), changing(_WAITS)
+_PLACED_COLUMNS, _WAITS_COLUMNS = Columns(_PLACED), Columns(_WAITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +164,10 @@ async def _save(
             continue
         key, details = (after.id, decision.agent.version), texts.details(decision)
         if isinstance(decision, Placed):
-            placed.append((*columns_of(after, _PLACED), *key))
+            placed.append((*_PLACED_COLUMNS.of(after), *key))
             events.append(event_columns(after, "placed", at, details))
         else:
-            waiting.append((*columns_of(after, _WAITS), *key))
+            waiting.append((*_WAITS_COLUMNS.of(after), *key))
             events.append(event_columns(after, "waiting", at, details))
     await _SAVE_PLACED.run(connection, placed)
     await _SAVE_WAITS.run(connection, waiting)

@@ -75,12 +75,6 @@ async def read_whole(connection: AsyncConnection, *clauses: ColumnElement[bool])
     return [_agent(row) for row in rows]
 
 
-def to_column(name: str, value: Any) -> Any:
-    """A field's value as it stands in its column."""
-    write = _WRITE.get(name)
-    return value if write is None or value is None else write(value)
-
-
 def _moment(value: int) -> datetime:
     return EPOCH + timedelta(microseconds=value)
 
@@ -93,7 +87,8 @@ def _asked(value: str) -> Override:
     return Override(**json.loads(value)) if value else NO_OVERRIDE
 
 
-def _to_text(value: str) -> str:
+def to_text(value: str) -> str:
+    """What both engines can hold, as `Words` has it."""
     return value.replace("\x00", "\u2400")
 
 
@@ -138,8 +133,9 @@ def _agent(row: Sequence[Any]) -> Agent:
     return Agent(**values)
 
 
-_WRITE: Final[Mapping[str, Callable[[Any], Any]]] = {
+WRITE: Final[Mapping[str, Callable[[Any], Any]]] = {
     **dict.fromkeys([name for name in _NAMES if _READ.get(name) is _moment], to_moment),
     **{name: lambda value: value // MICROSECOND for name in _NAMES if _READ.get(name) is _lasting},
-    **dict.fromkeys(("message", "pool", "host", "zone", "type", "capacity", "instance"), _to_text),
+    **dict.fromkeys(("message", "pool", "host", "zone", "type", "capacity", "instance"), to_text),
 }
+"""What a field becomes in its column; the others stand as they are."""

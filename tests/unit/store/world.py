@@ -1,9 +1,10 @@
 """A database and its agents, without the rest of the broker."""
 
 import json
+import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from sqlalchemy import select
@@ -23,6 +24,13 @@ from broker.telemetry.metrics import Metrics
 from broker.testing.clock import ManualClock
 from broker.testing.factories import make_definitions
 from tests.postgres import place_of
+
+
+@contextmanager
+def temporary() -> Iterator[Path]:
+    """A path for a database, for tests that need one for each of many examples."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory, "broker.db")
 
 
 @asynccontextmanager
