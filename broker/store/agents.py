@@ -9,7 +9,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     and_,
-    bindparam,
     func,
     insert,
     select,
@@ -202,40 +201,19 @@ async def change_row(connection: AsyncConnection, before: Agent, after: Agent) -
         await cooldowns.clear_probe(connection, before.id)
     elif after.was_online and not before.was_online:
         after = replace(after, held=await limits.give_back(connection, before.held, PENDING_SCOPES))
-    [changed] = await change_rows(connection, [(before, after)])
+    return await _compare_and_set(connection, before, after)
+
+
+async def _compare_and_set(connection: AsyncConnection, before: Agent, after: Agent) -> Agent:
+    changed = replace(after, version=before.version + 1)
+    if before.phase != after.phase and not may_follow(before.phase, after.phase):
+        raise ValueError(f"agent {before.name}: {before.phase} may not become {after.phase}")
+    values = {name: value for name, value in _values(changed).items() if value != getattr(before, name)}
+    this = and_(agents.c.id == before.id, agents.c.version == before.version)
+    done = await connection.execute(update(agents).where(this).values(**values))
+    if done.rowcount != 1:
+        raise Conflict(f"agent {before.name} has changed since it was read")
     return changed
-
-
-async def change_rows(connection: AsyncConnection, changes: Sequence[tuple[Agent, Agent]]) -> list[Agent]:
-    """Many compare-and-sets at once, for changes that give nothing back; `Conflict` if one row has changed since."""
-    changed = [replace(after, version=before.version + 1) for before, after in changes]
-    batches: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for (before, _), after in zip(changes, changed, strict=True):
-        if before.phase != after.phase and not may_follow(before.phase, after.phase):
-            raise ValueError(f"agent {before.name}: {before.phase} may not become {after.phase}")
-        columns = tuple(f.name for f in fields(Agent) if getattr(before, f.name) != getattr(after, f.name))
-        values = {f"new_{name}": getattr(after, name) for name in columns}
-        batches.setdefault(columns, []).append({"old_id": before.id, "old_version": before.version, **values})
-    await _check_versions(connection, [before for before, _ in changes])
-    for columns, rows in batches.items():
-        one = and_(agents.c.id == bindparam("old_id"), agents.c.version == bindparam("old_version"))
-        statement = update(agents).where(one).values({name: bindparam(f"new_{name}") for name in columns})
-        await connection.execute(statement, rows)
-    return changed
-
-
-async def _check_versions(connection: AsyncConnection, read: Sequence[Agent]) -> None:
-    """`Conflict` if one of them has changed. It holds until the transaction ends: nobody else writes meanwhile.
-
-    Asked before the update, since no driver but SQLite's counts the rows of many updates at once.
-    """
-    found: dict[str, int] = {}
-    for start in range(0, len(read), BATCH):
-        ids = [agent.id for agent in read[start : start + BATCH]]
-        rows = await connection.execute(select(agents.c.id, agents.c.version).where(agents.c.id.in_(ids)))
-        found |= {row.id: row.version for row in rows}
-    if any(found.get(agent.id) != agent.version for agent in read):
-        raise Conflict("an agent has changed since it was read")
 
 
 def event_row(agent: Agent, event: str, at: datetime, actor: str = "") -> dict[str, Any]:

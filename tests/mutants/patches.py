@@ -127,7 +127,7 @@ MUTANTS: Final = (
     Mutant(
         guard="an agent changes only if nobody was faster",
         file="broker/store/agents.py",
-        old="if any(found.get(agent.id) != agent.version for agent in read):",
+        old="if done.rowcount != 1:",
         new="if False:",
         tests=(_AGENTS,),
     ),
@@ -193,6 +193,34 @@ MUTANTS: Final = (
         old='values = {"deadline": moved, "version": agents.c.version + 1}',
         new='values = {"deadline": moved}',
         tests=(_AGENTS,),
+    ),
+    Mutant(
+        guard="a row that has changed is read again",
+        file="broker/store/rows.py",
+        old="if agent is None or agent.version != version:",
+        new="if agent is None:",
+        tests=("tests/unit/store/test_rows.py",),
+    ),
+    Mutant(
+        guard="who is told a reason behind the head of a line is another row then",
+        file="broker/store/lines.py",
+        old='"stalled": last.stalled, "version": a.version + 1}',
+        new='"stalled": last.stalled}',
+        tests=("tests/unit/reconcile/test_long_queue.py",),
+    ),
+    Mutant(
+        guard="what a backend said long ago is not believed",
+        file="broker/reconcile/board.py",
+        old="if now - answer.asked_at > STALE_S:",
+        new="if now - answer.asked_at > 100 * STALE_S:",
+        tests=("tests/unit/reconcile/test_board.py",),
+    ),
+    Mutant(
+        guard="a line that is longer than its head is looked at again",
+        file="broker/store/lines.py",
+        old="            more = True\n",
+        new="            more = False\n",
+        tests=("tests/unit/reconcile/test_long_queue.py",),
     ),
     Mutant(
         guard="a placement reserves what it takes",

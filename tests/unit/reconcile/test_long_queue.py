@@ -30,6 +30,7 @@ async def test_all_of_a_long_line_are_told_the_reason_once(tmp_path: Path, monke
     definitions = make_definitions(policies=[make_policy(limits=AgentLimits(agents=2))])
     async with open_core(tmp_path / "broker.db", definitions) as core:
         await core.ctx.agents.accept([make_agent(n, name=f"linux-{n:06}") for n in range(WAITING)])
+        assert await told(core) == {(None, False)}
         core.ctx.nudge.placement()
         await core.settle()
         assert await told(core) == {(Reason.POLICY_AT_LIMIT, True)}

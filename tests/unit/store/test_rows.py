@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from broker.domain.ids import AgentId, LaunchToken
 from broker.domain.lifecycle import Goal, Phase
 from broker.domain.overrides import Override
-from broker.store.agents import Agents, Report
+from broker.store.agents import Agents
 from broker.store.engine import Database
+from broker.store.reports import Report
 from broker.testing.clock import EPOCH
 from broker.testing.factories import agent_id, make_agent
 from tests.unit.store.world import opened, temporary
