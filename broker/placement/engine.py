@@ -80,13 +80,10 @@ def _place(ask: Ask, ground: Ground) -> Placed | None:
             ask.stuck = told.nowhere(ask, before)
             return None
     terms = chosen.choice.terms(chosen.pick)
-    if held := chosen.choice.holds():
-        ask.stuck = told.stuck(held)
-    elif (full := terms.load.full()) is not None:
+    if (full := terms.load.full()) is not None:
         ask.stuck = told.full(full, ground)
-    else:
-        return _take(ask, chosen, terms, fallback_for)
-    return None
+        return None
+    return _take(ask, chosen, terms, fallback_for)
 
 
 def _fall_back(ask: Ask, before: list[Rejection]) -> tuple[Chosen | None, Reason | None]:

@@ -101,14 +101,6 @@ class Choice:
         used = self._ground.meters.of(claim).used
         return (True, -used) if claim.cap is None else (False, claim.cap - used)
 
-    def holds(self) -> Rejections:
-        """Why nothing more is launched there until those before are answered, although it has room; or empty."""
-        left = self._usage.window.get(self.name)
-        if left is None or left > 0:
-            return ()
-        message = words.unproven(self.name, None)
-        return (Rejection(pool=self.name, reason=Reason.THROTTLED, message=message),)
-
     def terms(self, pick: Pick) -> Terms:
         """What an agent takes and costs at a place."""
         shelf, offer = pick.shelf, pick.offer
@@ -221,15 +213,13 @@ class Choice:
 
     def _resting(self) -> Rejections:
         rest = self._usage.rests.get(self.name)
-        if rest is None:
-            return ()
-        if rest.opened and rest.until is not None:
+        if rest is not None and rest.opened and rest.until is not None:
             if self._usage.now < rest.until:
                 return (self._cooling(words.rests(self.name, rest), rest.why, rest.until),)
             if rest.probe is not None:
                 return (self._cooling(words.is_tried(self.name, rest), rest.why),)
-        if rest.why is not None and self._usage.window.get(self.name) == 0:
-            return (self._cooling(words.unproven(self.name, rest), rest.why),)
+        if self._usage.window.get(self.name) == 0:
+            return (self._cooling(words.unproven(self.name, rest), rest.why if rest else None),)
         return ()
 
     def _full(self) -> Rejections:

@@ -235,7 +235,7 @@ class Room:
                 left = NO_BOUND if offer.room is None else offer.room
                 shape = None if offer.shape is None else free_of(offer.shape, offer.slots)
                 shelf.openings.append(Opening(number, offer, left, shape))
-        self.shelves = list(shelves.values())
+        self.shelves = sorted(shelves.values(), key=_order)
         for shelf in self.shelves:
             for host in shelf.hosts:
                 self._register(shelf, host)
@@ -268,6 +268,11 @@ class Room:
                 self._less_opening(shelf, opening)
             count -= 1
         return count
+
+
+def _order(shelf: Shelf) -> tuple[int, Offering, int]:
+    """Shelves stand as the backend names what can be made; those of hosts alone come last, by their names."""
+    return (min((o.number for o in shelf.openings), default=NO_BOUND), shelf.offering, shelf.price or 0)
 
 
 def made_of(opening: Opening, name: str, number: int) -> Host:

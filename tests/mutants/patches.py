@@ -76,10 +76,10 @@ MUTANTS: Final = (
         tests=(f"{_PLACEMENT}/test_chain.py",),
     ),
     Mutant(
-        guard="placement: a pool without proof takes no more than its window",
+        guard="placement: a pool that does badly takes no more than its window",
         file="broker/placement/feasible.py",
-        old="        if left is None or left > 0:",
-        new="        if True:",
+        old="if self._usage.window.get(self.name) == 0:",
+        new="if False:",
         tests=(f"{_PLACEMENT}/test_chain.py",),
     ),
     Mutant(
@@ -92,8 +92,8 @@ MUTANTS: Final = (
     Mutant(
         guard="placement: a budget is not overrun",
         file="broker/placement/engine.py",
-        old="    elif (full := terms.load.full()) is not None:\n        ask.stuck = told.full(full, ground)\n",
-        new="",
+        old="if (full := terms.load.full()) is not None:",
+        new="if (full := ask.shared.full()) is not None:",
         tests=(f"{_PLACEMENT}/test_fairness.py",),
     ),
     Mutant(

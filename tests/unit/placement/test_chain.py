@@ -117,14 +117,10 @@ def test_nobody_falls_back_from_a_limit_that_counts_everywhere() -> None:
     assert waits(decisions[1]).stalled
 
 
-def test_a_pool_that_is_not_proved_holds_the_burst_back_and_spills_nothing() -> None:
-    rules = policy("it", "second", fallback=(Fallback(pool=PoolName("third")),))
-    decisions = decided(agents(4), rules, OPEN, usage(window={PoolName("it"): 2}))
-    assert pools_of(decisions) == ["it", "it", None, None]
-    assert waits(decisions[2]).reason is Reason.THROTTLED
-
-
-def test_a_pool_that_fails_spills_to_the_next_when_its_window_is_full() -> None:
+def test_a_pool_that_does_badly_takes_what_its_window_says_and_the_others_go_elsewhere() -> None:
     rest = Rest(opened=0, until=None, probe=None, why=Reason.ACCESS_DENIED, message="no")
     taken = usage(window={PoolName("it"): 1}, rests={PoolName("it"): rest})
-    assert pools_of(decided(agents(2), policy("it", "second"), OPEN, taken)) == ["it", "second"]
+    decisions = decided(agents(2), policy("it", "second"), OPEN, taken)
+    assert pools_of(decisions) == ["it", "second"]
+    [rejection] = placed(decisions[1]).placement.rejections
+    assert (rejection.reason, rejection.cause) == (Reason.POOL_COOLING_DOWN, Reason.ACCESS_DENIED)

@@ -231,8 +231,7 @@ def test_every_offer_is_chosen_or_in_exactly_one_rejection(world: World) -> None
         elif decision.rejections:
             assert decision.policy is not None
             told = {r.pool for r in decision.rejections}
-            held = {r.pool for r in decision.rejections if r.reason is Reason.THROTTLED}
-            assert told == set(decision.policy.chain) or held & set(world.seed.window)
+            assert told == set(decision.policy.chain)
 
 
 def _every_offer_is_told_of(world: World, decision: Placed) -> None:
