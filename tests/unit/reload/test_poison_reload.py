@@ -16,6 +16,7 @@ POISONS = poisons(yaml.safe_load(BASE), pool="here", policy="linux")
 
 async def look(world: World, times: int) -> None:
     """A few looks, far from all that are due."""
+    await world.core.ask_for_offers()
     for _ in range(times):
         world.core.loop.queue.keys.ripen()
         if world.core.loop.queue.keys.pending():
