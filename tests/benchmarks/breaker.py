@@ -77,6 +77,7 @@ async def _work(core: Core) -> None:
 
 async def _pass(core: Core, seconds: float) -> None:
     await core.clock.advance(seconds)
+    await core.ask_for_offers()
     await poll(core.ctx, BACKEND)
     await core.ask_for_offers()
     core.loop.queue.keys.ripen()
