@@ -55,7 +55,7 @@ async def test_no_more_agents_are_launched_than_the_budget_can_pay_for(tmp_path:
         assert "the day's 6 USD are spent or set aside; resumes at 00:00 UTC" in agent.message
 
 
-async def test_what_an_agent_did_not_cost_is_there_for_the_next_one(tmp_path: Path) -> None:
+async def test_what_an_agent_did_not_cost_is_there_for_the_next_one(tmp_path: Path, engine: str) -> None:
     definitions = money_definitions(with_budget(TEN_MINUTES + 100_000))
     async with open_core(tmp_path / "broker.db", definitions, clock=ManualClock(NOON)) as core:
         await core.start()

@@ -26,7 +26,7 @@ async def test_an_agent_costs_its_rate_from_the_accepted_launch_on(tmp_path: Pat
         assert metric(core, "estimated_cost_total", policy=POLICY, pool=POOL, currency="USD") == pytest.approx(0.06)
 
 
-async def test_an_agent_costs_nothing_any_more_when_its_instance_is_gone(tmp_path: Path) -> None:
+async def test_an_agent_costs_nothing_any_more_when_its_instance_is_gone(tmp_path: Path, engine: str) -> None:
     async with open_core(tmp_path / "broker.db", money_definitions(), clock=ManualClock(NOON)) as core:
         await core.start()
         await core.advance(13)
