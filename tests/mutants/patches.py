@@ -1398,8 +1398,8 @@ MUTANTS: Final = (
     Mutant(
         guard="spill-over: refusals without end have pauses",
         file="broker/reconcile/attempt.py",
-        old="due = now if refusals % _REFUSALS_IN_A_ROW else now + retry.backoff_last",
-        new="due = now",
+        old="_REFUSALS_IN_A_ROW: Final = 16",
+        new="_REFUSALS_IN_A_ROW: Final = 32",
         tests=(_SPILL,),
     ),
     Mutant(
@@ -1465,7 +1465,7 @@ MUTANTS: Final = (
         file="broker/reconcile/context.py",
         old="self.placed.pop(agent.id, None)  # what is known of it is about to be wrong",
         new="pass",
-        tests=(_BULKHEAD,),
+        tests=(f"{_BULKHEAD}::test_an_agent_that_is_given_back_before_its_launch_is_not_launched",),
     ),
     Mutant(
         guard="runaway: an agent that is ended as it comes up is a failed launch",

@@ -167,6 +167,11 @@ async def test_launches_that_hang_send_those_behind_them_to_another_backend(tmp_
         await core.ask_for_offers()
         await core.ask(*(f"linux-{n:06d}" for n in range(20)))
         async with at_work(core, 8):
+            for _ in range(50):
+                if len(core.backend.ledger.calls) == START:
+                    break
+                await settle(0.1)
+            await settle(0.2)
             assert len(core.backend.ledger.calls) == START, "three workers are free"
             for _ in range(40):
                 if well.ledger.total_created() == 20 - START:
