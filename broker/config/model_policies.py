@@ -77,7 +77,9 @@ class PoolUse(Model):
     """A pool as a policy uses it."""
 
     pool: Text = Field(description="Name of the pool.", examples=["fargate-spot"])
-    weight: Count = Field(default=1, description="Share of the agents; strategy weighted.", examples=[4])
+    weight: Count = Field(
+        default=1, description="Share of the agents; 0: none but its base; strategy weighted.", examples=[4]
+    )
     base: Count = Field(
         default=0, description="How many agents it gets before weights count; strategy weighted.", examples=[2]
     )
@@ -97,7 +99,7 @@ class Fallback(Model):
     after: Duration = Field(default=timedelta(0), description="How long an agent must have waited.", examples=["45s"])
     when: Annotated[list[ReasonCode], Field(min_length=1)] | None = Field(
         default=None,
-        description="Reasons that count; default: all.",
+        description="Why a pool before it cannot; default: whatever the reason.",
         examples=[["InsufficientCapacity", "PoolAtLimit"]],
     )
     only: Hours | None = Field(default=None, description="When it may be used.")
@@ -108,7 +110,7 @@ class PolicyLimits(Model):
 
     agents: Cap | None = Field(default=None, description="Most agents at once, in whatever phase.")
     pending: Cap | None = Field(default=None, description="Most agents at once that are launched and not yet online.")
-    per_job: Cap | None = Field(default=None, description="Most agents at once for one job.")
+    per_job: Cap | None = Field(default=None, description="Most agents at once for one job, by its full name.")
 
 
 class TimeoutsModel(Model):
@@ -151,10 +153,12 @@ class Warm(Model):
 
     min_idle: Count = Field(
         default=0,
-        description="Idle agents to keep, of all controllers together; those that start count.",
+        description="Idle agents, not executors, to keep of all controllers together; those that start count.",
         examples=[2],
     )
-    schedule: list[WarmSchedule] = Field(default=[], description="Changes of min_idle by time.")
+    schedule: list[WarmSchedule] = Field(
+        default=[], description="Changes of min_idle by time; the one that came last holds."
+    )
 
 
 class Budget(Model):
@@ -173,7 +177,9 @@ class Overrides(Model):
         default=[], description="Which keys of the template.", examples=[["image", "cpu"]]
     )
     images: list[str] = Field(
-        default=[], description="Patterns of allowed images.", examples=[["registry.example.com/acme/*"]]
+        default=[],
+        description="Patterns of allowed images, whole references; without any none is.",
+        examples=[["registry.example.com/acme/*"]],
     )
     max_cpu: Cpu | None = Field(default=None, description="Most vCPU.")
     max_memory: Size | None = Field(default=None, description="Most memory.")
@@ -213,7 +219,9 @@ class PolicyModel(Model):
     retry: RetryModel = Field(default=RetryModel(), description="Attempts to launch an agent.")
     warm: Warm = Field(default=Warm(), description="Agents that are started before a build asks.")
     budget: Budget | None = Field(default=None, description="A cap on money.")
-    overrides: Overrides | None = Field(default=None, description="What a job may ask for itself.")
+    overrides: Overrides | None = Field(
+        default=None, description="What a build may ask for itself by its label, such as linux && cpu=4."
+    )
     spread: Spread | None = Field(default=None, description="How strategy spread counts.")
     binpack: Binpack | None = Field(default=None, description="How strategy binpack measures fullness.")
     name_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9])*$", max_length=24)] | None = Field(

@@ -161,7 +161,9 @@ class Cost(Model):
     cpu_hour: Money | None = Field(default=None, description="Price of a vCPU for an hour.")
     memory_gib_hour: Money | None = Field(default=None, description="Price of a GiB of memory for an hour.")
     host_hour: Money | None = Field(default=None, description="Price of a host for an hour.")
-    currency: Text | None = Field(default=None, description="Default: the base currency.", examples=["USD"])
+    currency: Text | None = Field(
+        default=None, description="A key of currencies; default: the base currency.", examples=["USD"]
+    )
 
 
 class CooldownModel(Model):
