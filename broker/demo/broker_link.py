@@ -10,7 +10,11 @@ from collections.abc import Sequence
 
 import grpc
 
-from broker.demo.model import Controller, Planned, PolicyView, Released
+from broker.demo.model import Controller
+from broker.demo.records import Planned, PolicyView, Released
+from broker.demo.shortage import Labels, asked_for
+from broker.domain.overrides import by_key
+from broker.domain.reason import Reason
 from broker.inbound.secret import node_secret
 from broker.wire.v1 import agents_pb2 as wire
 from broker.wire.v1 import agents_pb2_grpc
@@ -101,7 +105,7 @@ class BrokerLink:
             metadata=self._metadata,
             timeout=_CALL_TIMEOUT_S,
         )
-        self.controller.policies = tuple(_policy(policy) for policy in reply.policies.policies)
+        self.controller.learn(tuple(_policy(policy) for policy in reply.policies.policies))
         self._interval_s = reply.sync_interval.ToTimedelta().total_seconds() or self._interval_s
         self._revision = reply.policies.revision
 
@@ -121,11 +125,11 @@ class BrokerLink:
             policy = policies.get(state.policy)
             lacking = state.name not in controller.nodes and state.name not in controller.planned
             if policy and lacking and state.name not in controller.removed:
-                controller.add_node(state.name, policy, frozenset(state.labels), uses=state.uses)
+                controller.add_node(state.name, policy, _labels(state), uses=state.uses)
         for state in reply.agents:
             if state.name in controller.nodes:
                 controller.nodes[state.name].keep_warm = state.keep_warm
-        controller.elsewhere = {a.name: frozenset(a.labels) for a in reply.agents if a.takes_builds}
+        controller.elsewhere = {a.name: _labels(a) for a in reply.agents if a.takes_builds}
         controller.forget_unknown(reply.unknown, unanswered)
         for removal in reply.remove:
             print(f"{removal.name}: removed: {removal.reason} {removal.message}", flush=True)
@@ -160,11 +164,18 @@ class BrokerLink:
             await asyncio.sleep(_PAUSE_S)
             return False
         for answer in reply.answers:
-            self.controller.unanswered.pop(answer.name, None)
-            if not answer.accepted:
-                print(f"{answer.name}: refused: {answer.reason} {answer.message}", flush=True)
-        self.controller.refused([answer.name for answer in reply.answers if not answer.accepted])
+            self._answered(answer)
         return True
+
+    def _answered(self, answer: wire.AgentAnswer) -> None:
+        one = self.controller.unanswered.pop(answer.name, None)
+        if answer.accepted:
+            return
+        print(f"{answer.name}: refused: {answer.reason} {answer.message}", flush=True)
+        if one is not None and asked_for(one.labels) and answer.reason == Reason.OVERRIDE_FORBIDDEN:
+            self.controller.forbid(one, f"{answer.reason}: {answer.message}")
+        else:
+            self.controller.refused([answer.name])
 
     async def _release_loop(self) -> None:
         while True:
@@ -207,6 +218,10 @@ def _policy(policy: wire.Policy) -> PolicyView:
     )
 
 
+def _labels(state: wire.AgentState) -> Labels:
+    return frozenset([*state.labels, *state.override_labels])
+
+
 def _agent_request(one: Planned, secret: str) -> wire.AgentRequest:
     request = wire.AgentRequest(
         name=one.name,
@@ -216,6 +231,7 @@ def _agent_request(one: Planned, secret: str) -> wire.AgentRequest:
         job=one.job,
         cause=f"CAUSE_{one.cause}",
         launch_id=one.launch_id,
+        overrides=wire.Overrides(**by_key(asked_for(one.labels))),
     )
     request.queued_at.FromMilliseconds(int(one.queued_at * 1000))
     return request

@@ -22,6 +22,8 @@ class BuildView:
     queued_at: float
     started_at: float | None
     result: str | None
+    why: str = ""
+    """The broker's no to what it asks for itself, while it waits; a real controller writes that into its log."""
 
     @property
     def state(self) -> str:
@@ -121,6 +123,7 @@ class SimulatedController:
                 queued_at=build["queued_at"],
                 started_at=build["started_at"],
                 result=build["result"],
+                why=build["why"],
             )
             for build in found
         ]

@@ -17,7 +17,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from aiohttp import WSMsgType, web
 
-from broker.demo.model import Build, Controller, Node
+from broker.demo.model import Controller
+from broker.demo.records import Build, Node
 from broker.demo.sim.verdicts import Verdict, judge, refusal_by_http
 from broker.inbound.capability import USUAL
 from broker.inbound.chunks import chunk
@@ -185,7 +186,8 @@ class HttpSide:
             {
                 "id": build.number,
                 "inQueueSince": int(build.queued_at * 1000),
-                "why": f"Waiting for next available executor on {build.expression}",
+                "why": self._controller.refusal_of(build)
+                or f"Waiting for next available executor on {build.expression}",
                 "task": {"name": f"demo-{build.number}"},
             }
             for build in self._controller.waiting()
@@ -194,7 +196,7 @@ class HttpSide:
 
     async def _builds(self, request: web.Request) -> web.Response:
         controller = self._controller
-        builds = [_build(build) for build in controller.builds.values()]
+        builds = [{**_build(build), "why": controller.refusal_of(build)} for build in controller.builds.values()]
         return web.json_response({"syncs": controller.syncs, "boot_id": controller.boot_id, "builds": builds})
 
     async def _enqueue(self, request: web.Request) -> web.Response:

@@ -5,99 +5,8 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from broker.demo.shortage import Labels, parse_expression, unmatched
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyView:
-    """A policy as the broker published it."""
-
-    name: str
-    labels: Labels
-    prefix: str
-    accept_unlabelled: bool = False
-    max_uses: int = 1
-    idle_timeout_s: float = 120.0
-
-    def serves(self, wanted: Labels) -> bool:
-        """Whether its agents can run a build that wants these labels."""
-        return wanted <= self.labels if wanted else self.accept_unlabelled
-
-
-@dataclass(slots=True, kw_only=True)
-class Build:
-    """One build. Times are seconds of the wall clock; `result` is None until it ends, then Jenkins' word."""
-
-    number: int
-    expression: str
-    labels: Labels
-    seconds: float
-    queued_at: float
-    started_at: float | None = None
-    finished_at: float | None = None
-    node: str = ""
-    result: str | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class Node:
-    """A node of our cloud. `channel` is the live connection of its agent, whatever the HTTP side uses for one."""
-
-    name: str
-    policy: str
-    labels: Labels
-    max_uses: int
-    idle_timeout_s: float
-    uses: int = 0
-    channel: object | None = None
-    cookie: str = ""
-    ever_online: bool = False
-    idle_since: float = 0.0
-    build: Build | None = None
-    why: str = ""
-    keep_warm: bool = False
-    """Kept ready though it is idle: its idle timeout does not end it now."""
-
-    @property
-    def accepting(self) -> bool:
-        """Whether it takes a new build: never more than its retention allows."""
-        return not self.max_uses or self.uses < self.max_uses
-
-    @property
-    def ready(self) -> bool:
-        """Whether a build can start on it now."""
-        return self.channel is not None and self.build is None and self.accepting
-
-    @property
-    def is_capacity(self) -> bool:
-        """Whether it can still take a build: ready, or on its way for the first time. A lost session is neither."""
-        return self.ready or (not self.ever_online and self.accepting)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """An agent that was named and asked for; its node appears at `node_at` (seconds of the wall clock).
-
-    `cause` is QUEUE, or what the broker wants it for: WARM, or MANUAL with the `launch_id`.
-    """
-
-    name: str
-    policy: PolicyView
-    expression: str
-    job: str
-    queued_at: float
-    node_at: float
-    cause: str = "QUEUE"
-    launch_id: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Released:
-    """A node that the controller gave up, to be told to the broker until it has answered."""
-
-    name: str
-    cause: str
-    uses: int
+from broker.demo.records import Build, Node, Planned, PolicyView, Released
+from broker.demo.shortage import Labels, asked_for, parse_expression, takes, unmatched
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,6 +32,13 @@ class Controller:
     """Live channels of nodes that are no more: whoever owns the connections closes them."""
     not_before: float = 0.0
     """No new agents are asked for until then: the broker has refused some."""
+    forbidden: dict[tuple[str, Labels], str] = field(default_factory=dict)
+    """What the broker has answered to what builds ask for themselves, by policy; until the policies come anew."""
+
+    def learn(self, policies: tuple[PolicyView, ...]) -> None:
+        """Takes the broker's policies in; what they forbid is asked for once more."""
+        self.policies = policies
+        self.forbidden.clear()
 
     def enqueue(self, expression: str, seconds: float, count: int) -> list[Build]:
         """Queues builds; raises ValueError for an expression that is not simple names joined by &&."""
@@ -149,11 +65,16 @@ class Controller:
         """The first policy that serves a build with these labels."""
         return next((policy for policy in self.policies if policy.serves(labels)), None)
 
+    def refusal_of(self, build: Build) -> str:
+        """The broker's no to what a waiting build asks for itself; empty where it has not said that."""
+        policy = self.policy_for(build.labels) if build.started_at is None and build.result is None else None
+        return self.forbidden.get((policy.name, asked_for(build.labels)), "") if policy else ""
+
     def plan(self) -> list[Planned]:
         """Names the agents that are missing for the whole queue; each is unanswered from now on."""
         if not self.synced or self.now() < self.not_before:
             return []
-        items = [build for build in self.waiting() if self.policy_for(build.labels)]
+        items = [build for build in self.waiting() if self.policy_for(build.labels) and not self.refusal_of(build)]
         missing = unmatched([build.labels for build in items], self._capacity())
         made = [self._planned(items[i]) for i in missing]
         self._ask_for(made)
@@ -176,7 +97,7 @@ class Controller:
     def _capacity(self) -> dict[str, Labels]:
         known = {name: labels for name, labels in self.elsewhere.items() if name not in self.nodes}
         known = {name: labels for name, labels in known.items() if name not in self.removed}
-        coming = {one.name: one.policy.labels for one in self.planned.values()}
+        coming = {one.name: one.labels for one in self.planned.values()}
         return known | coming | {node.name: node.labels for node in self.nodes.values() if node.is_capacity}
 
     def _planned(self, build: Build) -> Planned:
@@ -186,6 +107,7 @@ class Controller:
             name=_new_name(policy),
             policy=policy,
             expression=build.expression,
+            labels=policy.labels_for(build.labels),
             job=f"demo-{build.number}",
             queued_at=build.queued_at,
             node_at=self.now() + self.node_delay_s,
@@ -197,6 +119,7 @@ class Controller:
             name=_new_name(policy),
             policy=policy,
             expression="",
+            labels=policy.labels,
             job="",
             queued_at=now,
             node_at=now + self.node_delay_s,
@@ -208,7 +131,7 @@ class Controller:
         """Turns planned agents whose time has come into nodes."""
         for one in [one for one in self.planned.values() if one.node_at <= self.now()]:
             del self.planned[one.name]
-            self.add_node(one.name, one.policy, one.policy.labels, uses=0)
+            self.add_node(one.name, one.policy, one.labels, uses=0)
 
     def add_node(self, name: str, policy: PolicyView, labels: Labels, *, uses: int) -> None:
         """Makes a node; one that exists stays as it is."""
@@ -226,7 +149,7 @@ class Controller:
         """Gives waiting builds to ready nodes; a use counts from here."""
         started = []
         for build in self.waiting():
-            node = next((n for n in self.nodes.values() if n.ready and build.labels <= n.labels), None)
+            node = next((n for n in self.nodes.values() if n.ready and takes(n.labels, build.labels)), None)
             if node:
                 node.build, node.uses, node.why = build, node.uses + 1, ""
                 build.node, build.started_at = node.name, self.now()
@@ -285,6 +208,11 @@ class Controller:
         for name in names:
             self.remove(name)
             self.not_before = self.now() + 1.0
+
+    def forbid(self, one: Planned, why: str) -> None:
+        """The policy of an agent does not allow what its build asks for itself: builds that ask for less go on."""
+        self.forbidden[one.policy.name, asked_for(one.labels)] = why
+        self.remove(one.name)
 
     def forget_unknown(self, names: Iterable[str], unanswered_then: Collection[str]) -> None:
         """Removes what the broker does not know, unless it had not answered when the question was asked."""

@@ -103,10 +103,11 @@ class PlainView:
     def show(self, builds: Sequence[BuildView]) -> None:
         """Writes a line for each build whose state is another than before."""
         for build in builds:
-            if self._last.get(build.name) != build.state:
-                self._last[build.name] = build.state
-                where = f" on {build.node}" if build.node else ""
-                self.say(f"{time.strftime('%H:%M:%S')} {build.name} {build.state}{where}")
+            why = f": {build.why}" if build.why else ""
+            where = f" on {build.node}" if build.node else ""
+            if self._last.get(build.name) != build.state + why:
+                self._last[build.name] = build.state + why
+                self.say(f"{time.strftime('%H:%M:%S')} {build.name} {build.state}{where}{why}")
 
     def close(self) -> None:
         """Needs nothing."""
@@ -143,6 +144,7 @@ class TableView:
 
 def _table(builds: Sequence[BuildView]) -> Any:
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     counts = Counter(build.state for build in builds)
     caption = "  ".join(f"{count} {state}" for state, count in counts.items())
@@ -150,7 +152,8 @@ def _table(builds: Sequence[BuildView]) -> Any:
     colours = {"success": "green", "failure": "red", "running": "cyan"}
     for build in builds[-30:]:  # what fits on a screen
         waited = f"{build.started_at - build.queued_at:.1f} s" if build.started_at else ""
-        table.add_row(build.name, f"[{colours.get(build.state, 'dim')}]{build.state}", build.node, waited)
+        where = Text(build.node or build.why)  # a text: brackets in it are no markup
+        table.add_row(build.name, f"[{colours.get(build.state, 'dim')}]{build.state}", where, waited)
     return table
 
 

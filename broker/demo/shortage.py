@@ -5,18 +5,36 @@ The same counting as `groovy/src/Demand.groovy`, held equal to it by the cases o
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TypeAlias
+
+from broker.domain.overrides import is_override
 
 Labels: TypeAlias = frozenset[str]
 
 
 def parse_expression(text: str) -> Labels:
-    """The simple names of a label expression, joined by `&&`; raises ValueError for any other operator."""
-    names = [part.strip() for part in text.split("&&")] if text.strip() else []
+    """The simple names of a label expression, joined by `&&`, in quotes or not; raises ValueError for any other."""
+    names = [_unquoted(part.strip()) for part in text.split("&&")] if text.strip() else []
     for name in names:
         if not name or any(character in name for character in "|!()<>&\"' "):
             raise ValueError(f"not understood: {text!r}; the simulated controller knows simple names joined by &&")
     return frozenset(names)
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
+
+
+@lru_cache(maxsize=4096)
+def asked_for(labels: Labels) -> Labels:
+    """Those that are no labels: what a build asks for itself, and what an agent was made with."""
+    return frozenset(label for label in labels if is_override(label))
+
+
+def takes(kind: Labels, wanted: Labels) -> bool:
+    """Whether agents with these labels run builds that want those: one made as a build asked is for its like alone."""
+    return wanted <= kind and asked_for(kind) <= wanted
 
 
 def unmatched(wanted: Sequence[Labels], capacity: Mapping[str, Labels]) -> list[int]:
@@ -67,7 +85,7 @@ class _Matching:
         seen: set[Labels] = set()
         while paths:
             path = paths.popleft()
-            for kind in [kind for kind in self._free if path[-1] <= kind and kind not in seen]:
+            for kind in [kind for kind in self._free if kind not in seen and takes(kind, path[-1])]:
                 seen.add(kind)
                 if self._free[kind] > 0:
                     return [*path, kind]

@@ -5,7 +5,7 @@ be joined by `&&` alone: under another operator an atom says no more than that i
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final
@@ -64,6 +64,11 @@ class OverrideRules:
 def is_override(label: str) -> bool:
     """Whether an atom is no label but asks for something: it begins with `image=`, `cpu=` or `memory=`."""
     return label.partition("=")[0] in KEYS and "=" in label
+
+
+def by_key(asked: Iterable[str]) -> dict[str, str]:
+    """Such atoms by key, as Jenkins tells them beside the label; of a key that is there twice one."""
+    return {key: text for key, _, text in (atom.partition("=") for atom in sorted(asked))}
 
 
 def read(texts: Mapping[str, str]) -> Override:

@@ -1,6 +1,7 @@
 import pytest
 
-from broker.demo.model import Controller, PolicyView
+from broker.demo.model import Controller
+from broker.demo.records import Build, PolicyView
 
 LINUX = PolicyView(name="linux", labels=frozenset({"linux"}), prefix="linux")
 
@@ -138,3 +139,47 @@ def test_a_cancelled_build_leaves_the_queue_and_its_agent_stays_capacity(control
     controller.enqueue("linux", 1, 1)
     assert controller.plan() == []
     assert [node.name for node, _ in controller.start_builds()] == [name]
+
+
+def forbid(controller: Controller, expression: str) -> Build:
+    """A build whose request the broker has refused for what it asks for itself."""
+    (build,) = controller.enqueue(expression, 1, 1)
+    (planned,) = controller.plan()
+    controller.forbid(controller.unanswered.pop(planned.name), "OverrideForbidden: overrides.cpu: 16 is over max_cpu 8")
+    return build
+
+
+def test_an_agent_that_was_made_as_a_build_asks_is_for_its_like_alone(controller: Controller, time: Time) -> None:
+    for expression in ("linux", 'linux && "cpu=4"', "cpu=4 && linux", ""):
+        controller.enqueue(expression, 1, 1)
+    plain, sized, alike = controller.plan()
+    assert [sorted(one.labels) for one in (plain, sized, alike)] == [["linux"], *[["cpu=4", "linux"]] * 2]
+    time.seconds += 1
+    controller.make_due_nodes()
+    bring_online(controller, sized.name)
+    assert [build.expression for _, build in controller.start_builds()] == ['linux && "cpu=4"']
+    controller.done(sized.name, 2)
+    assert controller.plan() == [], "nothing is missing: each has its own"
+
+
+def test_builds_that_ask_for_what_is_forbidden_wait_and_others_go_on(controller: Controller) -> None:
+    greedy = forbid(controller, "linux && cpu=16")
+    assert controller.refusal_of(greedy).startswith("OverrideForbidden: overrides.cpu")
+    controller.enqueue("linux && cpu=16", 1, 1)
+    assert controller.plan() == [], "its like is not asked for either"
+    (modest,) = controller.enqueue("linux && cpu=8", 1, 1)
+    assert [one.expression for one in controller.plan()] == ["linux && cpu=8"], "and at once"
+    assert controller.refusal_of(modest) == ""
+
+
+def test_what_was_forbidden_is_asked_for_again_when_the_policies_come_anew(controller: Controller) -> None:
+    greedy = forbid(controller, "linux && cpu=16")
+    controller.learn((LINUX,))
+    assert controller.refusal_of(greedy) == ""
+    assert len(controller.plan()) == 1
+
+
+def test_a_cancelled_build_is_not_said_to_wait_for_leave(controller: Controller) -> None:
+    greedy = forbid(controller, "linux && cpu=16")
+    controller.cancel(greedy.number)
+    assert controller.refusal_of(greedy) == ""

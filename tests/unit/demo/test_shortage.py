@@ -13,10 +13,11 @@ LABELS = st.frozensets(st.sampled_from("abcd"), min_size=1, max_size=3)
 
 def test_simple_names_joined_by_and_are_a_set_of_labels() -> None:
     assert parse_expression(" linux && docker ") == {"linux", "docker"}
+    assert parse_expression('linux && "cpu=4"') == {"linux", "cpu=4"}
     assert parse_expression("") == frozenset()
 
 
-@pytest.mark.parametrize("text", ["a || b", "!a", "(a)", "a &&", "a b"])
+@pytest.mark.parametrize("text", ["a || b", "!a", "(a)", "a &&", "a b", '"a', '""'])
 def test_any_other_expression_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not understood"):
         parse_expression(text)

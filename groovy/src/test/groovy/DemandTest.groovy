@@ -1,12 +1,18 @@
 // Run by GroovyMain with src on the class path; an assertion that fails ends it. `args`: files of cases, as demand-cases.json
 // (names of labels, with blanks between them), which the counting of the simulated controller is held to as well.
 import groovy.json.JsonSlurper
+import hudson.model.Label
 
 List<String> tried = []
+Closure<Boolean> takes = { String kind, String label ->
+    List<String> atoms = kind.tokenize(' ')
+    Fleet.serves([atoms.findAll { !Overrides.isOne(it) }, false, atoms.findAll { Overrides.isOne(it) }],
+            Label.expression(label.tokenize(' ').join(' && ')))
+}.memoize()
 args.each { file ->
     new JsonSlurper().parse(new File(file)).each { one ->
         Map left = Demand.shortage(one.waiting.collectEntries { [it[0], it[1]] }, one.places.collectEntries { [it[0], it[1]] }) { label, kind ->
-            kind.tokenize(' ').containsAll(label.tokenize(' '))
+            takes.call(kind, label)
         }
         assert left == one.left: "${one.says}: ${one.waiting} ${one.places}"
         tried << one.says
