@@ -18,7 +18,7 @@ from broker.intake import Intake, Release, Told, Truth
 from broker.keys import Keyring
 from broker.ports import Admitted, Backend, Knock, Refused
 from broker.reconcile.context import Context
-from broker.reconcile.levers import end_levers, recall_levers
+from broker.reconcile.levers import end_levers
 from broker.reconcile.loop import AgentQueue, Loop
 from broker.reconcile.orphans import OrphanSearch
 from broker.reconcile.presence import NodeReport, Presence
@@ -181,9 +181,7 @@ async def open_core(
         gateway_url=lambda controller: f"http://127.0.0.1:7073/c/{controller}/",
     )
     core = Core(ctx, Loop(ctx, queue), backend, sessions, clock)
-    await recall_levers(ctx)
-    await core.standstill.make_up_for_absence()
-    await core.loop.spend.prepare()
+    await core.loop.prepare()
     for agent in await ctx.agents.live():
         queue.agent(agent.id)
     queue.placement()

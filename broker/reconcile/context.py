@@ -20,8 +20,8 @@ from broker.keys import Keyring
 from broker.ports import Backend, Clock, Nudge, Session, Sessions
 from broker.reconcile.board import OfferBoard
 from broker.reconcile.bulkhead import Bulkhead
+from broker.reconcile.medians import Medians
 from broker.reconcile.presence import Presence
-from broker.reconcile.starts import Starts
 from broker.store.agents import Agents
 from broker.store.cooldowns import Cooldowns, Failure
 from broker.store.engine import Database
@@ -80,8 +80,6 @@ class Context:
     """What operators did with pools, as the database has it; the time of one may just be over."""
     timed: tuple[TimedOverride, ...] = ()
     """Keys of pools that operators have set for a time, in force in `definitions`."""
-    lives: Mapping[PolicyName, timedelta] = field(default_factory=dict)
-    """How long the agents of policies with a budget lived lately; nothing where none has ended."""
     store_silent_since: float | None = None
     """Since when, in monotonic time, nothing can be written; None while all is well. No deadline counts meanwhile."""
     seen: dict[AgentId, Seen] = field(default_factory=dict)
@@ -97,7 +95,10 @@ class Context:
     bulkhead: Bulkhead = field(default_factory=Bulkhead)
     """Which launches may be called now."""
     board: OfferBoard = field(init=False)
-    starts: Starts = field(default_factory=Starts)
+    starts: Medians[PoolName] = field(default_factory=lambda: Medians(timedelta(hours=1)))
+    """From place to online, of the last hour's agents of a pool."""
+    lives: Medians[PolicyName] = field(default_factory=lambda: Medians(timedelta(days=1)))
+    """From place to end, of the last day's agents of a policy that were online."""
     standing: Standing = field(init=False)
     look_not_before: float = float("-inf")
     """In monotonic time: looks at all that wait leave half of the time to everybody else."""
@@ -201,8 +202,7 @@ class Context:
         after = replace(agent, phase=phase, phase_since=now, **changes)
         changed = await self._change(agent, after, event, now, failure=failure)
         self.metrics.agent_changed_phase(agent, changed, now)
-        if changed.was_online and not agent.was_online and changed.pool and changed.placed_at and changed.online_at:
-            self.starts.note(changed.pool, changed.placed_at, changed.online_at)
+        self._measure(agent, changed)
         told: dict[str, object] = {
             "phase": phase,
             "before": agent.phase,
@@ -267,6 +267,14 @@ class Context:
             events.OFFERING_COOLED_DOWN.emit(**where, until=until, **told)
         if failure.rests_until is not None:
             events.POOL_COOLED_DOWN.emit(pool=failure.pool.name, until=failure.rests_until.isoformat(), **told)
+
+    def _measure(self, before: Agent, after: Agent) -> None:
+        if after.placed_at is None or after.online_at is None:
+            return
+        if not before.was_online and after.pool is not None:
+            self.starts.note(after.pool, after.placed_at, after.online_at)
+        if after.gone_at is not None:
+            self.lives.note(after.policy, after.placed_at, after.gone_at)
 
     def _deadline(self, agent: Agent, phase: Phase, now: datetime) -> datetime | None:
         times = self.definitions.timeouts_of(agent.policy)

@@ -22,6 +22,7 @@ from broker.reconcile.spending import Spend
 from broker.reconcile.standstill import TICK_S, Standstill
 from broker.reconcile.step import step
 from broker.reconcile.watch import poll
+from broker.store.lately import read_lives, read_starts
 from broker.telemetry import events
 
 _PLACEMENT: Final = AgentId("")
@@ -74,8 +75,14 @@ class Loop:
     async def prepare(self) -> None:
         """What has to be done once, before anybody may change an agent."""
         await recall_levers(self.ctx)
+        await self._recall_medians()
         await Standstill(self.ctx).make_up_for_absence()
         await self.spend.prepare()
+
+    async def _recall_medians(self) -> None:
+        ctx, now = self.ctx, self.ctx.clock.now()
+        ctx.starts.recall(await read_starts(ctx.database, now - ctx.starts.lately))
+        ctx.lives.recall(await read_lives(ctx.database, now - ctx.lives.lately))
 
     async def run(self) -> None:
         """Workers, pollers and clocks, all in one group: a bug in one of the latter stops the broker loudly."""

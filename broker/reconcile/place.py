@@ -69,7 +69,8 @@ def _look_again(ctx: Context, waits: list[Waits], now: datetime) -> list[datetim
 async def _look(ctx: Context, now: datetime) -> Look:
     definitions = ctx.definitions  # a reload may replace them meanwhile
     offers, standing, began = ctx.board.offers(definitions), ctx.standing, ctx.clock.monotonic()
-    standing.lives, standing.medians, standing.asked = ctx.lives, ctx.starts.medians(now), ctx.board.asked()
+    standing.lives, standing.medians = ctx.lives.medians(now), ctx.starts.medians(now)
+    standing.asked = ctx.board.asked()
     standing.by_job = frozenset(name for name, policy in definitions.policies.items() if policy.per_job is not None)
     standing.size_of = partial(_size_of, definitions)
 

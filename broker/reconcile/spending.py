@@ -11,12 +11,10 @@ from broker.store.spending import Spending, Standing, Sums
 from broker.telemetry import events
 
 _CHARGE_EVERY_S: Final = 10.0
-_LIVES_EVERY_S: Final = 60.0
 _CLOCK_SET: Final = timedelta(seconds=5)
 """A difference between the two clocks from which on the wall clock was set; less is told apart from nothing."""
 _ABSENT: Final = timedelta(minutes=1)
 _LOOKED_AT_WITHIN_S: Final = 30.0
-_LIVES_OF: Final = timedelta(days=1)
 
 
 class Spend:
@@ -27,7 +25,7 @@ class Spend:
         self._ctx = ctx
         self._spending = Spending(ctx.database)
         self._wall, self._began = ctx.clock.now(), ctx.clock.monotonic()
-        self._last, self._lives_read = self._began, float("-inf")
+        self._last = self._began
         self._definitions: Definitions | None = None
         self._was_absent = False
         self._known: Sums = {}
@@ -85,9 +83,6 @@ class Spend:
         self._known = sums
         for policy_name, standing in standings.items():
             self._tell(policy_name, budgets[policy_name], standing)
-        if self._ctx.clock.monotonic() - self._lives_read >= _LIVES_EVERY_S:
-            self._ctx.lives = await self._spending.lives(budgets, now - _LIVES_OF)
-            self._lives_read = self._ctx.clock.monotonic()
 
     def _tell(self, policy: PolicyName, budget: Budget, standing: Standing) -> None:
         self._ctx.metrics.budget_stands(policy, standing.spent, budget.amount)

@@ -184,7 +184,8 @@ class Wanted:
         now, used = ctx.clock.now(), await Search(ctx.database).used()
         rests, cooled = await ctx.cooldowns.read(now), await ctx.cooldowns.cooled(now)
         waiting = [a for a in everybody if a.phase is Phase.REQUESTED and a.goal is Goal.ONLINE]
-        usage = Usage(now=now, used=used, rests=dict(rests), cooled=cooled, levers=ctx.levers, lives=ctx.lives)
+        usage = Usage(now=now, used=used, rests=dict(rests), cooled=cooled, levers=ctx.levers)
+        usage.lives = ctx.lives.medians(now)
         return warm.room(missing, controller, usage, waiting, definitions)
 
     async def _missing_now(self, controller: ControllerName, name: PolicyName) -> int:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.agent import Agent
-from broker.domain.ids import AgentName, ControllerName, PolicyName, PoolName
+from broker.domain.ids import AgentName, ControllerName, PoolName
 from broker.domain.lifecycle import Phase
 from broker.domain.limits import Scope
 from broker.domain.reason import REASONS
@@ -17,7 +17,7 @@ from broker.store.engine import Database
 from broker.store.history import Event, select_events
 from broker.store.limits import read_used
 from broker.store.rows import read_whole
-from broker.store.schema import IS_GONE, IS_LIVE, agents, history
+from broker.store.schema import IS_LIVE, agents, history
 
 _MOST_STARTS: Final = 2_000
 _FEWEST_STARTS: Final = 5
@@ -93,17 +93,6 @@ class Search:
         async def work(connection: AsyncConnection) -> timedelta | None:
             took = [online - placed for online, placed in await connection.execute(query)]
             return median(took) if len(took) >= _FEWEST_STARTS else None
-
-        return await self._database.read(work)
-
-    async def usual_life(self, policy: PolicyName, since: datetime) -> timedelta | None:
-        """The median time from place to end, of a policy's agents that were online and ended since then."""
-        mine = (agents.c.policy == policy, IS_GONE, agents.c.gone_at >= since, agents.c.online_at.is_not(None))
-        query = select(agents.c.gone_at, agents.c.placed_at).where(*mine, agents.c.placed_at.is_not(None))
-
-        async def work(connection: AsyncConnection) -> timedelta | None:
-            lived = [gone - placed for gone, placed in await connection.execute(query.limit(_MOST_STARTS))]
-            return median(lived) if lived else None
 
         return await self._database.read(work)
 

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from statistics import median
 from typing import Final, NamedTuple
 
 from sqlalchemy import BigInteger, case, delete, func, insert, literal, literal_column, select, type_coerce, update
@@ -23,14 +22,13 @@ from broker.domain.money import Budget, Micros, Per, bounds, by_period, cost, da
 from broker.domain.reason import Reason
 from broker.store.columns import Moment
 from broker.store.engine import Database, read_meta, write_meta
-from broker.store.schema import IS_GONE, IS_LIVE, IS_WAITING, agents, limits, spend
+from broker.store.schema import IS_LIVE, IS_WAITING, agents, limits, spend
 
 _CHARGED_TO: Final = "charged_to"
 _LONGEST_GAP: Final = timedelta(minutes=1)
 """Charges are seconds apart. What ends later than this after the last one ended while nobody looked, or the clock was
 set: it is charged for no more than this."""
 _KEPT: Final = timedelta(days=62)
-_MOST_LIVES: Final = 500
 
 Sums = Mapping[tuple[str, str, str], int]
 """(policy, pool, day) → millionths."""
@@ -120,20 +118,6 @@ class Spending:
         query = select(agents.c.id, agents.c.instance).where(IS_LIVE, agents.c.costs_since.is_not(None))
         async with self._database.reading() as connection:
             return [(row.id, row.instance) for row in await connection.execute(query)]
-
-    async def lives(self, policies: Iterable[PolicyName], since: datetime) -> dict[PolicyName, timedelta]:
-        """The median life of the agents of each policy that ended since then, the last ones; nothing where none did."""
-        columns, found = agents.c, dict[PolicyName, timedelta]()
-        recent = select(columns.costs_since, columns.gone_at).where(
-            IS_GONE, columns.gone_at > since, columns.costs_since.is_not(None)
-        )
-        async with self._database.reading() as connection:
-            for policy in policies:
-                query = recent.where(columns.policy == policy).order_by(columns.gone_at.desc()).limit(_MOST_LIVES)
-                lives = [max(timedelta(), row.gone_at - row.costs_since) for row in await connection.execute(query)]
-                if lives:
-                    found[policy] = median(lives)
-        return found
 
 
 def begun(before: Agent, after: Agent) -> Agent:

@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -24,7 +23,6 @@ from broker.views.snapshot import Snapshot, take
 from broker.views.words import Words
 
 _LATELY: Final = timedelta(hours=1)
-_LIVES_OF: Final = timedelta(days=1)
 NOUNS: Final = ("agent", "policy", "pool", "label", "reason")
 
 
@@ -140,9 +138,7 @@ async def _of_agent(ctx: Context, what: str, snapshot: Snapshot, words: Words) -
 
 async def _of_one(search: Search, agent: Agent, snapshot: Snapshot, words: Words) -> Explanation:
     if snapshot.position(agent) is not None:
-        life = await search.usual_life(agent.policy, snapshot.now - _LIVES_OF)
-        lives = {**snapshot.lives, agent.policy: life} if life is not None else snapshot.lives
-        return explain.of_agent(agent, replace(snapshot, lives=lives), words)
+        return explain.of_agent(agent, snapshot, words)
     usual = await search.usual_start(agent.pool, snapshot.now - _LATELY) if agent.pool else None
     return explain.of_agent(agent, snapshot, words, usual)
 

@@ -171,7 +171,7 @@ async def take(ctx: Context) -> Snapshot:
         rests=await ctx.cooldowns.read(now),
         levers=ctx.levers,
         cooled=await ctx.cooldowns.cooled(now),
-        lives=ctx.lives,
+        lives=ctx.lives.medians(now),
         medians=ctx.starts.medians(now),
         timed=ctx.timed,
         heard={name: heard for name in definitions.controllers if (heard := ctx.presence.heard_of(name)) is not None},
