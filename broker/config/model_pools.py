@@ -30,6 +30,10 @@ POOL_KEYS: Final[Mapping[str, frozenset[str]]] = {
     | {"image_id", "instance_types", "vswitches", "security_groups", "charge", "system_disk", "start_by"},
     "ssh-hosts": _HOST_KEYS,
 }
+HOST_PATHS: Final = (("limits", "hosts"), ("limits", "min_hosts"), ("cost", "host_hour"))
+"""Keys within a pool's maps that are of hosts."""
+HOSTLESS: Final = frozenset({"process", "container"})
+"""Types whose pools have none: agents are on one machine, which is there anyway."""
 BACKEND_KEYS: Final[Mapping[str, frozenset[str]]] = {
     "process": frozenset(),
     "container": frozenset({"socket"}),
@@ -160,7 +164,7 @@ class Cost(Model):
 
     cpu_hour: Money | None = Field(default=None, description="Price of a vCPU for an hour.")
     memory_gib_hour: Money | None = Field(default=None, description="Price of a GiB of memory for an hour.")
-    host_hour: Money | None = Field(default=None, description="Price of a host for an hour.")
+    host_hour: Money | None = Field(default=None, description="Price of a host for an hour; an agent bears its part.")
     currency: Text | None = Field(
         default=None, description="A key of currencies; default: the base currency.", examples=["USD"]
     )

@@ -12,7 +12,6 @@ BUILT_BACKENDS: Final = frozenset({"process", "container"})
 NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
     "templates.*.task_definition": frozenset(),
     "templates.*.agent_container": frozenset(),
-    "pools.*.cost.host_hour": frozenset(),
     "pools.*.limits.hosts": frozenset(),
     "pools.*.limits.min_hosts": frozenset(),
 }

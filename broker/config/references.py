@@ -6,7 +6,16 @@ from typing import Final
 from broker.config.diagnostics import Diagnostics, Note
 from broker.config.model_controllers import ControllerModel
 from broker.config.model_policies import PolicyModel
-from broker.config.model_pools import BACKEND_KEYS, COMMON_POOL_KEYS, POOL_KEYS, BackendModel, PoolModel, TemplateModel
+from broker.config.model_pools import (
+    BACKEND_KEYS,
+    COMMON_POOL_KEYS,
+    HOST_PATHS,
+    HOSTLESS,
+    POOL_KEYS,
+    BackendModel,
+    PoolModel,
+    TemplateModel,
+)
 from broker.config.nodes import Node, Path
 from broker.config.suggest import unknown
 
@@ -42,6 +51,7 @@ class References:
                 self._unknown("backend", pool.backend, f"pool '{name}' runs on backend '{pool.backend}'", path)
             if name in types:
                 self._foreign_keys(("pools", name), types[name], POOL_KEYS, COMMON_POOL_KEYS)
+                self._keys_of_hosts(name, types[name])
         return types
 
     def policies(
@@ -94,6 +104,15 @@ class References:
                 message = f"'{key}' is of {noun}s of type {of}; {noun} '{path[1]}' is of type '{kind}'"
                 help_ = Note("help", "remove it, or check the backend's type")
                 self._diagnostics.error("foreign-key", node.keys[key], message, help_)
+
+    def _keys_of_hosts(self, pool: str, kind: str) -> None:
+        for path in HOST_PATHS if kind in HOSTLESS else ():
+            span = self._root.key("pools", pool, *path) if self._root.has("pools", pool, *path) else None
+            if span is not None and not self._diagnostics.has_error_at(span):  # inherited, and reported where it stands
+                message = (
+                    f"'{'.'.join(path)}' is of pools with hosts; pool '{pool}' is of type '{kind}', which has none"
+                )
+                self._diagnostics.error("foreign-key", span, message, Note("help", "remove it"))
 
     def labels(self, policies: Mapping[str, PolicyModel]) -> None:
         """Two policies that carry the same labels for the same controller, without saying that this is meant."""

@@ -31,9 +31,11 @@ class Offer:
     free: Resources | None = None
     """What is free on that host; None: size does not matter."""
     shape: Resources | None = None
-    """What a host that would be made has."""
+    """What a host that would be made has; of an existing one all that it has, free or not, where that is known."""
     slots: int | None = None
-    """Agents that the host takes, whatever their size; None: no bound."""
+    """Agents that the host still takes, whatever their size; None: no bound."""
+    of_slots: int | None = None
+    """Agents that it takes when it is empty, where others are on it already."""
     room: int | None = None
     """How many more such agents, or hosts of this shape, there can be; None: no bound."""
     price: Micros | None = None

@@ -104,7 +104,8 @@ class Choice:
     def terms(self, pick: Pick) -> Terms:
         """What an agent takes and costs at a place."""
         shelf, offer = pick.shelf, pick.offer
-        key = (shelf.price, bool(offer.host), offer.shape, offer.slots) if shelf.price or self.pool.cost else None
+        priced = shelf.price or self.pool.cost
+        key = (shelf.price, bool(offer.host), offer.shape, offer.slots, offer.of_slots) if priced else None
         known = self._terms.get(key)
         if known is None:
             rate = rate_of(self._policy, self._template, self.pool, offer, self._usage)

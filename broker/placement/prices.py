@@ -46,7 +46,8 @@ def _share_of_host(size: Resources, offer: Offer) -> Fraction | None:
     if offer.shape is not None:
         of_both = ((size.cpu_milli, offer.shape.cpu_milli), (size.memory_mib, offer.shape.memory_mib))
         parts += [Fraction(wanted, has) for wanted, has in of_both if has]
-        parts += [Fraction(1, offer.slots)] if offer.slots else []
+        slots = offer.of_slots or offer.slots
+        parts += [Fraction(1, slots)] if slots else []
     return min(max(parts), Fraction(1)) or Fraction(1)
 
 

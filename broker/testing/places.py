@@ -103,7 +103,17 @@ def _offer_of(host: FakeHost, on_it: Sequence[LaunchSpec]) -> Offer:
     )
     slots = None if host.slots is None else host.slots - len(on_it)
     of = host.offering
-    return Offer(pool=of.pool, zone=of.zone, type=of.type, capacity=of.capacity, host=host.id, free=free, slots=slots)
+    return Offer(
+        pool=of.pool,
+        zone=of.zone,
+        type=of.type,
+        capacity=of.capacity,
+        host=host.id,
+        free=free,
+        shape=host.size,
+        slots=slots,
+        of_slots=host.slots,
+    )
 
 
 def _fits(offer: Offer, size: Resources) -> bool:

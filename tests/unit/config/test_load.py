@@ -200,7 +200,10 @@ def test_the_count_names_errors_and_warnings() -> None:
     ("key", "text"),
     [
         ("'task_definition: builds' of template 't'", "templates: { t: { task_definition: builds } }"),
-        ("'limits.hosts' of pool 'it'", "pools: { it: { backend: process, limits: { hosts: 2 } } }"),
+        (
+            "'agent_container: agent' of template 't'",
+            "templates: { t: { task_definition: builds, agent_container: agent } }",
+        ),
     ],
 )
 def test_a_key_without_behaviour_stops_a_start_and_is_a_warning_in_a_check(key: str, text: str) -> None:

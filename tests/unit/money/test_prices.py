@@ -66,6 +66,8 @@ def test_a_pool_without_a_price_has_no_rate_unless_its_cloud_says_one() -> None:
         (Offer(pool=POOL, shape=Resources(cpu_milli=1000, memory_mib=2048)), 200_000 + 1_600_000),
         (Offer(pool=POOL, shape=Resources(), slots=4), 200_000 + 400_000),
         (Offer(pool=POOL, host="one"), 200_000 + 1_600_000),
+        (Offer(pool=POOL, host="one", shape=Resources(cpu_milli=8000, memory_mib=65536)), 200_000 + 400_000),
+        (Offer(pool=POOL, host="one", shape=Resources(), slots=1, of_slots=4), 200_000 + 400_000),
     ],
 )
 def test_on_a_host_it_costs_the_part_that_it_uses_up(offer: Offer, hourly: int) -> None:

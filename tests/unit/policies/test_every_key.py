@@ -16,9 +16,10 @@ NOUNS: Final = ("templates", "pools", "policies")
 _CHAIN, _LIMITS = "policies/test_chain_and_caps.py", "policies/test_limits_and_times.py"
 _MONEY, _STRATEGIES = "policies/test_money_and_overrides.py", "policies/test_strategies.py"
 _PLACES, _TOLD = "policies/test_places.py", "policies/test_told_and_launched.py"
-_WARM, _SCHEDULE = "wanted/test_warm.py", "wanted/test_warm_schedule.py"
-_STARTING = "backends/process/test_starting.py"
-_LAUNCHED = f"{_TOLD}::test_a_launch_carries_image_size_user_environment_and_the_keys_of_its_pool"
+_PROCESS = "policies/test_processes_and_warmth.py"
+_PROGRAM = f"{_PROCESS}::test_a_process_is_started_by_the_program_that_the_pool_names"
+_WORKS = f"{_PROCESS}::test_an_agent_works_where_its_template_says_with_its_tags_in_the_environment"
+_SCHEDULED = f"{_PROCESS}::test_idle_agents_are_kept_as_many_as_the_schedule_says"
 _CONTAINER = f"{_TOLD}::test_a_container_is_asked_for_as_template_and_pool_say"
 _IN_JENKINS = f"{_TOLD}::test_jenkins_is_told_labels_prefix_executors_directory_and_retention"
 _ORDER = f"{_TOLD}::test_jenkins_is_told_the_highest_priority_first_and_who_takes_builds_without_a_label"
@@ -32,7 +33,6 @@ _BUDGET = f"{_MONEY}::test_a_budget_lets_as_many_begin_as_it_pays_for"
 _ASKED = f"{_MONEY}::test_a_build_gets_what_it_asks_for_where_its_policy_allows_it"
 _REFUSED = f"{_MONEY}::test_what_is_not_allowed_is_refused_with_the_name_of_its_field"
 _HOURS = f"{_CHAIN}::test_a_fallback_serves_only_in_its_hours"
-_WARM_CHANGE = f"{_SCHEDULE}::test_agents_come_from_the_time_of_a_change_on_and_leave_after_the_next"
 _DIRECTLY = f"{_TOLD}::test_an_agent_of_a_direct_pool_is_started_as_the_pool_says"
 
 SHOWN_BY: Final[Mapping[str, str]] = {
@@ -42,41 +42,41 @@ SHOWN_BY: Final[Mapping[str, str]] = {
     "templates.*.cpu": _CONTAINER,
     "templates.*.memory": _CONTAINER,
     "templates.*.executors": _IN_JENKINS,
-    "templates.*.remote_fs": _IN_JENKINS,
+    "templates.*.remote_fs": _WORKS,
     "templates.*.retention.max_uses": _IN_JENKINS,
     "templates.*.retention.idle_timeout": _IN_JENKINS,
-    "templates.*.retention.max_lifetime": (
-        "reconcile/test_life.py::test_an_agent_older_than_its_lifetime_ends_even_when_busy"
-    ),
+    "templates.*.retention.max_lifetime": f"{_PROCESS}::test_an_agent_lives_as_long_as_its_template_says",
     "templates.*.user": _CONTAINER,
     "templates.*.read_only": _CONTAINER,
     "templates.*.mounts": _CONTAINER,
     "templates.*.inject": f"{_TOLD}::test_an_image_is_told_who_it_is_in_the_way_that_the_template_says",
     "templates.*.env": _CONTAINER,
-    "templates.*.tags": f"{_STARTING}::test_tags_of_the_template_are_in_the_environment_of_the_agents_processes",
+    "templates.*.tags": _WORKS,
     "pools.*.inherit_from": _ABSTRACT,
     "pools.*.abstract": _ABSTRACT,
-    "pools.*.backend": f"{_STRATEGIES}::test_ordered_fills_the_first_pool_before_the_next",
+    "pools.*.backend": f"{_PROCESS}::test_an_agent_is_made_by_the_backend_of_its_pool",
     "pools.*.connect": _DIRECTLY,
     "pools.*.direct.url": _DIRECTLY,
     "pools.*.direct.tunnel": _DIRECTLY,
     "pools.*.direct.websocket": _DIRECTLY,
-    "pools.*.direct.instance_identity": (
-        "backends/test_bootstrap.py::test_a_direct_agent_with_an_identity_is_given_no_url_to_ask"
-    ),
+    "pools.*.direct.instance_identity": f"{_PROCESS}::test_a_direct_agent_is_given_the_identity_that_the_pool_names",
     "pools.*.limits.agents": _CAP,
     "pools.*.limits.pending": _CAP,
     "pools.*.limits.cpu": _CAP,
     "pools.*.limits.memory": _CAP,
     "pools.*.cost.cpu_hour": _BUDGET,
     "pools.*.cost.memory_gib_hour": _BUDGET,
+    "pools.*.cost.host_hour": (
+        "policies/test_hosts_that_cost.py::"
+        "test_an_agent_on_a_host_bears_its_part_of_the_price_and_goes_where_that_is_least"
+    ),
     "pools.*.cost.currency": f"{_MONEY}::test_a_price_may_be_in_another_currency",
     "pools.*.cooldown.after_failures": _BREAKER,
     "pools.*.cooldown.within": f"{_LIMITS}::test_failures_that_are_further_apart_do_not_count_together",
     "pools.*.cooldown.for": _BREAKER,
-    "pools.*.java": f"{_STARTING}::test_missing_java_and_missing_jar_are_said_with_their_keys",
-    "pools.*.agent_jar": f"{_STARTING}::test_missing_java_and_missing_jar_are_said_with_their_keys",
-    "pools.*.command": _LAUNCHED,
+    "pools.*.java": _PROGRAM,
+    "pools.*.agent_jar": _PROGRAM,
+    "pools.*.command": _PROGRAM,
     "pools.*.network": _CONTAINER,
     "pools.*.pids": _CONTAINER,
     "pools.*.pull": (
@@ -108,10 +108,10 @@ SHOWN_BY: Final[Mapping[str, str]] = {
     "policies.*.timeouts.on_timeout": _QUEUE,
     "policies.*.retry.attempts": _ATTEMPTS,
     "policies.*.retry.backoff": _ATTEMPTS,
-    "policies.*.warm.min_idle": f"{_WARM}::test_idle_agents_come_without_a_build_and_are_kept",
-    "policies.*.warm.schedule.*.cron": _WARM_CHANGE,
-    "policies.*.warm.schedule.*.timezone": _WARM_CHANGE,
-    "policies.*.warm.schedule.*.min_idle": _WARM_CHANGE,
+    "policies.*.warm.min_idle": f"{_PROCESS}::test_idle_agents_are_kept_without_a_schedule_too",
+    "policies.*.warm.schedule.*.cron": _SCHEDULED,
+    "policies.*.warm.schedule.*.timezone": _SCHEDULED,
+    "policies.*.warm.schedule.*.min_idle": _SCHEDULED,
     "policies.*.budget.amount": _BUDGET,
     "policies.*.budget.currency": _BUDGET,
     "policies.*.budget.per": f"{_MONEY}::test_what_is_spent_stays_spent_until_the_next_day",
@@ -133,7 +133,6 @@ LATER: Final = frozenset(
     {
         "templates.*.task_definition",
         "templates.*.agent_container",
-        "pools.*.cost.host_hour",
         "pools.*.limits.hosts",
         "pools.*.limits.min_hosts",
     }
