@@ -57,9 +57,11 @@ class Incidents:
         nothing has changed.
         """
         self._must_be_there(override.pool, override.key)
-        before = value_at(self.reloader.config, override.path)
+        before: str | None = None
 
         async def keep(config: Config) -> None:
+            nonlocal before
+            before = value_at(self.reloader.config, override.path)
             until = f"{override.until:%Y-%m-%d %H:%M:%S}"
             told = f"pool {override.pool}: {override.key} {before or '(unset)'} -> {value_at(config, override.path)}"
             why = f": {override.reason}" if override.reason else ""
@@ -114,15 +116,17 @@ class Incidents:
             await self._forget(one, why, nobody)
         self._kept = self.shown()
 
-    async def _end(self, ended: Iterable[TimedOverride], why: str, actor: Actor) -> Config:
-        ended = list(ended)
+    async def _end(self, over: Iterable[TimedOverride], why: str, actor: Actor) -> Config:
+        """Of those that are over the ones that are still in force: another may have come in the place of one."""
+        ended = list(over)
 
         async def keep(config: Config) -> None:
             for one in ended:
-                await self._forget(one, f"{why}; it is {value_at(config, one.path) or '(unset)'} again", actor)
+                if one in self.shown():
+                    await self._forget(one, f"{why}; it is {value_at(config, one.path) or '(unset)'} again", actor)
 
         try:
-            config = await self.reloader.set_timed(lambda known: _missing(known, ended), keep)
+            config = await self.reloader.set_timed(lambda known: [one for one in known if one not in ended], keep)
         except ConfigError:  # what is left is no config without it: all of them go, and the files' own is one
             ended = list(self.shown())
             config = await self.reloader.set_timed(lambda _: (), keep)

@@ -117,6 +117,7 @@ class Reloader:
                 await self._note("config_reload_failed", actor, first)
                 raise
             self._swap(config, opened)
+            self.ctx.metrics.config_reloaded(ok=True)
             events.CONFIG_RELOADED.emit(revision=result.revision, changes=len(result.changed))
             await self._note("config_reloaded", actor, "; ".join(result.changed) or "nothing has changed")
             await self._look_at_all()
@@ -259,7 +260,6 @@ class Reloader:
         ctx.definitions, ctx.timed = config.definitions, config.timed
         self.config = config
         ctx.metrics.define(config.definitions)
-        ctx.metrics.config_reloaded(ok=True)
         for apply in self.applies:
             apply(config)
 

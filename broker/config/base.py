@@ -117,8 +117,10 @@ UrlPath = Annotated[
     pattern_schema(rf"(?!.*/\.\.?(?:/|$)){_PATH.pattern}", "/ci/main/"),
 ]
 Label = Annotated[str, BeforeValidator(_label), pattern_schema(_LABEL.pattern, "linux")]
-Count = Annotated[int, Field(ge=0)]
-AtLeastOne = Annotated[int, Field(ge=1)]
+MOST: Final = 2**31 - 1
+"""What every store and every message can count to."""
+Count = Annotated[int, Field(ge=0, le=MOST)]
+AtLeastOne = Annotated[int, Field(ge=1, le=MOST)]
 Cap = Annotated[int, Field(ge=1, le=1_000_000)]
 """Of nothing at all there is no cap: what is to run nothing is left out."""
 Money = Annotated[float, Field(ge=0)]

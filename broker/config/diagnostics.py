@@ -1,9 +1,11 @@
 """Errors and warnings of a config, in the form of compilers: `file:line:column: severity[code]: message`."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Severity(StrEnum):
@@ -33,6 +35,7 @@ class Span:
 
 
 START = Span(1, 1, 1, 1)
+_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 LONGEST_LINE = 2_000
 """Characters; a longer line is not shown, nor searched for secrets to mask."""
 
@@ -62,14 +65,14 @@ class Diagnostics:
     def __init__(self, file: str, text: str = "") -> None:
         """`file` is the name of the (main) file as the person gave it."""
         self.file = file
-        self._sources = {"": text.split("\n"), file: text.split("\n")}
+        self._sources = {"": lines_of(text), file: lines_of(text)}
         self._found: dict[tuple[Span, str, str], Diagnostic] = {}
         self._errors_at: set[Span] = set()
         self._masked: list[Span] = []
 
     def add_source(self, file: str, text: str) -> None:
         """The text of a further file, or the value of a variable, that spans may name."""
-        self._sources.setdefault(file, text.split("\n"))
+        self._sources.setdefault(file, lines_of(text))
 
     def error(self, code: str, span: Span, message: str, *notes: Note) -> None:
         """Adds an error."""
@@ -139,7 +142,7 @@ class Diagnostics:
         lines, line = self._sources[place.file], place.line
         if line > len(lines) or len(lines[line - 1]) > LONGEST_LINE:
             return ""
-        text = "".join(c if c.isprintable() else " " for c in lines[line - 1].rstrip("\r"))
+        text = "".join(c if c.isprintable() else " " for c in lines[line - 1])
         for span in self._masked:
             if span.file == place.file and span.line <= line <= span.end_line:
                 start = span.column - 1 if line == span.line else 0
@@ -176,6 +179,11 @@ class Diagnostics:
             where = f"file={file},line={d.span.line},col={d.span.column},title={_property(d.code)}"
             lines.append(f"::{d.severity} {where}::{_escape(text)}")
         return "\n".join(lines)
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text as PyYAML counts them, whose marks our spans are made of (`yaml.reader.Reader.forward`)."""
+    return _BREAK.split(text)
 
 
 def as_json(files: Iterable[Diagnostics]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from broker.config.diagnostics import Diagnostics, Note, Span
+from broker.config.diagnostics import Diagnostics, Note, Span, lines_of
 from broker.config.nodes import Path
 
 _REFERENCE: Final = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|(.?))", re.ASCII | re.DOTALL)
@@ -21,7 +21,7 @@ class Environment:
         self._env = env
         self._diagnostics = diagnostics
         self._has_file_key = has_file_key
-        self._lines = source.split("\n")
+        self._lines = lines_of(source)
 
     def expand(self, text: str, span: Span, path: Path) -> tuple[str, bool]:
         """The text with its references replaced, and whether a variable took part. An empty variable counts as set."""

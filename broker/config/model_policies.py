@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from broker.config.base import AtLeastOne, Cap, Count, Cpu, Label, Model, OrText, Text
+from broker.config.base import MOST, AtLeastOne, Cap, Count, Cpu, Label, Model, OrText, Text
 from broker.config.cron import check_cron
 from broker.config.hours import HOURS, check_hours, check_zone
 from broker.config.suggest import nearest
@@ -176,7 +176,7 @@ class Overrides(Model):
     allow: list[Literal["image", "cpu", "memory"]] = Field(
         default=[], description="Which keys of the template.", examples=[["image", "cpu"]]
     )
-    images: list[str] = Field(
+    images: list[Text] = Field(
         default=[],
         description="Patterns of allowed images, whole references; without any none is.",
         examples=[["registry.example.com/acme/*"]],
@@ -227,7 +227,7 @@ class PolicyModel(Model):
     name_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9])*$", max_length=24)] | None = Field(
         default=None, description="What agents' names begin with; default: the policy's name.", examples=["ci"]
     )
-    priority: int = Field(
+    priority: Annotated[int, Field(ge=-MOST, le=MOST)] = Field(
         default=0, description="Which policy gets a job that several could take: the highest.", examples=[10]
     )
     controllers: list[Text] | None = Field(

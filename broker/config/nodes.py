@@ -12,7 +12,7 @@ import yaml
 from yaml.error import Mark, MarkedYAMLError
 from yaml.reader import ReaderError
 
-from broker.config.diagnostics import START, Diagnostics, Note, Span
+from broker.config.diagnostics import START, Diagnostics, Note, Span, lines_of
 
 Scalar = None | bool | int | float | str
 Path = tuple[str | int, ...]
@@ -111,10 +111,8 @@ def read(text: str, diagnostics: Diagnostics, expand: Expand, file: str = "") ->
         _syntax_error(error, diagnostics, file)
         return None
     except ReaderError as error:
-        before = text[: error.position]
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         message = f"the character U+{ord(text[error.position]):04X} is not allowed"
-        diagnostics.error("yaml-syntax", Span(line, column, line, column + 1, file), message)
+        diagnostics.error("yaml-syntax", behind(text[: error.position], file), message)
         return None
     except (RecursionError, ValueError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
@@ -134,6 +132,13 @@ def half_character(text: str) -> str | None:
 def start_of(file: str) -> Span:
     """The first character of a file."""
     return replace(START, file=file)
+
+
+def behind(before: str, file: str) -> Span:
+    """The character behind the beginning of a file."""
+    lines = lines_of(before)
+    line, column = len(lines), len(lines[-1]) + 1
+    return Span(line, column, line, column + 1, file)
 
 
 def _syntax_error(error: MarkedYAMLError, diagnostics: Diagnostics, file: str) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from broker.config.base import known_keys
-from broker.config.diagnostics import Diagnostics, Note, Span
+from broker.config.diagnostics import Diagnostics, Note, Span, lines_of
 from broker.config.fields import as_model, bare, below
 from broker.config.model import BrokerFile
 from broker.config.nodes import Node, Path, half_character, read
@@ -54,7 +54,7 @@ def from_environment(env: Mapping[str, str], root: Node, diagnostics: Diagnostic
     """The overrides in an environment, those of whole maps before those inside of them."""
     found: dict[Path, Override] = {}
     for variable in sorted(name for name in env if name.upper().startswith(PREFIX) and name not in RESERVED):
-        value, place = env[variable], Span(1, 1, 1, max(2, len(env[variable].split("\n")[0]) + 1), f"${variable}")
+        value, place = env[variable], Span(1, 1, 1, max(2, len(lines_of(env[variable])[0]) + 1), f"${variable}")
         steps = variable[len(PREFIX) :].split("__")
         if len(steps) == 1 and (not _SECTION.fullmatch(steps[0]) or _SERVICE_LINK.fullmatch(steps[0])):
             continue

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from broker.config.diagnostics import LONGEST_LINE, Diagnostics, Span
+from broker.config.diagnostics import LONGEST_LINE, Diagnostics, Span, lines_of
 
 SECRET_FILE_KEYS: Final = frozenset({"key_file", "private_key_file", "access_key_id_file", "access_key_secret_file"})
 SECRET_KEYS: Final = frozenset({"private_key", "access_key_id", "access_key_secret"})
@@ -38,7 +38,7 @@ def _tells(key: str) -> bool:
 
 def mask_lines(text: str, diagnostics: Diagnostics, file: str = "") -> None:
     """Masks what stands behind a telling key, also in a text that is no YAML or where the key is refused."""
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(lines_of(text), start=1):
         if len(line) > LONGEST_LINE:
             continue  # it is not shown
         for match in _IN_URL.finditer(line):

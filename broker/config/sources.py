@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Final
 
 from broker.config.diagnostics import START, Diagnostics, Note
-from broker.config.nodes import Expand, Node, read, start_of
+from broker.config.nodes import Expand, Node, behind, read, start_of
 from broker.config.settings import Source
 
 MAX_BYTES: Final = 1024 * 1024
 """Of all files together: what can be read, with places, in some seconds."""
+_SMALLER: Final = Note("help", "leave out what is no config; templates and pools can share keys with 'inherit_from'")
 MAX_PARTS: Final = 1000
 PARTS: Final = "conf.d"
 
@@ -41,7 +42,7 @@ def gather(path: Path | str, diagnostics: Diagnostics) -> list[Source]:
     sources = [main, *filter(None, (_read_file(part, str(part), diagnostics) for part in parts[:MAX_PARTS]))]
     if sum(len(source.text) for source in sources) > MAX_BYTES and not diagnostics.errors:
         diagnostics.error(
-            "no-file", START, f"{path} and {directory} are larger than {MAX_BYTES // 1024**2} MiB together"
+            "no-file", START, f"{path} and {directory} are larger than {MAX_BYTES // 1024**2} MiB together", _SMALLER
         )
     return sources
 
@@ -57,11 +58,13 @@ def _read_file(path: Path, name: str, diagnostics: Diagnostics) -> Source | None
     at = start_of(name)
     try:
         if path.stat().st_size > MAX_BYTES:
-            diagnostics.error("no-file", at, f"the file is larger than {MAX_BYTES // 1024**2} MiB")
+            diagnostics.error("no-file", at, f"the file is larger than {MAX_BYTES // 1024**2} MiB", _SMALLER)
             return None
         return Source(name, path.read_bytes()[:MAX_BYTES].decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        diagnostics.error("yaml-syntax", at, f"the file is not UTF-8: {error.reason} at byte {error.start}")
+        place = behind(error.object[: error.start].decode("utf-8-sig"), name)
+        message = f"the file is not UTF-8: {error.reason} at byte {error.start}"
+        diagnostics.error("yaml-syntax", place, message, Note("help", "save it as UTF-8"))
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         help_ = Note("help", "name the file with --config, or write one: 'agentbroker config init' prints a starter")

@@ -108,3 +108,35 @@ def test_half_a_character_is_refused_where_it_stands(text: str) -> None:
 
 def test_as_many_mistakes_as_a_file_holds_are_told_in_bounded_time() -> None:
     assert "20000 errors" in refused("".join(f"k{n}: 1\n" for n in range(20_000)))
+
+
+BREAKS = pytest.mark.parametrize("newline", ["\n", "\r\n", "\r", "\x85", "\u2028", "\u2029"], ids=ascii)
+
+
+@BREAKS
+def test_places_are_right_whatever_ends_a_line(newline: str) -> None:
+    text = newline.join(["# a comment", "version: 1", "pools:", "  it:", "    backend: ${NOWHERE}", "    bogus: 1"])
+    found = check_text(text, "broker.yaml", Path(), env={}, starting=False).diagnostics
+    assert {(d.code, str(d.span)) for d in found.items} >= {("env-unset", "5:14"), ("unknown-key", "6:5")}
+    assert "\n  6 |     bogus: 1\n" in found.render()
+
+
+@BREAKS
+def test_no_secret_is_printed_whatever_ends_a_line(newline: str) -> None:
+    text = f"# one{newline}# two\nversion: 1\nbackends:\n  ali:\n    bogus: 1\n    access_key_secret: canary"
+    found = check_text(text, "broker.yaml", Path(), env={}, starting=False).diagnostics
+    assert found.errors
+    assert "canary" not in found.render()
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [("version: 1\n# K\xf6ln\n".encode("latin-1"), "2:4"), ("version: 1\n".encode("utf-16"), "1:1")],
+    ids=["Latin-1", "UTF-16"],
+)
+def test_another_encoding_is_refused_where_it_shows(content: bytes, place: str, tmp_path: Path) -> None:
+    file = tmp_path / "broker.yaml"
+    file.write_bytes(content)
+    printed = check_file(file, env={}).diagnostics.render()
+    assert f"broker.yaml:{place}: error[yaml-syntax]: the file is not UTF-8" in printed
+    assert "= help: save it as UTF-8" in printed

@@ -160,5 +160,23 @@ def test_every_default_and_example_fits_its_own_key() -> None:
                 assert [error.message for error in validator.iter_errors(value)] == [], (key, value)
 
 
+def numbers(part: Any) -> Iterator[dict[str, Any]]:
+    """Whatever in the schema says that it is a whole number."""
+    if isinstance(part, dict):
+        if part.get("type") == "integer":
+            yield part
+        part = list(part.values())
+    for below in part if isinstance(part, list) else ():
+        yield from numbers(below)
+
+
+def test_no_whole_number_is_more_than_every_store_and_message_can_hold() -> None:
+    found = list(numbers(schema()))
+    assert found
+    assert [
+        one for one in found if "const" not in one and not -(2**31) <= one["minimum"] <= one["maximum"] < 2**31
+    ] == []
+
+
 def test_the_order_of_two_runs_is_the_same() -> None:
     assert yaml.safe_dump(schema()) == yaml.safe_dump(schema())

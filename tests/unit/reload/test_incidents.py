@@ -1,5 +1,6 @@
 """Keys of a pool that are set for a time: over the texts in force, for that pool alone, checked like the file."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -172,3 +173,34 @@ async def test_it_outlives_the_process_unless_its_time_was_over_meanwhile(tmp_pa
     async with open_world(tmp_path, clock=clock) as world:
         assert (world.agents_of(HERE), world.agents_of(THERE)) == (140, 100)
         assert [event for event, _, _ in await world.told()] == ["set", "set", "unset"]
+
+
+async def test_a_file_that_was_refused_stays_told_when_a_key_is_set_over_the_former_one(world: World) -> None:
+    world.file.write_text(BASE + "half: [an edit")
+    with pytest.raises(ConfigError):
+        await world.incidents.reloader.reload()
+    await world.set("limits.agents", "140", minutes=30)
+    assert b"\nagentbroker_config_last_reload_successful 0.0\n" in world.core.ctx.metrics.exposition()[0]
+
+
+async def test_of_two_who_set_a_key_at_once_each_is_told_what_was_before(world: World) -> None:
+    overrides = [world.override("limits.agents", value) for value in ("140", "150")]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(world.incidents.set(one, ANA)) for one in overrides]
+    changed = [task.result() for task in tasks]
+    assert [(one.before, one.after) for one in changed] == [("100", "140"), ("140", "150")]
+    assert [message.partition(" until")[0] for _, message, _ in await world.told()] == [
+        "pool here: limits.agents 100 -> 140",
+        "pool here: limits.agents 140 -> 150",
+    ]
+
+
+async def test_what_is_set_again_in_the_moment_in_which_it_is_over_lasts(world: World) -> None:
+    await world.set("limits.agents", "140", minutes=30)
+    await world.core.clock.advance(30 * 60)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(world.set("limits.agents", "150"))
+        group.create_task(world.incidents.tick())
+    await world.incidents.tick()
+    assert world.agents_of() == 150
+    assert [event for event, _, _ in await world.told()] == ["set", "set"]

@@ -2,12 +2,42 @@
 
 import pytest
 
+from broker.config.load import parse
 from broker.domain.ids import AgentName
 from broker.domain.lifecycle import Goal, Phase
+from broker.errors import ConfigError
 from broker.intake import Kept, Truth
-from broker.rpc.convert import MOST_USES, releases, told, truth
+from broker.rpc.convert import MOST_USES, policy_set, releases, told, truth
 from broker.testing.factories import make_agent, make_definitions
 from broker.wire.v1 import agents_pb2 as wire
+
+LARGEST = """version: 1
+templates:
+  t: { retention: { max_uses: 2147483647 } }
+pools:
+  it: { backend: process }
+policies:
+  linux:
+    template: t
+    pools: [it]
+    priority: -2147483647
+    retry: { attempts: 2147483647 }
+    limits: { per_job: 1000000 }
+"""
+
+
+def test_jenkins_can_be_told_of_the_largest_numbers_that_a_file_may_have() -> None:
+    definitions = parse(LARGEST, env={}).definitions
+    [policy] = policy_set(list(definitions.policies.values()), definitions).policies
+    assert (policy.priority, policy.retention.max_uses, policy.per_job) == (-(2**31) + 1, 2**31 - 1, 1_000_000)
+
+
+@pytest.mark.parametrize("key", ["priority: -2147483647", "attempts: 2147483647", "max_uses: 2147483647"])
+def test_a_number_that_jenkins_could_not_be_told_is_refused_where_it_stands(key: str) -> None:
+    text = LARGEST.replace(key, f"{key}0")
+    line = next(n for n, found in enumerate(text.splitlines(), start=1) if f"{key}0" in found)
+    with pytest.raises(ConfigError, match=rf"<text>:{line}:[0-9]+: error\[out-of-range\]: '{key.partition(':')[0]}'"):
+        parse(text, env={})
 
 
 def test_no_controller_counts_further_than_a_store_does() -> None:
