@@ -11,7 +11,8 @@ from broker.cli.client import path_of
 from broker.cli.events import event_line
 from broker.cli.exits import CANNOT_BE_PLACED, FAILED, TIMED_OUT, WRONG_USAGE, CliError
 from broker.cli.options import Session, asks_broker
-from broker.cli.output import emit_one, first_line, plain, say
+from broker.cli.output import emit_one, first_line, say
+from broker.domain.printable import printable
 
 _LOOK_S: Final = 0.3
 _LENGTH: Final = re.compile(r"(\d{1,6}(?:\.\d+)?)(s|m|h)?")
@@ -100,7 +101,7 @@ class _Wait:
     def _tell(self, name: str) -> None:
         news = self._session.client.get("events", agent=name, after=self._told.get(name, 0))
         for event in news["items"]:
-            click.echo(plain(event_line(event)), err=True)
+            click.echo(printable(event_line(event)), err=True)
         self._told[name] = news["last"]
 
     def _late(self) -> CliError:

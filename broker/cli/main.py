@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 import click
 
 from broker.cli.exits import CONFIG_INVALID, EXIT_CODES, FAILED, INTERRUPTED, CliError
-from broker.cli.output import plain
+from broker.domain.printable import printable
 from broker.errors import BrokerError, ConfigError
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -103,7 +103,7 @@ def main() -> NoReturn:
         click.echo(str(error), err=True)
         code = CONFIG_INVALID
     except CliError as error:
-        click.echo(f"agentbroker: {plain(str(error))}", err=True)
+        click.echo(f"agentbroker: {printable(str(error))}", err=True)
         code = error.code
     except BrokerError as error:
         click.echo(f"agentbroker: {error}", err=True)

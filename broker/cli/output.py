@@ -8,16 +8,12 @@ from typing import Any
 import click
 
 from broker.domain.lengths import short
-
-
-def plain(text: str) -> str:
-    """A text without what would move a terminal's cursor or colour it: clouds and jobs have their say in it."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+from broker.domain.printable import printable
 
 
 def say(text: str) -> None:
     """A line for people."""
-    click.echo(plain(text))
+    click.echo(printable(text))
 
 
 def emit_json(answer: Any) -> None:

@@ -1,8 +1,9 @@
 """Why no policy serves a build, in the words that stand in its log: BuildWords.groovy says the same, by one table."""
 
 import difflib
+import heapq
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,8 @@ from broker.domain.overrides import is_override
 from broker.domain.policy import Policy
 
 _MOST_LABELS: Final = 60
+_MOST_MEANT, _MOST_LIKELY = 3, 100
+"""How many labels of an expression are looked for among those of policies, and among how many each: it takes time."""
 _NOT_ALL: Final = re.compile(r"[|!]|->")
 
 
@@ -29,11 +32,12 @@ class Compared:
         return f"{has}; lacks {', '.join(self.lacks)}" if self.lacks else f"{has}; the expression excludes it"
 
 
-def serves(policy: Policy, expression: LabelExpression | None) -> bool:
-    """Whether a policy takes such builds, before it looks at what they ask for themselves; None: without a label."""
+def serving(expression: LabelExpression | None, policies: Iterable[Policy]) -> list[Policy]:
+    """The policies that take such builds, before they look at what those ask for themselves; None: without a label."""
     if expression is None:
-        return policy.accept_unlabelled
-    return matches(expression, frozenset(policy.labels) | overrides_in(expression))
+        return [policy for policy in policies if policy.accept_unlabelled]
+    asked = overrides_in(expression)
+    return [policy for policy in policies if matches(expression, asked.union(policy.labels))]
 
 
 def overrides_in(expression: LabelExpression) -> frozenset[str]:
@@ -82,8 +86,8 @@ def nearest(expression: LabelExpression, policies: Sequence[Policy]) -> str:
     ordered = compared(expression, policies)
     said = [f"nearest: {ordered[0].policy.name} lacks {', '.join(ordered[0].lacks)}"] if _is_near(ordered) else []
     known = {label for policy in policies for label in policy.labels}
-    for name in wanted_by(expression):
-        if name not in known and (meant := _meant(name, known)):
+    for name in [name for name in wanted_by(expression) if name not in known][:_MOST_MEANT]:
+        if meant := _meant(name, known):
             said.append(f"{name}: did you mean {meant}?")
     return "; ".join(said)
 
@@ -93,5 +97,9 @@ def _is_near(ordered: Sequence[Compared]) -> bool:
 
 
 def _meant(name: str, known: set[str]) -> str:
-    same = sorted(label for label in known if label.casefold() == name.casefold())
-    return next(iter(same or difflib.get_close_matches(name, sorted(known), n=1)), "")
+    if same := sorted(label for label in known if label.casefold() == name.casefold()):
+        return same[0]
+    likely = heapq.nsmallest(
+        _MOST_LIKELY, known, key=lambda label: (label[0] != name[0], abs(len(label) - len(name)), label)
+    )
+    return next(iter(difflib.get_close_matches(name, sorted(likely), n=1)), "")

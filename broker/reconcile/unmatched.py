@@ -11,6 +11,8 @@ from broker.telemetry import events
 
 _AGAIN_S: Final = 86_400.0
 _MOST_KEPT: Final = 10_000
+_MOST_SAID: Final = 10
+"""Labels that one sync has said: it tells of the others again."""
 
 
 class Unmatched:
@@ -23,12 +25,13 @@ class Unmatched:
 
     def told(self, controller: ControllerName, labels: Mapping[str, int]) -> None:
         """What a sync has told: by label, how many builds have come to wait since the last one."""
-        now = self._ctx.clock.monotonic()
+        now, left = self._ctx.clock.monotonic(), _MOST_SAID
         for text, fresh in labels.items():
             if fresh:
                 self._ctx.metrics.label_unmatched(controller, fresh)
             said = self._said.get((controller, text))
-            if said is None or now - said >= _AGAIN_S:
+            if left and (said is None or now - said >= _AGAIN_S):
+                left -= 1
                 self._said.pop((controller, text), None)
                 self._said[controller, text] = now
                 self._say(controller, text)

@@ -9,6 +9,8 @@ from typing import Any, Final, TextIO
 
 import structlog
 
+from broker.domain.printable import printable
+
 _SECRET_FIELD: Final = re.compile(r"secret|token(?!_sha256)|password|cookie|authorization|private_key", re.IGNORECASE)
 HIDDEN: Final = "[hidden]"
 
@@ -63,7 +65,7 @@ def _renderers(log_format: LogFormat, stream: TextIO) -> list[structlog.typing.P
     console = structlog.dev.ConsoleRenderer(
         colors=stream.isatty(), timestamp_key="ts", sort_keys=False, exception_formatter=plain
     )
-    return [console]
+    return [_make_printable, console]
 
 
 def _after(renderers: list[structlog.typing.Processor]) -> list[structlog.typing.Processor]:
@@ -78,6 +80,13 @@ def _name_the_logger(_logger: Any, _method: str, event: MutableMapping[str, Any]
 
 def _put_in_order(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     return {key: event.pop(key) for key in ("ts", "level", "event") if key in event} | dict(event)
+
+
+def _make_printable(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = printable(value)
+    return event
 
 
 def _hide_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -101,7 +101,7 @@ def read_label(text: str) -> tuple[LabelExpression | None, Override]:
 
 def serving(text: str, expression: LabelExpression | None, policies: Sequence[Policy]) -> Policy:
     """The first policy that serves a build of this label; raises `NothingServes`, in the words of its build log."""
-    found = next((policy for policy in policies if unserved.serves(policy, expression)), None)
+    found = next(iter(unserved.serving(expression, policies)), None)
     if found is None:
         told = explain.of_label(text, expression, policies)
         raise NothingServes(told.summary, told.hint)

@@ -11,7 +11,7 @@ from broker.domain.lifecycle import Goal, Phase
 from broker.domain.placement import Rejection
 from broker.domain.policy import Policy
 from broker.domain.reason import REASONS, Reason
-from broker.domain.unserved import advice, compared, head, overrides_in, serves
+from broker.domain.unserved import advice, compared, head, overrides_in, serving
 from broker.views import expected
 from broker.views.snapshot import Snapshot
 from broker.views.words import Words
@@ -87,18 +87,20 @@ class Fit:
 
 def fits(expression: LabelExpression | None, policies: Sequence[Policy]) -> list[Fit]:
     """Every policy by an expression, those that match first, then the nearest; None is a job without a label."""
-    found = [_fit(expression, policy) for policy in policies]
+    if expression is None:
+        found = [Fit(policy=p, matches=p.accept_unlabelled, has=(), lacks=(), unwanted=()) for p in policies]
+    else:
+        asked, takers = overrides_in(expression), {policy.name for policy in serving(expression, policies)}
+        wanted, against = atoms(expression) - asked, atoms(expression, wanted=False) - asked
+        found = [_fit(policy, wanted, against, matches=policy.name in takers) for policy in policies]
     return sorted(found, key=lambda f: (not f.matches, len(f.lacks) + len(f.unwanted), -len(f.has)))
 
 
-def _fit(expression: LabelExpression | None, policy: Policy) -> Fit:
-    if expression is None:
-        return Fit(policy=policy, matches=policy.accept_unlabelled, has=(), lacks=(), unwanted=())
-    labels, asked = frozenset(policy.labels), overrides_in(expression)
-    wanted, against = atoms(expression) - asked, atoms(expression, wanted=False) - asked
+def _fit(policy: Policy, wanted: frozenset[str], against: frozenset[str], *, matches: bool) -> Fit:
+    labels = frozenset(policy.labels)
     return Fit(
         policy=policy,
-        matches=serves(policy, expression),
+        matches=matches,
         has=tuple(sorted(wanted & labels)),
         lacks=tuple(sorted(wanted - labels)),
         unwanted=tuple(sorted(against & labels)),

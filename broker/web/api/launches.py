@@ -10,7 +10,7 @@ from broker.domain.ids import ControllerName, HandLaunchId
 from broker.domain.labels import LabelSyntaxError, parse
 from broker.domain.lengths import short
 from broker.domain.policy import Policy
-from broker.domain.unserved import overrides_in, serves
+from broker.domain.unserved import overrides_in, serving
 from broker.operations import Actor, Operations
 from broker.reconcile.context import Context
 from broker.store.hand_launches import HandLaunches
@@ -113,7 +113,7 @@ class Launches:
         if expression is not None and (asked := overrides_in(expression)):
             message = f"an agent that is launched by hand is what its template says, without {', '.join(sorted(asked))}"
             raise ApiError(400, "bad_parameter", message, "leave that out; a build may ask for it by its own label")
-        found = next((policy for policy in policies if serves(policy, expression)), None)
+        found = next(iter(serving(expression, policies)), None)
         if found is None:
             told = explain.of_label(label, expression, policies)
             raise ApiError(404, "no_matching_policy", f"{told.reason}: {told.summary}", told.hint)

@@ -66,6 +66,13 @@ async def test_it_is_said_with_the_nearest_labels(tmp_path: Path, label: str, me
         assert said["message"] == message
 
 
+async def test_one_sync_has_a_few_labels_said_and_the_next_ones_the_others(core: Core) -> None:
+    labels = {f"label-{n}": 1 for n in range(25)}
+    said = [len(await tell(core, labels)) for _ in range(4)]
+    assert said == [10, 10, 5, 0]
+    assert counted(core) == 100
+
+
 async def test_of_very_many_labels_the_first_ones_are_forgotten(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("broker.reconcile.unmatched._MOST_KEPT", 3)
     assert len(await tell(core, {f"label-{n}": 1 for n in range(5)})) == 5

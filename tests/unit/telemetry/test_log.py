@@ -33,6 +33,14 @@ def test_a_console_line_names_event_and_fields(out: io.StringIO) -> None:
     assert "gateway=g1" in out.getvalue()
 
 
+@pytest.mark.parametrize("name", ["label", "message"])
+def test_what_others_have_written_does_not_reach_a_terminal_as_orders(out: io.StringIO, name: str) -> None:
+    log.configure("console", "info", out)
+    structlog.get_logger().info("label_unmatched", **{name: "\x1b[2J\x00linux\x9b1m"})
+    assert all(c.isprintable() for c in out.getvalue().rstrip("\n"))
+    assert "[2J" in out.getvalue()
+
+
 def test_what_is_below_the_level_is_not_written(out: io.StringIO) -> None:
     log.configure("json", "warning", out)
     events.AGENT_CHANGED_PHASE.emit()
