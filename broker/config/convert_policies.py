@@ -77,7 +77,7 @@ def _fallback(step: model.Fallback) -> Fallback:
     return Fallback(
         pool=PoolName(step.pool),
         after=step.after,
-        when=frozenset(Reason(code) for code in step.when or ()),
+        when=tuple(dict.fromkeys(Reason(code) for code in step.when or ())),
         only=_hours(step.only),
     )
 

@@ -17,14 +17,15 @@ def check(root: Node, file: BrokerFile, pool_types: Mapping[str, str], diagnosti
     types: dict[str, set[str]] = {}
     for name, policy in file.policies.items():
         template = policy.template or "default"
-        for n, use in enumerate(policy.pools):
-            kind = pool_types.get(use.pool, "")
+        first = [(("pools", n), use.pool) for n, use in enumerate(policy.pools)]
+        for at, pool in (*first, *((("fallback", n), step.pool) for n, step in enumerate(policy.fallback))):
+            kind = pool_types.get(pool, "")
             types.setdefault(template, set()).add(kind)
             known = file.templates.get(template)
             if kind in _NEED_IMAGES and not (known and known.image) and (known or template == "default"):
-                message = f"policy '{name}' runs template '{template}' in containers of pool '{use.pool}'"
+                message = f"policy '{name}' runs template '{template}' in containers of pool '{pool}'"
                 help_ = Note("help", f"give template '{template}' an 'image'")
-                span = root.at("policies", name, "pools", n).span
+                span = root.at("policies", name, *at).span
                 diagnostics.error("no-image", span, f"{message}, but it has no image", help_)
     for template, kinds in types.items():
         if kinds <= _RUN_ON_THE_HOST and root.has("templates", template):

@@ -74,7 +74,7 @@ class Fallback:
 
     pool: PoolName
     after: timedelta = timedelta()
-    when: frozenset[Reason] = frozenset()
+    when: tuple[Reason, ...] = ()
     only: Hours | None = None
 
 

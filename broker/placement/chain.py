@@ -37,7 +37,7 @@ class Step:
     def against(self, causes: Sequence[Reason]) -> tuple[Rejection, ...]:
         """Why it takes no agent now, the pools before it being out of the question for these reasons."""
         when = self.fallback.when
-        if not self.shut and when and when.isdisjoint(causes):
+        if not self.shut and when and not any(cause in when for cause in causes):
             return (self._said(Reason.SUPERSEDED, words.standby(self.fallback)),)
         return self.shut or self.choice.against()
 

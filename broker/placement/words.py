@@ -120,7 +120,7 @@ def max_skew(rule: Spread, name: str) -> str:
 def standby(step: Fallback) -> str:
     """A fallback that is not turned to: when it would be, and for what."""
     after = f" after {short(step.after)}" if step.after else ""
-    return f"fallback{after}" + (f" on {', '.join(sorted(step.when))}" if step.when else "")
+    return f"fallback{after}" + (f" on {', '.join(step.when)}" if step.when else "")
 
 
 def closed(step: Fallback) -> str:

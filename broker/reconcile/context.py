@@ -265,6 +265,7 @@ class Context:
             until = failure.cooled_until.isoformat()
             where = {"pool": of.pool, "zone": of.zone, "type": of.type, "capacity": of.capacity}
             events.OFFERING_COOLED_DOWN.emit(**where, until=until, **told)
+            self.metrics.offering_cooled(of.pool, failure.why)
         if failure.rests_until is not None:
             events.POOL_COOLED_DOWN.emit(pool=failure.pool.name, until=failure.rests_until.isoformat(), **told)
 

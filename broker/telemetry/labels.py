@@ -4,10 +4,12 @@ The lists of reasons at the end are those whose series exist from the start at 0
 first failure; any other reason gets its series when it first occurs.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from broker.domain.definitions import Definitions
 from broker.domain.lifecycle import Outcome
+from broker.domain.policy import Policy
 from broker.domain.reason import REASONS as ABOUT_REASONS
 from broker.domain.reason import Reason
 
@@ -98,6 +100,17 @@ ENDS: Final = (
     Reason.INSTANCE_VANISHED,
     Reason.SPOT_INTERRUPTED,
 )
+
+
+def rejections_of(policy: Policy) -> Iterator[Reason]:
+    """Why placement passes over pools of any policy, and of this one by its own keys."""
+    yield from REJECTIONS
+    if policy.per_job is not None:
+        yield Reason.JOB_AT_LIMIT
+    if policy.budget is not None:
+        yield Reason.BUDGET_EXCEEDED
+    if any(step.only for step in policy.fallback):
+        yield Reason.OUTSIDE_HOURS
 
 
 def one_of(allowed: frozenset[str], value: str) -> str:

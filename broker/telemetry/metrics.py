@@ -118,6 +118,10 @@ class _Capacity:
         self.fallbacks = count("fallbacks_total", text, "policy", "pool", "reason")
         text = "Launches asked of a backend; outcome is succeeded or failed."
         self.launches = count("launch_attempts_total", text, "pool", "outcome", "reason")
+        text = (
+            "Places out of stock that were left alone for a time: all of a pool, a zone, a type, or a kind of capacity."
+        )
+        self.cooled = count("offerings_cooled_total", text, "pool", "reason")
         text = "1 for the state that the pool is in: ready, paused, cooldown, draining."
         self.state = gauge("pool_state", text, "pool", "state")
         self.limit = gauge("pool_agents_limit", "limits.agents of the pool; 0 is unlimited.", "pool")
@@ -182,10 +186,10 @@ class Metrics:
                 self._agents.claims.labels(policy.name, outcome)
             for pool_name in policy.chain:
                 self._capacity.placements.labels(policy.name, pool_name, "chosen", "")
-                for reason in labels.REJECTIONS:
+                for reason in labels.rejections_of(policy):
                     self._capacity.placements.labels(policy.name, pool_name, "rejected", reason)
             for step in policy.fallback:
-                for reason in sorted(step.when) or labels.REJECTIONS:
+                for reason in step.when or labels.REJECTIONS:
                     self._capacity.fallbacks.labels(policy.name, step.pool, reason)
         self._define_money(definitions)
 
@@ -207,6 +211,7 @@ class Metrics:
         for reason in labels.LAUNCH_FAILURES:
             self._capacity.launches.labels(pool, "failed", reason)
         self._capacity.launches.labels(pool, "succeeded", "")
+        self._capacity.cooled.labels(pool, Reason.INSUFFICIENT_CAPACITY)
         for state in PoolState:
             self._capacity.state.labels(pool, state).set(state is PoolState.READY)
         self._capacity.cpu.labels(pool, "used")
@@ -291,6 +296,10 @@ class Metrics:
         """An attempt to launch is over: `succeeded` when the instance is known, else `failed`."""
         outcome = one_of(labels.LAUNCH_OUTCOMES, outcome)
         self._capacity.launches.labels(self._known.pool(pool), outcome, one_of(labels.REASONS, reason or "")).inc()
+
+    def offering_cooled(self, pool: str, reason: Reason) -> None:
+        """A place was out of stock, and is left alone for a time."""
+        self._capacity.cooled.labels(self._known.pool(pool), one_of(labels.REASONS, reason)).inc()
 
     def backend_called(self, backend: str, operation: str, code: str, seconds: float) -> None:
         """A call of a backend ended; `operation` and `code` are of the closed lists in `labels`."""

@@ -2,6 +2,7 @@
 
 from broker.domain.ids import PoolName
 from broker.domain.limits import Scope
+from broker.domain.offer import Offering
 from broker.domain.resources import Resources
 from broker.placement import warm
 from broker.reconcile.context import Context
@@ -22,11 +23,13 @@ async def readings(ctx: Context) -> Readings:
 
 
 async def _pool_states(ctx: Context) -> dict[PoolName, PoolState]:
-    """The pools that are not ready; an operator's word comes first."""
+    """Every pool; an operator's word comes first."""
     now = ctx.clock.now()
     rests = (await ctx.cooldowns.read(now)).items()
-    resting = [pool for pool, rest in rests if rest.until is not None and rest.until > now]
-    return {**dict.fromkeys(resting, PoolState.COOLDOWN), **lever_states(ctx.levers.values(), now)}
+    resting = {pool for pool, rest in rests if rest.until is not None and rest.until > now}
+    resting |= {of.pool for of in await ctx.cooldowns.cooled(now) if of == Offering(of.pool)}
+    states = dict.fromkeys(ctx.definitions.pools, PoolState.READY) | dict.fromkeys(resting, PoolState.COOLDOWN)
+    return states | lever_states(ctx.levers.values(), now)
 
 
 async def _taken(ctx: Context) -> dict[PoolName, Resources]:

@@ -105,11 +105,13 @@ class Snapshot:
         return usage
 
     def resting(self, pool: PoolName) -> Rest | None:
-        """The pool's breaker while it keeps agents away, or lets one try."""
-        rest = self.rests.get(pool)
-        if rest is None or not rest.opened or rest.until is None:
-            return None
-        return rest if self.now < rest.until or rest.probe is not None else None
+        """The pool's breaker while it keeps agents away, or lets one try; or what all of the pool is out of."""
+        rest, lack = self.rests.get(pool), self.cooled.get(Offering(pool))
+        if rest is not None and rest.opened and rest.until and (self.now < rest.until or rest.probe is not None):
+            return rest
+        if lack is not None and self.now < lack.until:
+            return Rest(opened=1, until=lack.until, probe=None, why=lack.why, message=lack.message)
+        return None
 
     def lever_of(self, pool: PoolName) -> Lever | None:
         """What an operator did with the pool, while it lasts."""

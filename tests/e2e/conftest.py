@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.running_dev import Dev
 from tests.e2e.world import World
 
 
@@ -14,3 +15,12 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield world
     finally:
         world.stop()
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[Dev]:
+    started = Dev(tmp_path / "state")
+    try:
+        yield started
+    finally:
+        started.stop()

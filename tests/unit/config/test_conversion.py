@@ -31,7 +31,7 @@ def test_a_fallback_has_its_wait_its_reasons_and_its_hours() -> None:
         Fallback(
             pool=PoolName("hangzhou"),
             after=timedelta(seconds=45),
-            when=frozenset({Reason.INSUFFICIENT_CAPACITY, Reason.SPOT_UNAVAILABLE, Reason.POOL_AT_LIMIT}),
+            when=(Reason.INSUFFICIENT_CAPACITY, Reason.SPOT_UNAVAILABLE, Reason.POOL_AT_LIMIT),
             only=Hours(start=20 * 60, end=8 * 60, zone=SHANGHAI),
         ),
     )

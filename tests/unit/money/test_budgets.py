@@ -199,7 +199,7 @@ async def test_a_pool_that_the_budget_cannot_pay_leaves_the_cheaper_one(tmp_path
 
 
 async def test_a_fallback_takes_what_the_budget_cannot_pay(tmp_path: Path) -> None:
-    own = Fallback(pool=PoolName("own"), when=frozenset({Reason.BUDGET_EXCEEDED}))
+    own = Fallback(pool=PoolName("own"), when=(Reason.BUDGET_EXCEEDED,))
     policy = make_policy(fallback=(own,), budget=Budget(amount=Micros(TEN_MINUTES), as_written="1 USD"))
     definitions = money_definitions(policy, pools=[priced(), make_pool(name=PoolName("own"))])
     async with open_core(tmp_path / "broker.db", definitions, clock=ManualClock(NOON)) as core:

@@ -19,7 +19,7 @@ from tests.unit.placement.world import Given, agents, decided, placed, plain, po
 
 OPEN: Given = {"it": [plain("it")], "second": [plain("second")], "third": [plain("third")]}
 FULL: Given = {**OPEN, "it": [plain("it", room=0)]}
-LATE = Fallback(pool=PoolName("second"), after=timedelta(seconds=45), when=frozenset({Reason.INSUFFICIENT_CAPACITY}))
+LATE = Fallback(pool=PoolName("second"), after=timedelta(seconds=45), when=(Reason.INSUFFICIENT_CAPACITY,))
 NOW = EPOCH + timedelta(seconds=45)
 
 
@@ -101,7 +101,7 @@ def test_a_fallback_serves_at_its_hours_only(hour: int, expected: str | None) ->
 
 
 def test_the_chain_is_walked_to_its_end() -> None:
-    steps = (Fallback(pool=PoolName("second")), Fallback(pool=PoolName("third"), when=frozenset({Reason.THROTTLED})))
+    steps = (Fallback(pool=PoolName("second")), Fallback(pool=PoolName("third"), when=(Reason.THROTTLED,)))
     offers: Given = {**FULL, "second": Throttled("Rate", "slow down")}
     [decision] = decided(agents(1), policy(fallback=steps), offers)
     assert placed(decision).placement.offer.pool == "third"

@@ -91,7 +91,7 @@ def policies(draw: st.DrawFn) -> list[Policy]:
         choices = [PoolChoice(pool=p, weight=draw(st.integers(0, 4)), base=draw(st.integers(0, 2))) for p in own]
         after = st.sampled_from([timedelta(), timedelta(minutes=4), timedelta(hours=1)])
         steps = [
-            Fallback(pool=p, after=draw(after), when=draw(st.sampled_from([frozenset(), {Reason.POOL_AT_LIMIT}])))
+            Fallback(pool=p, after=draw(after), when=draw(st.sampled_from([(), (Reason.POOL_AT_LIMIT,)])))
             for p in order[len(own) :]
         ]
         made.append(

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from broker.domain.ids import PolicyName, PoolName
 from broker.domain.lifecycle import Goal, Outcome, Phase
+from broker.domain.money import Budget, Micros
 from broker.domain.offer import Offer
 from broker.domain.placement import Placement, Rejection
 from broker.domain.pool import PoolLimits
@@ -270,3 +271,14 @@ def test_a_broker_of_20_policies_with_2_pools_each_has_a_few_thousand_series(clo
     metrics.define(factories.make_definitions(pools=pools, policies=policies))
     metrics.read(Readings())
     assert len(series(metrics)) <= SERIES_FOR_20_POLICIES_OF_2_POOLS
+
+
+def test_what_a_policy_s_own_keys_refuse_exists_at_0_too(clock: ManualClock) -> None:
+    plain, own = Metrics(clock), Metrics(clock)
+    plain.define(factories.make_definitions(policies=[factories.make_policy()]))
+    keys = factories.make_policy(per_job=2, budget=Budget(amount=Micros(1)))
+    own.define(factories.make_definitions(policies=[keys]))
+    where = {"policy": "linux", "pool": "it", "decision": "rejected"}
+    for reason in ("JobAtLimit", "BudgetExceeded"):
+        assert value(plain, "placements_total", **where, reason=reason) is None
+        assert value(own, "placements_total", **where, reason=reason) == 0

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 from broker.domain.ids import PoolName
 from broker.domain.lifecycle import Phase
-from broker.domain.limits import Lever, LeverKind, Rest, Scope
+from broker.domain.limits import Cooled, Lever, LeverKind, Rest, Scope
 from broker.domain.money import Budget, Micros
+from broker.domain.offer import Offering
 from broker.domain.policy import AgentLimits, Fallback
 from broker.domain.pool import PoolLimits
 from broker.domain.reason import Reason
@@ -126,3 +127,18 @@ def test_a_start_that_took_clearly_longer_than_usual_is_said() -> None:
     )
     assert of_agent(agent, snapshot, ALL, timedelta(seconds=35)).lines == ()
     assert of_agent(agent, snapshot, ALL).lines == ()
+
+
+def test_a_pool_that_is_out_of_stock_is_told_of_as_one_that_rests() -> None:
+    definitions = make_definitions(
+        pools=[make_pool(name=SPOT), make_pool(name=FARGATE)], policies=[make_policy(SPOT, FARGATE)]
+    )
+    lack = Cooled(until=NOW + 2 * MINUTE, why=Reason.INSUFFICIENT_CAPACITY, message="none is left")
+    of_zone = {Offering(FARGATE, "a"): lack}
+    snapshot = Snapshot(now=NOW, definitions=definitions, cooled={Offering(SPOT): lack, **of_zone})
+    assert lines(of_policy(definitions.policies[POLICY], snapshot, ALL)) == [
+        (SPOT, "cooling down 2m00s more", "InsufficientCapacity: none is left"),
+        (FARGATE, "ready", "0 agents, 0 busy"),
+    ]
+    assert of_pool(SPOT, snapshot, ALL).summary == "pool fargate-spot is cooling down, 2m00s more: its launches failed"
+    assert [snapshot.state_of(pool) for pool in (SPOT, FARGATE)] == ["cooldown", "ready"]

@@ -53,7 +53,7 @@ PAGE = make_definitions(
                 Fallback(
                     pool=HANGZHOU,
                     after=timedelta(seconds=45),
-                    when=frozenset({Reason.INSUFFICIENT_CAPACITY, Reason.POOL_AT_LIMIT}),
+                    when=(Reason.INSUFFICIENT_CAPACITY, Reason.SPOT_UNAVAILABLE, Reason.POOL_AT_LIMIT),
                 ),
             ),
         )
@@ -78,7 +78,7 @@ def test_the_example_of_eight_agents_over_two_weighted_pools() -> None:
     assert [(p.pool, p.state, p.text) for p in found.pools] == [
         (SPOT, "chosen", "40 of 40 pending free; 0.0384 USD/h each"),
         (FARGATE, "chosen", "base 2, then weight 1; 0.128 USD/h each"),
-        (HANGZHOU, "standby", "fallback after 45s on InsufficientCapacity, PoolAtLimit"),
+        (HANGZHOU, "standby", "fallback after 45s on InsufficientCapacity, SpotUnavailable, PoolAtLimit"),
     ]
 
 
