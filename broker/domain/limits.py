@@ -144,7 +144,7 @@ class Usage:
     of_pool: Counter[tuple[PolicyName, PoolName]] = field(default_factory=Counter)
     """A policy's agents with a place, by pool."""
     of_zone: Counter[tuple[PolicyName, PoolName, str]] = field(default_factory=Counter)
-    of_host: Counter[tuple[PolicyName, str]] = field(default_factory=Counter)
+    of_host: Counter[tuple[PolicyName, PoolName, str]] = field(default_factory=Counter)
     unseen: Counter[tuple[Offering, str, Resources]] = field(default_factory=Counter)
     """Agents by offering, host and size that the offers cannot know of yet: placed after the backend was asked."""
     medians: Mapping[PoolName, timedelta] = field(default_factory=dict)

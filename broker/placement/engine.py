@@ -125,7 +125,7 @@ def _count(ask: Ask, choice: Choice, offer: Offer) -> None:
     if offer.zone:
         usage.of_zone[policy, offer.pool, offer.zone] += 1
     if offer.host:
-        usage.of_host[policy, offer.host] += 1
+        usage.of_host[policy, offer.pool, offer.host] += 1
     left = usage.window.get(choice.name)
     if left is not None:
         usage.window[choice.name] = left - 1

@@ -145,8 +145,8 @@ def _parts(p: Packed, largest: Free) -> tuple[float, float]:
 def _move(p: Packed, old: Host, new: Host, decisions: list[Decision]) -> None:
     placed = _placed(decisions, p)
     decisions[p.at] = replace(placed, placement=replace(placed.placement, offer=new.offer))
-    p.ask.usage.of_host[p.ask.policy.name, old.offer.host] -= 1
-    p.ask.usage.of_host[p.ask.policy.name, new.offer.host] += 1
+    for host, change in ((old, -1), (new, 1)):
+        p.ask.usage.of_host[p.ask.policy.name, host.offer.pool, host.offer.host] += change
     p.ask.last = None
 
 

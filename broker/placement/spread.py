@@ -115,4 +115,4 @@ def _over_hosts(ask: Ask, able: Sequence[Choice]) -> Chosen | None:
 def _hosts(ask: Ask, choice: Choice) -> Iterator[tuple[int, Pick]]:
     for shelf in choice.room.shelves:
         for host in shelf.hosts:
-            yield ask.usage.of_host[ask.policy.name, host.offer.host], Pick(shelf, host, None)
+            yield ask.usage.of_host[ask.policy.name, choice.name, host.offer.host], Pick(shelf, host, None)

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import and_, insert, select, true, update
+from sqlalchemy import and_, delete, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.limits import Claim, Scope
@@ -36,6 +36,12 @@ async def reserve(connection: AsyncConnection, claims: Iterable[Sequence[Claim]]
             raise LimitReached(claim.reason, claim.refusal(used or 0))
         fresh = {"scope": claim.scope, "key": claim.key, "used": claim.amount, "cap": claim.cap}
         await connection.execute(insert(limits).values(**fresh))
+
+
+async def forget_unused(connection: AsyncConnection) -> None:
+    """Deletes rows of which nothing is taken, for jobs, policies and pools come and go; budgets have their charges."""
+    unused = (limits.c.used == 0, limits.c.scope != Scope.POLICY_BUDGET)
+    await connection.execute(delete(limits).where(*unused))
 
 
 def as_held(claims: Iterable[Claim]) -> str:

@@ -14,6 +14,7 @@ from broker.domain.lifecycle import Goal
 from broker.domain.overrides import NO_OVERRIDE, Override
 from broker.domain.placement import Decision, Placed, Waits
 from broker.store.columns import Moment, Words
+from broker.store.cooldowns import CLOCK_STEP
 from broker.store.details import Details, to_text
 from broker.store.rows import OLDEST_FIRST, read_whole
 from broker.store.schema import IS_WAITING, agents, history
@@ -50,7 +51,7 @@ async def read_waiting(connection: AsyncConnection, now: datetime) -> Waiting:
     """What a look begins with: few rows, however many agents wait."""
     a = agents.c
     over = select(a.id).where(IS_WAITING, or_(a.goal != Goal.ONLINE, a.deadline <= now))
-    later = select(func.min(a.not_before)).where(IS_WAITING, a.not_before > now)
+    later = select(func.min(a.not_before)).where(IS_WAITING, ~_is_due(now))
     kinds = select(func.min(a.id)).where(_wants_a_place(now)).group_by(a.controller, a.policy, a.overrides)
     return Waiting(
         kinds=await read_whole(connection, a.id.in_(kinds)),
@@ -98,7 +99,12 @@ async def tell_the_rest(
 
 
 def _wants_a_place(now: datetime) -> ColumnElement[bool]:
-    return and_(IS_WAITING, agents.c.goal == Goal.ONLINE, agents.c.not_before <= now)
+    return and_(IS_WAITING, agents.c.goal == Goal.ONLINE, _is_due(now))
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """Who waits since a time ahead of the clock, since that was set back, waits no longer."""
+    return or_(agents.c.not_before <= now, agents.c.phase_since > now + CLOCK_STEP)
 
 
 def _heads(now: datetime, standing: Standing, most: int) -> Select[Any]:

@@ -1,4 +1,5 @@
-"""What is old enough goes: agents that are gone with all that happened to them, what operators did, and launches."""
+"""What is old enough goes: agents that are gone with all that happened to them, what operators did, and launches; and
+what is known of pools, and limits of which nothing is taken."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -8,7 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.store import limits
 from broker.store.engine import Database
-from broker.store.schema import IS_GONE, agents, controller_cookies, hand_launches, history
+from broker.store.schema import (
+    IS_GONE,
+    agents,
+    controller_cookies,
+    cooldowns,
+    hand_launches,
+    history,
+    offering_rests,
+)
 
 BATCH: Final = 200
 """Agents, or notes, of one transaction: other writers wait for some milliseconds."""
@@ -37,6 +46,9 @@ async def prune(database: Database, before: datetime, most: int = BATCH) -> int:
         await connection.execute(delete(history).where(history.c.number.in_(numbers)))
         expired = await _keys(connection, launches.order_by(hand_launches.c.expires_at).limit(most))
         await connection.execute(delete(hand_launches).where(hand_launches.c.id.in_(expired)))
+        await limits.forget_unused(connection)
+        await connection.execute(delete(cooldowns).where(cooldowns.c.window_start < before))
+        await connection.execute(delete(offering_rests).where(offering_rests.c.until < before))
         return max(len(ids), len(numbers), len(expired))
 
     return await database.transaction(work)

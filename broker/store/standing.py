@@ -74,7 +74,7 @@ async def _count(connection: AsyncConnection, usage: Usage, standing: Standing) 
         if zone:
             usage.of_zone[policy, pool, zone] += number
         if host:
-            usage.of_host[policy, host] += number
+            usage.of_host[policy, pool, host] += number
         if unseen:
             offering = Offering(pool, zone or "", kind or "", capacity or "")
             usage.unseen[offering, host or "", standing.size_of(policy, overrides)] += unseen

@@ -101,7 +101,7 @@ class Snapshot:
             if agent.zone:
                 usage.of_zone[agent.policy, agent.pool, agent.zone] += 1
             if agent.host:
-                usage.of_host[agent.policy, agent.host] += 1
+                usage.of_host[agent.policy, agent.pool, agent.host] += 1
         return usage
 
     def resting(self, pool: PoolName) -> Rest | None:

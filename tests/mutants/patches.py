@@ -216,6 +216,27 @@ MUTANTS: Final = (
         tests=("tests/unit/reconcile/test_board.py",),
     ),
     Mutant(
+        guard="who waits since ahead of a clock that was set back is due",
+        file="broker/store/lines.py",
+        old="return or_(agents.c.not_before <= now, agents.c.phase_since > now + CLOCK_STEP)",
+        new="return agents.c.not_before <= now",
+        tests=("tests/unit/reconcile/test_odd_ends.py",),
+    ),
+    Mutant(
+        guard="a broker that has just started knows how long agents took",
+        file="broker/reconcile/loop.py",
+        old="        await self._recall_medians()\n",
+        new="",
+        tests=("tests/unit/reconcile/test_medians.py",),
+    ),
+    Mutant(
+        guard="limits of which nothing is taken leave no row",
+        file="broker/store/pruning.py",
+        old="        await limits.forget_unused(connection)\n",
+        new="",
+        tests=("tests/unit/store/test_pruning.py",),
+    ),
+    Mutant(
         guard="a line that is longer than its head is looked at again",
         file="broker/store/lines.py",
         old="            more = True\n",

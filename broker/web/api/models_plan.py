@@ -108,7 +108,7 @@ class Standing(Resource):
     held: tuple[tuple[str, str, int], ...]
     of_pool: tuple[tuple[str, str, int], ...]
     of_zone: tuple[tuple[str, str, str, int], ...]
-    of_host: tuple[tuple[str, str, int], ...]
+    of_host: tuple[tuple[str, str, str, int], ...]
     unseen: tuple[tuple[Offering, str, Resources, int], ...]
     medians_s: dict[str, float]
     lives_s: dict[str, float]
@@ -157,8 +157,8 @@ def usage_of(standing: Standing) -> Usage:
         usage.of_pool[PolicyName(policy), PoolName(pool)] = number
     for policy, pool, zone, number in standing.of_zone:
         usage.of_zone[PolicyName(policy), PoolName(pool), zone] = number
-    for policy, host, number in standing.of_host:
-        usage.of_host[PolicyName(policy), host] = number
+    for policy, pool, host, number in standing.of_host:
+        usage.of_host[PolicyName(policy), PoolName(pool), host] = number
     for offering, host, size, number in standing.unseen:
         usage.unseen[offering, host, size] = number
     return usage

@@ -116,6 +116,12 @@ def test_spread_does_not_wait_for_a_pool_that_an_operator_has_paused() -> None:
     assert pools_of(decisions) == ["a", "a", "a"]
 
 
+def test_hosts_of_one_name_in_two_pools_are_two_hosts() -> None:
+    offers = {"a": [host("a", "h1", 8, 8)], "b": [host("b", "h1", 8, 8)]}
+    rules = policy("a", "b", strategy=Strategy.SPREAD, spread=Spread(by=SpreadBy.HOST, max_skew=1))
+    assert pools_of(decided(agents(4), rules, offers)) == ["a", "b", "a", "b"]
+
+
 def test_spread_by_host_makes_a_new_one_when_the_others_have_as_many_as_they_may() -> None:
     offers = {"it": [host("it", "h1", 8, 8), host("it", "h2", 8, 8), plain("it", shape=size(8, 8), room=1)]}
     decisions = decided(agents(4), spread_by(SpreadBy.HOST), offers)  # type: ignore[arg-type]

@@ -434,13 +434,13 @@ async def test_a_pool_that_always_fails_is_not_hammered(tmp_path: Path) -> None:
         await core.ask(*(f"a-{n}" for n in range(20)))
         await core.settle()
         first_burst = len(core.backend.ledger.calls)
-        await core.advance(240)
+        await core.advance(240, step_s=5)
         assert len(core.backend.ledger.calls) == first_burst
         assert (await core.agent("a-0")).why == Reason.POOL_COOLING_DOWN
-        await core.advance(120)
+        await core.advance(120, step_s=5)
         assert len(core.backend.ledger.calls) == first_burst + 1
         core.backend.down = None
-        await core.advance(900)
+        await core.advance(900, step_s=5)
         running = [p for p in (await core.phases()).values() if p != Phase.REQUESTED]
         assert len(running) == 1, "one agent tries the pool; the others wait for its success"
 

@@ -1,5 +1,7 @@
 """Launches whose reply, session and refusal come in an odd order; times that do not count."""
 
+from datetime import timedelta
+
 from broker.domain.ids import BootId
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.reason import Reason
@@ -136,3 +138,24 @@ async def test_an_agent_that_is_to_go_is_not_kept_by_whoever_would_drain_it_late
     await core.advance(3)
     ended = await core.agent(NAME)
     assert (ended.phase, ended.outcome, ended.why) == (Phase.GONE, Outcome.FAILED, Reason.MAX_LIFETIME)
+
+
+async def test_an_agent_between_two_attempts_does_not_wait_for_a_clock_that_was_set_back(core: Core) -> None:
+    await core.sync()
+    core.backend.next_launch_raises(BackendRejected("no", "not today"))
+    await core.ask(NAME)
+    await core.settle()
+    between = await core.agent(NAME)
+    assert (between.phase, between.attempt) == (Phase.REQUESTED, 1)
+    assert between.not_before > core.clock.now()
+    core.clock.jump(-timedelta(hours=1))
+    await core.advance(10, step_s=1)
+    assert (await core.agent(NAME)).attempt == 2
+
+
+async def test_agents_that_were_just_asked_for_do_not_wait_for_a_clock_that_was_set_back(core: Core) -> None:
+    await core.sync()
+    await core.ask(NAME)
+    core.clock.jump(-timedelta(hours=1))
+    await core.settle()
+    assert (await core.agent(NAME)).attempt == 1

@@ -4,19 +4,24 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.agent import Agent
+from broker.domain.ids import PoolName
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.limits import Claim, Scope
+from broker.domain.offer import Offering
+from broker.domain.reason import Reason
 from broker.store import limits, schema
 from broker.store.agents import Agents
+from broker.store.cooldowns import Failure
 from broker.store.engine import Database, open_database
 from broker.store.history import History
 from broker.store.pruning import prune
 from broker.telemetry.metrics import Metrics
 from broker.testing.clock import EPOCH, ManualClock
-from broker.testing.factories import agent_id, make_agent
+from broker.testing.factories import agent_id, make_agent, make_pool
 from tests.unit.store.world import reserved, used
 
 DAY = timedelta(days=1)
@@ -92,6 +97,39 @@ async def test_no_limit_leaks_with_a_forgotten_agent(agents: Agents, database: D
     assert await used(database) == await reserved(database) != {}
     await prune(database, EPOCH + DAY)
     assert await used(database) == await reserved(database) == {}
+
+
+async def test_limits_of_which_nothing_is_taken_leave_no_row(database: Database) -> None:
+    budget = (Scope.POLICY_BUDGET, "linux|2026-11-23")
+    claims = [Claim(scope=Scope.JOB_AGENTS, key=f"linux|{job}", amount=1, cap=2) for job in range(50)]
+
+    async def work(connection: AsyncConnection) -> None:
+        await limits.reserve(connection, [claims])
+        await limits.give_back(connection, limits.as_held(claims[1:]))
+        values = {"scope": budget[0], "key": budget[1], "used": 0, "cap": 5}
+        await connection.execute(insert(schema.limits).values(**values))
+
+    await database.transaction(work)
+    await prune(database, EPOCH)
+    async with database.reading() as connection:
+        kept = {(row.scope, row.key) for row in await connection.execute(select(schema.limits))}
+    assert kept == {(Scope.JOB_AGENTS, "linux|0"), budget}, "a budget's row is its charge's"
+    await database.transaction(lambda connection: limits.reserve(connection, [claims]))
+    assert (await used(database))[Scope.JOB_AGENTS, "linux|1"] == 1
+
+
+async def test_what_failed_long_ago_in_pools_that_are_used_no_more_is_forgotten(database: Database) -> None:
+    for number, at in enumerate((EPOCH, EPOCH + DAY)):
+        pool = make_pool(name=PoolName(f"pool-{number}"))
+        lacks = (Offering(pool.name, "a"),)
+        failure = Failure(
+            agent=agent_id(number), pool=pool, why=Reason.INSUFFICIENT_CAPACITY, message="", at=at, lacks=lacks
+        )
+        await database.transaction(failure.write)
+    await prune(database, EPOCH + DAY)
+    async with database.reading() as connection:
+        for table in (schema.cooldowns, schema.offering_rests):
+            assert [row.pool for row in await connection.execute(select(table))] == ["pool-1"]
 
 
 async def test_numbers_go_on_when_all_that_was_kept_is_gone(agents: Agents, database: Database) -> None:
