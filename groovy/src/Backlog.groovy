@@ -12,6 +12,8 @@ class Backlog {
 
     /** What only other brokers serve, or null: to be matched first, for their agents are not counted on for ours. */
     private final Backlog others
+    /** Builds that are not in the queue, and may be soon. */
+    private final Map<Object, Integer> expected = [:]
 
     /** Of all these items those whose label `served` (of a label) accepts; the label with the oldest item comes first. */
     Backlog(Collection<BuildableItem> all, Closure<Boolean> served, Backlog others = null) {
@@ -53,6 +55,16 @@ class Backlog {
         found
     }
 
+    /** From now on one build more counts as waiting for a label: in `allCounts` alone, for it has no item. */
+    void expect(Label label) {
+        Object key = key(label)
+        Integer before = expected.get(key)
+        expected.put(key, (before == null ? 0 : before) + 1)
+        if (!labels.containsKey(key)) {
+            labels.put(key, label)
+        }
+    }
+
     Collection<Object> getKeys() {
         items.keySet()
     }
@@ -87,10 +99,14 @@ class Backlog {
         counts
     }
 
-    /** The same, with what only others serve before it. */
+    /** The same, with what only others serve before it, and what is expected. */
     Map<Object, Integer> getAllCounts() {
         Map<Object, Integer> all = others == null ? new LinkedHashMap<Object, Integer>() : others.counts
         all.putAll(counts)
+        for (Map.Entry<Object, Integer> entry : expected.entrySet()) {
+            Integer before = all.get(entry.key)
+            all.put(entry.key, (before == null ? 0 : before) + entry.value)
+        }
         all
     }
 }

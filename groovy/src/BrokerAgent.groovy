@@ -54,6 +54,8 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     volatile boolean hasBegun
     /** The broker has no room for it now. */
     volatile boolean waitsForRoom
+    /** When (ms) the broker has taken the request on, by its clock; 0 before it has said so. */
+    private volatile long requestedAt
     /** A build that was interrupted by a restart waits for just this node. */
     volatile boolean resumes
     /** Why it was asked for: QUEUE for a build, WARM for the broker's stock, MANUAL by hand. Set before anybody sees it. */
@@ -115,6 +117,7 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
         toldToTakeBuilds = state.takes_builds
         why = state.why ?: "${state.phase}".toString()
         waitsForRoom = state.waits_for_room
+        requestedAt = (state.requested_at ?: 0) as long
         boolean wasWarm = keepWarm
         keepWarm = state.keep_warm ?: false
         if (wasWarm && !keepWarm) {
@@ -209,6 +212,11 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     /** Nothing has been started for it, and it is not known when that will be. */
     boolean isStalled() {
         !everOnline && (waitsForRoom || (!fleet.link.up && fleet.link.isUnanswered(nodeName)))
+    }
+
+    /** What those that wait for room are sorted by, as the broker serves them: by their call, and in it by their names. */
+    String getLine() {
+        String.format('%020d %s', requestedAt ?: Long.MAX_VALUE, nodeName)
     }
 
     /** How many builds it can take now, or when it comes online. */

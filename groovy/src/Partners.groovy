@@ -19,7 +19,7 @@ class Partners {
         all.findAll { it.itemId && !isLost(it) }.each { askedFor[it.itemId] = it }
         Set<Long> ids = waiting*.id as Set
         free = all.findAll { !isLost(it) && !(it.itemId && ids.contains(it.itemId)) }
-        all.findAll { !it.everOnline && (it.waitsForRoom || it.journal.last?.event == 'waiting') }.groupBy { it.policy }.each { policy, agents ->
+        all.findAll { !it.everOnline && (it.waitsForRoom || it.journal.last?.event == 'waiting') }.sort { it.line }.groupBy { it.policy }.each { policy, agents ->
             agents.eachWithIndex { agent, number -> places[agent] = number + 1 }
         }
     }

@@ -12,8 +12,9 @@ from typing import Final
 
 from tests.benchmarks import traces
 from tests.benchmarks.figures import Figure, percentile
+from tests.benchmarks.ours import Ours
 from tests.benchmarks.plugins import EC2_FLEET_2018, EC2_FLEET_2018_START_MS, PLUGINS
-from tests.benchmarks.replay import Ours, Outcome, Side, Theirs, replay
+from tests.benchmarks.replay import Outcome, Side, Theirs, replay
 from tests.benchmarks.traces import Trace
 from tests.integration.groovy.double import Double, World, until
 from tests.jenkins.rig import Rig

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from broker.demo.shortage import Labels, shortage
+from broker.demo.shortage import Labels
 from tests.benchmarks.plugins import MEANS_MS, Counts, Means, Plugin
 from tests.benchmarks.traces import Arrival, Trace
 
@@ -123,59 +123,8 @@ class Side(Protocol):
     def cancelled(self, world: World, build: Arrival) -> None:
         """A build was cancelled."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Missing:
-    of_all: int
-    of_launched: int
-    """Beside those alone that do not wait for room: a build must not come to rely on one that does."""
-
-    def __le__(self, other: "_Missing") -> bool:
-        return self.of_all <= other.of_all and self.of_launched <= other.of_launched
-
-
-class Ours:
-    """As our Groovy counts: over the whole queue, whatever was asked for, from its name on."""
-
-    review_ms: int = 1000
-
-    def __init__(self) -> None:
-        """Notes what it counts, for a comparison with the Groovy."""
-        self.countings: dict[str, tuple[dict[Labels, int], dict[Labels, int], dict[Labels, int]]] = {}
-
-    def review(self, world: World, wanted: Labels) -> None:
-        """The shortage of the whole queue, of which this label's is asked for."""
-        world.ask(wanted, self._shortage(world, world.agents).get(wanted, 0))
-
-    def tick(self, world: World) -> None:
-        """Knows no averages."""
-
-    def cancelled(self, world: World, build: Arrival) -> None:
-        """Gives back its agent, else the youngest of the kind, unless a waiting build needs it (`Aborted`, `Spare`)."""
-        kind = world.kind_for(build.wants)
-        unused = [agent for agent in reversed(world.agents) if agent.ends_ms is None]
-        unused.sort(key=lambda agent: agent.build is not build)
-        needed: set[tuple[Labels, bool]] = set()
-        missing = self._missing(world, world.agents)
-        for agent in [agent for agent in unused if agent.kind == kind or agent.build is build]:
-            alike = agent.kind, agent.launched_ms is None
-            if alike in needed:
-                continue
-            if self._missing(world, [other for other in world.agents if other is not agent]) <= missing:
-                world.agents.remove(agent)
-                return
-            needed.add(alike)
-
-    def _missing(self, world: World, agents: list[Agent]) -> "_Missing":
-        launched = [agent for agent in agents if agent.launched_ms is not None]
-        return _Missing(*(sum(self._shortage(world, some).values()) for some in (agents, launched)))
-
-    def _shortage(self, world: World, agents: list[Agent]) -> Mapping[Labels, int]:
-        waiting = dict(Counter(build.wants for build in world.queue))
-        places = dict(Counter(agent.kind for agent in agents if agent.ends_ms is None))
-        left = shortage(waiting, places)
-        self.countings[str((list(waiting.items()), list(places.items())))] = waiting, places, left
-        return left
+    def look(self, world: World) -> None:
+        """Every `TICK_MS`."""
 
 
 class Theirs:
@@ -204,6 +153,9 @@ class Theirs:
 
     def cancelled(self, world: World, build: Arrival) -> None:
         """None of them takes note of it."""
+
+    def look(self, world: World) -> None:
+        """Nor of what is left over."""
 
     def _counts(self, world: World, wanted: Labels) -> Counts:
         of = [agent for agent in world.agents if wanted <= agent.kind]
@@ -265,6 +217,7 @@ def replay(trace: Trace, side: Side) -> Outcome:
             cancels.pop()
             if (build := world.cancel()) is not None:
                 side.cancelled(world, build)
+        side.look(world)
         world.tick()
         if world.now_ms % MEANS_MS == 0:
             side.tick(world)

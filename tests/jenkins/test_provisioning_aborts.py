@@ -1,4 +1,4 @@
-"""What a build leaves that is cancelled in the queue: its agent ends within a second, and no other that is needed."""
+"""What a build leaves that is cancelled in the queue: its agent ends soon, and no other that is needed."""
 
 import time
 
@@ -34,13 +34,13 @@ def _slow(rig: Rig) -> None:
     rig.slow.touch()
 
 
-def test_the_agent_of_a_cancelled_build_ends_within_a_second_and_the_others_stay(rig: Rig) -> None:
+def test_the_agent_of_a_cancelled_build_ends_when_it_was_kept_for_two_seconds_and_the_others_stay(rig: Rig) -> None:
     rig.controller.create_job("three", "linux", "sleep 1")
     rig.controller.build("three", 3)
     wait_for("three are started", lambda: len(rig.launched()) == 3, seconds=30)
     took, names = rig.controller.script(FLEET + CANCEL).splitlines()
     print(f"released after {took} ms")
-    assert int(took) < 1000
+    assert 1900 < int(took) < 3000
     first, aborted, third = names.split()
     assert aborted not in rig.controller.nodes()
     builds = rig.controller.finished("three", 2)

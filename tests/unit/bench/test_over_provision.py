@@ -1,15 +1,18 @@
 """Who counts in which way launches how many agents: what was published of others, and what ours keeps."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import spare_cases
 from tests.benchmarks import traces
+from tests.benchmarks.ours import Ours
 from tests.benchmarks.over_provision import published
 from tests.benchmarks.plugins import PLUGINS, Counts, averaged, ec2_with_gap, no_delay, with_offline, without_planned
-from tests.benchmarks.replay import Ours, Theirs, replay
+from tests.benchmarks.replay import Theirs, replay
 from tests.benchmarks.traces import Arrival, Trace
 
 LINUX = frozenset({"linux"})
@@ -65,8 +68,16 @@ def test_builds_that_are_cancelled_as_they_wait_for_room_cost_no_agent(seed: int
     assert (outcome.cancelled, outcome.run, outcome.launched) == (50, 50, 50)
 
 
-def test_the_agent_of_a_cancelled_build_serves_the_one_that_replaces_it() -> None:
-    assert replay(traces.superseded(40), Ours()).ratio == 1.0
+@pytest.mark.parametrize("late_ms", [0, 1000])
+def test_the_agent_of_a_cancelled_build_serves_the_one_that_replaces_it(late_ms: int) -> None:
+    assert replay(traces.superseded(200, late_ms=late_ms), Ours()).ratio == 1.0
+
+
+@pytest.mark.parametrize("case", spare_cases.read(), ids=lambda case: case["says"])
+def test_what_is_given_back_is_what_the_table_says_that_groovy_is_held_to_as_well(
+    case: dict[str, Any],
+) -> None:
+    assert spare_cases.given_back(case) == case["given_back"]
 
 
 def test_an_agent_that_no_other_build_needs_ends_with_the_build_that_was_cancelled() -> None:

@@ -304,6 +304,20 @@ check('an agent that another build has come to need stays when its own is cancel
     until { world.fleet.all()*.cause == ['MANUAL'] }
 }
 
+check('the agent of a build that is cancelled serves the one that is queued a second later, or ends when none comes') { World world ->
+    watched(world)
+    List items = world.queued(2)
+    review(world, 'linux')
+    List agents = items.collect { item -> world.fleet.all().find { it.itemId == item.id } }
+    items.each { Jenkins.get().queue.cancel(it) }
+    Thread.sleep(1_000)
+    assert !agents*.gone.any()
+    world.queued(1)
+    until { world.fleet.all().size() == 1 }
+    Thread.sleep(200)
+    assert world.fleet.all().size() == 1 && agents.count { it.gone } == 1
+}
+
 check('of an agent that starts and one that has no room the first stays for the build that is left') { World world ->
     watched(world)
     List items = world.queued(2)
