@@ -4,6 +4,7 @@ wait. The file does not leave this machine, and the broker reads none of it."""
 from datetime import datetime
 from typing import Any
 
+import click
 from pydantic import ValidationError
 
 from broker.cli.exits import FAILED, NO_SUCH_THING, WRONG_USAGE, CliError
@@ -26,6 +27,11 @@ def plan_under(session: Session, file: str, asked: dict[str, Any], at: datetime 
     moment = max(usage.now, at or usage.now)
     offers = offers_of(standing, definitions.pools)
     planned = plan(ask, waiting_of(standing), offers, usage, definitions, moment)
+    if standing.left_out:
+        message = (
+            f"agentbroker: {standing.left_out} more agents wait than the broker tells of; the plan is without them"
+        )
+        click.echo(message, err=True)
     found: dict[str, Any] = to_plan(planned, moment, Words(raw=True)).model_dump(mode="json")
     return found
 

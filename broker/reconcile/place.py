@@ -17,6 +17,7 @@ from broker.placement.engine import decide
 from broker.reconcile.context import Again, Context
 from broker.store.lines import Waiting
 from broker.store.placements import Look, place_waiting
+from broker.store.standing import Standing, read_usage
 from broker.telemetry import events
 
 _LOOK_AGAIN_S = 5.0
@@ -69,10 +70,8 @@ def _look_again(ctx: Context, waits: list[Waits], now: datetime) -> list[datetim
 async def _look(ctx: Context, now: datetime) -> Look:
     definitions = ctx.definitions  # a reload may replace them meanwhile
     offers, standing, began = ctx.board.offers(definitions), ctx.standing, ctx.clock.monotonic()
-    standing.lives, standing.medians = ctx.lives.medians(now), ctx.starts.medians(now)
-    standing.asked = ctx.board.asked()
+    _measure(ctx, standing, now)
     standing.by_job = frozenset(name for name, policy in definitions.policies.items() if policy.per_job is not None)
-    standing.size_of = partial(_size_of, definitions)
 
     def decider(agents: list[Agent], usage: Usage) -> list[Decision]:
         served = [agent for agent in agents if not ctx.unserved(agent)]
@@ -87,6 +86,21 @@ async def _look(ctx: Context, now: datetime) -> Look:
     if not any(isinstance(decision, Placed) for decision, _ in look.decided):
         ctx.look_not_before = ended + (ended - began)
     return look
+
+
+async def usage_now(ctx: Context) -> Usage:
+    """What a look would decide against now, for those who only ask. Raises `StoreUnavailable`."""
+    definitions, now, standing = ctx.definitions, ctx.clock.now(), Standing()
+    _measure(ctx, standing, now)
+    usage = await ctx.database.read(lambda connection: read_usage(connection, now, standing))
+    _heed_doubts(ctx, usage, definitions)
+    return usage
+
+
+def _measure(ctx: Context, standing: Standing, now: datetime) -> None:
+    standing.lives, standing.medians = ctx.lives.medians(now), ctx.starts.medians(now)
+    standing.asked = ctx.board.asked()
+    standing.size_of = partial(_size_of, ctx.definitions)
 
 
 def _size_of(definitions: Definitions, policy: PolicyName, overrides: Override) -> Resources:

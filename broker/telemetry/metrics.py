@@ -211,7 +211,7 @@ class Metrics:
         for reason in labels.LAUNCH_FAILURES:
             self._capacity.launches.labels(pool, "failed", reason)
         self._capacity.launches.labels(pool, "succeeded", "")
-        self._capacity.cooled.labels(pool, Reason.INSUFFICIENT_CAPACITY)
+        self._capacity.cooled.labels(pool, labels.LACK)
         for state in PoolState:
             self._capacity.state.labels(pool, state).set(state is PoolState.READY)
         self._capacity.cpu.labels(pool, "used")

@@ -1,7 +1,7 @@
 """Where agents would go: the answer of `plan`, by the same decisions as placement's; nothing is launched or kept."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,17 +9,16 @@ from typing import Final
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
-from broker.domain.ids import AgentId, AgentName, ControllerName, PolicyName, PoolName
+from broker.domain.ids import AgentId, AgentName, BackendName, ControllerName, PolicyName, PoolName
 from broker.domain.lengths import short
 from broker.domain.lifecycle import Goal, Phase
 from broker.domain.limits import Scope, Usage
 from broker.domain.money import Micros, shown
-from broker.domain.offer import Offer
 from broker.domain.overrides import NO_OVERRIDE, Override
 from broker.domain.placement import Decision, Placed, Rejection, Waits
 from broker.domain.policy import Policy, Strategy
+from broker.domain.pool import Pool
 from broker.domain.reason import Reason
-from broker.errors import BackendError, OutcomeUnknown
 from broker.placement.engine import decide
 from broker.placement.ground import Offers
 from broker.reconcile.context import Context
@@ -28,7 +27,6 @@ from broker.views.words import Words
 
 MOST: Final = 10_000
 """Agents of one plan."""
-_OFFER_TIMEOUT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +76,8 @@ def plan(
 ) -> Planned:
     """Decides as placement would at that moment. The policy must be one of the definitions. Takes from `usage`."""
     now, usage = usage.now, replace(usage, now=at)
+    if at > now:
+        usage.window = {}  # nobody knows how the pools will do by then
     before = dict(usage.used)
     imagined = [_imagined(ask, number, now) for number in range(ask.count)]
     known = [agent for agent in waiting if agent.policy in definitions.policies]
@@ -203,27 +203,16 @@ def _free(name: PoolName, used: dict[tuple[Scope, str], int], definitions: Defin
     return "{}{}".format(*min(free)) if free else "without a limit on agents"
 
 
-async def ask_offers(ctx: Context, pools: Iterable[PoolName]) -> dict[PoolName, list[Offer] | BackendError]:
-    """What the pools' backends say that they could hold: they are asked, and nothing is made."""
+async def known_offers(ctx: Context) -> Offers:
+    """What placement knows that each pool could hold; of a pool of which nothing is known yet the backend is asked."""
     definitions, backends = ctx.definitions, ctx.backends
+    new = defaultdict[BackendName, list[Pool]](list)
+    for name in definitions.pools.keys() - ctx.board.asked().keys():
+        new[definitions.pools[name].backend].append(definitions.pools[name])
     async with asyncio.TaskGroup() as group:
-        tasks = {
-            name: group.create_task(_offers(ctx, name), name=f"plan:{name}")
-            for name in pools
-            if name in definitions.pools and definitions.pools[name].backend in backends
-        }
-    return {name: task.result() for name, task in tasks.items()}
-
-
-async def _offers(ctx: Context, name: PoolName) -> list[Offer] | BackendError:
-    pool = ctx.definitions.pools[name]
-    try:
-        async with asyncio.timeout(_OFFER_TIMEOUT_S):
-            return list(await ctx.backends[pool.backend].offers(pool))
-    except TimeoutError:
-        return OutcomeUnknown("timeout", f"no offers of pool {name} within {_OFFER_TIMEOUT_S} s")
-    except BackendError as error:
-        return error
+        for backend in new.keys() & backends.keys():
+            group.create_task(ctx.board.ask(backends[backend], new[backend]), name=f"plan:{backend}")
+    return ctx.board.offers(definitions)
 
 
 def _imagined(ask: PlanAsk, number: int, now: datetime) -> Agent:

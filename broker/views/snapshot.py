@@ -66,6 +66,8 @@ class Snapshot:
     """How long a policy's agents live: the median of those that ended."""
     medians: Mapping[PoolName, timedelta] = field(default_factory=dict)
     """From place to online, of the last hour's agents of a pool."""
+    window: Mapping[PoolName, int] = field(default_factory=dict)
+    """How many more agents those pools may have that do badly now."""
     timed: tuple[TimedOverride, ...] = ()
     """Keys of pools that operators have set for a time."""
     warm: Mapping[PolicyName, tuple[int, int]] = field(init=False, repr=False, compare=False)
@@ -92,6 +94,7 @@ class Snapshot:
             levers=self.levers,
             lives=self.lives,
             medians=self.medians,
+            window=dict(self.window),
         )
         for agent in self.agents:
             if agent.pool is None or agent.phase is Phase.REQUESTED:
@@ -175,6 +178,7 @@ async def take(ctx: Context) -> Snapshot:
         cooled=await ctx.cooldowns.cooled(now),
         lives=ctx.lives.medians(now),
         medians=ctx.starts.medians(now),
+        window=ctx.bulkhead.windows(definitions.pools, ctx.clock.monotonic()),
         timed=ctx.timed,
         heard={name: heard for name in definitions.controllers if (heard := ctx.presence.heard_of(name)) is not None},
     )

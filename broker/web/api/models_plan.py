@@ -1,8 +1,9 @@
 """What the API says of plans, and of what placement would decide against now."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Literal
 
 from pydantic import Field
@@ -76,14 +77,13 @@ def to_plan(planned: Planned, at: datetime, words: Words) -> Plan:
 
 
 class Waiting(Model):
-    """An agent that waits for a place."""
+    """Agents in line, one behind the other, that wait for the same."""
 
-    id: str
-    name: str
+    count: int
     controller: str
     policy: str
     job: str
-    requested_at: Moment
+    requested_at: Moment = Field(description="When the first of them was asked for.")
     overrides: Override
 
 
@@ -114,11 +114,13 @@ class Standing(Resource):
     lives_s: dict[str, float]
     window: dict[PoolName, int | None]
     offers: dict[str, PoolOffers]
-    waiting: tuple[Waiting, ...] = Field(description=f"The oldest, at most {MOST_WAITING}.")
+    waiting: tuple[Waiting, ...] = Field(description=f"The head of the line, in at most {MOST_WAITING} parts.")
+    left_out: int = Field(default=0, description="Agents behind them.")
 
 
 def to_standing(usage: Usage, offers: Offers, waiting: Iterable[Agent], revision: str) -> Standing:
     """Writes down what placement would decide against."""
+    line = [list(like) for _, like in groupby(waiting, key=_alike)]
     return Standing(
         now=usage.now,
         revision=revision,
@@ -135,7 +137,8 @@ def to_standing(usage: Usage, offers: Offers, waiting: Iterable[Agent], revision
         lives_s={name: length.total_seconds() for name, length in usage.lives.items()},
         window=dict(usage.window),
         offers={name: _to_offers(answer) for name, answer in offers.items()},
-        waiting=tuple(_to_waiting(agent) for agent in list(waiting)[:MOST_WAITING]),
+        waiting=tuple(_to_waiting(like) for like in line[:MOST_WAITING]),
+        left_out=sum(len(like) for like in line[MOST_WAITING:]),
     )
 
 
@@ -173,9 +176,9 @@ def waiting_of(standing: Standing) -> list[Agent]:
     """The agents that wait."""
     return [
         Agent(
-            id=AgentId(one.id),
+            id=AgentId(f"waiting-{place}-{number}"),
             controller=ControllerName(one.controller),
-            name=AgentName(one.name),
+            name=AgentName(f"waiting-{place}-{number}"),
             policy=PolicyName(one.policy),
             label_expression="",
             job=one.job,
@@ -190,14 +193,19 @@ def waiting_of(standing: Standing) -> list[Agent]:
             not_before=one.requested_at,
             overrides=one.overrides,
         )
-        for one in standing.waiting
+        for place, one in enumerate(standing.waiting)
+        for number in range(one.count)
     ]
 
 
-def _to_waiting(agent: Agent) -> Waiting:
+def _alike(agent: Agent) -> tuple[object, ...]:
+    return agent.controller, agent.policy, agent.job, agent.overrides
+
+
+def _to_waiting(like: Sequence[Agent]) -> Waiting:
+    agent = like[0]
     return Waiting(
-        id=agent.id,
-        name=agent.name,
+        count=len(like),
         controller=agent.controller,
         policy=agent.policy,
         job=agent.job,

@@ -4,9 +4,9 @@ from typing import cast
 
 from broker.domain.agent import Agent
 from broker.domain.lifecycle import Goal, Phase
-from broker.placement.ground import Offers
 from broker.reconcile.context import Context
-from broker.views.plan import PlanAsk, ask_offers, plan, policy_for
+from broker.reconcile.place import usage_now
+from broker.views.plan import PlanAsk, known_offers, plan, policy_for
 from broker.views.snapshot import Snapshot, take
 from broker.web.api.asks import PlanQuery
 from broker.web.api.call import Call
@@ -24,16 +24,16 @@ class PlanHandlers:
         definitions = snapshot.definitions
         policy, controller, overrides = policy_for(definitions, asked.label, asked.policy, asked.controller)
         ask = PlanAsk(policy=policy, controller=controller, count=asked.n, job=asked.job, overrides=overrides)
-        offers = await ask_offers(self._ctx, definitions.pools)
+        offers, usage = await known_offers(self._ctx), await usage_now(self._ctx)
         at = max(snapshot.now, asked.at or snapshot.now)
-        planned = plan(ask, waiting_in(snapshot), offers, snapshot.usage(), definitions, at)
+        planned = plan(ask, waiting_in(snapshot), offers, usage, definitions, at)
         return to_plan(planned, at, call.caller.words)
 
     async def get_placement(self, _call: Call) -> Standing:
         """What placement would decide against now: limits, rests, levers, offers and those that wait."""
         snapshot = await take(self._ctx)
-        offers: Offers = await ask_offers(self._ctx, snapshot.definitions.pools)
-        return to_standing(snapshot.usage(), offers, waiting_in(snapshot), snapshot.definitions.revision)
+        offers, usage = await known_offers(self._ctx), await usage_now(self._ctx)
+        return to_standing(usage, offers, waiting_in(snapshot), snapshot.definitions.revision)
 
 
 def waiting_in(snapshot: Snapshot) -> list[Agent]:
