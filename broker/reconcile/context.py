@@ -20,6 +20,7 @@ from broker.keys import Keyring
 from broker.ports import Backend, Clock, Nudge, Session, Sessions
 from broker.reconcile.board import OfferBoard
 from broker.reconcile.bulkhead import Bulkhead
+from broker.reconcile.ends import Ends
 from broker.reconcile.medians import Medians
 from broker.reconcile.presence import Presence
 from broker.store.agents import Agents
@@ -94,6 +95,8 @@ class Context:
     """Attempts placed by this process and not called for yet: only the refusal of a first call tells the whole."""
     bulkhead: Bulkhead = field(default_factory=Bulkhead)
     """Which launches may be called now."""
+    ends: Ends = field(init=False)
+    """Which calls that find or end instances may be made now."""
     board: OfferBoard = field(init=False)
     starts: Medians[PoolName] = field(default_factory=lambda: Medians(timedelta(hours=1)))
     """From place to online, of the last hour's agents of a pool."""
@@ -105,6 +108,7 @@ class Context:
 
     def __post_init__(self) -> None:
         """What is made of the rest."""
+        self.ends = Ends(self.nudge)
         self.board = OfferBoard(self.clock, self.nudge.placement)
         self.standing = Standing(rows=self.agents.rows)
 
@@ -203,12 +207,8 @@ class Context:
         changed = await self._change(agent, after, event, now, failure=failure)
         self.metrics.agent_changed_phase(agent, changed, now)
         self._measure(agent, changed)
-        told: dict[str, object] = {
-            "phase": phase,
-            "before": agent.phase,
-            "pool": changed.pool,
-            "attempt": changed.attempt,
-        }
+        told: dict[str, object] = {"phase": phase, "before": agent.phase}
+        told |= {"pool": changed.pool, "attempt": changed.attempt}
         told |= {"why": changed.why, "message": changed.message} if changed.why else {}
         events.AGENT_CHANGED_PHASE.emit(agent=agent.name, controller=agent.controller, **told)
         self.nudge.agent(agent.id)

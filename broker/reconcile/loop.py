@@ -51,7 +51,7 @@ class AgentQueue:
 class Pace:
     """How many look at once, and how often everything is looked at without a cause; in seconds."""
 
-    workers: int = 128
+    workers: int = 256
     poll_s: float = 0.5
     resync_s: float = 60.0
     orphans_s: float = 30.0

@@ -13,6 +13,8 @@ from broker.telemetry import events
 
 _CALL_TIMEOUT_S = 30.0
 _CALL_AGAIN_S = 2.0
+_IN_LINE_S = 30.0
+"""Who stands in line is nudged when there is a place; this is for whoever ends meanwhile without a call."""
 _LOOK_AGAIN_S = 0.5
 _UNKNOWN_POOL_S = 30.0
 _LATE = timedelta(minutes=1)
@@ -38,7 +40,7 @@ async def terminate(ctx: Context, agent: Agent) -> Again | None:
         return None
     _alert_when_late(ctx, agent)
     if called is None or ctx.clock.monotonic() - called >= _CALL_AGAIN_S:
-        await _call(ctx, agent)
+        return await _call(ctx, agent)
     return Again(_LOOK_AGAIN_S)
 
 
@@ -54,18 +56,22 @@ def _alert_when_late(ctx: Context, agent: Agent) -> None:
     events.AGENT_TERMINATION_FAILED.emit(agent=agent.name, pool=agent.pool, message=message)
 
 
-async def _call(ctx: Context, agent: Agent) -> None:
-    backend = ctx.backend_of(agent)
-    if backend is None or agent.instance is None:
-        return
-    try:
-        async with asyncio.timeout(_CALL_TIMEOUT_S):
-            await backend.terminate(agent.instance)
-    except TimeoutError:
-        events.AGENT_TERMINATION_FAILED.emit(agent=agent.name, message=f"no answer within {_CALL_TIMEOUT_S} s")
-    except BackendError as error:
-        events.AGENT_TERMINATION_FAILED.emit(agent=agent.name, message=words(error))
-    ctx.terminate_called[agent.id] = ctx.clock.monotonic()
+async def _call(ctx: Context, agent: Agent) -> Again:
+    pool, backend = ctx.pool_of(agent), ctx.backend_of(agent)
+    if pool is None or backend is None or agent.instance is None:
+        return Again(_LOOK_AGAIN_S)
+    with ctx.ends.turn(agent.id, pool.backend) as may_call:
+        if not may_call:
+            return Again(_IN_LINE_S)
+        try:
+            async with asyncio.timeout(_CALL_TIMEOUT_S):
+                await backend.terminate(agent.instance)
+        except TimeoutError:
+            events.AGENT_TERMINATION_FAILED.emit(agent=agent.name, message=f"no answer within {_CALL_TIMEOUT_S} s")
+        except BackendError as error:
+            events.AGENT_TERMINATION_FAILED.emit(agent=agent.name, message=words(error))
+        ctx.terminate_called[agent.id] = ctx.clock.monotonic()
+    return Again(_LOOK_AGAIN_S)
 
 
 async def _finish(ctx: Context, agent: Agent) -> None:

@@ -54,17 +54,20 @@ async def find_lost_instance(ctx: Context, agent: Agent) -> bool | None:
 
     True: found and noted. None: there is none, for sure. False: the backend could not say.
     """
-    backend = ctx.backend_of(agent)
+    pool, backend = ctx.pool_of(agent), ctx.backend_of(agent)
     if agent.token is None:
         return None
-    if backend is None:
+    if pool is None or backend is None:
         return False
-    try:
-        async with asyncio.timeout(_CALL_TIMEOUT_S):
-            found = await backend.locate(agent.launch_key)
-    except (TimeoutError, BackendError) as error:
-        events.POLL_FAILED.emit(agent=agent.name, pool=agent.pool, message=str(error) or "no answer")
-        return False
+    with ctx.ends.turn(agent.id, pool.backend) as may_call:
+        if not may_call:
+            return False
+        try:
+            async with asyncio.timeout(_CALL_TIMEOUT_S):
+                found = await backend.locate(agent.launch_key)
+        except (TimeoutError, BackendError) as error:
+            events.POLL_FAILED.emit(agent=agent.name, pool=agent.pool, message=str(error) or "no answer")
+            return False
     if found is None:
         return None
     try:

@@ -19,7 +19,7 @@ from broker.domain.pool import PoolLimits
 from broker.placement.engine import Counted, decide
 from broker.testing.clock import EPOCH
 from broker.testing.factories import make_agent, make_definitions, make_policy, make_pool
-from tests.benchmarks import durable, packing
+from tests.benchmarks import durable, isolation, packing
 from tests.benchmarks.billing import bill_and_bound
 from tests.benchmarks.figures import Benchmark, Figure
 
@@ -197,7 +197,14 @@ def _load() -> str:
 
 async def run() -> Mapping[str, Figure]:
     """All of them, one after the other."""
-    return {**_speed(), **await durable.figures(), **_hosts(), **_cost(), **_jain()}
+    return {
+        **_speed(),
+        **await durable.figures(),
+        **_hosts(),
+        **_cost(),
+        **_jain(),
+        **await isolation.healthy_pool_p99_ratio(),
+    }
 
 
 async def _profile_speed() -> None:

@@ -21,6 +21,8 @@ _LAUNCHED_S: Final = 30.0
 _ASK_S: Final = 0.3
 """Seldom: the answer costs the broker time."""
 _MOST_A_CALL: Final = 1000
+DEAD: Final = ("hanging", "refusing")
+"""Policies with a pool and a backend each: the first dies and lives as it is told, the second refuses everything."""
 
 
 class Recorded:
@@ -40,12 +42,12 @@ class Recorded:
         request = wire.HandshakeRequest(api_version=1, boot_id=self._boot_id)
         await self._stub.Handshake(request, metadata=self._token)
 
-    async def request(self, names: Sequence[str]) -> int:
+    async def request(self, names: Sequence[str], policy: str = "linux") -> int:
         """Asks for all of them, in as few calls as may be; gives the time when the first was sent."""
         sent = time.monotonic_ns()
         for start in range(0, len(names), _MOST_A_CALL):
             some = names[start : start + _MOST_A_CALL]
-            agents = [wire.AgentRequest(name=n, policy="linux", secret=secrets.token_hex(32)) for n in some]
+            agents = [wire.AgentRequest(name=n, policy=policy, secret=secrets.token_hex(32)) for n in some]
             request = wire.RequestAgentsRequest(boot_id=self._boot_id, agents=agents)
             reply = await self._stub.RequestAgents(request, metadata=self._token)
             refused = [answer for answer in reply.answers if not answer.accepted]
@@ -79,6 +81,22 @@ class Recorded:
                 if not (await self._recorded())["instances"]:
                     break
         await asyncio.sleep(1)  # the last rows reach gone
+
+    async def die(self) -> None:
+        """From now on the backend of policy `hanging` gives no answer."""
+        await self._recorded(b"die\n")
+
+    async def revive(self) -> None:
+        """It answers again."""
+        await self._recorded(b"revive\n")
+
+    async def mortals(self, count: int, within_s: float = _LAUNCHED_S) -> None:
+        """Returns when so many instances of policy `hanging` exist."""
+        async with asyncio.timeout(within_s):
+            while True:
+                if (await self._recorded())["mortal"] == count:
+                    break
+                await asyncio.sleep(_ASK_S)
 
     async def profile(self) -> None:
         """Begins a profile of the broker, or tells it on stderr."""
@@ -134,6 +152,14 @@ def _config(folder: Path, token: str, policy: Mapping[str, object]) -> dict[str,
             "bench": {"url": "http://127.0.0.1:9/", "token_sha256": hashlib.sha256(token.encode()).hexdigest()}
         },
         "gateway": {"websocket": {"listen": "127.0.0.1:0"}},
-        "pools": {"local": {"backend": "process", "command": ["true"]}},
-        "policies": {"linux": {"labels": ["linux"], "pools": ["local"], **policy}},
+        "backends": {name: {"type": "container"} for name in DEAD},
+        "templates": {"dead": {"image": "none"}},
+        "pools": {
+            "local": {"backend": "process", "command": ["true"]},
+            **{name: {"backend": name} for name in DEAD},
+        },
+        "policies": {
+            "linux": {"labels": ["linux"], "pools": ["local"], **policy},
+            **{name: {"labels": [name], "pools": [name], "template": "dead"} for name in DEAD},
+        },
     }

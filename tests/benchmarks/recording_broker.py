@@ -4,8 +4,8 @@
 
 Says its gRPC port in the first line on stdout. Each line on stdin is answered with one object: `launches` and `gone`
 since the last line, by agent's name in monotonic nanoseconds (one clock for all processes of a machine), and how many
-`instances` exist. The line `profile` does the same and begins a profile; the next one of these tells it on stderr. It
-stops where stdin ends.
+`instances` exist. The line `profile` does the same and begins a profile; the next one of these tells it on stderr.
+After the line `die` nothing of the backend `hanging` gets an answer, until `revive`. It stops where stdin ends.
 """
 
 import asyncio
@@ -19,7 +19,11 @@ from collections.abc import Mapping, Sequence
 from broker.app import Wiring, running_broker
 from broker.config.load import load
 from broker.domain.ids import BackendName, InstanceRef
-from broker.domain.instance import Instance
+from broker.domain.instance import Instance, LaunchKey, Listing
+from broker.domain.offer import Offer
+from broker.domain.pool import Pool
+from broker.domain.reason import Reason
+from broker.errors import BackendRejected
 from broker.ports import LaunchSpec
 from broker.telemetry import log
 from broker.testing.backend import FakeBackend
@@ -59,6 +63,46 @@ class RecordingBackend(FakeBackend):
         return {"launches": launches, "gone": gone, "instances": len(self.ledger.instances)}
 
 
+class MortalBackend(FakeBackend):
+    """Once it has died no call is answered, and what waits for an answer gets one when it lives again."""
+
+    def __init__(self) -> None:
+        """Alive."""
+        super().__init__()
+        self.alive = asyncio.Event()
+        self.alive.set()
+
+    async def offers(self, pool: Pool) -> Sequence[Offer]:
+        """As the fake does, while it lives."""
+        await self.alive.wait()
+        return await super().offers(pool)
+
+    async def launch(self, spec: LaunchSpec) -> InstanceRef:
+        """As the fake does, while it lives."""
+        await self.alive.wait()
+        return await super().launch(spec)
+
+    async def locate(self, key: LaunchKey) -> InstanceRef | None:
+        """As the fake does, while it lives."""
+        await self.alive.wait()
+        return await super().locate(key)
+
+    async def describe(self, refs: Sequence[InstanceRef]) -> Mapping[InstanceRef, Instance]:
+        """As the fake does, while it lives."""
+        await self.alive.wait()
+        return await super().describe(refs)
+
+    async def terminate(self, ref: InstanceRef) -> None:
+        """As the fake does, while it lives."""
+        await self.alive.wait()
+        await super().terminate(ref)
+
+    async def list_owned(self) -> Listing:
+        """As the fake does, while it lives."""
+        await self.alive.wait()
+        return await super().list_owned()
+
+
 class _Profile:
     """Begun and told in turn."""
 
@@ -77,9 +121,12 @@ class _Profile:
 
 async def main(config_file: str) -> None:
     """Runs until stdin ends."""
-    log.configure("console", "warning", sys.stderr)
-    backend, profile = RecordingBackend(), _Profile()
-    async with running_broker(load(config_file), Wiring(backends={BackendName("process"): backend})) as broker:
+    log.configure("console", "error", sys.stderr)
+    backend, mortal, refusing, profile = RecordingBackend(), MortalBackend(), FakeBackend(), _Profile()
+    refusing.down = BackendRejected("AccessDenied", "not allowed", Reason.ACCESS_DENIED)
+    backends = {"process": backend, "hanging": mortal, "refusing": refusing}
+    wiring = Wiring(backends={BackendName(name): one for name, one in backends.items()})
+    async with running_broker(load(config_file), wiring) as broker:
         print(broker.grpc_port, flush=True)
         asked = asyncio.StreamReader()
         protocol = asyncio.StreamReaderProtocol(asked)
@@ -87,7 +134,11 @@ async def main(config_file: str) -> None:
         while line := await asked.readline():
             if line == b"profile\n":
                 profile.switch()
-            print(json.dumps(backend.take()), flush=True)
+            elif line == b"die\n":
+                mortal.alive.clear()
+            elif line == b"revive\n":
+                mortal.alive.set()
+            print(json.dumps(backend.take() | {"mortal": len(mortal.ledger.instances)}), flush=True)
 
 
 if __name__ == "__main__":

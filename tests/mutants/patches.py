@@ -24,6 +24,7 @@ _BUDGETS: Final = "tests/unit/money/test_budgets.py"
 _RELAY: Final = "tests/unit/gateway/test_relay.py"
 _SPILL: Final = "tests/unit/reconcile/test_spill.py"
 _BREAKER: Final = "tests/unit/reconcile/test_breaker.py"
+_ENDS: Final = "tests/unit/reconcile/test_ends.py"
 _BULKHEAD: Final = "tests/unit/reconcile/test_bulkhead.py"
 _RUNAWAY: Final = "tests/unit/reconcile/test_runaway.py"
 
@@ -1473,6 +1474,20 @@ MUTANTS: Final = (
         old="return min(OF_A_BACKEND - of_backend, OF_A_POOL - self._open(pool.name))",
         new="return OF_A_BACKEND - of_backend",
         tests=(_BULKHEAD,),
+    ),
+    Mutant(
+        guard="bulkhead: ends that hang hold up no other backend",
+        file="broker/reconcile/ends.py",
+        old="if self._open[backend] >= AT_ONCE:",
+        new="if False:",
+        tests=(_ENDS,),
+    ),
+    Mutant(
+        guard="bulkhead: who waits to be ended is told when there is a place",
+        file="broker/reconcile/ends.py",
+        old="self.nudge.agent(waiting)",
+        new="pass",
+        tests=(_ENDS,),
     ),
     Mutant(
         guard="bulkhead: who stands behind calls without an answer goes elsewhere",

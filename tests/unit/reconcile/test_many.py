@@ -37,6 +37,7 @@ def kept(core: Core) -> dict[str, int]:
         "terminate_called": len(ctx.terminate_called),
         "alerted": len(ctx.alerted),
         "placed": len(ctx.placed),
+        "in line to end": sum(len(line) for line in ctx.ends._lines.values()),
         "uncalled": len(ctx.uncalled),
         "failures": len(core.loop._failures),
         "suspects": len(core.orphans._suspects),
