@@ -6,14 +6,20 @@ What an agent has taken is text in its own row, `held`: a JSON list of [scope, k
 import json
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import and_, delete, insert, select, true, update
+from sqlalchemy import and_, bindparam, delete, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.limits import Claim, Scope
 from broker.errors import LimitReached
 from broker.store.schema import limits
+
+_GIVE_BACK: Final = (
+    update(limits)
+    .where(limits.c.scope == bindparam("of_scope"), limits.c.key == bindparam("of_key"))
+    .values(used=limits.c.used - bindparam("amount"))
+)
 
 
 async def read_used(connection: AsyncConnection) -> dict[tuple[Scope, str], int]:
@@ -65,9 +71,8 @@ def _sums(claims: Iterable[Sequence[Claim]]) -> list[Claim]:
 async def give_back(connection: AsyncConnection, held: str, scopes: Container[str] = frozenset(Scope)) -> str:
     """Gives back what is held, all or of some scopes; returns what is still held then. Nothing held: nothing to do."""
     rows = json.loads(held) if held else []
-    for scope, key, amount in rows:
-        if scope in scopes:
-            row = (limits.c.scope == scope, limits.c.key == key)
-            await connection.execute(update(limits).where(*row).values(used=limits.c.used - amount))
+    given = [{"of_scope": scope, "of_key": key, "amount": amount} for scope, key, amount in rows if scope in scopes]
+    if given:
+        await connection.execute(_GIVE_BACK, given)
     kept = [row for row in rows if row[0] not in scopes]
     return json.dumps(kept, separators=(",", ":")) if kept else ""

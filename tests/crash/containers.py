@@ -19,7 +19,7 @@ class Containers:
 
     def __init__(self, root: Path, engine: TestEngine) -> None:
         self._engine = engine
-        self._mark = secrets.token_hex(8)
+        self._mark = f"run-{secrets.token_hex(8)}"
         self._shared = root / "shared"
         self._shared.mkdir()
         self._shared.chmod(0o777)

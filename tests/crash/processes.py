@@ -16,7 +16,7 @@ class Processes:
     """A ground of processes, known by a mark of the test's own in their environment."""
 
     def __init__(self, root: Path) -> None:
-        self._mark = secrets.token_hex(8)
+        self._mark = f"run-{secrets.token_hex(8)}"
         self._starts = root / "starts"
         self._starts.touch()
 
