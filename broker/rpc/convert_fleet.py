@@ -43,6 +43,7 @@ def _policy(row: PolicyRow) -> wire.PolicyState:
         warm=row.warm,
         warm_wanted=row.warm_wanted,
         remark=one_line(row.remark),
+        budget=one_line(row.budget),
     )
 
 

@@ -7,11 +7,11 @@ from typing import Final
 from broker.domain.ids import PoolName
 from broker.domain.lengths import short
 from broker.domain.lifecycle import PENDING, Phase
-from broker.domain.limits import Lever, LeverKind, Scope, budget_key
-from broker.domain.money import Micros, period, shown
+from broker.domain.limits import Lever, LeverKind, Scope
 from broker.domain.placement import Rejection
 from broker.domain.policy import Policy
 from broker.domain.reason import REASONS, Fixer, Reason
+from broker.views.budget import spent
 from broker.views.explain import Explanation, Line
 from broker.views.snapshot import Snapshot, count
 from broker.views.words import Words, lever_words, moment
@@ -116,16 +116,8 @@ def _line(pool: PoolName, policy: Policy, refusal: Rejection | None, snapshot: S
 
 
 def _budget(policy: Policy, snapshot: Snapshot) -> list[Line]:
-    """What of the period's money is spent or set aside."""
-    budget = policy.budget
-    if budget is None:
-        return []
-    key, until = period(snapshot.now, budget.per)
-    used = snapshot.used.get((Scope.POLICY_BUDGET, budget_key(policy.name, key)), 0)
-    currency = snapshot.definitions.currency
-    spent, whole = shown(Micros(used), currency), shown(budget.amount, currency)
-    told = f"of {whole} of the {budget.per} spent or set aside; anew {until:%Y-%m-%d %H:%M} UTC"
-    return [Line(name="budget", state=spent, text=told)]
+    amount, told = spent(policy, snapshot)
+    return [Line(name="budget", state=amount, text=told)] if told else []
 
 
 def _levers(refusals: Sequence[Rejection], snapshot: Snapshot) -> list[str]:

@@ -16,6 +16,7 @@ from broker.reconcile.context import Context
 from broker.store.history import Event
 from broker.store.search import Search
 from broker.telemetry.readings import PoolState
+from broker.views.budget import spent
 from broker.views.snapshot import Snapshot, take
 from broker.views.words import Words
 
@@ -56,6 +57,8 @@ class PolicyRow:
     remark: str
     warm: int = 0
     warm_wanted: int = 0
+    budget: str = ""
+    """How much of it is spent; empty without one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +122,7 @@ def _policy_row(policy: Policy, controller: ControllerName, snapshot: Snapshot) 
         remark=remark,
         warm=warm,
         warm_wanted=warm_wanted,
+        budget=" ".join(spent(policy, snapshot)),
     )
 
 

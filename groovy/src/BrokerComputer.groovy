@@ -131,12 +131,6 @@ class BrokerComputer extends AbstractCloudComputer<BrokerAgent> {
         build == null ? '' : (build.hasProperty('url') ? (Jenkins.get().rootUrl ?: '') + build.url : build.toString())
     }
 
-    /** The full name of the job whose build it runs; empty when idle. */
-    String getCurrentJob() {
-        Object work = allExecutors.find { it.busy }?.currentWorkUnit?.work
-        work == null ? '' : Origin.job(work.ownerTask)
-    }
-
     /** Called when the agent connects: Jenkins begins its log anew. */
     @Override
     OutputStream openLogFile() {

@@ -288,7 +288,7 @@ class BrokerLink {
             refused = true
         }
         try {
-            return client.syncNodes(bootId, nodes.collect { it + [current_build: '', current_job: '', offline_cause: ''] }, [], pending, [])
+            return client.syncNodes(bootId, nodes.collect { it + [current_build: '', offline_cause: ''] }, [], pending, [])
         } catch (BrokerException failure) {
             if (!Outbox.isHopeless(failure)) {
                 throw failure

@@ -91,7 +91,7 @@ class CloudPage {
              agents : state == null ? "${fleet.all().count { it.policy == policy.name }}".toString() : of(state.agents, state.agents_cap),
              waiting: state?.waiting ?: 0,
              warm   : state?.warm_wanted ? "${state.warm} of ${state.warm_wanted}".toString() : '',
-             remark : BuildWords.clean(state?.remark)]
+             remark : [BuildWords.clean(state?.remark), state?.budget ? "budget: ${BuildWords.clean(state.budget)}" : ''].findAll().join('; ')]
         }
     }
 

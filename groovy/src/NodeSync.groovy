@@ -51,7 +51,6 @@ class NodeSync {
          busy         : agent.resumes || Resumption.isExpected(agent) || (computer != null && !computer.idle),
          uses         : uses,
          current_build: computer?.currentBuild ?: '',
-         current_job  : computer?.currentJob ?: '',
          offline_cause: computer?.saidByJenkins ?: '']
     }
 

@@ -230,7 +230,7 @@ class SyncNodesRequest(_message.Message):
     def __init__(self, boot_id: _Optional[str] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., queue: _Optional[_Iterable[_Union[QueueDepth, _Mapping]]] = ..., pending: _Optional[_Iterable[str]] = ..., unmatched: _Optional[_Iterable[_Union[Unmatched, _Mapping]]] = ...) -> None: ...
 
 class Node(_message.Message):
-    __slots__ = ("name", "online", "accepting", "busy", "uses", "current_build", "offline_cause", "current_job")
+    __slots__ = ("name", "online", "accepting", "busy", "uses", "current_build", "offline_cause")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ONLINE_FIELD_NUMBER: _ClassVar[int]
     ACCEPTING_FIELD_NUMBER: _ClassVar[int]
@@ -238,7 +238,6 @@ class Node(_message.Message):
     USES_FIELD_NUMBER: _ClassVar[int]
     CURRENT_BUILD_FIELD_NUMBER: _ClassVar[int]
     OFFLINE_CAUSE_FIELD_NUMBER: _ClassVar[int]
-    CURRENT_JOB_FIELD_NUMBER: _ClassVar[int]
     name: str
     online: bool
     accepting: bool
@@ -246,8 +245,7 @@ class Node(_message.Message):
     uses: int
     current_build: str
     offline_cause: str
-    current_job: str
-    def __init__(self, name: _Optional[str] = ..., online: _Optional[bool] = ..., accepting: _Optional[bool] = ..., busy: _Optional[bool] = ..., uses: _Optional[int] = ..., current_build: _Optional[str] = ..., offline_cause: _Optional[str] = ..., current_job: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., online: _Optional[bool] = ..., accepting: _Optional[bool] = ..., busy: _Optional[bool] = ..., uses: _Optional[int] = ..., current_build: _Optional[str] = ..., offline_cause: _Optional[str] = ...) -> None: ...
 
 class QueueDepth(_message.Message):
     __slots__ = ("policy", "label_expression", "length", "oldest_age")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from broker.domain.limits import Lever, LeverKind
+from broker.domain.money import Budget, Micros
 from broker.domain.policy import AgentLimits, Retry
 from broker.domain.pool import Cooldown, PoolLimits
 from broker.errors import BackendRejected
@@ -77,6 +78,15 @@ async def test_it_tells_pools_and_policies_with_their_caps_and_why_agents_wait(a
     assert policy.remark.startswith("waiting for ")
     assert "PoolAtLimit: pool it is at its limit (2 of 2 starting agents)" in policy.remark
     assert list(found.failures) == []
+
+
+async def test_it_tells_how_much_of_a_budget_is_spent(tmp_path: Path) -> None:
+    controllers = [make_controller(token_sha256=(sha256(TOKEN),))]
+    policies = [make_policy("it", budget=Budget(amount=Micros(80_000_000)))]
+    definitions = make_definitions(controllers=controllers, pools=[make_pool()], policies=policies, currency="USD")
+    async with running_api(tmp_path, definitions) as api, api.channel() as channel:
+        [policy] = (await fleet(stub(channel))).policies
+    assert policy.budget.startswith("0 USD of 80 USD of the day spent or set aside; anew ")
 
 
 async def test_failures_are_told_with_the_clouds_words_and_a_hint_and_a_pool_that_rests_says_why(

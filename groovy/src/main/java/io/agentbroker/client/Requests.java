@@ -67,8 +67,7 @@ final class Requests {
                     .setBusy(flag(node, "busy"))
                     .setUses(number(node, "uses").intValue())
                     .setCurrentBuild(text(node, "current_build"))
-                    .setOfflineCause(text(node, "offline_cause"))
-                    .setCurrentJob(text(node, "current_job")));
+                    .setOfflineCause(text(node, "offline_cause")));
         }
         for (Map<String, Object> depth : queue) {
             request.addQueue(QueueDepth.newBuilder()
