@@ -25,7 +25,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "events": ("broker.cli.events:events", "Show what happened, and what happens."),
     "plan": ("broker.cli.plan:plan", "Say where agents would go, now or under another config."),
     "pool": ("broker.cli.pool:pool", "Pause, empty or change a pool for a time."),
-    "agent": ("broker.cli.agent:agent", "End an agent."),
+    "agent": ("broker.cli.agent:agent", "Launch an agent by hand, or end one."),
     "reload": ("broker.cli.reload:reload", "Let the broker read its config anew."),
     "token": ("broker.cli.token:token", "Make, change and take back tokens of controllers."),
     "version": ("broker.cli.version:version", "Print the version."),
