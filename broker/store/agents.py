@@ -42,7 +42,7 @@ class Agents:
     async def accept(self, asked: Sequence[Agent]) -> list[Agent]:
         """Inserts agents, all or none; one whose (controller, name) is known already is returned as it stands."""
 
-        async def work(connection: AsyncConnection) -> list[Agent]:
+        async def work(connection: AsyncConnection) -> tuple[list[Agent], list[Agent]]:
             known = await _by_names(connection, asked)
             fresh = {(a.controller, a.name): a for a in asked if (a.controller, a.name) not in known}
             if fresh:
@@ -51,9 +51,11 @@ class Agents:
                     insert(history), [event_row(a, "requested", a.requested_at) for a in fresh.values()]
                 )
             known |= fresh
-            return [known[a.controller, a.name] for a in asked]
+            return [known[a.controller, a.name] for a in asked], list(fresh.values())
 
-        return await self._database.transaction(work)
+        told, inserted = await self._database.transaction(work)
+        self.rows.committed(inserted)
+        return told
 
     async def get(self, agent_id: AgentId) -> Agent:
         """One agent; `NotFound` if there is none."""

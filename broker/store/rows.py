@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Boolean, ColumnElement, LargeBinary, Select, String, select, type_coerce
@@ -60,8 +61,8 @@ class Rows:
         self._known.pop(agent_id, None)
 
     def committed(self, these: Iterable[Agent]) -> None:
-        """Takes agents over as they now stand in the database."""
-        self._known |= {agent.id: agent for agent in these}
+        """Takes agents over that were just written; one that stands there in other words is read."""
+        self._known |= {agent.id: agent for agent in these if not any("\x00" in said for said in _TEXTS(agent))}
 
 
 def by_version(*clauses: ColumnElement[bool]) -> Select[Any]:
@@ -85,6 +86,10 @@ def _lasting(value: int) -> timedelta:
 
 def _asked(value: str) -> Override:
     return Override(**json.loads(value)) if value else NO_OVERRIDE
+
+
+_TEXTS: Final = attrgetter("message", "job", "label_expression", "build_url")
+"""What others say at length."""
 
 
 def to_text(value: str) -> str:

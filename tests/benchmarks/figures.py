@@ -1,7 +1,15 @@
 """What a benchmark gives: figures by their keys."""
 
-from collections.abc import Callable, Coroutine, Mapping
+import cProfile
+import pstats
+import sys
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
+
+_PROFILED: Final = 30
+"""Functions that are told of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +31,16 @@ class Benchmark:
     run: Callable[[], Coroutine[None, None, Mapping[str, Figure]]]
     profiles: Mapping[str, Callable[[], Coroutine[None, None, None]]] = field(default_factory=dict)
     """What tells on stderr where the time of a figure goes, by its key."""
+
+
+@contextmanager
+def profiled() -> Iterator[None]:
+    """Tells on stderr where the time of the block goes."""
+    profile = cProfile.Profile()
+    profile.enable()
+    yield
+    profile.disable()
+    pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(_PROFILED)
 
 
 def percentile(values: list[float], percent: int) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
 from broker.domain.ids import PolicyName, PoolName, TemplateName
 from broker.domain.limits import Usage
@@ -30,6 +31,14 @@ def items(number: int, seed: int, mix: Sequence[Size] = MIX) -> list[Size]:
     """So many agents of the mix, by chance."""
     by_chance = random.Random(seed)
     return [by_chance.choice(mix) for _ in range(number)]
+
+
+def queue(number: int, mix: Sequence[Size]) -> list[Agent]:
+    """Agents of a mix, by chance, one policy a size, that were asked for over a minute and a half."""
+    return [
+        make_agent(n, policy=PolicyName(name_of(size)), requested_at=EPOCH + timedelta(seconds=n % 97))
+        for n, size in enumerate(items(number, 1, mix))
+    ]
 
 
 def lower_bound(sizes: Sequence[Size], host: Size = HOST) -> int:

@@ -9,7 +9,6 @@ from datetime import timedelta
 from statistics import mean
 from typing import Final
 
-from broker.domain.agent import Agent
 from broker.domain.ids import PolicyName, PoolName
 from broker.domain.limits import Usage
 from broker.domain.offer import Offer
@@ -21,33 +20,22 @@ from broker.testing.clock import EPOCH
 from broker.testing.factories import make_agent, make_definitions, make_policy, make_pool
 from tests.benchmarks import durable, isolation, packing
 from tests.benchmarks.billing import bill_and_bound
-from tests.benchmarks.figures import Benchmark, Figure
+from tests.benchmarks.durable import HOST, HOSTS, QUEUED, SMALL
+from tests.benchmarks.figures import Benchmark, Figure, profiled
 
-HOSTS: Final = 1000
-QUEUED: Final = 5000
 _NOW: Final = EPOCH + timedelta(minutes=1)
 _ROUNDS: Final = 7
 _SEEDS: Final = range(10)
-_SMALL: Final = ((1, 2), (1, 4), (2, 4), (2, 8))
-"""Of these, ten thousand fit on a thousand hosts."""
 _LABELS: Final = 20
 _FLOOD: Final = 10_000
 _OTHERS: Final = 400
 _CAP: Final = 200
 
 
-def _queue(number: int) -> list[Agent]:
-    return [
-        make_agent(n, policy=PolicyName(packing.name_of(size)), requested_at=EPOCH + timedelta(seconds=n % 97))
-        for n, size in enumerate(packing.items(number, 1, _SMALL))
-    ]
-
-
 def _best_s(number: int, strategy: Strategy) -> tuple[float, float]:
     """CPU seconds to decide a queue at 1 000 hosts, the best of some rounds; and comparisons for each decision."""
-    known, asked = packing.definitions(_SMALL, strategy), _queue(number)
-    free = packing.resources((32, 128))
-    offers = {packing.POOL: [Offer(pool=packing.POOL, host=f"i-{n:04}", free=free) for n in range(HOSTS)]}
+    known, asked = packing.definitions(SMALL, strategy), packing.queue(number, SMALL)
+    offers = {packing.POOL: durable.offers_of_hosts()}
     best, compared = float("inf"), 0
     for _ in range(_ROUNDS):
         gc.collect()
@@ -60,9 +48,9 @@ def _best_s(number: int, strategy: Strategy) -> tuple[float, float]:
 
 
 def _naive_s() -> float:
-    sizes = packing.items(QUEUED, 1, _SMALL)
+    sizes = packing.items(QUEUED, 1, SMALL)
     start = time.process_time()
-    packing.first_fit_decreasing(sizes, (32, 128), HOSTS)
+    packing.first_fit_decreasing(sizes, HOST, HOSTS)
     return time.process_time() - start
 
 
@@ -72,7 +60,7 @@ def _speed() -> dict[str, Figure]:
     naive = QUEUED / _naive_s()
     few, many = _best_s(100, Strategy.BINPACK)[0] / 100, _best_s(10_000, Strategy.BINPACK)[0] / 10_000
     where = (
-        f"{QUEUED} agents of {len(_SMALL)} sizes and policies, {HOSTS} hosts, one batch, CPU time, best of {_ROUNDS}; "
+        f"{QUEUED} agents of {len(SMALL)} sizes and policies, {HOSTS} hosts, one batch, CPU time, best of {_ROUNDS}; "
         f"{_load()}"
     )
     return {
@@ -208,20 +196,13 @@ async def run() -> Mapping[str, Figure]:
 
 
 async def _profile_speed() -> None:
-    import cProfile
-    import pstats
-    import sys
-
-    profile = cProfile.Profile()
-    profile.enable()
-    _best_s(QUEUED, Strategy.BINPACK)
-    profile.disable()
-    pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(30)
+    with profiled():
+        _best_s(QUEUED, Strategy.BINPACK)
 
 
 PLACEMENT: Final = Benchmark(
     name="placement",
     summary="decisions a second, hosts packed, money spent and turns shared, beside what is possible",
     run=run,
-    profiles={"decisions_per_s_pure": _profile_speed},
+    profiles={"decisions_per_s_pure": _profile_speed, "decisions_per_s_durable": durable.profile},
 )
