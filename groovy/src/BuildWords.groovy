@@ -12,6 +12,7 @@ class BuildWords {
     private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern('HH:mm:ss').withZone(ZoneId.systemDefault())
     private static final int MOST_LINES = 20
     private static final int LONGEST = 500
+    private static final int LONGEST_LINE = 4_000
     private static final int MOST_POLICIES = 20
     private static final int MOST_LABELS = 60
     /** Events that tell a waiting build nothing: the head has said it, or another event has. */
@@ -127,6 +128,11 @@ class BuildWords {
     }
 
     static String clean(Object text) {
-        (text ?: '').toString().replace('\t', ' ').replaceAll(/\p{Cntrl}/, '?').trim().take(LONGEST)
+        plain((text ?: '').toString()).trim().take(LONGEST)
+    }
+
+    /** A line of ours, in which labels are as builds have them. */
+    static String plain(String line) {
+        line.replace('\t', ' ').replaceAll(/\p{Cntrl}/, '?').take(LONGEST_LINE)
     }
 }

@@ -68,7 +68,7 @@ class RunLog {
     private void writeAll() {
         listener = listener ?: RunListener.of(task)
         for (List<String> lines = taken(); lines; lines = taken()) {
-            lines.each { listener.logger.println(BuildWords.PREFIX + it) }
+            lines.each { listener.logger.println(BuildWords.PREFIX + BuildWords.plain(it)) }
             listener.logger.flush()
         }
     }

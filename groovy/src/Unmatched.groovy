@@ -39,11 +39,17 @@ class Unmatched {
         Backlog.waiting(waiting).groupBy { Fleet.key(it.assignedLabel) }.findAll { key, items -> isUnserved(items[0]) }
     }
 
+    /** Other plugins are asked for it: one that fails is no reason for a sync to fail. */
     private boolean isUnserved(Queue.BuildableItem item) {
         Label label = item.assignedLabel
-        if (([fleet] + fleet.neighbours).any { it.policyFor(label) != null } || Partners.othersServe(label)) {
-            return false
+        try {
+            if (([fleet] + fleet.neighbours).any { it.policyFor(label) != null } || Partners.othersServe(label)) {
+                return false
+            }
+            !(label?.name ==~ OLD_NODE && RunListener.has(item.task))
+        } catch (Throwable failure) {
+            Log.fine("whether anything runs builds of ${label?.name ?: 'no label'} is not known: ${failure}")
+            false
         }
-        !(label?.name ==~ OLD_NODE && RunListener.has(item.task))
     }
 }

@@ -128,6 +128,16 @@ check('a slow log keeps nobody waiting, gets its lines in order, and of too many
     assert lines.any { it ==~ /\[agentbroker\] \(\d+ lines are left out here\)/ }
 }
 
+check('no line of ours orders a terminal about, or has no end, whatever a label is like') {
+    def out = new ByteArrayOutputStream()
+    def log = new RunLog(new StandInPlaceholderTask(new Context(listener: listenerTo(out))), writers)
+    log.say(BuildWords.unserved(Label.expression('\u001b[2Jgpu'), []))
+    log.say(BuildWords.unserved(Label.expression('x' * 100_000), []))
+    until { out.toString().readLines().size() == 4 }
+    assert out.toString().readLines()[0] == '[agentbroker] no policy carries all of: ?[2Jgpu'
+    assert out.toString().readLines().every { it.length() < 5_000 }
+}
+
 check('a build that is being resumed gets its lines when it is there') {
     def out = new ByteArrayOutputStream()
     def context = new Context(listener: listenerTo(out), ready: false)

@@ -2,6 +2,7 @@
 import groovy.transform.BaseScript
 import hudson.model.Label
 import hudson.model.labels.LabelAtom
+import hudson.slaves.Cloud
 import hudson.slaves.NodeProvisioner
 import io.agentbroker.client.BrokerClient
 import jenkins.model.Jenkins
@@ -87,6 +88,17 @@ check('a label that nothing serves is told with each sync, and each of its build
     assert list() == [['gpu', 3, 1]]
     world.fleet.policies = [new Policy(POLICY + [labels: ['linux', 'gpu']])]
     assert list().empty
+}
+
+check('a cloud of others that fails when it is asked what it runs holds up no sync') { World world ->
+    Jenkins.get().clouds.add(new Cloud('broken') {
+        boolean canProvision(Cloud.CloudState state) {
+            throw new AbstractMethodError('it is older than this Jenkins')
+        }
+    })
+    world.queued(1, 'gpu')
+    Jenkins.get().queue.schedule(new Job(), null)
+    assert world.sync.unmatched()*.label_expression == ['gpu']
 }
 
 check('where a job has a limit of its own, an agent is for the job that it was asked for, and whoever has none is asked for') { World world ->
