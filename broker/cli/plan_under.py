@@ -12,7 +12,7 @@ from broker.cli.options import Session
 from broker.config.load import load
 from broker.domain.definitions import Definitions
 from broker.views.ask import BadQuestion, NoSuchThing, NothingServes
-from broker.views.plan import PlanAsk, plan, policy_for
+from broker.views.plan import PlanAsk, moment_of, plan, policy_for
 from broker.views.words import Words
 from broker.web.api.models_plan import Standing, offers_of, to_plan, usage_of, waiting_of
 
@@ -20,11 +20,10 @@ from broker.web.api.models_plan import Standing, offers_of, to_plan, usage_of, w
 def plan_under(session: Session, file: str, asked: dict[str, Any], at: datetime | None) -> dict[str, Any]:
     """The plan as the API would tell it. Raises `ConfigError` for a file with errors, and `CliError`."""
     definitions = load(file).definitions
-    policy, controller, overrides = _who(definitions, asked)
     standing = _standing(session)
     usage = usage_of(standing)
+    (policy, controller, overrides), moment = _read(definitions, asked, at, usage.now)
     ask = PlanAsk(policy=policy, controller=controller, count=asked["n"], job=asked["job"] or "", overrides=overrides)
-    moment = max(usage.now, at or usage.now)
     offers = offers_of(standing, definitions.pools)
     planned = plan(ask, waiting_of(standing), offers, usage, definitions, moment)
     if standing.left_out:
@@ -36,9 +35,9 @@ def plan_under(session: Session, file: str, asked: dict[str, Any], at: datetime 
     return found
 
 
-def _who(definitions: Definitions, asked: dict[str, Any]) -> Any:
+def _read(definitions: Definitions, asked: dict[str, Any], at: datetime | None, now: datetime) -> Any:
     try:
-        return policy_for(definitions, asked["label"], asked["policy"], asked["controller"])
+        return policy_for(definitions, asked["label"], asked["policy"], asked["controller"]), moment_of(at, now)
     except NothingServes as error:
         raise CliError(NO_SUCH_THING, str(error), error.hint, "no_matching_policy") from error
     except NoSuchThing as error:

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from broker.domain.agent import Agent
@@ -22,11 +22,12 @@ from broker.domain.reason import Reason
 from broker.placement.engine import decide
 from broker.placement.ground import Offers
 from broker.reconcile.context import Context
-from broker.views.ask import by_priority, no_such, read_label, serving
+from broker.views.ask import BadQuestion, by_priority, no_such, read_label, serving
 from broker.views.words import Words
 
 MOST: Final = 10_000
 """Agents of one plan."""
+_FURTHEST: Final = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +96,15 @@ def plan(
         reason=waits.reason if waits else None,
         message=waits.message if waits else "",
     )
+
+
+def moment_of(at: datetime | None, now: datetime) -> datetime:
+    """When a plan is for: now at the earliest, as by default. Raises `BadQuestion` for a time in another year."""
+    if at is None or at <= now:
+        return now
+    if at > now + _FURTHEST:
+        raise BadQuestion(f"{at:%Y-%m-%d} is too far away", f"plan for {now + _FURTHEST:%Y-%m-%d} at the latest")
+    return at.astimezone(UTC)
 
 
 def policy_for(

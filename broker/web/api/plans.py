@@ -6,7 +6,7 @@ from broker.domain.agent import Agent
 from broker.domain.lifecycle import Goal, Phase
 from broker.reconcile.context import Context
 from broker.reconcile.place import usage_now
-from broker.views.plan import PlanAsk, known_offers, plan, policy_for
+from broker.views.plan import PlanAsk, known_offers, moment_of, plan, policy_for
 from broker.views.snapshot import Snapshot, take
 from broker.web.api.asks import PlanQuery
 from broker.web.api.call import Call
@@ -24,8 +24,8 @@ class PlanHandlers:
         definitions = snapshot.definitions
         policy, controller, overrides = policy_for(definitions, asked.label, asked.policy, asked.controller)
         ask = PlanAsk(policy=policy, controller=controller, count=asked.n, job=asked.job, overrides=overrides)
+        at = moment_of(asked.at, snapshot.now)
         offers, usage = await known_offers(self._ctx), await usage_now(self._ctx)
-        at = max(snapshot.now, asked.at or snapshot.now)
         planned = plan(ask, waiting_in(snapshot), offers, usage, definitions, at)
         return to_plan(planned, at, call.caller.words)
 
