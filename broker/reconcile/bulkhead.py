@@ -138,6 +138,14 @@ class Bulkhead:
         for name in [name for name, line in self._lines.items() if line.pop(agent_id, None) and not line]:
             del self._lines[name]
 
+    def keep_only(self, pools: Mapping[PoolName, Pool]) -> None:
+        """Forgets the pools that a reload has removed, but for those that are still called."""
+        kept = {*pools, *self._lines, *(call.pool.name for call in self._calls.values())}
+        for name in self._trust.keys() - kept:
+            del self._trust[name]
+        for of in [of for of in self._shut if of.pool not in kept]:
+            del self._shut[of]
+
     def _of(self, pool: Pool) -> _Trust:
         return self._trust.setdefault(pool.name, _Trust(pool.cooldown.after_failures))
 

@@ -159,8 +159,14 @@ class Loop:
                     group.create_task(self._every(self.pace.orphans_s, hunt), name=f"orphans:{name}"),
                     group.create_task(asking, name=f"offers:{name}"),
                 )
-            self.ctx.board.keep_only(self.ctx.definitions.pools)
+            self.forget_removed()
             await self.ctx.clock.sleep_until(self.ctx.clock.monotonic() + self.pace.poll_s)
+
+    def forget_removed(self) -> None:
+        """Keeps nothing of pools that a reload has removed. Safe to repeat."""
+        pools = self.ctx.definitions.pools
+        self.ctx.board.keep_only(pools)
+        self.ctx.bulkhead.keep_only(pools)
 
     def _backend_now(self, name: BackendName) -> tuple[Backend | None, list[Pool]]:
         pools = [pool for pool in self.ctx.definitions.pools.values() if pool.backend == name]

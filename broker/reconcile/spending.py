@@ -81,6 +81,7 @@ class Spend:
         for (policy, pool, day), micros in sums.items():
             self._ctx.metrics.money_spent(policy, pool, micros - self._known.get((policy, pool, day), 0))
         self._known = sums
+        self._told = {name: told for name, told in self._told.items() if name in budgets}
         for policy_name, standing in standings.items():
             self._tell(policy_name, budgets[policy_name], standing)
 

@@ -100,7 +100,7 @@ MUTANTS: Final = (
     Mutant(
         guard="placement: a fallback waits for its reasons",
         file="broker/placement/chain.py",
-        old="if not self.shut and when and when.isdisjoint(causes):",
+        old="if not self.shut and when and not any(cause in when for cause in causes):",
         new="if False:",
         tests=(f"{_PLACEMENT}/test_chain.py",),
     ),
@@ -1336,7 +1336,7 @@ MUTANTS: Final = (
     Mutant(
         guard="labels: one that nothing serves is said once a day",
         file="broker/reconcile/unmatched.py",
-        old="if said is None or now - said >= _AGAIN_S:",
+        old="if left and (said is None or now - said >= _AGAIN_S):",
         new="if True:",
         tests=("tests/unit/intake/test_unmatched.py",),
     ),

@@ -159,3 +159,21 @@ async def test_agents_that_were_just_asked_for_do_not_wait_for_a_clock_that_was_
     core.clock.jump(-timedelta(hours=1))
     await core.settle()
     assert (await core.agent(NAME)).attempt == 1
+
+
+async def test_an_instance_that_vanishes_while_its_build_is_told_of_the_end_leaves_nothing(core: Core) -> None:
+    agent = await core.start(NAME)
+    core.says(NAME, busy=True, uses=1)
+    await core.sync()
+    await core.settle()
+    core.clock.jump(timedelta(days=30))  # far older than any agent may be
+    await core.advance(0.5)
+    assert core.ctx.given_up.keys() == {agent.id}
+    assert agent.instance is not None
+    core.backend.vanish(agent.instance)
+    core.sessions.disconnect(agent.id)
+    core.says(NAME, online=False, busy=True, uses=1)
+    await core.sync()
+    await core.advance(20, step_s=1)
+    assert await core.phases() == {}
+    assert core.ctx.given_up == {}
