@@ -62,7 +62,8 @@ class Choice:
         self._policy = policy
         self._template = template
         self._shared = shared
-        self._fixed = self._lever() or self._error()
+        self._pulled = self._lever()
+        self._fixed = self._pulled or self._error()
         self._version = -1
         self._against: Rejections = ()
         self.barred: Rejections = ()
@@ -92,7 +93,7 @@ class Choice:
         """Whether it could take no such agent even when empty: by an operator's doing, or by size."""
         shelves = self.room.shelves
         small = bool(shelves) and all(shelf.too_small(self.size) == shelf.total for shelf in shelves)
-        return small or self._usage.levers.get(self.name) is not None
+        return small or bool(self._pulled)
 
     def left(self, by: PackBy) -> tuple[bool, int]:
         """How much its limits leave of what `by` names, for sorting: without a limit comes last, fuller ones first."""

@@ -9,7 +9,7 @@ from broker.domain.ids import PoolName
 from broker.domain.limits import Lever, LeverKind, Scope, Usage
 from broker.domain.money import Micros, Price
 from broker.domain.offer import Offer
-from broker.domain.policy import AgentLimits, Fallback, PoolChoice, Strategy
+from broker.domain.policy import AgentLimits, Fallback, PoolChoice, Spread, SpreadBy, Strategy
 from broker.domain.pool import PoolLimits
 from broker.domain.reason import Reason
 from broker.domain.resources import Resources
@@ -88,6 +88,20 @@ def test_the_pools_are_filled_in_order_and_who_finds_no_place_waits_with_the_rea
     assert (found.placed, found.reason) == (5, Reason.POOL_AT_LIMIT)
     told = found.summary(ALL)
     assert told.startswith("policy linux (ordered) -> fargate-spot ×3, fargate ×2; 1 waits: PoolAtLimit: ")
+
+
+def test_a_pool_whose_pause_is_over_by_then_gets_its_share_then() -> None:
+    definitions = make_definitions(
+        pools=[make_pool(name=SPOT), make_pool(name=FARGATE)],
+        policies=[make_policy(SPOT, FARGATE, strategy=Strategy.SPREAD, spread=Spread(by=SpreadBy.POOL))],
+    )
+    until = EPOCH + timedelta(hours=1)
+    lever = Lever(pool=SPOT, kind=LeverKind.PAUSE, actor="ana", reason="move", since=EPOCH, until=until)
+    found = [
+        planned(definitions, 4, Usage(now=EPOCH, levers={SPOT: lever}), later=timedelta(hours=hours))
+        for hours in (0, 2)
+    ]
+    assert [agents_of(one) for one in found] == [{FARGATE: 4}, {SPOT: 2, FARGATE: 2}]
 
 
 def test_a_paused_pool_gets_none_and_says_who_paused_it() -> None:
