@@ -86,8 +86,8 @@ MUTANTS: Final = (
     Mutant(
         guard="placement: a paused pool takes nobody",
         file="broker/placement/feasible.py",
-        old="self._fixed = self._lever() or self._error()",
-        new="self._fixed = self._error()",
+        old="self._pulled = self._lever()",
+        new="self._pulled: Rejections = ()",
         tests=(f"{_PLACEMENT}/test_chain.py",),
     ),
     Mutant(
@@ -1343,8 +1343,8 @@ MUTANTS: Final = (
     Mutant(
         guard="levers: nobody is placed in a paused pool",
         file="broker/placement/feasible.py",
-        old="self._fixed = self._lever() or self._error()",
-        new="self._fixed = self._error()",
+        old="self._pulled = self._lever()",
+        new="self._pulled: Rejections = ()",
         tests=("tests/unit/reconcile/test_levers.py",),
     ),
     Mutant(
