@@ -165,8 +165,14 @@ class Metrics:
         self._contacts: dict[str, datetime] = {}
 
     def define(self, definitions: Definitions) -> None:
-        """Makes the series of every configured controller, policy and pool; repeat it after a reload."""
+        """Makes the series of every configured controller, policy and pool; repeat it after a reload.
+
+        Of what is no longer configured the counts stay, and no gauge says how it stands.
+        """
         self._known.learn(definitions)
+        self._zero_agents.clear()
+        for gauge in (self._capacity.limit, self._capacity.cpu, self._capacity.memory, self._capacity.state):
+            gauge.clear()
         for pool in definitions.pools.values():
             self._define_pool(pool.name)
             self._capacity.limit.labels(pool.name).set(pool.limits.agents or 0)

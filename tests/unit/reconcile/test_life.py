@@ -146,7 +146,7 @@ async def test_deadlines_stand_still_while_the_controller_is_away(core: Core) ->
     core.says(NAME, online=False)
     for _ in range(64):
         await core.sync()
-        await core.advance(5)
+        await core.advance(5, step_s=2.5)
     lost = await core.agent(NAME)
     assert (lost.phase, lost.why) == (Phase.GONE, Reason.RECONNECT_TIMEOUT)
 

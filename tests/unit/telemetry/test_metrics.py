@@ -184,6 +184,18 @@ def test_the_state_of_a_pool_is_1_in_one_state_only(metrics: Metrics) -> None:
     assert states == {"ready": 0, "paused": 0, "cooldown": 1, "draining": 0}
 
 
+def test_no_gauge_shows_a_pool_or_policy_that_a_reload_has_removed(metrics: Metrics) -> None:
+    other = factories.make_pool(name=PoolName("other"))
+    metrics.read(Readings(agents=(make_count(agents=1, pool="it", phase=Phase.ONLINE),)))
+    policy = factories.make_policy("other", name=PolicyName("linux2"))
+    metrics.define(factories.make_definitions(pools=[other], policies=[policy]))
+    metrics.read(Readings())
+    names = ("agents", "agents_busy", "pool_state", "pool_agents_limit", "pool_cpu_cores", "pool_memory_bytes")
+    shown = {labels for name, labels in series(metrics) if name.removeprefix("agentbroker_") in names}
+    assert shown
+    assert not {labels for labels in shown if ("pool", "it") in labels or ("policy", "linux") in labels}
+
+
 def test_counts_of_all_gateways_are_shown_as_their_sum(metrics: Metrics) -> None:
     one = GatewayCounts(
         connections={"websocket": 2},
