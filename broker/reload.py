@@ -7,10 +7,12 @@ live, and so does its backend; `Reloader.tidy` lets go of both.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from broker.config.diff import Change, Touched, changes, touched
 from broker.config.load import again, load
+from broker.config.restart import GATEWAYS, RESTART
 from broker.config.settings import Config
 from broker.config.show import masked
 from broker.domain.ids import BackendName
@@ -21,33 +23,6 @@ from broker.errors import BrokerError, ConfigError
 from broker.ports import Backend
 from broker.reconcile.context import Context
 from broker.telemetry import events
-
-RESTART: Final = (
-    "server.http.listen",
-    "server.http.tls",
-    "server.grpc.listen",
-    "server.grpc.tls",
-    "server.state_dir",
-    "server.keys_dir",
-    "server.database",
-    "server.keep_history",
-    "server.shutdown_grace",
-    "gateway.control",
-    "gateway.control_tls",
-    "gateway.tls.ca_file",
-)
-"""Keys, with all below them, that are read at the start only."""
-GATEWAYS: Final = (
-    "gateway.websocket.listen",
-    "gateway.tcp",
-    "gateway.tls",
-    "gateway.http",
-    "gateway.processes",
-    "gateway.drain_timeout",
-    "gateway.allow_cidrs",
-    "gateway.ping",
-)
-"""Those that a gateway reads for each generation of its processes."""
 
 _TIDY_EVERY_S: Final = 10.0
 """A transaction that began with the former definitions is over by then."""
@@ -92,12 +67,18 @@ class Reloader:
     gateway_follows: bool = False
     """Whether one of those replaces the gateway where its keys have changed; else people are told to reload it."""
     _started: Mapping[str, object] = field(init=False)
+    _read_at: datetime = field(init=False)
     _closing: list[Backend] = field(default_factory=list)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         """Remembers what was read at the start."""
         self._started = self.config.content
+        self._read_at = self.ctx.clock.now()
+
+    def read_last(self) -> tuple[str, datetime]:
+        """The name of the config's file, empty without one, and since when it has been in force."""
+        return self.config.source.name if self.config.source else "", self._read_at
 
     async def reload(self, actor: str = "") -> ReloadResult:
         """Reads the config anew and puts it in force. `actor` is who asked, empty for a signal.
@@ -117,6 +98,7 @@ class Reloader:
                 await self._note("config_reload_failed", actor, first)
                 raise
             self._swap(config, opened)
+            self._read_at = self.ctx.clock.now()
             self.ctx.metrics.config_reloaded(ok=True)
             events.CONFIG_RELOADED.emit(revision=result.revision, changes=len(result.changed))
             await self._note("config_reloaded", actor, "; ".join(result.changed) or "nothing has changed")

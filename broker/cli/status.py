@@ -1,12 +1,14 @@
 """`agentbroker status`: the broker in a few lines."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from broker.cli.options import Session, asks_broker
 from broker.cli.output import age, emit_one, of_cap, say, seconds_since
+
+_STARTING: Final = ("launching", "booting", "connecting")
 
 
 @click.command("status")
@@ -27,20 +29,33 @@ def _print(found: dict[str, Any]) -> None:
     now = datetime.now(tz=UTC)
     wrong = [f"{part['name']}: {part['detail']}" for part in found["parts"] if not part["ok"]]
     ready = "ready" if found["ready"] else f"not ready ({'; '.join(wrong)})"
-    say(f"agentbroker {found['version']}   up {age(found['up_s'])}   config {found['revision']}   {ready}")
+    say(f"agentbroker {found['version']}   up {age(found['up_s'])}   config {_config(found, now)}   {ready}")
     controllers = "   ".join(_controller(c, now) for c in found["controllers"]) or "none"
     say(f"controllers   {controllers}")
     counts = found["agents"]
     waits = age(seconds_since(counts["oldest_waiting_at"], now))
     oldest = f" (oldest {waits})" if counts["oldest_waiting_at"] and counts["waiting"] else ""
     start = f"p95 start {found['start_p95_s']:.0f} s (15 min)" if found["start_p95_s"] is not None else ""
-    say(f"requests      {counts['waiting']} waiting{oldest}, {counts['starting']} starting   {start}".rstrip())
+    of_phase = (
+        {phase: counts[phase] for phase in _STARTING} if "launching" in counts else {"starting": counts["starting"]}
+    )
+    starting = "".join(f"{number} {phase}, " for phase, number in of_phase.items() if number)
+    say(f"requests      {starting}{counts['waiting']} waiting{oldest}   {start}".rstrip())
     idle = counts["online"] - min(counts["busy"], counts["online"])
-    rest = f", {counts['reconnecting']} reconnecting" if counts["reconnecting"] else ""
-    say(f"agents        {counts['busy']} busy, {idle} idle, {counts['ending']} ending{rest}{_cost(found)}")
+    draining = counts.get("draining", counts["ending"])
+    others = {"terminating": counts["ending"] - draining, "reconnecting": counts["reconnecting"]}
+    rest = "".join(f", {number} {phase}" for phase, number in others.items() if number)
+    say(f"agents        {counts['busy']} busy, {idle} idle, {draining} draining{rest}{_cost(found)}")
     say(f"pools         {'   '.join(_pool(pool, now) for pool in found['pools']) or 'none'}")
     for warning in found["warnings"]:
         say(f"! {warning['message']}   {warning['command']}")
+
+
+def _config(found: dict[str, Any], now: datetime) -> str:
+    if "config" not in found:  # a broker of an older version
+        return str(found["revision"])
+    loaded = f"loaded {age(seconds_since(found['config_loaded_at'], now))} ago"
+    return f"{found['config']} ({found['revision']}, {loaded})".lstrip()
 
 
 def _cost(found: dict[str, Any]) -> str:

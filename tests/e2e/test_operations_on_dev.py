@@ -1,5 +1,6 @@
 """What operators type in an incident, on a running `agentbroker dev` with two pools, one of which fails each launch."""
 
+import json
 import re
 from typing import Any
 
@@ -36,6 +37,13 @@ def plans(dev: Dev, before: dict[str, Any]) -> None:
         "  spare  standby  fallback after 45s on PoolAtLimit",
         "nothing was launched",
     ]
+    told = json.loads(dev.says("plan", "linux", "-n", "2", "-o", "json"))
+    assert (told["api"], told["kind"], told["placed"], told["waiting"]) == ("v1", "Plan", 2, 0)
+    assert [(pool["pool"], pool["state"], pool["count"]) for pool in told["pools"]] == [
+        ("linux", "chosen", 2),
+        ("spare", "standby", 0),
+    ]
+    assert re.search(r"   config broker\.yaml \(\w+, loaded \S+ ago\)   ready\n", dev.says("status"))
     code, out = dev.run("plan", "linux", "-n", "3")
     assert code == 6, out
     assert out.splitlines()[0].startswith("policy linux (ordered) -> linux ×2; 1 waits: PoolAtLimit: pool linux is at")

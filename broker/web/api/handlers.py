@@ -82,9 +82,12 @@ class Handlers(PoolHandlers, PlanHandlers):
         starts = sorted(await self._search.start_times(snapshot.now - _START_WINDOW))
         pools = self._pools(snapshot, words)
         controllers = tuple(convert.to_controller(name, snapshot) for name in snapshot.definitions.controllers)
+        file, loaded_at = self._reloads.read_last()
         return fleet.Status(
             version=VERSION,
             revision=snapshot.definitions.revision,
+            config=file,
+            config_loaded_at=loaded_at,
             started_at=self._started_at,
             up_s=max(0.0, (snapshot.now - self._started_at).total_seconds()),
             ready=all(part.ok for part in parts),

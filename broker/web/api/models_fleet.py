@@ -23,8 +23,12 @@ class Counts(Model):
     busy: int
     waiting: int = Field(description="Asked for, and without a place.")
     starting: int = Field(description="Launching, booting or connecting.")
+    launching: int
+    booting: int
+    connecting: int
     online: int
     ending: int = Field(description="Draining or terminating.")
+    draining: int
     reconnecting: int
     oldest_waiting_at: Moment | None = Field(description="When the oldest was asked for that never was online.")
 
@@ -174,6 +178,8 @@ class Status(Resource):
     kind: Literal["Status"] = "Status"
     version: str
     revision: str = Field(description="Of the config in force.")
+    config: str = Field(description="The name of its file; empty if there is none.")
+    config_loaded_at: Moment
     started_at: Moment
     up_s: Seconds
     ready: bool

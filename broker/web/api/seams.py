@@ -86,6 +86,10 @@ class Reloads(Protocol):
         """All that the config in force says, defaults included, with secrets masked."""
         ...
 
+    def read_last(self) -> tuple[str, datetime]:
+        """The name of the file that is in force, without its directory and empty if there is none, and since when."""
+        ...
+
     async def reload(self, actor: str = "") -> Reloaded:
         """Puts it in force; `actor` is who asked."""
         ...

@@ -106,7 +106,7 @@ async def test_status_get_and_explain_agree_with_the_cloud(operated: Operated) -
     agents = await operated.cli("get", "agents", "--where", "phase=connecting", "-o", "json")
     explained = await operated.cli("explain", "linux-000001", "-o", "json")
     nobody = await operated.cli("explain", "label", "linux && gpu")
-    assert "0 waiting, 2 starting" in status.out
+    assert "\nrequests      2 connecting, 0 waiting\n" in status.out
     assert "not ready (gateway: no gateway is linked)" in status.out
     assert [item["id"] for item in agents.json["items"]] == ["linux-000001", "linux-000002"]
     assert explained.json["agent"]["attempts"][0]["pool"] == "here"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -40,11 +41,11 @@ async def test_status_says_how_everything_stands(tmp_path: Path) -> None:
     lines = done.out.splitlines()
     assert done.code == 0, done
     assert lines[0].startswith("agentbroker ")
-    assert lines[0].endswith("config 1   ready")
+    assert re.search(r"config broker\.yaml \(1, loaded \S+ ago\)   ready$", lines[0])
     assert [part.split()[0] for part in lines[:5]] == ["agentbroker", "controllers", "requests", "agents", "pools"]
     assert "main ✔" in lines[1]
     assert "1 waiting (oldest" in lines[2]
-    assert lines[3] == "agents        0 busy, 1 idle, 0 ending"
+    assert lines[3] == "agents        0 busy, 1 idle, 0 draining"
     assert lines[4] == "pools         it ready 1/4"
     assert lines[-1].endswith("agentbroker explain policy linux")
     assert as_json.json["kind"] == "Status"

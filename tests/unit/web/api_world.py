@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from broker.errors import ConfigError, NotFound
 from broker.incidents import Changed
 from broker.operations import Actor
 from broker.reload import ReloadResult
+from broker.testing.clock import EPOCH
 from broker.web.api.app import mount
 from broker.web.api.handlers import Handlers
 from broker.web.app import Check, serving
@@ -83,6 +85,9 @@ class Reloads:
 
     def shown(self) -> dict[str, object]:
         return {"version": 1}
+
+    def read_last(self) -> tuple[str, datetime]:
+        return "broker.yaml", EPOCH
 
     async def preview(self) -> ReloadResult:
         if self.broken:
