@@ -206,8 +206,9 @@ class Intake:
             if agent is None:
                 continue
             busy = node.busy or (agent.busy and not node.online)
-            if busy != agent.busy or node.uses > agent.uses or (node.build_url and not agent.build_url):
-                report = Report(agent_id=agent.id, busy=busy, uses=node.uses, build_url=node.build_url)
+            runs = node.build_url if node.busy else ""
+            if busy != agent.busy or node.uses > agent.uses or (runs and not agent.build_url):
+                report = Report(agent_id=agent.id, busy=busy, uses=node.uses, build_url=runs)
                 reports.append((agent, report))
         await self._ctx.agents.report([report for _, report in reports])
         for agent, report in reports:

@@ -28,7 +28,7 @@ class NodeReport:
     offline_cause: str = ""
     """In Jenkins' words; empty while it is online, or where Jenkins gives none."""
     build_url: str = ""
-    """Of the build that it runs, where that has one."""
+    """Of the build that it runs, else of one that waits for it though it was asked for for another; may be empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

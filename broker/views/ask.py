@@ -124,6 +124,8 @@ def _of_label(text: str, snapshot: Snapshot, controller: ControllerName | None) 
 async def _of_agent(ctx: Context, what: str, snapshot: Snapshot, words: Words) -> Explanation:
     search = Search(ctx.database)
     if what.startswith(("http://", "https://")):
+        if (serving := _serving_build(ctx, what, snapshot)) is not None:
+            return await _of_one(search, serving, snapshot, words)
         found = await search.of_build(what)
         if not found:
             hint = "its label may have no policy, or its agent was asked for by another broker; try explain label EXPR"
@@ -134,6 +136,15 @@ async def _of_agent(ctx: Context, what: str, snapshot: Snapshot, words: Words) -
     if agent is None:
         raise _no_agent(what, snapshot)
     return await _of_one(search, agent, snapshot, words)
+
+
+def _serving_build(ctx: Context, url: str, snapshot: Snapshot) -> Agent | None:
+    """The agent that runs the build or that it waits for, as Jenkins says; it may have been asked for for another."""
+    for agent in snapshot.agents:
+        report = ctx.presence.node(agent.controller, agent.id)
+        if report is not None and report.build_url and report.build_url.rstrip("/") == url.rstrip("/"):
+            return agent
+    return None
 
 
 async def _of_one(search: Search, agent: Agent, snapshot: Snapshot, words: Words) -> Explanation:

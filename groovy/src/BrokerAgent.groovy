@@ -66,6 +66,8 @@ class BrokerAgent extends AbstractCloudSlave implements EphemeralNode {
     volatile long askedAt = namedAt
     /** The queue's number of the build that it was asked for; 0 where there is none, or none is known. */
     volatile long itemId
+    /** The task of a build that waits for it though it was asked for for another; null for none. */
+    volatile Queue.Task waitedForBy
     /** The full name of the job whose builds it runs alone; empty: of any. */
     volatile String job = ''
     /** Kept ready though it is idle: its idle time does not end it now. */

@@ -143,6 +143,7 @@ class BuildLog {
     private void end(long id, boolean cancelled, Object owner) {
         WaitingBuild build = builds.remove(id)
         if (build == null || !build.spoken || (build.over && cancelled)) {
+            build?.agent = null
             return
         }
         if (build.agent != null) {
@@ -154,6 +155,7 @@ class BuildLog {
             BrokerAgent its = fleets.findResult { it.agent(owner?.name ?: '') }
             build.runsOn(owner?.name, its)
         }
+        build.agent = null
     }
 
     private void soon(long ms, Closure work) {

@@ -50,8 +50,13 @@ class NodeSync {
          accepting    : online && computer.online && computer.acceptingTasks && agent.acceptingTasks && !agent.usedUp,
          busy         : agent.resumes || Resumption.isExpected(agent) || (computer != null && !computer.idle),
          uses         : uses,
-         current_build: computer?.currentBuild ?: '',
+         current_build: computer?.currentBuild ?: buildThatWaits(agent),
          offline_cause: computer?.saidByJenkins ?: '']
+    }
+
+    private static Object buildThatWaits(BrokerAgent agent) {
+        Queue.Task task = agent.waitedForBy
+        task == null ? '' : Origin.build(task)
     }
 
     List<Map> queue() {

@@ -11,7 +11,7 @@ class WaitingBuild {
     final Queue.BuildableItem item
     /** When (ms) it was last seen in the queue. */
     long seenAt = System.currentTimeMillis()
-    BrokerAgent agent
+    private BrokerAgent agent
     /** Lines have been written: so there is a last one, too. */
     boolean spoken
     /** Somebody has told the end of it. */
@@ -34,7 +34,7 @@ class WaitingBuild {
 
     /** From now on it waits for this agent, which may have been asked for another build. */
     void take(BrokerAgent agent) {
-        this.agent = agent
+        setAgent(agent)
         failureTold = false
         told = ''
         boolean mine = agent.itemId == id
@@ -44,6 +44,21 @@ class WaitingBuild {
         if (!mine && !catchesUp) {
             say(["${now()} ${agent.nodeName}: ${agent.progress}".toString()])
         }
+    }
+
+    BrokerAgent getAgent() {
+        agent
+    }
+
+    /** Null: it waits for none now. The broker knows for which build it was asked, and hears of another. */
+    void setAgent(BrokerAgent next) {
+        if (agent != null && item.task.is(agent.waitedForBy)) {
+            agent.waitedForBy = null
+        }
+        if (next != null && next.itemId != id) {
+            next.waitedForBy = item.task
+        }
+        agent = next
     }
 
     /** What has happened to its agent since the last look; `place`: which in line it is, 0 if it does not wait for room. */
@@ -76,7 +91,7 @@ class WaitingBuild {
         if (!failureTold && agent.endCause == null && agent.why) {
             say(["${now()} ended: ${BuildWords.clean(agent.why)}".toString()])
         }
-        agent = null
+        setAgent(null)
     }
 
     /** Why there is no agent for it; said when it changes. */

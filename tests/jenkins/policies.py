@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
 import yaml
 
@@ -49,3 +50,40 @@ def use_policies(rig: Rig, policies: Mapping[str, Mapping[str, object]]) -> None
     write_policies(rig, policies)
     reload(rig)
     wait_for("Jenkins knows them", lambda: set(known_policies(rig)) == {LABEL, *policies}, seconds=15)
+
+
+def pause(rig: Rig, pool: str, reason: str) -> None:
+    """As an operator does in an incident."""
+    body = json.dumps({"reason": reason}).encode()
+    request = urllib.request.Request(f"{rig.stack.http_url}api/v1/pools/{pool}:pause", data=body, method="POST")
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=20) as reply:
+        assert reply.status == 200
+
+
+def crowded(rig: Rig) -> None:
+    """Policies whose second build, or whose first, waits for a reason of its own; in force."""
+    two = {"template": {"cpu": 2}}
+    hour = (datetime.now(UTC) + timedelta(hours=2)).hour
+    later = {"hours": f"{hour:02}:00-{(hour + 1) % 24:02}:00", "timezone": "UTC"}
+    policies: dict[str, dict[str, object]] = {
+        "full": {"limits": {"agents": 1}},
+        "cores": {"pools": ["small"], **two},
+        "twins": {"limits": {"per_job": 1}},
+        "broke": {"pools": ["priced"], "budget": {"amount": 0.01, "currency": "USD"}, **two},
+        "held": {"pools": ["shut"]},
+        "night": {"pools": ["shut"], "fallback": [{"pool": "east", "only": later}]},
+        "filler": {"pools": ["west"]},
+        "skewed": {"pools": ["east", "west"], "strategy": "spread", "spread": {"by": "pool", "max_skew": 1}},
+    }
+    write_policies(rig, {name: {"labels": [name], **keys} for name, keys in policies.items()})
+    config = yaml.safe_load(rig.stack.config_file.read_text())
+    pool = config["pools"][LABEL]
+    config["currencies"] = {"base": "USD"}
+    config["pools"] |= {name: dict(pool) for name in ("shut", "east")}
+    config["pools"] |= {"west": pool | {"limits": {"agents": 1}}, "small": pool | {"limits": {"cpu": 3}}}
+    config["pools"]["priced"] = pool | {"cost": {"cpu_hour": 1}}
+    rig.stack.config_file.write_text(yaml.safe_dump(config, sort_keys=False))
+    reload(rig)
+    wait_for("Jenkins knows them", lambda: set(known_policies(rig)) == {LABEL, *policies}, seconds=15)
+    pause(rig, "shut", "moved by night")

@@ -1,10 +1,15 @@
 """Policies as builds of a real controller see them: what a build asks for itself, and the words that it is told."""
 
 import json
+import os
 import re
+import subprocess
+import sys
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +20,7 @@ from broker.demo.stack import CONTROLLER
 from tests.jenkins.conftest import new_rig
 from tests.jenkins.controller import wait_for
 from tests.jenkins.pipelines import abort, console_of, needs_plugins, start_build, start_with_plugins
-from tests.jenkins.policies import FLEET, reload, use_policies, write_policies
+from tests.jenkins.policies import FLEET, crowded, pause, reload, use_policies, write_policies
 from tests.jenkins.rig import LABEL, Rig, our_names_in
 from tests.jenkins.test_build_log import build, line, log_of, ours
 
@@ -143,11 +148,36 @@ def test_a_build_s_url_explains_its_agent_while_it_waits_and_the_job_has_its_ful
         build(rig, "asked-about", "linux")
         name = line(rig, "asked-about", r"^(linux-\w+): linux -> policy linux")[1]
         url = f"{rig.controller.url}job/asked-about/1/"
-        found = wait_for("it is known", lambda: asked(rig, "explain", what=url), seconds=20)
-        assert (found["agent"]["id"], found["agent"]["job"]) == (name, "asked-about")
+        wait_for("it is known", lambda: explained_agent(rig, url) == (name, "asked-about"), seconds=20)
     finally:
         rig.slow.unlink()
     assert rig.controller.finished("asked-about", 1)[0]["result"] == "SUCCESS"
+
+
+def explained_agent(rig: Rig, url: str) -> tuple[str, str] | None:
+    """The agent of a build, and the job that it was asked for; None before the broker knows of it."""
+    try:
+        agent = asked(rig, "explain", what=url)["agent"]
+    except urllib.error.HTTPError:
+        return None
+    return agent["id"], agent["job"]
+
+
+def test_a_build_whose_own_agent_went_with_another_build_is_explained_by_the_one_that_it_waits_for(rig: Rig) -> None:
+    use_policies(rig, {"single": {"labels": ["single"], "limits": {"agents": 1}}})
+    build(rig, "holds", "single", 200)
+    line(rig, "holds", "^online after", seconds=40)
+    for job in ("goes", "stays"):
+        build(rig, job, "single")
+        line(rig, job, "PolicyAtLimit")
+    abort(rig.controller, "goes")
+    wait_for("one is left", lambda: len(asked(rig, "agents", policy="single")["items"]) == 2, seconds=20)
+    [left] = [a["id"] for a in asked(rig, "agents", policy="single")["items"] if a["phase"] == "requested"]
+    line(rig, "stays", rf"^{left}: ")
+    url = f"{rig.controller.url}job/stays/1/"
+    wait_for("it is known", lambda: explained_agent(rig, url) == (left, "goes"), seconds=15)
+    abort(rig.controller, "holds")
+    assert rig.controller.finished("stays", 1, seconds=40)[0]["result"] == "SUCCESS"
 
 
 def test_each_attempt_is_told_with_how_many_there_may_be(rig: Rig) -> None:
@@ -167,6 +197,48 @@ def test_a_job_at_its_own_limit_waits_and_says_so_while_another_job_of_the_polic
     abort(rig.controller, "twin")
     assert rig.controller.finished("twin", 2)[1]["result"] == "SUCCESS", "there is room for it then"
     rig.wait_until_nothing_is_left()
+
+
+def explained(rig: Rig, job: str, number: int) -> tuple[str, str]:
+    """What the API and the command say of a build."""
+    url = f"{rig.controller.url}job/{job}/{number}/"
+    environment = {**os.environ, "AGENTBROKER_URL": rig.stack.http_url, "COLUMNS": "500"}
+    command = [sys.executable, "-m", "broker", "explain", url]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return asked(rig, "explain", what=url)["summary"], done.stdout + done.stderr
+
+
+def test_why_a_build_waits_is_said_in_the_same_words_by_its_log_the_api_and_the_command(rig: Rig) -> None:
+    crowded(rig)
+    holding = ("full", "cores", "twins", "filler", "skewed")
+    for label in holding:
+        build(rig, f"{label}-1", label, 200)
+        line(rig, f"{label}-1", r": launching", seconds=40)
+    start_build(rig.controller, "twins-1")
+    for label in ("full", "cores", "broke", "held", "night", "skewed"):
+        build(rig, f"{label}-2", label)
+    waits = {
+        "full-2": (1, r"PolicyAtLimit: policy full is at its limit \(1 of 1 agents\)"),
+        "cores-2": (1, r"PoolAtLimit: pool small is at its limit \(3 vCPU; this agent takes 2\)"),
+        "twins-1": (2, r"JobAtLimit: job twins-1 is at its limit"),
+        "broke-2": (1, r"BudgetExceeded: an agent is expected to cost more than the day's 0\.01 USD"),
+        "held-2": (1, r"PoolPaused: pool shut is paused by local: moved by night"),
+        "night-2": (1, r"PoolPaused: pool shut is paused.*; fallback from \d\d:00 to \d\d:00 UTC only"),
+        "skewed-2": (1, r"MaxSkew: east would have over 1 more of the policy's agents than another pool"),
+    }
+    for job, (number, pattern) in waits.items():
+        found = wait_for(job, partial(told_to, rig, job, number, pattern), seconds=30)
+        for said in explained(rig, job, number):
+            assert found in said, (job, found, said)
+    for job, number in [(job, number) for job, (number, _) in waits.items()] + [(f"{one}-1", 1) for one in holding]:
+        abort(rig.controller, job, number)
+    rig.wait_until_nothing_is_left()
+
+
+def told_to(rig: Rig, job: str, number: int, pattern: str) -> str:
+    """The words in the log of a build, of the reason on; empty as long as they are not there."""
+    found = re.search(pattern + ".*", console_of(rig.controller, job, number))
+    return found[0] if found else ""
 
 
 def test_a_build_that_falls_back_is_told_to_which_pool_and_why(rig: Rig) -> None:
@@ -191,15 +263,6 @@ def test_a_build_that_falls_back_is_told_to_which_pool_and_why(rig: Rig) -> None
     line(rig, "held", r"^waiting, 1st in line: \w+: .*spare.*the test says so", seconds=20)
     abort(rig.controller, "first-choice")
     assert rig.controller.finished("held", 1, seconds=40)[0]["result"] == "SUCCESS"
-
-
-def pause(rig: Rig, pool: str, reason: str) -> None:
-    """As an operator does in an incident."""
-    body = json.dumps({"reason": reason}).encode()
-    request = urllib.request.Request(f"{rig.stack.http_url}api/v1/pools/{pool}:pause", data=body, method="POST")
-    request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, timeout=20) as reply:
-        assert reply.status == 200
 
 
 def test_nothing_of_it_was_severe_and_nothing_was_saved(rig: Rig) -> None:

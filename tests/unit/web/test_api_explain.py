@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from broker.domain.asked import Asked
-from broker.domain.ids import ControllerName, PolicyName, PoolName
+from broker.domain.ids import AgentName, ControllerName, PolicyName, PoolName
 from broker.domain.policy import AgentLimits
 from broker.domain.pool import Cooldown, PoolLimits
 from broker.domain.reason import REASONS, Reason
 from broker.errors import BackendRejected
+from broker.reconcile.presence import NodeReport
 from broker.testing.factories import CONTROLLER, make_controller, make_definitions, make_policy, make_pool
 from tests.core import BOOT, real_secret
 from tests.unit.web.api_world import running_api
@@ -52,6 +53,19 @@ async def test_a_build_is_explained_by_its_url(tmp_path: Path) -> None:
         missing = await api.call("GET", "explain", params={"what": "https://ci.example.com/job/app/1/"})
     assert missing.status == 404
     assert "no agent was asked for" in missing.json["message"]
+
+
+async def test_a_build_is_explained_by_the_agent_that_jenkins_says_it_waits_for(tmp_path: Path) -> None:
+    first, second = "https://ci.example.com/job/app/812/", "https://ci.example.com/job/app/813/"
+    async with running_api(tmp_path) as api:
+        asked = Asked(name="linux-000001", policy="linux", secret=real_secret("a"), build_url=first)
+        await api.core.intake.accept(CONTROLLER, BOOT, [asked])
+        for busy in (False, True):
+            waits = NodeReport(online=busy, accepting=not busy, busy=busy, uses=int(busy), build_url=second)
+            api.core.nodes[AgentName("linux-000001")] = waits
+            await api.core.sync()
+            for url in (first, second):
+                assert (await api.get("explain", params={"what": url}))["id"] == "linux-000001"
 
 
 async def test_a_cooling_pool_is_explained_with_what_failed_and_how_long_it_rests(tmp_path: Path) -> None:

@@ -318,6 +318,17 @@ check('the agent of a build that is cancelled serves the one that is queued a se
     assert world.fleet.all().size() == 1 && agents.count { it.gone } == 1
 }
 
+check('the broker hears of the build that waits for an agent which was asked for for another') { World world ->
+    List items = world.queued(2)
+    review(world, 'linux')
+    List agents = items.collect { item -> world.fleet.all().find { it.itemId == item.id } }
+    WaitingBuild build = new WaitingBuild(items[1], { it.run() } as java.util.concurrent.Executor)
+    build.agent = agents[0]
+    assert agents[0].waitedForBy.is(items[1].task)
+    build.agent = agents[1]
+    assert agents*.waitedForBy == [null, null]: 'its own is known by its request'
+}
+
 check('of an agent that starts and one that has no room the first stays for the build that is left') { World world ->
     watched(world)
     List items = world.queued(2)
