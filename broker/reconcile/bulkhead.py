@@ -97,8 +97,9 @@ class Bulkhead:
         """Heeds what has been written of a failure; returns those in line whom it concerns."""
         shut = dict.fromkeys(failure.lacks, (failure.at, failure.cooled_until))
         if failure.rests_until is not None:
-            longest = max([failure.rests_until, *(until for _, until in shut.values())])
-            shut[Offering(failure.pool.name)] = (failure.at, longest)
+            whole = Offering(failure.pool.name)
+            _, lacks_until = shut.get(whole, (failure.at, failure.rests_until))
+            shut[whole] = (failure.at, max(failure.rests_until, lacks_until))
             self._trust[failure.pool.name] = _Trust(failure.pool.cooldown.after_failures, 0, now_s)
         self._shut = {of: times for of, times in self._shut.items() if is_in_force(*times, failure.at)} | shut
         return [agent_id for name in {of.pool for of in shut} for agent_id in self._lines.get(name, ())]
@@ -107,6 +108,10 @@ class Bulkhead:
         """An agent of the pool serves since then: if nothing went badly after it, the pool is trusted."""
         if online_s > self._of(pool).doubted_s:
             self._trust[pool.name] = _Trust(None)
+
+    def opened(self, pool: PoolName) -> None:
+        """The pool's rest has ended before its time."""
+        self._shut.pop(Offering(pool), None)
 
     def is_shut(self, offering: Offering, now: datetime) -> bool:
         """Whether a launch there would be refused, for all that is known since it was decided."""

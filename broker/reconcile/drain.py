@@ -67,6 +67,7 @@ async def _prove(ctx: Context, agent: Agent) -> None:
         return
     ctx.bulkhead.proven(pool, ctx.clock.monotonic() - (now - agent.online_at).total_seconds())
     if await ctx.cooldowns.succeeded(agent, now):
+        ctx.bulkhead.opened(pool.name)
         events.POOL_WARMED_UP.emit(pool=agent.pool)
         ctx.nudge.placement()
 

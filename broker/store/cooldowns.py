@@ -66,7 +66,8 @@ class Cooldowns:
     def __init__(self, database: Database) -> None:
         """Knows nothing yet; all of it is in the database."""
         self._database = database
-        self._failing: dict[PoolName, datetime] | None = None
+        self._failing: dict[PoolName, datetime] = {}
+        self._is_read = False
 
     async def read(self, now: datetime) -> dict[PoolName, Rest]:
         """The pools that have failed lately."""
@@ -78,7 +79,7 @@ class Cooldowns:
 
     def written(self, failure: Failure) -> None:
         """Hears of a failure whose transaction has committed."""
-        if failure.rest is not None and self._failing is not None:
+        if failure.rest is not None:
             self._failing[failure.pool.name] = failure.rest.since or failure.at
 
     async def succeeded(self, agent: Agent, now: datetime) -> bool:
@@ -88,20 +89,23 @@ class Cooldowns:
         """
         if agent.pool is None or agent.online_at is None:
             return False
-        if self._failing is None:
-            self._failing = {row.pool: row.window_start for row in await self._database.read(_rows)}
+        if not self._is_read:  # what was written meanwhile is newer
+            read = {row.pool: row.window_start for row in await self._database.read(_rows)}
+            self._failing, self._is_read = read | self._failing, True
         since = self._failing.get(agent.pool)
         if since is None or agent.online_at < since <= now + CLOCK_STEP:
             return False
-        pool = agent.pool
+        pool, began = agent.pool, cooldowns.c.window_start
+        these = (cooldowns.c.pool == pool, or_(began <= agent.online_at, began > now + CLOCK_STEP))
 
         async def work(connection: AsyncConnection) -> bool:
-            opened = (await connection.execute(select(cooldowns.c.opened).where(cooldowns.c.pool == pool))).scalar()
-            await connection.execute(delete(cooldowns).where(cooldowns.c.pool == pool))
+            opened = (await connection.execute(select(cooldowns.c.opened).where(*these))).scalar()
+            await connection.execute(delete(cooldowns).where(*these))
             return bool(opened)
 
         opened = await self._database.transaction(work)
-        self._failing.pop(pool, None)
+        if self._failing.get(pool) == since:  # else the pool has failed anew meanwhile
+            del self._failing[pool]
         return opened
 
 

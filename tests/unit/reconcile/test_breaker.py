@@ -95,6 +95,27 @@ async def test_after_its_rest_one_agent_tries_it_and_when_it_is_mended_the_first
         assert all(a.phase is not Phase.REQUESTED for a in await core.ctx.agents.live())
 
 
+async def test_who_was_on_its_way_when_the_breaker_opened_closes_it_for_launches_too(tmp_path: Path) -> None:
+    async with open_core(tmp_path / "broker.db", definitions(DEAD)) as core:
+        await ask(core, NAMES[0])
+        dead(core)
+        await core.advance(2)
+        await ask(core, *NAMES[1:8])
+        await core.advance(10)
+        assert (rest := await rest_of(core)) is not None
+        assert rest.opened == 1
+        core.backend.check_launch = None
+        first = await core.agent(NAMES[0])
+        core.sessions.connect(first)
+        core.says(first.name, busy=True)
+        await core.sync()
+        await core.advance(10)
+        assert await rest_of(core) is None
+        others = [await core.agent(name) for name in NAMES[1:8]]
+        assert {a.phase for a in others} == {Phase.CONNECTING}
+        assert max(a.attempt for a in others) == 2, "who was placed there again was launched, not given back"
+
+
 async def test_one_failure_in_twenty_is_tried_again_and_opens_no_breaker(tmp_path: Path) -> None:
     async with open_core(tmp_path / "broker.db", definitions(DEAD)) as core:
         chance = random.Random(5)

@@ -15,8 +15,9 @@ from broker.domain.pool import Cooldown, PoolLimits
 from broker.domain.reason import Reason
 from broker.domain.template import Retention
 from broker.errors import BackendRejected, Throttled
+from broker.reconcile.attempt import pause
 from broker.reconcile.presence import NodeReport
-from broker.testing.factories import make_definitions, make_policy, make_pool, make_template
+from broker.testing.factories import make_agent, make_definitions, make_policy, make_pool, make_template
 from tests.core import Core, open_core
 
 NAME = "linux-000001"
@@ -443,6 +444,15 @@ async def test_a_pool_that_always_fails_is_not_hammered(tmp_path: Path) -> None:
         await core.advance(900, step_s=5)
         running = [p for p in (await core.phases()).values() if p != Phase.REQUESTED]
         assert len(running) == 1, "one agent tries the pool; the others wait for its success"
+
+
+@pytest.mark.parametrize("first", [timedelta(), timedelta(seconds=2), timedelta(days=36_500)])
+def test_after_however_many_attempts_the_pause_is_no_longer_than_the_longest(first: timedelta) -> None:
+    last = max(first, timedelta(seconds=30))
+    retry = Retry(attempts=100_000, backoff_first=first, backoff_last=last)
+    pauses = [pause(retry, make_agent(attempt=attempt)) for attempt in (1, 4, 5, 6, 100, 99_999)]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] <= last
 
 
 async def test_an_idle_release_of_a_drained_goal_never_moves_back(core: Core) -> None:

@@ -1,11 +1,13 @@
 """The breaker of a pool: closed, open, tried with one agent, closed again; it survives a restart."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.ids import PoolName
 from broker.domain.limits import Cooled, Rest
@@ -139,6 +141,40 @@ async def test_it_survives_a_restart(tmp_path: Path) -> None:
         rest = await open_breaker(Cooldowns(database))
     async with opened(tmp_path / "other.db") as (database, _):
         assert await Cooldowns(database).read(EPOCH) == {POOL: rest}
+
+
+async def test_a_failure_that_is_written_while_a_new_broker_reads_the_others_is_not_lost(
+    cooldowns: Cooldowns, database: Database
+) -> None:
+    read = database.read
+
+    async def meanwhile(work: Callable[[AsyncConnection], Awaitable[Any]]) -> Any:
+        told = await read(work)
+        database.read = read  # type: ignore[method-assign]  # once
+        for _ in range(RULE.after_failures):
+            await fail(cooldowns)
+        return told
+
+    database.read = meanwhile  # type: ignore[method-assign]  # the moment between what is read and what is known
+    assert await succeed(cooldowns, SECOND), "its breaker is found, and closed"
+
+
+async def test_a_breaker_that_opens_while_a_success_is_written_stays_open(
+    cooldowns: Cooldowns, database: Database
+) -> None:
+    await fail(cooldowns)
+    transaction = database.transaction
+
+    async def meanwhile(work: Callable[[AsyncConnection], Awaitable[Any]]) -> Any:
+        database.transaction = transaction  # type: ignore[method-assign]  # once
+        for _ in range(RULE.after_failures - 1):
+            await fail(cooldowns, 10 * SECOND)
+        return await transaction(work)
+
+    database.transaction = meanwhile  # type: ignore[method-assign]  # who is first has the writer
+    assert not await succeed(cooldowns, SECOND)
+    assert (await cooldowns.read(EPOCH + 10 * SECOND))[POOL].opened == 1
+    assert await succeed(cooldowns, 20 * SECOND)
 
 
 async def test_who_was_online_before_the_failures_says_nothing_of_them(cooldowns: Cooldowns) -> None:
