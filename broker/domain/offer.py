@@ -1,10 +1,15 @@
 """What a pool could hold now."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from broker.domain.ids import PoolName
 from broker.domain.money import Micros
 from broker.domain.resources import Resources
+
+_LARGEST: Final = 1 << 53
+_LONGEST: Final = 256
+"""Of a text, in characters."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,3 +50,19 @@ class Offer:
     def offering(self) -> Offering:
         """What it is a part of."""
         return Offering(self.pool, self.zone, self.type, self.capacity)
+
+    def flaw(self) -> str:
+        """What of it cannot be, in words; empty where all can: what one backend says wrong must stop no placement."""
+        sizes = {"free": self.free, "shape": self.shape}
+        numbers: dict[str, object] = {"slots": self.slots, "room": self.room, "price": self.price}
+        for name, size in sizes.items():
+            if size is not None:
+                numbers |= {f"{name}.cpu_milli": size.cpu_milli, f"{name}.memory_mib": size.memory_mib}
+        for name, number in numbers.items():
+            if number is not None and not (type(number) is int and 0 <= number <= _LARGEST):
+                return f"{name} is {number!r}"[:_LONGEST]
+        for name in ("zone", "type", "capacity", "host"):
+            text: object = getattr(self, name)
+            if not (isinstance(text, str) and len(text) <= _LONGEST and text.isprintable()):
+                return f"{name} is {text!r}"[:_LONGEST]
+        return ""

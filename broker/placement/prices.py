@@ -15,6 +15,9 @@ from broker.domain.template import Template
 UNKNOWN_LIFE: Final = timedelta(minutes=10)
 """How long an agent is expected to live while none of its policy has ended yet."""
 
+DEAREST: Final = Micros(10**12)
+"""A million an hour: what a month of ten thousand such agents costs can still be stored."""
+
 
 def rate_of(policy: Policy, template: Template, pool: Pool, offer: Offer, usage: Usage) -> Rate | None:
     """What an agent of a template costs on an offer; None where nobody has said what the pool costs.
@@ -31,11 +34,13 @@ def rate_of(policy: Policy, template: Template, pool: Pool, offer: Offer, usage:
 
 
 def hourly_of(size: Resources, pool: Pool, offer: Offer) -> Micros | None:
-    """What an agent of a size costs an hour on an offer; None without a price."""
+    """What an agent of a size costs an hour on an offer, at most `DEAREST`; None without a price."""
     share = _share_of_host(size, offer)
     if offer.price is None:
-        return per_hour(pool.cost, size, share)
-    return offer.price if share is None else Micros(-(-offer.price * share.numerator // share.denominator))
+        hourly = per_hour(pool.cost, size, share)
+    else:
+        hourly = offer.price if share is None else Micros(-(-offer.price * share.numerator // share.denominator))
+    return None if hourly is None else min(hourly, DEAREST)
 
 
 def _share_of_host(size: Resources, offer: Offer) -> Fraction | None:

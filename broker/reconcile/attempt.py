@@ -88,7 +88,7 @@ def pause(retry: Retry, agent: Agent) -> timedelta:
     """How long to wait before the next attempt: doubled at each, with a part that differs from agent to agent."""
     first, last = retry.backoff_first, retry.backoff_last
     times = min(max(0, agent.attempt - agent.refusals - 1), (last // first).bit_length() if first else 0)
-    full = min(last, first * 2**times)
+    full: timedelta = min(last, first * 2**times)
     share: float = 0.75 + int(agent.id[:4], 16) / 0xFFFF / 4
     return full * share
 

@@ -102,6 +102,7 @@ class OfferBoard:
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 told = tuple(await backend.offers(pool))
+            _check(told, pool)
         except TimeoutError:
             return  # the answer before counts until it is stale
         except (OutcomeUnknown, Throttled) as error:
@@ -109,6 +110,9 @@ class OfferBoard:
             return
         except BackendError as error:
             told = error
+        except Exception as error:  # a bug in one backend is that one's: placement goes on with the others
+            events.POLL_FAILED.emit(backend=pool.backend, pool=pool.name, message=repr(error), exc_info=error)
+            told = BackendError("", f"backend {pool.backend} cannot say what pool {pool.name} could hold: {error!r}")
         before = self._answers.get(pool.name)
         self._answers[pool.name] = _Answer(told, asked_at, asked)
         if before is None or not _same(before.told, told):
@@ -143,6 +147,13 @@ class OfferBoard:
                 "", f"backend {pool.backend} has not told what pool {pool.name} could hold since {since}"
             )
         return answer.told
+
+
+def _check(offers: Sequence[Offer], pool: Pool) -> None:
+    for offer in offers:
+        flaw = f"it is of pool {offer.pool}" if offer.pool != pool.name else offer.flaw()
+        if flaw:
+            raise BackendError("", f"backend {pool.backend} offers in pool {pool.name} what cannot be: {flaw}")
 
 
 def _same(before: Sequence[Offer] | BackendError, now: Sequence[Offer] | BackendError) -> bool:

@@ -9,6 +9,7 @@ from broker.domain.lifecycle import Goal, Phase
 from broker.domain.pool import Direct, Pool
 from broker.domain.reason import LACKS, Reason
 from broker.errors import BackendError, Conflict, OutcomeUnknown, Throttled
+from broker.placement.words import lever as say_lever
 from broker.ports import LaunchSpec
 from broker.reconcile.attempt import fail_attempt, next_attempt, offering_of, words
 from broker.reconcile.bulkhead import Answer
@@ -70,6 +71,9 @@ async def _note_instance(ctx: Context, agent: Agent, instance: InstanceRef) -> A
 
 def _why_shut(ctx: Context, agent: Agent, pool: Pool) -> str:
     """Why an attempt that nobody has called for yet is better made elsewhere, in words; empty if it is not."""
+    lever = ctx.levers.get(pool.name)
+    if lever is not None and (lever.until is None or lever.until > ctx.clock.now()):
+        return say_lever(lever)
     of = offering_of(agent)
     if ctx.bulkhead.is_shut(of, ctx.clock.now()):
         where = ", ".join(part for part in (of.zone, of.type, of.capacity) if part)

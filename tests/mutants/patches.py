@@ -1439,6 +1439,41 @@ MUTANTS: Final = (
         tests=(_BULKHEAD,),
     ),
     Mutant(
+        guard="breaker: a success closes none that has opened since",
+        file="broker/store/cooldowns.py",
+        old="these = (cooldowns.c.pool == pool, or_(began <= agent.online_at, began > now + CLOCK_STEP))",
+        new="these = (cooldowns.c.pool == pool,)",
+        tests=("tests/unit/store/test_cooldowns.py",),
+    ),
+    Mutant(
+        guard="breaker: one that has closed is closed for launches, too",
+        file="broker/reconcile/drain.py",
+        old="ctx.bulkhead.opened(pool.name)",
+        new="pass",
+        tests=(_BREAKER,),
+    ),
+    Mutant(
+        guard="pool: who was not called for is not launched in a pool that is paused",
+        file="broker/reconcile/launch.py",
+        old="if lever is not None and (lever.until is None or lever.until > ctx.clock.now()):",
+        new="if False and lever is not None:",
+        tests=("tests/unit/reconcile/test_levers.py",),
+    ),
+    Mutant(
+        guard="board: an offer that cannot be is not placed on",
+        file="broker/reconcile/board.py",
+        old="        if flaw:",
+        new="        if False:",
+        tests=("tests/unit/reconcile/test_board.py",),
+    ),
+    Mutant(
+        guard="money: a price beyond all measure stops no placement",
+        file="broker/placement/prices.py",
+        old="return None if hourly is None else min(hourly, DEAREST)",
+        new="return hourly",
+        tests=(_SPENDING,),
+    ),
+    Mutant(
         guard="breaker: failures are written with what they do to their agent, or not at all",
         file="broker/reconcile/context.py",
         old="changed = await self.agents.change(agent, after, event, at, actor, failure.write if failure else None)",
@@ -1464,8 +1499,14 @@ MUTANTS: Final = (
     Mutant(
         guard="breaker: who was online before the failures says nothing of them",
         file="broker/store/cooldowns.py",
-        old="if since is None or agent.online_at < since <= now + CLOCK_STEP:",
-        new="if since is None:",
+        old="""if since is None or agent.online_at < since <= now + CLOCK_STEP:
+            return False
+        pool, began = agent.pool, cooldowns.c.window_start
+        these = (cooldowns.c.pool == pool, or_(began <= agent.online_at, began > now + CLOCK_STEP))""",
+        new="""if since is None:
+            return False
+        pool = agent.pool
+        these = (cooldowns.c.pool == pool,)""",
         tests=("tests/unit/store/test_cooldowns.py",),
     ),
     Mutant(

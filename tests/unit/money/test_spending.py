@@ -7,12 +7,14 @@ import pytest
 
 from broker.domain.lifecycle import Phase
 from broker.domain.money import Micros, cost
+from broker.domain.resources import Resources
 from broker.errors import BackendRejected
+from broker.placement.prices import DEAREST
 from broker.testing.backend import Ledger
 from broker.testing.clock import ManualClock
-from broker.testing.factories import POLICY, POOL, make_pool
+from broker.testing.factories import POLICY, POOL, make_pool, make_template
 from tests.core import open_core
-from tests.unit.money.world import HOURLY, NOON, TODAY, TOMORROW, metric, money_definitions, spent
+from tests.unit.money.world import HOURLY, NOON, TODAY, TOMORROW, metric, money_definitions, priced, spent
 
 EVERY_TICK_S = 10
 
@@ -137,3 +139,13 @@ async def test_a_clock_that_was_set_back_while_the_broker_did_not_run_charges_no
     async with open_core(path, money_definitions(), ledger, clock) as core:
         await core.advance(60)
         assert sum((await spent(core)).values()) == 120_000
+
+
+async def test_a_price_beyond_all_measure_stops_neither_placement_nor_charges(tmp_path: Path) -> None:
+    large = make_template(resources=Resources(cpu_milli=4_096_000, memory_mib=1024))
+    definitions = money_definitions(pools=[priced(hourly=10**18)], templates=[large])
+    async with open_core(tmp_path / "broker.db", definitions, clock=ManualClock(NOON)) as core:
+        await core.start()
+        await core.advance(30)
+        assert (await core.agent("linux-000001")).rate == DEAREST
+        assert sum((await spent(core)).values()) == cost(DEAREST, NOON, NOON + timedelta(seconds=30))

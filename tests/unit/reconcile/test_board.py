@@ -2,9 +2,13 @@
 
 import asyncio
 
+import pytest
+
 from broker.domain.ids import BackendName, PoolName
+from broker.domain.money import Micros
 from broker.domain.offer import Offer
 from broker.domain.pool import Pool
+from broker.domain.resources import Resources
 from broker.errors import BackendError, BackendRejected, Throttled
 from broker.ports import Backend
 from broker.reconcile.board import STALE_S, OfferBoard
@@ -82,3 +86,40 @@ async def test_the_first_answer_is_given_a_moment_and_no_more() -> None:
     assert one.starts(DEFINITIONS)
     await clock.advance(0.6)
     assert not one.starts(DEFINITIONS)
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        Offer(pool=PoolName("another")),
+        Offer(pool=POOL, price=Micros(-1)),
+        Offer(pool=POOL, price=float("nan")),  # type: ignore[arg-type]  # what a backend may get from a cloud
+        Offer(pool=POOL, price=Micros(1 << 70)),
+        Offer(pool=POOL, room=-1),
+        Offer(pool=POOL, host="h", slots=1.5),  # type: ignore[arg-type]
+        Offer(pool=POOL, host="h", free=Resources(cpu_milli=-1)),
+        Offer(pool=POOL, zone="\ud800"),
+        Offer(pool=POOL, host="h" * 10_000),
+    ],
+)
+async def test_an_offer_that_cannot_be_counts_against_its_own_pool_alone(offer: Offer) -> None:
+    clock = ManualClock()
+    one, _ = board(clock)
+    backend = Told(None, clock)
+    backend.answer = [Offer(pool=POOL), offer]
+    await ask(one, backend, make_pool())
+    assert "what cannot be" in str(one.offers(DEFINITIONS)[POOL])
+
+
+async def test_a_bug_in_one_backend_ends_no_asking_and_is_told() -> None:
+    class Broken(FakeBackend):
+        async def offers(self, pool: Pool) -> list[Offer]:
+            raise KeyError("zone")
+
+    clock = ManualClock()
+    one, _ = board(clock)
+    await ask(one, Broken(None, clock), DEAD)
+    await ask(one, FakeBackend(None, clock), make_pool())
+    told = one.offers(DEFINITIONS)
+    assert "KeyError('zone')" in str(told[DEAD.name])
+    assert told[POOL] == (Offer(pool=POOL),)

@@ -148,3 +148,17 @@ async def test_another_lever_takes_the_place_of_the_first(core: Core) -> None:
     await core.clock.advance(100)
     await end_levers(core.ctx)
     assert core.ctx.levers[HERE].kind == LeverKind.DRAIN
+
+
+async def test_who_has_a_place_in_a_pool_that_is_paused_before_the_launch_goes_elsewhere(core: Core) -> None:
+    await core.sync()
+    await core.ask_for_offers()
+    await core.ask("linux-000001")
+    while not core.ctx.placed:
+        await core.loop.look_once()
+    await pull(core, LeverKind.PAUSE)
+    agent = await core.agent("linux-000001")
+    assert (agent.pool, agent.attempt, agent.refusals) == (THERE, 2, 1)
+    assert [spec.pool.name for spec in core.backend.ledger.calls] == [THERE]
+    told = [e.message for e in await core.ctx.history.after(0, limit=1000) if e.event == "waiting"]
+    assert told == ["pool here is paused by ana: ECR migration"]
