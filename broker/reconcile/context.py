@@ -23,6 +23,7 @@ from broker.reconcile.bulkhead import Bulkhead
 from broker.reconcile.ends import Ends
 from broker.reconcile.medians import Medians
 from broker.reconcile.presence import Presence
+from broker.reconcile.wall import Wall
 from broker.store.agents import Agents
 from broker.store.cooldowns import Cooldowns, Failure
 from broker.store.engine import Database
@@ -103,6 +104,7 @@ class Context:
     lives: Medians[PolicyName] = field(default_factory=lambda: Medians(timedelta(days=1)))
     """From place to end, of the last day's agents of a policy that were online."""
     standing: Standing = field(init=False)
+    wall: Wall = field(init=False)
     look_not_before: float = float("-inf")
     """In monotonic time: looks at all that wait leave half of the time to everybody else."""
 
@@ -110,7 +112,7 @@ class Context:
         """What is made of the rest."""
         self.ends = Ends(self.nudge)
         self.board = OfferBoard(self.clock, self.nudge.placement)
-        self.standing = Standing(rows=self.agents.rows)
+        self.standing, self.wall = Standing(rows=self.agents.rows), Wall(self.clock)
 
     def pool_of(self, agent: Agent) -> Pool | None:
         """The pool of the agent's attempt, also one that a reload has removed; None without an attempt or pool."""
@@ -183,8 +185,9 @@ class Context:
         return session if session is not None and session.attempt == agent.attempt else None
 
     def deadline_passed(self, agent: Agent) -> bool:
-        """Whether the time of the agent's phase is over: never while what happens to it cannot be written."""
-        if self.store_silent_since is not None:
+        """Whether the time of the agent's phase is over: never while what happens to it cannot be written, nor in the
+        moment after the clock was set."""
+        if self.store_silent_since is not None or self.wall.set_by():
             return False
         return agent.deadline is not None and agent.deadline <= self.clock.now()
 

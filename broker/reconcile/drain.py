@@ -51,7 +51,7 @@ async def stay_online(ctx: Context, agent: Agent) -> Again | None:
         return None
     elif ctx.lost(agent):
         await ctx.move(agent, Phase.RECONNECTING, "reconnecting")
-    elif ctx.clock.now() >= _age_limit(ctx, agent, _OLD) and not ctx.definitions.used_up(agent):
+    elif _is_old(ctx, agent, _OLD) and not ctx.definitions.used_up(agent):
         lifetime = ctx.definitions.retention_of(agent.policy).max_lifetime
         message = f"it takes no build in the last tenth of its {lifetime}"
         await ctx.aim(agent, Goal.DRAINED, Outcome.SUCCEEDED, Reason.MAX_LIFETIME, message)
@@ -140,7 +140,7 @@ async def _is_over(ctx: Context, agent: Agent) -> bool:
         over = (why, ended[1])
     elif (churned := why_churned(ctx, agent)) is not None:
         over = churned
-    elif ctx.clock.now() >= _age_limit(ctx, agent):
+    elif _is_old(ctx, agent):
         over = (Reason.MAX_LIFETIME, f"older than {retention.max_lifetime}")
     elif ctx.definitions.used_up(agent) and not agent.busy and ctx.presence.synced(agent.controller):
         over = (Reason.COMPLETED, f"it has run {agent.uses} of {retention.max_uses} builds")
@@ -165,6 +165,10 @@ async def _part(ctx: Context, agent: Agent) -> Again | None:
     ctx.given_up.pop(agent.id, None)
     await ctx.move(agent, Phase.TERMINATING, "terminating", **_ending(agent))
     return None
+
+
+def _is_old(ctx: Context, agent: Agent, part: float = 1.0) -> bool:
+    return ctx.clock.now() >= _age_limit(ctx, agent, part) and not ctx.wall.set_by()
 
 
 def _age_limit(ctx: Context, agent: Agent, part: float = 1.0) -> datetime:

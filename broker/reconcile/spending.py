@@ -11,8 +11,6 @@ from broker.store.spending import Spending, Standing, Sums
 from broker.telemetry import events
 
 _CHARGE_EVERY_S: Final = 10.0
-_CLOCK_SET: Final = timedelta(seconds=5)
-"""A difference between the two clocks from which on the wall clock was set; less is told apart from nothing."""
 _ABSENT: Final = timedelta(minutes=1)
 _LOOKED_AT_WITHIN_S: Final = 30.0
 
@@ -24,8 +22,7 @@ class Spend:
         """Counts from now on; `prepare` comes first."""
         self._ctx = ctx
         self._spending = Spending(ctx.database)
-        self._wall, self._began = ctx.clock.now(), ctx.clock.monotonic()
-        self._last = self._began
+        self._last = self._began = ctx.clock.monotonic()
         self._definitions: Definitions | None = None
         self._was_absent = False
         self._known: Sums = {}
@@ -56,11 +53,11 @@ class Spend:
 
     async def _follow_clock(self) -> None:
         """Time is what the monotonic clock says: when the wall clock was set, all that counts from a moment moves."""
-        now, mono = self._ctx.clock.now(), self._ctx.clock.monotonic()
-        by = (now - self._wall) - timedelta(seconds=mono - self._began)
-        if abs(by) >= _CLOCK_SET:
-            await self._spending.shift(by)
-            self._wall, self._began = now, mono
+        by = self._ctx.wall.set_by()
+        if by:
+            await self._spending.shift(by, (self._ctx.wall.since(), self._ctx.clock.now()))
+            self._ctx.wall.followed(by)
+            self._ctx.nudge.placement()
 
     async def _all_looked_at(self, mono: float) -> bool:
         """Whether it is known of each agent that its instance lives; after a while nobody is waited for."""

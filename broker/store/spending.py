@@ -9,9 +9,22 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, case, delete, func, insert, literal, literal_column, select, type_coerce, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.agent import Agent
@@ -29,6 +42,7 @@ _LONGEST_GAP: Final = timedelta(minutes=1)
 """Charges are seconds apart. What ends later than this after the last one ended while nobody looked, or the clock was
 set: it is charged for no more than this."""
 _KEPT: Final = timedelta(days=62)
+_TO_COME: Final = frozenset({"deadline", "not_before"})
 
 Sums = Mapping[tuple[str, str, str], int]
 """(policy, pool, day) → millionths."""
@@ -93,17 +107,20 @@ class Spending:
 
         return await self._database.transaction(work)
 
-    async def shift(self, by: timedelta) -> None:
-        """The clock was set: what counts from a moment counts from the same one in the new time."""
+    async def shift(self, by: timedelta, but: tuple[datetime, datetime] | None = None) -> None:
+        """The clock was set: all that counts from a moment, or until one, counts the same in the new time.
+
+        So are the charges, and all moments of living agents: no deadline comes sooner or later. What was written
+        between the moments of `but` is in the new time already.
+        """
         by_us = by // timedelta(microseconds=1)
 
         async def work(connection: AsyncConnection) -> None:
             charged_to = await _charged_to(connection)
             if charged_to is not None:
                 await write_meta(connection, _CHARGED_TO, (charged_to + by).isoformat())
-            moved = type_coerce(type_coerce(agents.c.costs_since, BigInteger) + by_us, Moment)
-            these = update(agents).where(IS_LIVE, agents.c.costs_since.is_not(None))
-            await connection.execute(these.values(costs_since=moved, version=agents.c.version + 1))
+            moved = {c.name: _moved(c, by_us, but) for c in agents.c if isinstance(c.type, Moment)}
+            await connection.execute(update(agents).where(IS_LIVE).values(**moved, version=agents.c.version + 1))
 
         await self._database.transaction(work)
 
@@ -118,6 +135,15 @@ class Spending:
         query = select(agents.c.id, agents.c.instance).where(IS_LIVE, agents.c.costs_since.is_not(None))
         async with self._database.reading() as connection:
             return [(row.id, row.instance) for row in await connection.execute(query)]
+
+
+def _moved(column: Column[Any], by_us: int, but: tuple[datetime, datetime] | None) -> ColumnElement[Any]:
+    """A moment in the new time; one that may be to come is as new as its agent's phase."""
+    moved = type_coerce(column, BigInteger) + by_us
+    if but is not None:
+        written = agents.c.phase_since if column.name in _TO_COME else column
+        moved = case((written.between(*but), type_coerce(column, BigInteger)), else_=moved)
+    return type_coerce(moved, Moment)
 
 
 def begun(before: Agent, after: Agent) -> Agent:

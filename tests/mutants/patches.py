@@ -1474,6 +1474,20 @@ MUTANTS: Final = (
         tests=(_SPENDING,),
     ),
     Mutant(
+        guard="clock: no deadline counts in the moment after it was set",
+        file="broker/reconcile/context.py",
+        old="if self.store_silent_since is not None or self.wall.set_by():",
+        new="if self.store_silent_since is not None:",
+        tests=("tests/unit/reconcile/test_clock_set.py",),
+    ),
+    Mutant(
+        guard="clock: what was written since it was set is in the new time",
+        file="broker/store/spending.py",
+        old="if but is not None:",
+        new="if False:",
+        tests=("tests/unit/reconcile/test_clock_set.py",),
+    ),
+    Mutant(
         guard="breaker: failures are written with what they do to their agent, or not at all",
         file="broker/reconcile/context.py",
         old="changed = await self.agents.change(agent, after, event, at, actor, failure.write if failure else None)",
