@@ -185,8 +185,7 @@ class Context:
         return session if session is not None and session.attempt == agent.attempt else None
 
     def deadline_passed(self, agent: Agent) -> bool:
-        """Whether the time of the agent's phase is over: never while what happens to it cannot be written, nor in the
-        moment after the clock was set."""
+        """Whether its phase's time is over: never while nothing can be written, nor just after the clock was set."""
         if self.store_silent_since is not None or self.wall.set_by():
             return False
         return agent.deadline is not None and agent.deadline <= self.clock.now()

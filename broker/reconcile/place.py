@@ -74,7 +74,8 @@ async def _look(ctx: Context, now: datetime) -> Look:
     standing.by_job = frozenset(name for name, policy in definitions.policies.items() if policy.per_job is not None)
 
     def decider(agents: list[Agent], usage: Usage) -> list[Decision]:
-        served = [agent for agent in agents if not ctx.unserved(agent)]
+        counted = ctx.standing.budgeted is definitions and not ctx.wall.set_by()
+        served = [a for a in agents if not ctx.unserved(a) and (counted or not _pays(definitions, a))]
         _heed_doubts(ctx, usage, definitions)
         decides = ctx.clock.monotonic()
         decisions = decide(served, offers, usage, definitions)
@@ -101,6 +102,12 @@ def _measure(ctx: Context, standing: Standing, now: datetime) -> None:
     standing.lives, standing.medians = ctx.lives.medians(now), ctx.starts.medians(now)
     standing.asked = ctx.board.asked()
     standing.size_of = partial(_size_of, ctx.definitions)
+
+
+def _pays(definitions: Definitions, agent: Agent) -> bool:
+    """Whether it takes of a budget; nobody is placed on one before it is known what is spent of it."""
+    policy = definitions.policies.get(agent.policy)
+    return policy is not None and policy.budget is not None
 
 
 def _size_of(definitions: Definitions, policy: PolicyName, overrides: Override) -> Resources:

@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from broker.domain.definitions import Definitions
 from broker.domain.ids import PolicyName
 from broker.domain.money import Budget, day_of
 from broker.reconcile.context import Context
@@ -23,7 +22,6 @@ class Spend:
         self._ctx = ctx
         self._spending = Spending(ctx.database)
         self._last = self._began = ctx.clock.monotonic()
-        self._definitions: Definitions | None = None
         self._was_absent = False
         self._known: Sums = {}
         self._told: dict[PolicyName, str] = {}
@@ -45,7 +43,7 @@ class Spend:
         """Each second: charges when it is time, and at once when the config has changed."""
         await self._follow_clock()
         mono = self._ctx.clock.monotonic()
-        if mono - self._last < _CHARGE_EVERY_S and self._ctx.definitions is self._definitions:
+        if mono - self._last < _CHARGE_EVERY_S and self._ctx.definitions is self._ctx.standing.budgeted:
             return
         self._was_absent = self._was_absent and not await self._all_looked_at(mono)
         await self._charge(book=not self._was_absent)
@@ -73,7 +71,9 @@ class Spend:
         definitions, now = self._ctx.definitions, self._ctx.clock.now()
         budgets = {name: p.budget for name, p in definitions.policies.items() if p.budget is not None}
         standings = await self._spending.charge(budgets, now, book=book)
-        self._definitions = definitions
+        if self._ctx.standing.budgeted is not definitions:
+            self._ctx.standing.budgeted = definitions
+            self._ctx.nudge.placement()
         sums = await self._spending.sums(_yesterday(now))
         for (policy, pool, day), micros in sums.items():
             self._ctx.metrics.money_spent(policy, pool, micros - self._known.get((policy, pool, day), 0))

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, false, func, literal, or_, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broker.domain.definitions import Definitions
 from broker.domain.ids import ControllerName, PolicyName, PoolName
 from broker.domain.lifecycle import Phase
 from broker.domain.limits import Usage
@@ -44,6 +45,8 @@ class Standing:
     size_of: Callable[[PolicyName, Override], Resources] = lambda policy, overrides: Resources()
     by_job: frozenset[PolicyName] = frozenset()
     """The policies that limit the agents of a job."""
+    budgeted: Definitions | None = None
+    """Those whose budgets' rows say what is spent: of others nobody knows yet."""
     rows: Rows = field(default_factory=Rows)
     worded: dict[Line, tuple[str, datetime]] = field(default_factory=dict)
     """The words last written for the many of a line, and when."""

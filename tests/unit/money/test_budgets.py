@@ -133,6 +133,20 @@ async def test_a_budget_that_a_reload_brings_counts_what_was_spent_before(tmp_pa
         assert await taken(core) == 0
 
 
+async def test_a_budget_that_a_reload_brings_counts_from_the_first_look_on(tmp_path: Path) -> None:
+    async with open_core(tmp_path / "broker.db", money_definitions(), clock=ManualClock(NOON)) as core:
+        await core.start()
+        await core.advance(60)
+        core.ctx.definitions = money_definitions(with_budget(TEN_MINUTES))
+        await ask_for(core, NAMES[1])
+        assert await waiting(core) == [NAMES[1]], "nobody has added up yet"
+        await core.advance(2)
+        assert (await core.agent(NAMES[1])).why == Reason.BUDGET_EXCEEDED
+        core.ctx.definitions = money_definitions(with_budget(3 * TEN_MINUTES))
+        await core.advance(2)
+        assert await waiting(core) == []
+
+
 async def test_a_week_is_spent_by_all_of_its_days(tmp_path: Path) -> None:
     late = datetime(2026, 11, 24, 23, 59, 0, tzinfo=UTC)
     definitions = money_definitions(with_budget(per=Per.WEEK))
