@@ -1,5 +1,6 @@
 """An attempt that did not bring its agent online: what it says of the pool, and the next attempt, or the end."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -47,6 +48,19 @@ async def fail_attempt(
         await ctx.move(agent, Phase.REQUESTED, "failed", failure=failure, **again, **told)
     else:
         await ctx.move(agent, Phase.TERMINATING, "failed", failure=failure, **told)
+
+
+async def let_others_try(ctx: Context, live: Iterable[Agent]) -> None:
+    """Lets another agent try each pool whose trial has taken longer than a start may: it waits for its controller."""
+    now = ctx.clock.now()
+    tries = {rest.probe: pool for pool, rest in (await ctx.cooldowns.read(now)).items() if rest.probe is not None}
+    for agent in live:
+        times = ctx.definitions.timeouts_of(agent.policy)
+        if agent.id in tries and now - agent.phase_since < times.launch + times.boot + times.connect:
+            del tries[agent.id]
+    for agent_id in tries:
+        await ctx.cooldowns.release(agent_id)
+        ctx.nudge.placement()
 
 
 def failure_of(ctx: Context, agent: Agent, why: Reason, message: str, times: int = 1) -> Failure | None:

@@ -12,6 +12,7 @@ from broker.domain.ids import AgentId, BackendName
 from broker.domain.pool import Pool
 from broker.errors import BrokerError, Conflict, NotFound, StoreLost
 from broker.ports import Backend, Clock
+from broker.reconcile.attempt import let_others_try
 from broker.reconcile.context import Again, Context
 from broker.reconcile.levers import LOOK_S, end_levers, recall_levers
 from broker.reconcile.orphans import OrphanSearch
@@ -140,9 +141,11 @@ class Loop:
         return Again(min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(failures, 10)))
 
     async def _look_at_all(self) -> None:
-        for agent in await self.ctx.agents.live():
+        live = await self.ctx.agents.live()
+        for agent in live:
             self.queue.agent(agent.id)
         self.queue.placement()
+        await let_others_try(self.ctx, live)
 
     async def _follow_backends(self, group: asyncio.TaskGroup, search: OrphanSearch) -> None:
         """Polls each backend that is there: a reload brings new ones, and lets others go."""

@@ -77,6 +77,10 @@ class Cooldowns:
         """What is out of stock."""
         return await self._database.read(lambda connection: read_cooled(connection, now))
 
+    async def release(self, agent_id: AgentId) -> None:
+        """Lets another agent than this one try its pool."""
+        await self._database.transaction(lambda connection: clear_probe(connection, agent_id))
+
     def written(self, failure: Failure) -> None:
         """Hears of a failure whose transaction has committed."""
         if failure.rest is not None:

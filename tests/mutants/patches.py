@@ -1488,6 +1488,20 @@ MUTANTS: Final = (
         tests=("tests/unit/reconcile/test_clock_set.py",),
     ),
     Mutant(
+        guard="breaker: a trial that does not end lets others try after the time of a start",
+        file="broker/reconcile/attempt.py",
+        old="await ctx.cooldowns.release(agent_id)",
+        new="pass",
+        tests=(_BREAKER,),
+    ),
+    Mutant(
+        guard="money: nobody is placed on a budget of which nobody knows what is spent",
+        file="broker/reconcile/place.py",
+        old="(counted or not _pays(definitions, a))",
+        new="(counted or True)",
+        tests=(_BUDGETS,),
+    ),
+    Mutant(
         guard="breaker: failures are written with what they do to their agent, or not at all",
         file="broker/reconcile/context.py",
         old="changed = await self.agents.change(agent, after, event, at, actor, failure.write if failure else None)",

@@ -116,6 +116,24 @@ async def test_who_was_on_its_way_when_the_breaker_opened_closes_it_for_launches
         assert max(a.attempt for a in others) == 2, "who was placed there again was launched, not given back"
 
 
+async def test_a_trial_that_waits_for_a_controller_that_is_away_keeps_others_out_for_the_time_of_a_start(
+    tmp_path: Path,
+) -> None:
+    async with open_core(tmp_path / "broker.db", definitions(DEAD)) as core:
+        dead(core)
+        await ask(core, *NAMES[:8])
+        core.backend.check_launch = None
+        await core.advance(310, step_s=5)
+        assert calls(core) == START + 1
+        [probe] = [a for a in await core.ctx.agents.live() if a.phase is not Phase.REQUESTED]
+        await core.advance(600, step_s=20)
+        assert (await core.agent(probe.name)).phase is Phase.CONNECTING, "its time stands still"
+        for _ in range(4):
+            await core.loop._look_at_all()
+            await core.advance(60, step_s=20)
+        assert calls(core) == START + 2
+
+
 async def test_one_failure_in_twenty_is_tried_again_and_opens_no_breaker(tmp_path: Path) -> None:
     async with open_core(tmp_path / "broker.db", definitions(DEAD)) as core:
         chance = random.Random(5)

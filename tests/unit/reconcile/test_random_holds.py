@@ -1,4 +1,4 @@
-"""Random lives over two pools with all kinds of limits: what is taken of each is what the living agents take of it (I3).
+"""Random lives under limits of all kinds: what is taken of each is what the living agents take of it (I3).
 
 Reloads lower and raise the caps meanwhile, operators pause pools, and brokers end in the middle of their work.
 """
