@@ -1731,4 +1731,34 @@ MUTANTS: Final = (
         new="            amount=1,",
         tests=(f"{_BUDGETS}::test_no_more_agents_are_launched_than_the_budget_can_pay_for",),
     ),
+    Mutant(
+        guard="who joins others on a host bears no more of it than they do",
+        file="broker/placement/prices.py",
+        old="        slots = offer.of_slots or offer.slots\n",
+        new="        slots = offer.slots\n",
+        tests=(
+            "tests/unit/policies/test_hosts_that_cost.py"
+            "::test_an_agent_that_joins_others_on_a_host_bears_no_more_than_they_do",
+        ),
+    ),
+    Mutant(
+        guard="a plan doubts the pools that placement doubts",
+        file="broker/reconcile/place.py",
+        old="    _heed_doubts(ctx, usage, definitions)\n    return usage\n",
+        new="    return usage\n",
+        tests=(
+            "tests/unit/web/test_api_plan.py"
+            "::test_a_pool_that_does_badly_now_is_planned_with_as_few_as_placement_would_give_it",
+        ),
+    ),
+    Mutant(
+        guard="a pool whose rest is over is ready again in the metrics",
+        file="broker/views/readings.py",
+        old="dict.fromkeys(ctx.definitions.pools, PoolState.READY) | dict",
+        new="dict",
+        tests=(
+            "tests/unit/views/test_readings.py"
+            "::test_a_pool_that_is_out_of_stock_is_no_more_ready_until_it_is_tried_again",
+        ),
+    ),
 )
