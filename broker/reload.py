@@ -249,7 +249,8 @@ class Reloader:
         self.ctx.nudge.placement()
         try:
             for agent in await self.ctx.agents.live():
-                self.ctx.nudge.agent(agent.id)
+                if agent.phase is not Phase.REQUESTED:  # these are the placement's
+                    self.ctx.nudge.agent(agent.id)
         except BrokerError as error:  # the reload has its result, and all are looked at every minute
             events.POLL_FAILED.emit(message=f"agents could not be read after a reload: {error}")
 

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from broker.domain.ids import AgentId, BackendName
+from broker.domain.lifecycle import Phase
 from broker.domain.pool import Pool
 from broker.errors import BrokerError, Conflict, NotFound, StoreLost
 from broker.ports import Backend, Clock
@@ -67,6 +68,7 @@ class Loop:
     queue: AgentQueue
     pace: Pace = field(default_factory=Pace)
     _failures: dict[AgentId, int] = field(default_factory=dict)
+    _all_looked_at: bool = False
     spend: Spend = field(init=False)
 
     def __post_init__(self) -> None:
@@ -141,10 +143,16 @@ class Loop:
         return Again(min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(failures, 10)))
 
     async def _look_at_all(self) -> None:
-        live = await self.ctx.agents.live()
-        for agent in live:
-            self.queue.agent(agent.id)
+        """Those that wait for a place are one look; the others are at first looked at at once, then one by one until
+        the next time: whoever is nudged would stand behind them all.
+        """
         self.queue.placement()
+        live = await self.ctx.agents.live()
+        others = [agent.id for agent in live if agent.phase is not Phase.REQUESTED]
+        apart_s = self.pace.resync_s / len(others) if others and self._all_looked_at else 0.0
+        for number, agent_id in enumerate(others):
+            self.queue.keys.add(agent_id, number * apart_s)
+        self._all_looked_at = True
         await let_others_try(self.ctx, live)
 
     async def _follow_backends(self, group: asyncio.TaskGroup, search: OrphanSearch) -> None:

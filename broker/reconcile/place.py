@@ -24,6 +24,8 @@ _LOOK_AGAIN_S = 5.0
 _LOOK_AGAIN_SURE_S = 30.0
 _FIRST_OFFERS_S = 0.05
 _SOON_S = 0.01
+_APART = timedelta(seconds=1)
+"""Between looks for the sake of those whose time is over, however many they are."""
 
 
 async def place(ctx: Context) -> Again | None:
@@ -35,6 +37,8 @@ async def place(ctx: Context) -> Again | None:
     await _end_some(ctx, waiting, now)
     if waiting.next_due is not None:
         later.append(waiting.next_due)
+    if waiting.next_over is not None:
+        later.append(max(waiting.next_over, now + _APART))
     if waiting.kinds:
         if ctx.board.starts(ctx.definitions):
             return Again(_FIRST_OFFERS_S)

@@ -45,6 +45,8 @@ class Waiting:
     """Those that nobody wants any more, or whose time is over."""
     next_due: datetime | None
     """When the next one is due that is not."""
+    next_over: datetime | None
+    """When the time of the next one is over."""
 
 
 async def read_waiting(connection: AsyncConnection, now: datetime) -> Waiting:
@@ -52,11 +54,13 @@ async def read_waiting(connection: AsyncConnection, now: datetime) -> Waiting:
     a = agents.c
     over = select(a.id).where(IS_WAITING, or_(a.goal != Goal.ONLINE, a.deadline <= now))
     later = select(func.min(a.not_before)).where(IS_WAITING, ~_is_due(now))
+    ends = select(func.min(a.deadline)).where(IS_WAITING, a.deadline > now)
     kinds = select(func.min(a.id)).where(_wants_a_place(now)).group_by(a.controller, a.policy, a.overrides)
     return Waiting(
         kinds=await read_whole(connection, a.id.in_(kinds)),
         over=list((await connection.execute(over)).scalars()),
         next_due=(await connection.execute(later)).scalar(),
+        next_over=(await connection.execute(ends)).scalar(),
     )
 
 

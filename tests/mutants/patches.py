@@ -24,6 +24,7 @@ _BUDGETS: Final = "tests/unit/money/test_budgets.py"
 _RELAY: Final = "tests/unit/gateway/test_relay.py"
 _SPILL: Final = "tests/unit/reconcile/test_spill.py"
 _BREAKER: Final = "tests/unit/reconcile/test_breaker.py"
+_LONG_QUEUE: Final = "tests/unit/reconcile/test_long_queue.py"
 _ENDS: Final = "tests/unit/reconcile/test_ends.py"
 _BULKHEAD: Final = "tests/unit/reconcile/test_bulkhead.py"
 _RUNAWAY: Final = "tests/unit/reconcile/test_runaway.py"
@@ -1592,6 +1593,27 @@ MUTANTS: Final = (
         old="return min(OF_A_BACKEND - of_backend, OF_A_POOL - self._open(pool.name))",
         new="return OF_A_BACKEND - of_backend",
         tests=(_BULKHEAD,),
+    ),
+    Mutant(
+        guard="long queue: a time in the queue that is over is seen when it is over",
+        file="broker/reconcile/place.py",
+        old="later.append(max(waiting.next_over, now + _APART))",
+        new="pass",
+        tests=(_LONG_QUEUE,),
+    ),
+    Mutant(
+        guard="long queue: those that wait are not looked at each by itself",
+        file="broker/reconcile/loop.py",
+        old="for agent in live if agent.phase is not Phase.REQUESTED]",
+        new="for agent in live]",
+        tests=(_LONG_QUEUE,),
+    ),
+    Mutant(
+        guard="looks at all agents leave room for those who are nudged",
+        file="broker/reconcile/loop.py",
+        old="self.queue.keys.add(agent_id, number * apart_s)",
+        new="self.queue.agent(agent_id)",
+        tests=(_LONG_QUEUE,),
     ),
     Mutant(
         guard="bulkhead: ends that hang hold up no other backend",
