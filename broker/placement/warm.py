@@ -7,13 +7,14 @@ from typing import Final
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
-from broker.domain.ids import AgentId, AgentName, ControllerName, PolicyName
+from broker.domain.ids import AgentId, ControllerName, PolicyName
 from broker.domain.lifecycle import Goal, Phase
 from broker.domain.limits import Usage
 from broker.domain.offer import Offer
 from broker.domain.placement import Placed
 from broker.domain.schedule import min_idle_at
 from broker.placement.engine import decide
+from broker.placement.imagined import imagined
 
 FIRST_PAUSE: Final = timedelta(seconds=10)
 LONGEST_PAUSE: Final = timedelta(minutes=10)
@@ -80,7 +81,7 @@ def room(
     As far as limits and breakers tell: no backend is asked.
     """
     asked = [
-        _imagined(policy, controller, number, usage.now)
+        imagined(f"imagined-{policy}-{number}", policy, controller, usage.now)
         for policy, most in missing.items()
         for number in range(min(most, MOST_AT_ONCE))
     ]
@@ -93,24 +94,3 @@ def pause(failures: int, min_idle: int) -> timedelta:
     """How long none is asked for after the last failure: doubling with each round of failures."""
     rounds = -(-failures // max(1, min_idle))
     return min(FIRST_PAUSE * 2 ** min(rounds - 1, 16), LONGEST_PAUSE) if rounds else timedelta()
-
-
-def _imagined(policy: PolicyName, controller: ControllerName, number: int, now: datetime) -> Agent:
-    name = f"imagined-{policy}-{number}"
-    return Agent(
-        id=AgentId(name),
-        controller=controller,
-        name=AgentName(name),
-        policy=policy,
-        label_expression="",
-        job="",
-        build_url="",
-        cause="warm",
-        sealed_secret=b"",
-        phase=Phase.REQUESTED,
-        goal=Goal.ONLINE,
-        version=1,
-        requested_at=now,
-        phase_since=now,
-        not_before=now,
-    )

@@ -9,9 +9,8 @@ from typing import Final
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
-from broker.domain.ids import AgentId, AgentName, BackendName, ControllerName, PolicyName, PoolName
+from broker.domain.ids import BackendName, ControllerName, PolicyName, PoolName
 from broker.domain.lengths import short
-from broker.domain.lifecycle import Goal, Phase
 from broker.domain.limits import Scope, Usage
 from broker.domain.money import Micros, shown
 from broker.domain.overrides import NO_OVERRIDE, Override
@@ -21,12 +20,11 @@ from broker.domain.pool import Pool
 from broker.domain.reason import Reason
 from broker.placement.engine import decide
 from broker.placement.ground import Offers
+from broker.placement.imagined import imagined
 from broker.reconcile.context import Context
 from broker.views.ask import BadQuestion, by_priority, no_such, read_label, serving
 from broker.views.words import Words
 
-MOST: Final = 10_000
-"""Agents of one plan."""
 _FURTHEST: Final = timedelta(days=366)
 
 
@@ -38,7 +36,6 @@ class PlanAsk:
     controller: ControllerName
     count: int = 1
     job: str = ""
-    label: str = ""
     overrides: Override = NO_OVERRIDE
 
 
@@ -80,10 +77,13 @@ def plan(
     if at > now:
         usage.window = {}  # nobody knows how the pools will do by then
     before = dict(usage.used)
-    imagined = [_imagined(ask, number, now) for number in range(ask.count)]
+    asked = [
+        imagined(f"imagined-{number:05}", ask.policy, ask.controller, now, job=ask.job, overrides=ask.overrides)
+        for number in range(ask.count)
+    ]
     known = [agent for agent in waiting if agent.policy in definitions.policies]
-    ids = {agent.id for agent in imagined}
-    decided = [d for d in decide([*known, *imagined], offers, usage, definitions) if d.agent.id in ids]
+    ids = {agent.id for agent in asked}
+    decided = [d for d in decide([*known, *asked], offers, usage, definitions) if d.agent.id in ids]
     policy = definitions.policies[ask.policy]
     placed = [d for d in decided if isinstance(d, Placed)]
     waits = next((d for d in decided if isinstance(d, Waits)), None)
@@ -223,25 +223,3 @@ async def known_offers(ctx: Context) -> Offers:
         for backend in new.keys() & backends.keys():
             group.create_task(ctx.board.ask(backends[backend], new[backend]), name=f"plan:{backend}")
     return ctx.board.offers(definitions)
-
-
-def _imagined(ask: PlanAsk, number: int, now: datetime) -> Agent:
-    name = f"imagined-{number:05}"
-    return Agent(
-        id=AgentId(name),
-        controller=ask.controller,
-        name=AgentName(name),
-        policy=ask.policy,
-        label_expression=ask.label,
-        job=ask.job,
-        build_url="",
-        cause="queue",
-        sealed_secret=b"",
-        phase=Phase.REQUESTED,
-        goal=Goal.ONLINE,
-        version=1,
-        requested_at=now,
-        phase_since=now,
-        not_before=now,
-        overrides=ask.overrides,
-    )

@@ -9,8 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from broker.domain.agent import Agent
-from broker.domain.ids import AgentId, AgentName, ControllerName, PolicyName, PoolName
-from broker.domain.lifecycle import Goal, Phase
+from broker.domain.ids import ControllerName, PolicyName, PoolName
 from broker.domain.limits import Cooled, Lever, Rest, Scope, Usage
 from broker.domain.offer import Offer, Offering
 from broker.domain.overrides import Override
@@ -18,6 +17,7 @@ from broker.domain.reason import Reason
 from broker.domain.resources import Resources
 from broker.errors import BackendError, BackendRejected
 from broker.placement.ground import Offers
+from broker.placement.imagined import imagined
 from broker.views.plan import Planned
 from broker.views.words import Words
 from broker.web.api.models import Model, Moment, Resource
@@ -175,22 +175,12 @@ def offers_of(standing: Standing, pools: Mapping[PoolName, object]) -> Offers:
 def waiting_of(standing: Standing) -> list[Agent]:
     """The agents that wait."""
     return [
-        Agent(
-            id=AgentId(f"waiting-{place}-{number}"),
-            controller=ControllerName(one.controller),
-            name=AgentName(f"waiting-{place}-{number}"),
-            policy=PolicyName(one.policy),
-            label_expression="",
+        imagined(
+            f"waiting-{place}-{number}",
+            PolicyName(one.policy),
+            ControllerName(one.controller),
+            one.requested_at,
             job=one.job,
-            build_url="",
-            cause="queue",
-            sealed_secret=b"",
-            phase=Phase.REQUESTED,
-            goal=Goal.ONLINE,
-            version=1,
-            requested_at=one.requested_at,
-            phase_since=one.requested_at,
-            not_before=one.requested_at,
             overrides=one.overrides,
         )
         for place, one in enumerate(standing.waiting)
