@@ -170,6 +170,8 @@ def test_a_build_whose_own_agent_went_with_another_build_is_explained_by_the_one
     for job in ("goes", "stays"):
         build(rig, job, "single")
         line(rig, job, "PolicyAtLimit")
+    stalled = FLEET + "print fleet.all().count { it.stalled }"
+    wait_for("Jenkins knows that both have no room", lambda: rig.controller.script(stalled) == "2", seconds=20)
     abort(rig.controller, "goes")
     wait_for("one is left", lambda: len(asked(rig, "agents", policy="single")["items"]) == 2, seconds=20)
     [left] = [a["id"] for a in asked(rig, "agents", policy="single")["items"] if a["phase"] == "requested"]

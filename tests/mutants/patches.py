@@ -1783,4 +1783,18 @@ MUTANTS: Final = (
             "::test_a_pool_that_is_out_of_stock_is_no_more_ready_until_it_is_tried_again",
         ),
     ),
+    Mutant(
+        guard="a build that waits for an agent is not written down as one that runs on it",
+        file="broker/intake.py",
+        old='runs = node.build_url if node.busy else ""',
+        new="runs = node.build_url",
+        tests=("tests/unit/intake/test_sync.py::test_a_build_that_only_waits_is_not_the_one_that_an_agent_has_run",),
+    ),
+    Mutant(
+        guard="a build is explained by the agent that Jenkins says it waits for",
+        file="broker/views/ask.py",
+        old="if report is not None and report.build_url and",
+        new="if report is not None and not report.build_url and",
+        tests=("tests/unit/web/test_api_explain.py",),
+    ),
 )

@@ -252,6 +252,14 @@ async def test_the_truth_of_an_earlier_boot_that_comes_late_is_not_that_of_the_n
     assert core.ctx.presence.synced(CONTROLLER)
 
 
+async def test_a_build_that_only_waits_is_not_the_one_that_an_agent_has_run(core: Core) -> None:
+    await core.ask("linux-000001")
+    url = "http://127.0.0.1:8080/job/app/7/"
+    core.nodes[AgentName("linux-000001")] = NodeReport(online=False, accepting=False, busy=False, uses=0, build_url=url)
+    await core.sync()
+    assert (await core.agent("linux-000001")).build_url == ""
+
+
 async def test_the_build_of_a_job_that_had_none_while_it_waited_is_known_from_when_it_runs(core: Core) -> None:
     await core.start("linux-000001")
     url = "http://127.0.0.1:8080/job/app/7/"
