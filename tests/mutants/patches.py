@@ -321,7 +321,7 @@ MUTANTS: Final = (
     Mutant(
         guard="a restarted broker looks at all that lives",
         file="broker/reconcile/loop.py",
-        old="for agent in live:\n            self.queue.agent(agent.id)",
+        old="self.queue.keys.add(agent_id, number * apart_s)",
         new="pass",
         tests=(
             "tests/unit/reconcile/test_crash.py::"
