@@ -54,7 +54,12 @@ class Offer:
     def flaw(self) -> str:
         """What of it cannot be, in words; empty where all can: what one backend says wrong must stop no placement."""
         sizes = {"free": self.free, "shape": self.shape}
-        numbers: dict[str, object] = {"slots": self.slots, "room": self.room, "price": self.price}
+        numbers: dict[str, object] = {
+            "slots": self.slots,
+            "of_slots": self.of_slots,
+            "room": self.room,
+            "price": self.price,
+        }
         for name, size in sizes.items():
             if size is not None:
                 numbers |= {f"{name}.cpu_milli": size.cpu_milli, f"{name}.memory_mib": size.memory_mib}

@@ -105,7 +105,7 @@ class Choice:
     def terms(self, pick: Pick) -> Terms:
         """What an agent takes and costs at a place."""
         shelf, offer = pick.shelf, pick.offer
-        priced = shelf.price or self.pool.cost
+        priced = shelf.price is not None or self.pool.cost is not None
         key = (shelf.price, bool(offer.host), offer.shape, offer.slots, offer.of_slots) if priced else None
         known = self._terms.get(key)
         if known is None:

@@ -12,6 +12,8 @@ from broker.telemetry import events
 _CHARGE_EVERY_S: Final = 10.0
 _ABSENT: Final = timedelta(minutes=1)
 _LOOKED_AT_WITHIN_S: Final = 30.0
+_KNOWN: Final = timedelta(days=62)
+"""So far back it is remembered what has been counted; no sums are kept for longer."""
 
 
 class Spend:
@@ -24,6 +26,8 @@ class Spend:
         self._last = self._began = ctx.clock.monotonic()
         self._was_absent = False
         self._known: Sums = {}
+        self._since = ""
+        """What a clock that was set back finds spent on a day before was counted by another process."""
         self._told: dict[PolicyName, str] = {}
 
     async def prepare(self) -> None:
@@ -36,7 +40,8 @@ class Spend:
         if charged_to is not None and charged_to > now:  # how long it did not run nobody can say
             await self._spending.shift(now - charged_to)
         self._was_absent = charged_to is not None and now - charged_to >= _ABSENT
-        self._known = await self._spending.sums(_yesterday(now))
+        self._since = _yesterday(now)
+        self._known = await self._spending.sums(self._since)
         await self._charge(book=False)
 
     async def tick(self) -> None:
@@ -76,8 +81,10 @@ class Spend:
             self._ctx.nudge.placement()
         sums = await self._spending.sums(_yesterday(now))
         for (policy, pool, day), micros in sums.items():
-            self._ctx.metrics.money_spent(policy, pool, micros - self._known.get((policy, pool, day), 0))
-        self._known = sums
+            before = self._known.get((policy, pool, day), 0 if day >= self._since else micros)
+            self._ctx.metrics.money_spent(policy, pool, micros - before)
+        kept = day_of(now - _KNOWN)
+        self._known = {key: micros for key, micros in {**self._known, **sums}.items() if key[2] >= kept}
         self._told = {name: told for name, told in self._told.items() if name in budgets}
         for policy_name, standing in standings.items():
             self._tell(policy_name, budgets[policy_name], standing)

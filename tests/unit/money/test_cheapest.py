@@ -8,7 +8,7 @@ from broker.domain.offer import Offer
 from broker.domain.policy import Strategy
 from broker.testing.backend import FakeBackend, Ledger
 from broker.testing.clock import ManualClock
-from broker.testing.factories import POOL, make_policy
+from broker.testing.factories import POOL, make_policy, make_pool
 from tests.core import open_core
 from tests.unit.money.world import NOON, money_definitions, spent
 
@@ -63,3 +63,18 @@ async def test_the_price_that_a_cloud_says_with_its_offer_is_chosen_by_and_charg
         await core.advance(10)
         assert sum((await spent(core)).values()) == 11_000
         assert {a.pool for a in await core.ctx.agents.live()} == {POOL}
+
+
+async def test_what_costs_nothing_is_cheaper_than_what_nobody_has_a_price_for(tmp_path: Path) -> None:
+    clock, ledger = ManualClock(NOON), Ledger()
+    backend = FakeBackend(ledger, clock)
+    backend.places.offers += [
+        Offer(pool=POOL, capacity="unknown"),
+        Offer(pool=POOL, capacity="free", price=Micros(0), room=1),
+    ]
+    definitions = money_definitions(make_policy(strategy=Strategy.CHEAPEST), pools=[make_pool()])
+    async with open_core(tmp_path / "broker.db", definitions, ledger, clock, backend) as core:
+        await core.sync()
+        await core.ask("linux-1", "linux-2")
+        await core.settle()
+        assert {(a.capacity, a.rate) for a in await core.ctx.agents.live()} == {("free", 0), ("unknown", None)}

@@ -120,6 +120,19 @@ async def test_a_clock_that_is_set_back_a_day_makes_nothing_free_and_nothing_cos
         assert sum((await spent(core)).values()) == 120_000
 
 
+async def test_a_clock_that_is_set_back_has_no_day_added_to_the_counter_again(tmp_path: Path) -> None:
+    clock = ManualClock(NOON)
+    async with open_core(tmp_path / "broker.db", money_definitions(), clock=clock) as core:
+        await core.start()
+        for _ in range(4):
+            await core.sync()
+            await core.advance(12 * 3600, step_s=3 * 3600)
+        clock.jump(timedelta(days=-1))
+        await core.advance(60)
+        counted = metric(core, "estimated_cost_total", policy=POLICY, pool=POOL, currency="USD")
+        assert counted == pytest.approx(sum((await spent(core)).values()) / 1_000_000)
+
+
 async def test_a_clock_that_is_set_forward_a_day_costs_no_day(tmp_path: Path) -> None:
     clock = ManualClock(NOON)
     async with open_core(tmp_path / "broker.db", money_definitions(), clock=clock) as core:
