@@ -166,7 +166,8 @@ async def test_an_instance_that_vanishes_while_its_build_is_told_of_the_end_leav
     core.says(NAME, busy=True, uses=1)
     await core.sync()
     await core.settle()
-    core.clock.jump(timedelta(days=30))  # far older than any agent may be
+    await core.clock.advance(timedelta(days=30).total_seconds())  # far older than any agent may be
+    await core.sync()
     await core.advance(0.5)
     assert core.ctx.given_up.keys() == {agent.id}
     assert agent.instance is not None
