@@ -100,7 +100,7 @@ class _Amounts:
     def _check(self, path: Path, currency: str | None, amounts: Mapping[str, float | None]) -> None:
         known = self._currencies.known
         if currency is not None and currency not in known:
-            meant = nearest(currency, known) if len(currency) <= len(CURRENCY) else None
+            meant = nearest(currency, known) if re.fullmatch(CURRENCY, currency) else None
             worth = f"say what one {currency} is worth" if known else f"write 'base: {currency}'"
             help_ = f"did you mean '{meant}'?" if meant else f"{worth} under 'currencies'"
             message = f"nobody has said what the currency '{currency}' is worth"

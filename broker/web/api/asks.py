@@ -71,18 +71,22 @@ class PlanQuery(Query):
     at: AwareDatetime | None = Field(default=None, description="At another time than now, as things stand now.")
 
 
-class Termination(BaseModel):
+class Body(BaseModel):
+    """What a call says in its body; a number is a number there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Termination(Body):
     """How an agent is to be ended."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     force: bool = Field(default=False, description="Also if it runs a build, which is cut.")
     reason: str = Field(default="", max_length=500, description="Why; it is kept in the history.")
 
 
-class Launching(BaseModel):
+class Launching(Body):
     """Which agents are wanted, though no build waits."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     label: str = Field(default="", max_length=LONGEST, description="A label expression; its first policy is taken.")
     policy: Name | None = Field(default=None, description="The policy; default: the first that the label matches.")
     controller: Name | None = Field(default=None, description="Whose agents; needed if several are connected.")
@@ -97,52 +101,46 @@ class Launching(BaseModel):
     )
 
 
-class Draining(BaseModel):
+class Draining(Body):
     """How an agent is to be drained."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     reason: str = Field(default="", max_length=500, description="Why; it is kept in the history.")
 
 
 _LONGEST_S: Final = 30 * 86_400
 
 
-class Lasting(BaseModel):
+class Lasting(Body):
     """Why something is done with a pool, and for how long."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     reason: str = Field(default="", max_length=500, description="Why; it is shown where agents wait for the pool.")
     for_s: int | None = Field(
         default=None, ge=1, le=_LONGEST_S, description="For how many seconds; default: until it is resumed."
     )
 
 
-class Resuming(BaseModel):
+class Resuming(Body):
     """Why a pool is used again."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     reason: str = Field(default="", max_length=500, description="Why; it is kept in the history.")
 
 
-class Setting(BaseModel):
+class Setting(Body):
     """A key of a pool and its value for a time."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     key: str = Field(min_length=1, max_length=64, description="Such as limits.agents or cooldown.for.")
     value: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9.+-]+$", description="As a file writes it.")
     for_s: int = Field(ge=1, le=_LONGEST_S, description="For how many seconds.")
     reason: str = Field(default="", max_length=500, description="Why; it is shown with the pool.")
 
 
-class Unsetting(BaseModel):
+class Unsetting(Body):
     """A key of a pool whose value is to be the config's again."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     key: str = Field(min_length=1, max_length=64, description="Such as limits.agents or cooldown.for.")
 
 
-class Reloading(BaseModel):
+class Reloading(Body):
     """How the config is to be read anew."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     dry_run: bool = Field(default=False, description="Only say what would change.")

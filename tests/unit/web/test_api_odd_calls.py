@@ -36,6 +36,15 @@ async def test_numbers_and_times_without_measure_are_answered(tmp_path: Path, pa
     assert status == 200 or answer.json["code"] in {"bad_parameter", "bad_request"}
 
 
+@pytest.mark.parametrize("length", ["true", '"60"', "0", "-1", "1.5", "NaN", "315360000", "[60]"])
+async def test_a_lever_lasts_for_a_number_of_seconds_or_is_refused(tmp_path: Path, length: str) -> None:
+    async with running_api(tmp_path) as api:
+        body = f'{{"reason": "x", "for_s": {length}}}'.encode()
+        answer = await api.call("POST", "pools/it:pause", data=body, headers={"Content-Type": "application/json"})
+        assert (answer.status, api.core.ctx.levers) == (400, {})
+    assert answer.json["message"].startswith("body 'for_s': ")
+
+
 async def test_a_token_in_no_encoding_is_just_not_known(tmp_path: Path) -> None:
     async with running_api(tmp_path, WITH_TOKENS) as api:
         reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
