@@ -72,8 +72,11 @@ class Planned:
 def plan(
     ask: PlanAsk, waiting: Sequence[Agent], offers: Offers, usage: Usage, definitions: Definitions, at: datetime
 ) -> Planned:
-    """Decides as placement would at that moment. The policy must be one of the definitions. Takes from `usage`."""
-    now, usage = usage.now, replace(usage, now=at)
+    """Decides as placement would then, or at the moment of `usage` if that is later. Takes from `usage`.
+
+    The policy must be one of the definitions.
+    """
+    now, usage = usage.now, replace(usage, now=max(at, usage.now))
     if at > now:
         usage.window = {}  # nobody knows how the pools will do by then
     before = dict(usage.used)

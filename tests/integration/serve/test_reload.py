@@ -130,12 +130,14 @@ def log_of(root: Path) -> str:
 def test_a_gateway_is_adopted_by_the_next_one_with_other_settings_and_replaces_its_processes(tmp_path: Path) -> None:
     content = config(tmp_path)
     path = write(tmp_path, content)
-    with Server(path, gateway=True).started() as server:
-        pid = gateway_of(tmp_path, server)
-        server.terminate(signal.SIGKILL)
-    content["gateway"]["processes"] = 2
-    write(tmp_path, content)
-    with Server(path, gateway=True).started() as server:
+    with ExitStack() as ends:
+        with Server(path, gateway=True).started() as server:
+            ends.callback(server.end_gateway)
+            pid = gateway_of(tmp_path, server)
+            server.terminate(signal.SIGKILL)
+        content["gateway"]["processes"] = 2
+        write(tmp_path, content)
+        server = ends.enter_context(Server(path, gateway=True).started())
         until(lambda: log_of(tmp_path).count("gateway_generation_started") == 2, server)
         until(lambda: "gateway: ok: 2 linked" in server.get("readyz")[1], server)
         assert gateway_of(tmp_path, server) == pid

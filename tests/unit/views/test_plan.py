@@ -119,6 +119,16 @@ def test_at_a_later_time_a_pause_is_over_and_a_fallback_open() -> None:
     assert agents_of(planned(ORDERED, 1, usage, later=timedelta(minutes=6))) == {SPOT: 1}
 
 
+def test_a_plan_for_the_moment_before_what_is_known_was_read_turns_to_fallbacks_too() -> None:
+    lever = Lever(pool=SPOT, kind=LeverKind.PAUSE, actor="ana", reason="move", since=EPOCH, until=None)
+    usage = Usage(now=EPOCH, levers={SPOT: lever})
+    backed = make_definitions(
+        pools=[make_pool(name=SPOT), make_pool(name=FARGATE)],
+        policies=[make_policy(SPOT, fallback=(Fallback(pool=FARGATE, when=(Reason.POOL_PAUSED,)),))],
+    )
+    assert agents_of(planned(backed, 1, usage, later=timedelta(milliseconds=-1))) == {FARGATE: 1}
+
+
 def test_agents_that_wait_already_come_first() -> None:
     waiting = [make_agent(n) for n in range(4)]
     offers = {name: [Offer(pool=name)] for name in ORDERED.pools}
