@@ -155,6 +155,7 @@ def own_podman() -> Iterator[str]:
             stdout=log,
             stderr=log,
             env={**os.environ, "CONTAINERS_CONF": str(root / "containers.conf")},
+            cwd=root,  # containers' monitors leave a file `oom` where they are when memory has run out
             start_new_session=True,
         )
     try:

@@ -1,14 +1,14 @@
 """From a launched instance to an agent that Jenkins calls online."""
 
 from broker.domain.agent import Agent
-from broker.domain.instance import InstanceState
+from broker.domain.instance import InstanceState, Interruption
 from broker.domain.lengths import short
 from broker.domain.lifecycle import Goal, Phase
 from broker.domain.reason import Reason
 from broker.reconcile.attempt import fail_attempt
 from broker.reconcile.churn import CONNECTIONS, why_churned
 from broker.reconcile.context import Again, Context
-from broker.reconcile.interrupted import in_words
+from broker.reconcile.interrupted import LAST_MOMENTS, in_words
 from broker.reconcile.watch import find_lost_instance, why_ended
 
 _LOOK_AGAIN_S = 5.0
@@ -48,7 +48,7 @@ async def connect(ctx: Context, agent: Agent) -> Again | None:
         await _come_online(ctx, agent)
     elif (churned := why_churned(ctx, agent)) is not None:
         await fail_attempt(ctx, agent, *churned, nothing_made=False, connections=CONNECTIONS)
-    elif (notice := ctx.interruption_of(agent)) is not None:
+    elif (notice := ctx.interruption_of(agent)) is not None and not _may_have_a_build(ctx, agent, notice):
         await fail_attempt(ctx, agent, Reason.SPOT_INTERRUPTED, in_words(notice), nothing_made=False)
     elif (ended := why_ended(ctx, agent)) is not None:
         await fail_attempt(ctx, agent, *ended, nothing_made=False)
@@ -70,6 +70,11 @@ async def greet_session(ctx: Context, agent: Agent) -> bool:
 def _is_served(ctx: Context, agent: Agent) -> bool:
     """Whether the agent is connected and Jenkins calls it online."""
     return ctx.online_in_jenkins(agent) and ctx.connected(agent)
+
+
+def _may_have_a_build(ctx: Context, agent: Agent, notice: Interruption) -> bool:
+    """Whether Jenkins, which tells of an agent's first build after it has begun, may have given one to the agent."""
+    return ctx.connected(agent) and ctx.clock.now() < notice.at - LAST_MOMENTS
 
 
 async def _come_online(ctx: Context, agent: Agent) -> None:

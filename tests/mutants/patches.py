@@ -784,6 +784,13 @@ MUTANTS: Final = (
         tests=("tests/unit/reconcile/test_interrupted.py",),
     ),
     Mutant(
+        guard="a notice does not end an agent on which a build may have begun",
+        file="broker/reconcile/connect.py",
+        old=" and not _may_have_a_build(ctx, agent, notice)",
+        new="",
+        tests=("tests/unit/reconcile/test_interrupted.py",),
+    ),
+    Mutant(
         guard="jenkins: an agent that drains already is looked at again before its instance goes",
         file="broker/reconcile/interrupted.py",
         old="        ctx.nudge.agent(agent.id)\n",

@@ -58,6 +58,34 @@ async def test_a_notice_keeps_new_builds_away_at_once_and_says_why(core: Core) -
     assert kept.why.startswith(f"draining on it: SpotInterrupted: {WORDS} (it goes at ")
 
 
+async def connected(core: Core) -> Agent:
+    """It has its session; Jenkins has not been heard since."""
+    await core.sync()
+    await core.ask(NAME)
+    await core.settle()
+    core.sessions.connect(await core.agent(NAME))
+    await core.settle()
+    return await core.agent(NAME)
+
+
+async def test_a_notice_between_the_session_and_the_next_sync_does_not_cut_the_build_that_has_begun(core: Core) -> None:
+    notice(core, await connected(core))
+    await core.advance(1)
+    core.says(NAME, busy=True, uses=1)
+    await core.sync()
+    await core.advance(1)
+    agent = await core.agent(NAME)
+    assert (agent.phase, agent.why, agent.attempt) == (Phase.DRAINING, Reason.SPOT_INTERRUPTED, 1)
+
+
+async def test_with_a_session_that_jenkins_never_calls_online_it_fails_before_its_instance_goes(core: Core) -> None:
+    notice(core, await connected(core))
+    await core.advance(int((TWO_MINUTES - LAST_MOMENTS).total_seconds()) - 10)
+    assert (await core.agent(NAME)).phase == Phase.CONNECTING
+    await core.advance(16)
+    assert (await core.agent(NAME)).attempt == 2
+
+
 async def test_a_build_that_ends_in_time_is_not_cut(core: Core) -> None:
     notice(core, await busy(core))
     await lives(core, 90)
