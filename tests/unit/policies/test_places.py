@@ -11,20 +11,7 @@ from broker.domain.offer import Offer, Offering
 from broker.domain.resources import Resources
 from broker.errors import InsufficientCapacity
 from broker.testing.places import FakeHost
-from tests.unit.policies.written import Written, written
-
-TEXT = """
-templates: {{ default: {{ cpu: 1, memory: 1Gi }} }}
-pools:
-  a: {{ backend: process{a} }}
-  b: {{ backend: process{b} }}
-policies:
-  linux: {{ labels: [linux], {policy} }}
-"""
-
-
-def of(policy: str, a: str = "", b: str = "") -> str:
-    return TEXT.format(policy=policy, a=a, b=b)
+from tests.unit.policies.written import Written, of_two_pools, written
 
 
 def zones(broker: Written, **room: int) -> None:
@@ -41,7 +28,7 @@ async def where(broker: Written, number: int) -> Counter[str]:
 @pytest.mark.parametrize(("max_skew", "most"), [(1, 2), (3, 4)])
 async def test_spread_keeps_zones_within_the_skew(max_skew: int, most: int, tmp_path: Path) -> None:
     spread = f"strategy: spread, spread: {{ by: zone, max_skew: {max_skew} }}, pools: [a]"
-    async with written(tmp_path, of(spread)) as broker:
+    async with written(tmp_path, of_two_pools(spread)) as broker:
         zones(broker, x=100, y=1)
         found = await where(broker, 20)
         assert found == {"x": most, "y": 1}
@@ -58,14 +45,14 @@ async def on_hosts(broker: Written, number: int) -> list[str]:
 
 
 async def test_spread_keeps_hosts_even(tmp_path: Path) -> None:
-    text = of("strategy: spread, spread: { by: host }, pools: [a]")
+    text = of_two_pools("strategy: spread, spread: { by: host }, pools: [a]")
     async with written(tmp_path, text, hosts(one=(8, 8), two=(8, 8), three=(8, 8))) as broker:
         assert Counter(await on_hosts(broker, 6)) == {"one": 2, "two": 2, "three": 2}
 
 
 @pytest.mark.parametrize(("by", "host"), [("cpu", "few_cpus"), ("memory", "little_memory")])
 async def test_binpack_fills_what_is_fullest_by_its_measure(by: str, host: str, tmp_path: Path) -> None:
-    text = of(f"strategy: binpack, binpack: {{ by: {by} }}, pools: [a]")
+    text = of_two_pools(f"strategy: binpack, binpack: {{ by: {by} }}, pools: [a]")
     async with written(tmp_path, text, hosts(few_cpus=(2, 16), little_memory=(16, 2))) as broker:
         assert await on_hosts(broker, 2) == [host, host]
 
@@ -73,12 +60,12 @@ async def test_binpack_fills_what_is_fullest_by_its_measure(by: str, host: str, 
 async def test_binpack_by_agents_fills_the_host_with_the_fewest_places_left(tmp_path: Path) -> None:
     size = Resources(cpu_milli=16_000, memory_mib=16 * 1024)
     two = [FakeHost(id=f"slots-{n}", pool=PoolName("a"), size=size, slots=n) for n in (9, 3)]
-    async with written(tmp_path, of("strategy: binpack, binpack: { by: agents }, pools: [a]"), two) as broker:
+    async with written(tmp_path, of_two_pools("strategy: binpack, binpack: { by: agents }, pools: [a]"), two) as broker:
         assert await on_hosts(broker, 3) == ["slots-3"] * 3
 
 
 async def test_a_fallback_for_stock_is_turned_to_when_the_cloud_has_none(tmp_path: Path) -> None:
-    text = of("pools: [a], fallback: [{ pool: b, when: [InsufficientCapacity] }]")
+    text = of_two_pools("pools: [a], fallback: [{ pool: b, when: [InsufficientCapacity] }]")
     async with written(tmp_path, text) as broker:
         broker.core.backend.offering_raises(Offering(PoolName("a")), InsufficientCapacity("NoStock", "none is left"))
         await broker.ask()
@@ -87,7 +74,7 @@ async def test_a_fallback_for_stock_is_turned_to_when_the_cloud_has_none(tmp_pat
 
 
 async def test_fastest_is_the_pool_whose_agents_came_online_soonest(tmp_path: Path) -> None:
-    async with written(tmp_path, of("strategy: fastest, pools: [a, b]")) as broker:
+    async with written(tmp_path, of_two_pools("strategy: fastest, pools: [a, b]")) as broker:
         for seconds in (20, 5):  # each pool is tried once; the one that came second starts sooner
             [agent] = await broker.ask()
             await broker.wait(seconds)

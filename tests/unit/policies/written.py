@@ -19,6 +19,19 @@ from tests.core import BOOT, Core, open_core, real_secret
 _HEAD = f"""version: 1
 controllers: {{ main: {{ url: "http://127.0.0.1:8080/", token_sha256: {"a" * 64} }} }}
 """
+_TWO_POOLS = """
+templates: {{ default: {{ cpu: 1, memory: 1Gi }} }}
+pools:
+  a: {{ backend: process{a} }}
+  b: {{ backend: process{b} }}
+policies:
+  linux: {{ labels: [linux], {policy} }}
+"""
+
+
+def of_two_pools(policy: str, a: str = "", b: str = "") -> str:
+    """A policy over the pools a and b, with these further keys of each."""
+    return _TWO_POOLS.format(policy=policy, a=a, b=b)
 
 
 class Written:

@@ -1,8 +1,6 @@
 """From any earlier schema to today's: nothing lost, nothing half done, and the same tables as a new database has."""
 
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,15 +16,11 @@ from broker.domain.limits import Scope
 from broker.domain.reason import Reason
 from broker.errors import StoreUnavailable
 from broker.store import migrate, schema
-from broker.store.backing import Backing
 from broker.store.cooldowns import Cooldowns
-from broker.store.engine import _postgres_backing
 from broker.store.history import History
-from broker.store.sqlite import sqlite_backing
 from broker.testing.clock import EPOCH, ManualClock
 from broker.testing.factories import CONTROLLER, agent_id, agent_name
-from tests.postgres import place_of
-from tests.unit.store.world import opened, reserved, used
+from tests.unit.store.world import backing_of, opened, reserved, used
 
 VERSION_1: Final = (Path(__file__).parent / "version_1.sql").read_text()
 """What version 0.1.0 wrote, as SQLite itself tells it: its own CREATE statements, and rows in every table."""
@@ -42,16 +36,6 @@ def write_version_1(path: Path) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.executescript(VERSION_1)
     connection.close()
-
-
-@asynccontextmanager
-async def backing_of(path: Path) -> AsyncIterator[Backing]:
-    place = place_of(path)
-    backing = sqlite_backing(place) if isinstance(place, Path) else await _postgres_backing(place)
-    try:
-        yield backing
-    finally:
-        await backing.close()
 
 
 def shape(connection: Connection) -> dict[str, Any]:

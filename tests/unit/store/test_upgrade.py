@@ -1,8 +1,6 @@
 """A broker with a living fleet is upgraded from the release before: every agent keeps its place and gives it back."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,28 +15,15 @@ from broker.domain.limits import PENDING_SCOPES, Scope
 from broker.placement.usage import pool_claims, shared_claims
 from broker.store import migrate
 from broker.store.agents import Agents
-from broker.store.backing import Backing
-from broker.store.engine import Database, _postgres_backing
+from broker.store.engine import Database
 from broker.store.placements import place_waiting
-from broker.store.sqlite import sqlite_backing
 from broker.testing.clock import EPOCH
 from broker.testing.factories import POLICY, POOL, make_agent, make_definitions
-from tests.postgres import place_of
-from tests.unit.store.world import decider, opened, reserved, used
+from tests.unit.store.world import backing_of, decider, opened, reserved, used
 
 AGENTS: Final = 300
 _BEFORE: Final = 6
 _PHASES: Final = (Phase.REQUESTED, Phase.LAUNCHING, Phase.ONLINE, Phase.ONLINE)
-
-
-@asynccontextmanager
-async def backing_of(path: Path) -> AsyncIterator[Backing]:
-    place = place_of(path)
-    backing = sqlite_backing(place) if isinstance(place, Path) else await _postgres_backing(place)
-    try:
-        yield backing
-    finally:
-        await backing.close()
 
 
 def fleet(number: int) -> list[Agent]:

@@ -18,8 +18,10 @@ from broker.domain.placement import Decision
 from broker.placement.engine import decide
 from broker.store import schema
 from broker.store.agents import Agents
-from broker.store.engine import Database, open_database
+from broker.store.backing import Backing
+from broker.store.engine import Database, _postgres_backing, open_database
 from broker.store.placements import Decider
+from broker.store.sqlite import sqlite_backing
 from broker.telemetry.metrics import Metrics
 from broker.testing.clock import ManualClock
 from broker.testing.factories import make_definitions
@@ -31,6 +33,17 @@ def temporary() -> Iterator[Path]:
     """A path for a database, for tests that need one for each of many examples."""
     with tempfile.TemporaryDirectory() as directory:
         yield Path(directory, "broker.db")
+
+
+@asynccontextmanager
+async def backing_of(path: Path) -> AsyncIterator[Backing]:
+    """The engine of a database as it stands there, without looking at its version."""
+    place = place_of(path)
+    backing = sqlite_backing(place) if isinstance(place, Path) else await _postgres_backing(place)
+    try:
+        yield backing
+    finally:
+        await backing.close()
 
 
 @asynccontextmanager
