@@ -16,6 +16,7 @@ from broker.domain.pool import PoolLimits
 from broker.domain.reason import Reason
 from broker.errors import BackendError, BackendRejected, InsufficientCapacity
 from broker.ports import LaunchSpec
+from broker.reconcile.loop import Pace
 from broker.reconcile.watch import poll
 from broker.testing.backend import FakeBackend
 from broker.testing.clock import ManualClock, settle
@@ -25,7 +26,7 @@ from tests.core import Core, open_core
 
 BUILDS: Final = 1000
 PENDING: Final = 50
-_WORKERS: Final = 128
+_WORKERS: Final = Pace().workers
 _ANSWER_S: Final = 0.1
 _STEP_S: Final = 0.05
 _LONGEST_S: Final = 60.0
