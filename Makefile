@@ -73,6 +73,7 @@ lock: setup
 	$(LOCK) --group boot -o requirements/boot.txt
 	$(LOCK) pyproject.toml --all-extras --group dev -o requirements/dev.txt
 	$(LOCK) pyproject.toml -c requirements/dev.txt -o requirements/runtime.txt
+	for name in moto ministack microburst; do $(LOCK) --group $$name -o requirements/$$name.txt || exit; done
 
 setup:
 	@.ci/setup test
