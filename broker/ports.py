@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from broker.domain.ids import AgentId, AgentName, ControllerName, InstanceRef
+from broker.domain.ids import AgentId, AgentName, ControllerName, InstanceRef, PolicyName
 from broker.domain.instance import Instance, LaunchKey, Listing
 from broker.domain.offer import Offer, Offering
 from broker.domain.pool import Pool
@@ -68,6 +68,12 @@ class LaunchSpec:
     """Zone, type and capacity that were chosen, the same whenever an attempt is repeated; None: the pool as such."""
     host: str = ""
     """The host that was chosen, if any."""
+    policy: PolicyName = PolicyName("")
+    """Whose agent it is. With the next two it is for tags, and the same whenever an attempt is repeated."""
+    job: str = ""
+    """The job that it was asked for, as Jenkins writes it; empty where there is none. At most 2,000 characters."""
+    build_url: str = ""
+    """The URL of the build that it was asked for, at most 2,000 characters; empty where that is not known yet."""
 
 
 class Backend(Protocol):

@@ -155,6 +155,9 @@ async def _call(ctx: Context, agent: Agent) -> InstanceRef | BackendError:
         authorities=ctx.authorities(),
         offering=offering_of(agent) if agent.placed_at is not None else None,
         host=agent.host,
+        policy=agent.policy,
+        job=agent.job,
+        build_url=agent.build_url,
     )
     if agent.direct:
         spec = _direct(ctx, agent, spec)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from broker.domain.asked import Asked
 from broker.domain.ids import AgentName
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.policy import AgentLimits, OnTimeout, Retry, Timeouts
@@ -17,8 +18,8 @@ from broker.domain.template import Retention
 from broker.errors import BackendRejected, Throttled
 from broker.reconcile.attempt import pause
 from broker.reconcile.presence import NodeReport
-from broker.testing.factories import make_agent, make_definitions, make_policy, make_pool, make_template
-from tests.core import Core, open_core
+from broker.testing.factories import CONTROLLER, make_agent, make_definitions, make_policy, make_pool, make_template
+from tests.core import Core, open_core, real_secret
 
 NAME = "linux-000001"
 
@@ -37,6 +38,16 @@ async def test_an_agent_comes_online_runs_its_build_and_is_gone(core: Core) -> N
     assert core.backend.ledger.instances == {}
     assert core.backend.ledger.total_created() == 1
     assert core.sessions.ended[0][0] == agent.id
+
+
+async def test_a_launch_says_whose_agent_it_is_and_for_which_build(core: Core) -> None:
+    await core.sync()
+    url = "http://jenkins/job/build/7/"
+    asked = Asked(name=NAME, policy="linux", secret=real_secret(NAME), job="folder/build", build_url=url)
+    await core.intake.accept(CONTROLLER, core.boot, [asked])
+    await core.settle()
+    (spec,) = core.backend.ledger.calls
+    assert (spec.policy, spec.job, spec.build_url) == ("linux", "folder/build", url)
 
 
 async def test_a_repeated_request_is_the_same_agent(core: Core) -> None:
