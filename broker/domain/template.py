@@ -57,3 +57,7 @@ class Template:
     mounts: tuple[Mount, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tags on what the backend makes."""
+    unique_remote_fs: bool = False
+    """Whether each agent works in a directory of its own, called as the agent, below `remote_fs`."""
+    options: Mapping[str, object] = field(default_factory=dict)
+    """Keys that one type of backend alone reads, as the config gives them, already checked."""
