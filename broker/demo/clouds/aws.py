@@ -1,0 +1,67 @@
+"""A strict fake of AWS: one endpoint on loopback for ECS and all that the broker needs beside it.
+
+Signatures are verified, requests and replies are held to botocore's models, and every call is in the ledger.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+from broker.clock import SystemClock
+from broker.demo.clouds.front import Front
+from broker.demo.clouds.model import Identity, Service
+from broker.demo.clouds.signature import Key
+from broker.demo.clouds.world import World
+from broker.ports import Clock
+
+ACCOUNT: Final = "111122223333"
+REGION: Final = "eu-west-1"
+
+
+class FakeAws:
+    """One account with its services. What happens in it follows `clock`; signatures and sessions follow `wall`."""
+
+    def __init__(
+        self, clock: Clock | None = None, *, account: str = ACCOUNT, region: str = REGION, wall: Clock | None = None
+    ) -> None:
+        """Has one user with keys, `access_key` and `secret_key`."""
+        self.world = World(
+            clock=clock or SystemClock(),
+            wall=wall or SystemClock(),
+            account=account,
+            region=region,
+            regions={region, "eu-central-1", "us-east-1"},
+        )
+        self.account, self.region = account, region
+        self.ledger, self.faults = self.world.ledger, self.world.faults
+        self.throttles, self.rights = self.world.throttles, self.world.rights
+        self.clock, self.keyring = self.world.clock, self.world.keyring
+        self.access_key, self.secret_key = "AKIAFAKEFAKEFAKEFAKE", "fake/Secret+Key0123456789abcdefghijklmno"
+        user = Identity(account=account, arn=f"arn:aws:iam::{account}:user/broker", user_id="AIDAFAKEFAKEFAKEFAKE1")
+        self.keyring.add(Key(access_key=self.access_key, secret=self.secret_key, identity=user))
+        self._services: dict[str, Service] = {}
+
+    def add(self, service: Service) -> None:
+        """One more service, or another in its place; before `serving`."""
+        self._services[service.name] = service
+
+    @property
+    def application(self) -> web.Application:
+        """The endpoint."""
+        return Front(self.world, self._services).application()
+
+
+@asynccontextmanager
+async def serving(fake: FakeAws, port: int = 0) -> AsyncIterator[str]:
+    """Serves a fake on loopback while it is entered; gives its URL."""
+    runner = web.AppRunner(fake.application, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", port)
+        await site.start()
+        host, bound = runner.addresses[0][:2]
+        yield f"http://{host}:{bound}"
+    finally:
+        await runner.cleanup()
