@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-pytest_plugins = ["pytester", "tests.skips", "tests.report", "tests.podman", "tests.postgres"]
+pytest_plugins = ["pytester", "tests.skips", "tests.report", "tests.podman", "tests.postgres", "tests.emulators"]
 
 
 def pytest_configure() -> None:

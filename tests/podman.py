@@ -100,6 +100,23 @@ class TestEngine:
                     shown.append(await container.show())
             return shown
 
+    @contextmanager
+    def bridge(self) -> Iterator[str]:
+        """This machine's address on the engine's own network, which there is only while a container is on it."""
+        container, address = asyncio.run(self._sleeper())
+        try:
+            yield address
+        finally:
+            self.remove(container)
+
+    async def _sleeper(self) -> tuple[str, str]:
+        host = {"NetworkMode": "bridge", "Binds": [f"{self.path('/usr')}:/usr:ro"]}
+        async with Docker(url=self.address) as docker:
+            sleeper = await docker.containers.create({"Image": IMAGE, "Cmd": ["/bin/sleep", "600"], "HostConfig": host})
+            await sleeper.start()
+            told = await sleeper.show()
+            return told["Id"], str(told["NetworkSettings"]["Gateway"])
+
     def remove(self, container: str) -> None:
         """Removes a container, as a person would; one that is gone is a success."""
         asyncio.run(self._remove(container))
