@@ -16,7 +16,6 @@ ROOT: Final = Path(__file__).parents[2]
 NOT_SAID_YET: Final[Mapping[Reason, str]] = {
     Reason.SPOT_UNAVAILABLE: "Amazon ECS",
     Reason.QUOTA_EXCEEDED: "Amazon ECS",
-    Reason.CREDENTIALS_INVALID: "Amazon ECS",
     Reason.SECRETS_UNAVAILABLE: "Amazon ECS",
     Reason.SSH_UNREACHABLE: "Alibaba Cloud ECS and SSH hosts",
     Reason.SSH_AUTH_FAILED: "Alibaba Cloud ECS and SSH hosts",
