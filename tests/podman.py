@@ -40,17 +40,27 @@ network_backend = "netavark"
 ENTRYPOINT = """\
 #!/bin/sh
 if [ $# -eq 1 ] && [ "${1#-}" = "$1" ]; then exec "$1"; fi
-said=" $* "
-given() { case $said in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
-if [ -n "$JENKINS_AGENT_WORKDIR" ] && ! given -workDir; then set -- "$@" -workDir $JENKINS_AGENT_WORKDIR; fi
-if [ "$JENKINS_WEB_SOCKET" = true ] && ! given -webSocket; then set -- "$@" -webSocket; fi
-if [ -n "$JENKINS_URL" ]; then set -- "$@" -url $JENKINS_URL; fi
-if [ -n "$JENKINS_SECRET" ]; then set -- "$@" -secret $JENKINS_SECRET; fi
-if [ -n "$JENKINS_AGENT_NAME" ]; then set -- "$@" -name $JENKINS_AGENT_NAME; fi
-jar=${JENKINS_AGENT_FILE:-/usr/share/jenkins/agent.jar}
-exec ${JENKINS_JAVA_BIN:-java} $JENKINS_JAVA_OPTS -jar $jar $REMOTING_OPTS "$@"
+said="$*" found=
+option() { # NAME VALUE [WHAT]: the option, unless WHAT is among the arguments
+  [ -n "$2" ] || return 0
+  if [ -n "$3" ]; then case $said in *"$3"*) return 0 ;; esac; fi
+  found="$found $1 $2"
+}
+name=${JENKINS_NAME:-$JENKINS_AGENT_NAME}
+option -secret "$JENKINS_SECRET" "$JENKINS_SECRET"
+option -name "$name" "$name"
+option -tunnel "$JENKINS_TUNNEL" "-tunnel "
+option -url "$JENKINS_URL"
+option -workDir "$JENKINS_AGENT_WORKDIR" -workDir
+if [ "$JENKINS_WEB_SOCKET" = true ]; then found="$found -webSocket"; fi
+option -direct "$JENKINS_DIRECT_CONNECTION"
+option -protocols "$JENKINS_PROTOCOLS"
+option -instanceIdentity "$JENKINS_INSTANCE_IDENTITY"
+eval "set -- $REMOTING_OPTS \\"\\$@\\""
+java=${JENKINS_JAVA_BIN:-${JAVA_HOME:+$JAVA_HOME/bin/}java}
+exec $java ${JENKINS_JAVA_OPTS:-$JAVA_OPTS} -jar ${JENKINS_AGENT_FILE:-/usr/share/jenkins/agent.jar} $found "$@"
 """
-"""One argument that is no option is a command; else variables and arguments become options of agent.jar."""
+"""Does what tests/entrypoints.py says that docker-agent's own does."""
 KEEPER = """
 "$@" system service --time=0 "unix://$0/podman.sock" &
 cat

@@ -12,11 +12,12 @@ The words are those of the `jenkins-agent` script of docker-agent and of agent.j
 A private CA is no secret: it goes as arguments behind all of them, and into `script` by a variable.
 
 With `script` the variable is gone before the agent starts, so that neither it nor a build inherits it.
+Windows images (jenkins-agent.ps1) take `env` alone: their script knows none of agent.jar's -noReconnectAfter and -cert.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Final
 
 from broker.domain.template import Inject, Template
@@ -77,6 +78,15 @@ agent.jar is started; if it has none, the controller's is fetched through the ga
 Exit codes are those of sysexits.h: 69 nothing to fetch, 70 no place to work in."""
 
 
+_DECIDED: Final = frozenset(
+    {
+        *("JENKINS_URL", "JENKINS_TUNNEL", "JENKINS_DIRECT_CONNECTION", "JENKINS_INSTANCE_IDENTITY"),
+        *("JENKINS_WEB_SOCKET", "JENKINS_SECRET", "JENKINS_AGENT_NAME", "JENKINS_NAME"),
+    }
+)
+"""Variables of the `jenkins-agent` script that say who an agent is and whom it dials: a template has no say in them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
     """How to start an image: `entrypoint` None is the image's own; the secret may be in the other two."""
@@ -88,7 +98,7 @@ class Start:
 
 def start_of(spec: LaunchSpec, command: tuple[str, ...] = ()) -> Start:
     """What `spec`'s template asks for; a `command` takes the place of `java -jar agent.jar` in the script."""
-    environment = dict(spec.template.env)
+    environment = {name: value for name, value in spec.template.env.items() if name not in _DECIDED}
     if command or spec.template.inject is Inject.SCRIPT:
         entrypoint = ("/bin/sh", "-c", SCRIPT, "agentbroker")
         fetches = {"JENKINS_URL": spec.url} | (
@@ -110,14 +120,18 @@ def start_of(spec: LaunchSpec, command: tuple[str, ...] = ()) -> Start:
 
 
 def agent_variables(spec: LaunchSpec) -> dict[str, str]:
-    """What the `jenkins-agent` script reads. It expands most of them unquoted: only the last may have a space."""
+    """What the `jenkins-agent` script reads. It expands most of them unquoted: only the last may have a space.
+
+    A template's own REMOTING_OPTS stay, before ours.
+    """
+    further = (spec.template.env.get("REMOTING_OPTS", ""), f"-noReconnectAfter {NO_RECONNECT_AFTER}")
     return {
         **_where(spec),
         "JENKINS_AGENT_NAME": spec.name,
         "JENKINS_SECRET": spec.secret,
         "JENKINS_AGENT_WORKDIR": work_dir(spec.template),
         **({"JENKINS_WEB_SOCKET": "true"} if spec.websocket else {}),
-        "REMOTING_OPTS": f"-noReconnectAfter {NO_RECONNECT_AFTER}",
+        "REMOTING_OPTS": " ".join(filter(None, further)),
     }
 
 
@@ -147,12 +161,14 @@ def _where(spec: LaunchSpec) -> dict[str, str]:
 
 def work_dir(template: Template) -> str:
     """The agent's directory: `remote_fs`, a relative one below the directory in which the agent is started."""
-    return str(PurePosixPath(start_dir(template)) / template.remote_fs)
+    start = start_dir(template)
+    return start if start == template.remote_fs else str(PurePosixPath(start) / template.remote_fs)
 
 
 def start_dir(template: Template) -> str:
     """Where the agent is started: Jenkins counts a relative remote root from there (SlaveComputer.setChannel)."""
-    return template.remote_fs if template.remote_fs.startswith("/") else HOME
+    has_drive = PureWindowsPath(template.remote_fs).drive
+    return template.remote_fs if template.remote_fs.startswith("/") or has_drive else HOME
 
 
 def _further(spec: LaunchSpec) -> tuple[str, ...]:

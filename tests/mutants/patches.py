@@ -854,6 +854,13 @@ MUTANTS: Final = (
         tests=(f"{_INBOUND}/test_dialogue.py",),
     ),
     Mutant(
+        guard="a template's variables do not say whom an agent dials",
+        file="broker/backends/bootstrap.py",
+        old=" if name not in _DECIDED",
+        new="",
+        tests=("tests/unit/backends/test_entrypoint.py",),
+    ),
+    Mutant(
         guard="ca: an agent is given each certificate by itself, for it reads but the first of a text",
         file="broker/backends/bootstrap.py",
         old='for text in spec.authorities for word in ("-cert", text))',
