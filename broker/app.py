@@ -10,7 +10,7 @@ from typing import Final
 
 from broker.admission import Admission, KeptCookies
 from broker.backends.metered import MeteredBackend
-from broker.backends.registry import BackendContext, open_backend
+from broker.backends.registry import TELLS_ITS_CALLS, BackendContext, open_backend
 from broker.clock import SystemClock
 from broker.config.settings import Config
 from broker.domain.definitions import Definitions
@@ -187,12 +187,14 @@ def _opener(wiring: Wiring, ctx: Context, state_dir: Path) -> Callable[[BackendD
         sign=ctx.keyring.sign,
         clock=ctx.clock,
         controller_url=controller_url,
+        called=ctx.metrics.backend_called,
     )
 
     def opening(definition: BackendDefinition) -> Backend:
         given = wiring.backends.get(definition.name) if wiring.backends is not None else None
         backend = given or open_backend(definition, context)
-        return MeteredBackend(definition.name, wiring.around_backend(backend), ctx.metrics)
+        tells = given is None and definition.type in TELLS_ITS_CALLS
+        return MeteredBackend(definition.name, wiring.around_backend(backend), ctx.metrics, tells=tells)
 
     return opening
 

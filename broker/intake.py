@@ -17,7 +17,8 @@ from broker.domain.policy import Policy
 from broker.domain.reason import Reason
 from broker.domain.versions import too_far_apart
 from broker.errors import Busy, Conflict
-from broker.reconcile.context import Context, queue_deadline
+from broker.reconcile.context import Context
+from broker.reconcile.deadlines import queue_deadline
 from broker.reconcile.presence import NodeReport
 from broker.reconcile.unmatched import Unmatched
 from broker.reconcile.wanted import Ask, Wanted

@@ -30,11 +30,12 @@ _BY_TYPE: Final[tuple[tuple[type[BackendError], str], ...]] = (
 class MeteredBackend:
     """Passes everything on and tells the metrics: `ports.Backend`."""
 
-    def __init__(self, name: BackendName, backend: Backend, metrics: Metrics) -> None:
-        """Wraps `backend`."""
+    def __init__(self, name: BackendName, backend: Backend, metrics: Metrics, *, tells: bool = False) -> None:
+        """Wraps `backend`; one that `tells` the calls of its cloud itself is left to do so: none counts twice."""
         self._name = name
         self._backend = backend
         self._metrics = metrics
+        self._tells = tells
 
     async def offers(self, pool: Pool) -> Sequence[Offer]:
         """Not counted: it calls nothing."""
@@ -76,7 +77,8 @@ class MeteredBackend:
             code = "timeout"
             raise
         finally:
-            self._metrics.backend_called(self._name, operation, code, loop.time() - started)
+            if not self._tells:
+                self._metrics.backend_called(self._name, operation, code, loop.time() - started)
 
 
 def code_of(error: BackendError) -> str:

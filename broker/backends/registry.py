@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from broker.domain.ids import ControllerName
+from broker.domain.ids import BackendName, ControllerName
 from broker.domain.pool import BackendDefinition
 from broker.errors import ConfigError
 from broker.ports import Backend, Clock
@@ -24,6 +24,9 @@ class BackendContext:
     sign: Callable[[str], str]
     clock: Clock
     controller_url: Callable[[ControllerName], str | None]
+    called: Callable[[BackendName, str, str, float], None] = lambda backend, operation, code, seconds: None
+    """Counts a real call of a cloud, by a backend of `TELLS_ITS_CALLS`: service and action such as ecs:RunTask, a code
+    of `telemetry.labels.BACKEND_CODES`, and how long it took."""
 
 
 def open_backend(definition: BackendDefinition, context: BackendContext) -> Backend:
@@ -68,3 +71,5 @@ _MAKERS: Final[dict[str, Callable[[BackendDefinition, BackendContext], Backend]]
 }
 BUILT: Final = frozenset(_MAKERS)
 """The types that can be opened."""
+TELLS_ITS_CALLS: Final = frozenset({"aws-ecs"})
+"""The types whose backends count the calls of their cloud themselves, with `BackendContext.called`."""

@@ -1,10 +1,13 @@
 """What a backend reports to exist."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from broker.domain.ids import AgentId, InstanceRef, LaunchToken
+from broker.domain.lengths import short
 from broker.domain.reason import Reason
 
 
@@ -40,6 +43,51 @@ class Interruption:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """When an instance came to each step of its life, by its cloud's clock: aware UTC; None is not yet, or not told.
+
+    Amazon ECS has all of them (DescribeTasks: `createdAt`, `pullStartedAt`, `pullStoppedAt`, `startedAt`, `stoppingAt`,
+    `stoppedAt`).
+    """
+
+    created: datetime | None = None
+    pull_started: datetime | None = None
+    pull_stopped: datetime | None = None
+    started: datetime | None = None
+    stopping: datetime | None = None
+    stopped: datetime | None = None
+
+    def steps(self) -> Mapping[str, timedelta]:
+        """How long each step of the start took whose two ends are known, by the names of `STEPS`; none is negative."""
+        ends = (self.created, self.pull_started, self.pull_stopped, self.started)
+        found: dict[str, timedelta] = {}
+        for name, begin, end in zip(STEPS, ends, ends[1:], strict=False):
+            if begin is not None and end is not None:
+                found[name] = max(end - begin, timedelta())
+        return found
+
+    def in_words(self) -> str:
+        """How long the cloud has taken for each step, for people; empty where it says nothing of any."""
+        words = {"provisioning": "got its place", "pulling": "pulled the image", "starting": "started"}
+        return ", ".join(f"{words[step]} in {short(took)}" for step, took in self.steps().items())
+
+    def unfinished(self, now: datetime) -> str:
+        """What it has come to and not finished, and since when, for people; empty where nobody can say."""
+        if self.started is not None or self.created is None:
+            return ""
+        if self.pull_started is None:
+            return f"it has waited {short(now - self.created)} for its place"
+        if self.pull_stopped is None:
+            return f"its image has been pulled for {short(now - self.pull_started)}"
+        return f"its image was there {short(now - self.pull_stopped)} ago"
+
+
+STEPS: Final = ("provisioning", "pulling", "starting")
+"""Of a start: until the image is asked for, until it is there, until it runs."""
+NO_TIMES: Final = Times()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
     """One observation of one instance.
 
@@ -56,6 +104,7 @@ class Instance:
     message: str = ""
     last_lines: tuple[str, ...] = ()
     interruption: Interruption | None = None
+    times: Times = NO_TIMES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

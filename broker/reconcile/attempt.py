@@ -10,7 +10,8 @@ from broker.domain.offer import Offering
 from broker.domain.policy import Retry
 from broker.domain.reason import LACKS, Reason
 from broker.errors import BackendError
-from broker.reconcile.context import Context, queue_deadline
+from broker.reconcile.context import Context
+from broker.reconcile.deadlines import queue_deadline
 from broker.store.cooldowns import Failure
 from broker.telemetry import events
 

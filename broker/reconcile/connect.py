@@ -1,7 +1,7 @@
 """From a launched instance to an agent that Jenkins calls online."""
 
 from broker.domain.agent import Agent
-from broker.domain.instance import InstanceState, Interruption
+from broker.domain.instance import NO_TIMES, InstanceState, Interruption, Times
 from broker.domain.lengths import short
 from broker.domain.lifecycle import Goal, Phase
 from broker.domain.reason import Reason
@@ -26,9 +26,10 @@ async def boot(ctx: Context, agent: Agent) -> Again | None:
     elif (ended := why_ended(ctx, agent)) is not None:
         await fail_attempt(ctx, agent, *ended, nothing_made=False)
     elif _running(ctx, agent):
-        await ctx.move(agent, Phase.CONNECTING, "connecting")
+        await ctx.move(agent, Phase.CONNECTING, "connecting", words=_times(ctx, agent).in_words())
     elif ctx.deadline_passed(agent):
         message = f"the instance did not run within {short(ctx.definitions.timeouts_of(agent.policy).boot)}"
+        message += f": {so_far}" if (so_far := _times(ctx, agent).unfinished(ctx.clock.now())) else ""
         await fail_attempt(ctx, agent, Reason.BOOT_TIMEOUT, message, nothing_made=False)
     else:
         return Again(_LOOK_AGAIN_S)
@@ -91,6 +92,11 @@ def direct_url(ctx: Context, agent: Agent) -> str:
 def _running(ctx: Context, agent: Agent) -> bool:
     seen = ctx.seen_of(agent)
     return seen is not None and seen.instance is not None and seen.instance.state == InstanceState.RUNNING
+
+
+def _times(ctx: Context, agent: Agent) -> Times:
+    seen = ctx.seen_of(agent)
+    return seen.instance.times if seen is not None and seen.instance is not None else NO_TIMES
 
 
 def _connect_timeout(ctx: Context, agent: Agent) -> tuple[Reason, str]:

@@ -12,7 +12,6 @@ from broker.domain.instance import Instance, Interruption
 from broker.domain.introduction import Introduction
 from broker.domain.lifecycle import Goal, Outcome, Phase, later_goal
 from broker.domain.limits import Lever
-from broker.domain.policy import OnTimeout, Timeouts
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason
 from broker.domain.timed_override import TimedOverride
@@ -20,6 +19,7 @@ from broker.keys import Keyring
 from broker.ports import Backend, Clock, Nudge, Session, Sessions
 from broker.reconcile.board import OfferBoard
 from broker.reconcile.bulkhead import Bulkhead
+from broker.reconcile.deadlines import deadline
 from broker.reconcile.ends import Ends
 from broker.reconcile.medians import Medians
 from broker.reconcile.presence import Presence
@@ -195,18 +195,25 @@ class Context:
         return self.deadline_passed(agent) and not self.time_stands_still(agent)
 
     async def move(
-        self, agent: Agent, phase: Phase, event: str, *, failure: Failure | None = None, **changes: Any
+        self,
+        agent: Agent,
+        phase: Phase,
+        event: str,
+        *,
+        failure: Failure | None = None,
+        words: str = "",
+        **changes: Any,
     ) -> Agent:
         """Brings the agent to `phase` with that phase's deadline, tells everybody, and asks for another look.
 
-        A failure is written with it, or not at all.
+        A failure is written with it, or not at all. `words` go to the event alone, where the agent has no message.
         """
         now = self.clock.now()
         if phase in _PROGRESS:  # what held it up is over
             changes = {"why": None, "message": "", **changes}
-        changes = {"deadline": self._deadline(agent, phase, now), **changes}
+        changes = {"deadline": deadline(self.definitions, agent, phase, now), **changes}
         after = replace(agent, phase=phase, phase_since=now, **changes)
-        changed = await self._change(agent, after, event, now, failure=failure)
+        changed = await self._change(agent, after, event, now, failure=failure, words=words)
         self.metrics.agent_changed_phase(agent, changed, now)
         self._measure(agent, changed)
         told: dict[str, object] = {"phase": phase, "before": agent.phase}
@@ -247,12 +254,20 @@ class Context:
             await self._change(agent, replace(agent, why=why, message=message), event, self.clock.now())
 
     async def _change(
-        self, agent: Agent, after: Agent, event: str, at: datetime, actor: str = "", failure: Failure | None = None
+        self,
+        agent: Agent,
+        after: Agent,
+        event: str,
+        at: datetime,
+        actor: str = "",
+        failure: Failure | None = None,
+        words: str = "",
     ) -> Agent:
         self.placed.pop(agent.id, None)  # what is known of it is about to be wrong
         if after.phase != Phase.LAUNCHING:
             self.bulkhead.forget(agent.id)
-        changed = await self.agents.change(agent, after, event, at, actor, failure.write if failure else None)
+        also = failure.write if failure else None
+        changed = await self.agents.change(agent, after, event, at, actor, also, words)
         if failure is not None:
             self._heed(failure)
         return changed
@@ -278,23 +293,3 @@ class Context:
             self.starts.note(after.pool, after.placed_at, after.online_at)
         if after.gone_at is not None:
             self.lives.note(after.policy, after.placed_at, after.gone_at)
-
-    def _deadline(self, agent: Agent, phase: Phase, now: datetime) -> datetime | None:
-        times = self.definitions.timeouts_of(agent.policy)
-        if phase == Phase.REQUESTED:
-            return queue_deadline(now, times)
-        lengths: dict[Phase, timedelta] = {
-            Phase.LAUNCHING: times.launch,
-            Phase.BOOTING: times.boot,
-            Phase.CONNECTING: times.connect,
-            Phase.RECONNECTING: times.reconnect,
-            Phase.DRAINING: times.drain,
-        }
-        if phase == Phase.ONLINE:
-            return (agent.online_at or now) + self.definitions.retention_of(agent.policy).max_lifetime
-        return now + lengths[phase] if phase in lengths else None
-
-
-def queue_deadline(waits_since: datetime, times: Timeouts) -> datetime | None:
-    """When an agent that waits for a place fails; None if it waits without end."""
-    return waits_since + times.queue if times.on_timeout == OnTimeout.FAIL else None

@@ -5,8 +5,8 @@ from typing import Final
 
 from broker.domain.agent import Agent
 from broker.domain.ids import BackendName
-from broker.domain.instance import InstanceState
-from broker.domain.lifecycle import Phase
+from broker.domain.instance import Instance, InstanceState
+from broker.domain.lifecycle import PENDING, Phase
 from broker.domain.reason import Reason
 from broker.errors import BackendError, Conflict
 from broker.reconcile.context import Context, Seen
@@ -45,8 +45,18 @@ async def _poll_some(ctx: Context, name: BackendName, agents: list[Agent]) -> No
             continue
         instance, before = found.get(agent.instance), ctx.seen_of(agent)
         ctx.seen[agent.id] = Seen(agent.instance, instance, asked_at)
+        _measure(ctx, agent, before, instance)
         if before is None or before.instance != instance or (instance is None and agent.phase == Phase.TERMINATING):
             ctx.nudge.agent(agent.id)
+
+
+def _measure(ctx: Context, agent: Agent, before: Seen | None, now: Instance | None) -> None:
+    """Counts the steps of a start once: when it is first seen that they are over, or after a restart of the broker."""
+    if now is None or now.times.started is None or agent.pool is None:
+        return
+    known = before.instance if before is not None else None
+    if agent.phase in PENDING if known is None else known.times.started is None:
+        ctx.metrics.instance_started(agent.pool, now.times.steps())
 
 
 async def find_lost_instance(ctx: Context, agent: Agent) -> bool | None:

@@ -129,20 +129,29 @@ class Agents:
         return await self._database.read(work)
 
     async def change(
-        self, before: Agent, after: Agent, event: str, at: datetime, actor: str = "", also: Work | None = None
+        self,
+        before: Agent,
+        after: Agent,
+        event: str,
+        at: datetime,
+        actor: str = "",
+        also: Work | None = None,
+        words: str = "",
     ) -> Agent:
         """Replaces `before` by `after` if nobody was faster, with a history event; returns it with its new version.
 
-        `actor` is the person or program that asked for it, empty for the broker itself. `also` is written with it,
-        first. `Conflict`: the row has changed since `before` was read. `ValueError`: the change of phase is not
-        allowed. What the agent had reserved is given back as the phase demands.
+        `actor` is the person or program that asked for it, empty for the broker itself. `words` are what the event
+        says where the agent has no message. `also` is written with it, first. `Conflict`: the row has changed since
+        `before` was read. `ValueError`: the change of phase is not allowed. What the agent had reserved is given back
+        as the phase demands.
         """
 
         async def work(connection: AsyncConnection) -> Agent:
             if also is not None:
                 await also(connection)
             changed = await change_row(connection, before, after)
-            await connection.execute(insert(history), [event_row(changed, event, at, actor)])
+            row = event_row(changed, event, at, actor)
+            await connection.execute(insert(history), [{**row, "message": row["message"] or words}])
             return changed
 
         done = await self._database.transaction(work)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from broker.domain.definitions import Definitions
+from broker.domain.instance import STEPS as INSTANCE_STEPS
 from broker.domain.lifecycle import Outcome
 from broker.domain.policy import Policy
 from broker.domain.reason import REASONS as ABOUT_REASONS
@@ -45,8 +46,29 @@ HTTP_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"
 CLAIMS: Final = ("hit", "miss")
 WARM: Final = ("actual", "wanted")
 LAUNCH_OUTCOMES: Final = frozenset({"succeeded", "failed"})
-OPERATIONS: Final = frozenset({"offers", "launch", "locate", "describe", "terminate", "list_owned"})
+_OF_BACKENDS: Final = frozenset({"offers", "launch", "locate", "describe", "terminate", "list_owned"})
 """The calls of `broker.ports.Backend`."""
+CLOUD_CALLS: Final = frozenset(
+    {
+        *(
+            f"ecs:{action}"
+            for action in (
+                "RunTask", "StopTask", "DescribeTasks", "ListTasks", "ListClusters", "DescribeClusters",
+                "ListContainerInstances", "DescribeContainerInstances", "DescribeCapacityProviders",
+                "RegisterTaskDefinition", "DescribeTaskDefinition", "ListTaskDefinitions", "ListTaskDefinitionFamilies",
+                "DeregisterTaskDefinition", "DeleteTaskDefinitions", "TagResource", "ListTagsForResource",
+            )
+        ),
+        *(f"ec2:{action}" for action in ("DescribeSubnets", "DescribeSecurityGroups")),
+        *(f"sts:{action}" for action in ("AssumeRole", "GetCallerIdentity")),
+        *(f"logs:{action}" for action in ("GetLogEvents",)),
+        *(f"ssm:{action}" for action in ("PutParameter", "DeleteParameter", "DeleteParameters", "AddTagsToResource")),
+        *(f"secretsmanager:{action}" for action in ("CreateSecret", "PutSecretValue", "DeleteSecret", "TagResource")),
+    }
+)  # fmt: skip
+"""Calls of clouds, of backends that tell them one by one: service and action, as in the clouds' own policies."""
+OPERATIONS: Final = _OF_BACKENDS | CLOUD_CALLS
+STEPS: Final = frozenset(INSTANCE_STEPS)
 BACKEND_CODES: Final = frozenset(
     {"ok", "throttled", "denied", "unauthenticated", "capacity", "invalid", "timeout", "error"},
 )

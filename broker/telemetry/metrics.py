@@ -96,6 +96,8 @@ class _Agents:
         text = "From Jenkins' request to the agent online. The service level."
         self.startup = time("startup_duration_seconds", text, _START_S, *where)
         self.phase = time("phase_duration_seconds", "Time spent in one phase of a start.", _START_S, "pool", "phase")
+        text = "Time of one step of an instance's start, by its cloud's own clock; part of the phase booting."
+        self.step = time("instance_step_duration_seconds", text, _START_S, "pool", "step")
         text = "Agents now in a phase of the lifecycle (pool is empty before placement)."
         self.now = gauge("agents", text, *where, "phase")
         text = "Idle agents kept ready; kind is actual or wanted."
@@ -130,7 +132,9 @@ class _Capacity:
         text = "Memory of the pool; kind is used or limit; a limit of 0 is none."
         self.memory = gauge("pool_memory_bytes", text, "pool", "kind")
         what = ("backend", "operation")
-        self.calls = count("backend_requests_total", "Calls of a backend, by their end.", *what, "code")
+        self.calls = count(
+            "backend_requests_total", "Calls of a backend, or of its cloud, by their end.", *what, "code"
+        )
         self.call_time = time("backend_request_duration_seconds", "Time of a call of a backend.", _BACKEND_S, *what)
 
 
@@ -269,6 +273,12 @@ class Metrics:
             else:
                 self._agents.finished.labels(*who, after.outcome or Outcome.FAILED, reason).inc()
 
+    def instance_started(self, pool: str, steps: Mapping[str, timedelta]) -> None:
+        """An instance runs, and its cloud has told how long each step took, by the names of `domain.instance.STEPS`."""
+        for step, took in steps.items():
+            where = (self._known.pool(pool), one_of(labels.STEPS, step))
+            self._agents.step.labels(*where).observe(took.total_seconds())
+
     def placement_decided(self, policy: str, decision: Placement | Sequence[Rejection]) -> None:
         """Placement chose an offer, or found none: then all that it has is the rejections."""
         policy = self._known.policy(policy)
@@ -308,7 +318,7 @@ class Metrics:
         self._capacity.cooled.labels(self._known.pool(pool), one_of(labels.REASONS, reason)).inc()
 
     def backend_called(self, backend: str, operation: str, code: str, seconds: float) -> None:
-        """A call of a backend ended; `operation` and `code` are of the closed lists in `labels`."""
+        """A call of a backend, or of its cloud, ended; `operation` and `code` are of the closed lists in `labels`."""
         backend, operation = self._known.backend(backend), one_of(labels.OPERATIONS, operation)
         self._capacity.calls.labels(backend, operation, one_of(labels.BACKEND_CODES, code)).inc()
         self._capacity.call_time.labels(backend, operation).observe(seconds)

@@ -263,6 +263,7 @@ def use_names(metrics: Metrics, times: int) -> None:
         metrics.placement_decided(name, [Rejection(pool=PoolName(name), reason=Reason.POOL_PAUSED, message=name)])
         metrics.launch_finished(name, name, Reason.BACKEND_ERROR)
         metrics.backend_called(name, name, name, 1)
+        metrics.instance_started(name, {name: timedelta(seconds=1)})
         metrics.rpc_finished(name, name, name, 1)
         rows.append(make_count(controller=name, policy=name, pool=name, phase=Phase.ONLINE, agents=1, busy=1))
     gateway = GatewayCounts(
