@@ -3,13 +3,16 @@
 `.ci/setup test` makes them in `.emulators/NAME`. What each is good for, and what it lacks, say the tests that use it.
 """
 
+import json
 import os
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,14 +100,42 @@ def ministack_server(directory: Path, engine: str) -> Iterator[str]:
 SERVICES = "ecs,ec2,sts,iam,logs,ssm,secretsmanager"
 
 
+@dataclass(frozen=True, slots=True)
+class Microburst:
+    """microburst before another emulator: answers with the faults that it is told, and passes on what is left."""
+
+    url: str
+
+    def rules(self, *rules: Mapping[str, object]) -> None:
+        """The faults from now on, in place of all before."""
+        self._ask("POST", "rules", list(rules))
+
+    def forget(self) -> None:
+        """No faults, and none that were."""
+        self.rules()
+        self._ask("DELETE", "fired")
+
+    def fired(self) -> list[tuple[str, str]]:
+        """Each fault that it has answered with: the operation and what was done."""
+        return [(told["operation"], told["action"]) for told in self._ask("GET", "fired?limit=1000")]
+
+    def _ask(self, method: str, what: str, body: object = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        asked = urllib.request.Request(f"{self.url}/_microburst/{what}", data, method=method)
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            return json.load(answer)
+
+
 @contextmanager
-def microburst_proxy(directory: Path, upstream: str) -> Iterator[str]:
-    """microburst before another emulator: it answers with the faults that it is told, and passes on what is left."""
+def microburst_proxy(directory: Path, upstream: str, **keys: str) -> Iterator[Microburst]:
+    """One before `upstream`. Signatures do not survive it, so with `AWS_…` keys it signs anew what it passes on."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     arguments = ["microburst", "--upstream", upstream, "--port", str(port), "--host", "127.0.0.1"]
-    with running("microburst", arguments, directory, url, "/_microburst/health"):
-        yield url
+    with running(
+        "microburst", [*arguments, *(["--resign"] if keys else [])], directory, url, "/_microburst/health", **keys
+    ):
+        yield Microburst(url)
 
 
 @pytest.fixture(scope="session")
