@@ -10,9 +10,15 @@ from typing import Final
 from aiohttp import web
 
 from broker.clock import SystemClock
+from broker.demo.clouds.ec2 import FakeEc2
 from broker.demo.clouds.front import Front
+from broker.demo.clouds.iam import FakeIam
+from broker.demo.clouds.logs import FakeLogs
 from broker.demo.clouds.model import Identity, Service
+from broker.demo.clouds.secretsmanager import FakeSecretsManager
 from broker.demo.clouds.signature import Key
+from broker.demo.clouds.ssm import FakeSsm
+from broker.demo.clouds.sts import FakeSts
 from broker.demo.clouds.world import World
 from broker.ports import Clock
 
@@ -41,7 +47,12 @@ class FakeAws:
         self.access_key, self.secret_key = "AKIAFAKEFAKEFAKEFAKE", "fake/Secret+Key0123456789abcdefghijklmno"
         user = Identity(account=account, arn=f"arn:aws:iam::{account}:user/broker", user_id="AIDAFAKEFAKEFAKEFAKE1")
         self.keyring.add(Key(access_key=self.access_key, secret=self.secret_key, identity=user))
+        self.sts, self.iam = FakeSts(self.world), FakeIam(self.world)
+        self.ec2, self.logs = FakeEc2(self.world), FakeLogs(self.world)
+        self.ssm, self.secretsmanager = FakeSsm(self.world), FakeSecretsManager(self.world)
         self._services: dict[str, Service] = {}
+        for service in (self.sts, self.iam, self.ec2, self.logs, self.ssm, self.secretsmanager):
+            self.add(service)
 
     def add(self, service: Service) -> None:
         """One more service, or another in its place; before `serving`."""

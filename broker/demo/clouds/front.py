@@ -55,7 +55,8 @@ class Front:
         """`services` by botocore's names."""
         self._world = world
         self._services = services
-        self._targets = {service_model(name).metadata.get("targetPrefix", ""): name for name in services}
+        by_form = {"ec2", "iam", "sts"}  # not looked into before they are asked: the model of EC2 is large
+        self._targets = {service_model(name).metadata["targetPrefix"]: name for name in {*services} - by_form}
 
     def application(self) -> web.Application:
         """One that answers POST / on any path."""

@@ -1,6 +1,6 @@
-"""The request limits of an account and region: token buckets by family of actions.
+"""The request limits of an account and region: token buckets by family of actions, with the documented figures.
 
-ECS: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html; Fargate's launches and all else:
+ECS: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/request-throttling.html; what Fargate limits besides:
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/throttling.html. Quotas may be lowered while all runs.
 """
 
@@ -25,49 +25,85 @@ class _Bucket:
     at: float
 
 
-_FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
-    "ecs:run": ("RunTask", "StartTask"),
-    "ecs:stop": ("StopTask",),
-    "ecs:read": (
-        "DescribeTasks",
-        "ListTasks",
-        "DescribeContainerInstances",
-        "ListContainerInstances",
-        "DescribeClusters",
-        "ListClusters",
+_ECS: Final[Mapping[str, tuple[Quota, str]]] = {
+    "cluster-modify": (
+        Quota(20, 1),
+        "CreateCluster DeleteCluster PutClusterCapacityProviders UpdateCluster UpdateClusterSettings",
     ),
-    "ecs:definition": ("RegisterTaskDefinition", "DeregisterTaskDefinition", "DeleteTaskDefinitions"),
-    "ecs:definition-read": ("DescribeTaskDefinition", "ListTaskDefinitions", "ListTaskDefinitionFamilies"),
+    "cluster-read": (Quota(50, 20), "DescribeClusters ListClusters"),
+    "definition-modify": (Quota(20, 1), "DeregisterTaskDefinition RegisterTaskDefinition"),
+    "definition-read": (Quota(50, 20), "DescribeTaskDefinition ListTaskDefinitions ListTaskDefinitionFamilies"),
+    "definition-delete": (Quota(5, 1), "DeleteTaskDefinitions"),
+    "capacity-provider-modify": (Quota(10, 1), "CreateCapacityProvider DeleteCapacityProvider UpdateCapacityProvider"),
+    "capacity-provider-read": (Quota(50, 20), "DescribeCapacityProviders"),
+    "tag-modify": (Quota(20, 10), "TagResource UntagResource"),
+    "tag-read": (Quota(50, 20), "ListTagsForResource"),
+    "setting-modify": (Quota(10, 1), "DeleteAccountSetting PutAccountSetting PutAccountSettingDefault"),
+    "setting-read": (Quota(50, 20), "ListAccountSettings"),
+    "resource-modify": (
+        Quota(100, 40),
+        "DeleteAttributes DeregisterContainerInstance ExecuteCommand PutAttributes RunTask StartTask StopTask"
+        " UpdateContainerAgent UpdateContainerInstancesState",
+    ),
+    "resource-read": (
+        Quota(100, 20),
+        "DescribeContainerInstances DescribeTasks ListAttributes ListContainerInstances ListTasks",
+    ),
+}
+FARGATE_RUN: Final = "fargate-run"
+"""Calls of RunTask for Fargate, beside `resource-modify`."""
+FARGATE_TASKS: Final = "fargate-tasks"
+"""Tasks that Fargate starts on demand."""
+FARGATE_SPOT_TASKS: Final = "fargate-spot-tasks"
+"""Tasks that Fargate starts on spot capacity."""
+DOCUMENTED: Final[Mapping[str, Quota]] = {
+    **{family: quota for family, (quota, _) in _ECS.items()},
+    FARGATE_RUN: Quota(20, 20),
+    FARGATE_TASKS: Quota(100, 20),
+    FARGATE_SPOT_TASKS: Quota(100, 20),
+}
+_FAMILY: Final[Mapping[str, str]] = {
+    action: family for family, (_, actions) in _ECS.items() for action in actions.split()
 }
 
 
 @dataclass(slots=True)
 class Throttles:
-    """Who may call now. `quotas` by family; a family without one, as all are at first, has no limit."""
+    """Who may call now. `quotas` by family; a family without one has no limit."""
 
     monotonic: Callable[[], float]
-    quotas: dict[str, Quota] = field(default_factory=dict)
+    quotas: dict[str, Quota] = field(default_factory=lambda: dict(DOCUMENTED))
     refused: int = 0
     _buckets: dict[tuple[str, str, str], _Bucket] = field(default_factory=dict)
 
     def limit(self, family: str, *, burst: float, rate: float) -> None:
-        """Sets a quota, or another one: what a bucket holds beyond the new burst is lost."""
+        """Sets a quota, or another one in the middle of things: what a bucket holds beyond the new burst is lost."""
         self.quotas[family] = Quota(burst, rate)
 
-    def take(self, call: Call) -> None:
-        """Takes a token for a call; raises ApiError."""
-        self.spend(call, family_of(call), 1)
+    def unlimited(self) -> None:
+        """Limits nothing any more."""
+        self.quotas.clear()
 
-    def spend(self, call: Call, family: str, tokens: float) -> None:
-        """Takes so many tokens of a family, or none and raises ApiError."""
-        quota = self.quotas.get(family)
-        if quota is None:
-            return
-        bucket = self._filled((call.account, call.region, family), quota)
-        if bucket.tokens < tokens:
+    def take(self, call: Call) -> None:
+        """Takes the token that each call costs; raises ApiError."""
+        self.spend(call, {family_of(call): 1})
+
+    def fargate(self, call: Call, *, spot: bool, tasks: int) -> None:
+        """Takes what a RunTask for Fargate costs beside that; raises ApiError."""
+        self.spend(call, {FARGATE_RUN: 1, FARGATE_SPOT_TASKS if spot else FARGATE_TASKS: tasks})
+
+    def spend(self, call: Call, tokens: Mapping[str, float]) -> None:
+        """Takes so many tokens of each family, or of none and raises ApiError."""
+        buckets = {
+            family: self._filled((call.account, call.region, family), self.quotas[family])
+            for family in tokens
+            if family in self.quotas
+        }
+        if any(bucket.tokens < tokens[family] for family, bucket in buckets.items()):
             self.refused += 1
             raise throttled(call)
-        bucket.tokens -= tokens
+        for family, bucket in buckets.items():
+            bucket.tokens -= tokens[family]
 
     def _filled(self, name: tuple[str, str, str], quota: Quota) -> _Bucket:
         now = self.monotonic()
@@ -78,9 +114,8 @@ class Throttles:
 
 
 def family_of(call: Call) -> str:
-    """The family whose bucket a call takes from."""
-    found = [family for family, actions in _FAMILIES.items() if call.service == "ecs" and call.action in actions]
-    return found[0] if found else f"{call.service}:other"
+    """The family whose bucket a call takes from: of ECS as documented, else the service as a whole."""
+    return _FAMILY.get(call.action, "other") if call.service == "ecs" else call.service
 
 
 def throttled(call: Call) -> ApiError:

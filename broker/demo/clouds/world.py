@@ -31,6 +31,11 @@ class Rights:
         names = {action, f"{action.partition(':')[0]}:*", "*"}
         return any(name in names and (where is None or where(parameters)) for name, where in self._denied)
 
+    def is_denied_altogether(self, action: str) -> bool:
+        """Whether `service:Action` is denied whatever its parameters are."""
+        names = {action, f"{action.partition(':')[0]}:*", "*"}
+        return any(name in names and where is None for name, where in self._denied)
+
     def check(self, call: Call) -> None:
         """Raises ApiError for a call that is denied."""
         action = f"{call.service}:{call.action}"
