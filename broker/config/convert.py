@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from broker.config import convert_ecs
 from broker.config.convert_policies import DEFAULT_TEMPLATE, to_policy
 from broker.config.currencies import Currencies
 from broker.config.database import DatabaseModel
@@ -17,7 +18,7 @@ from broker.config.model import (
     ServerTls,
 )
 from broker.config.model_controllers import ControllerModel, CountLimits
-from broker.config.model_pools import POOL_KEYS, Cost, DirectModel, PoolModel, TemplateModel
+from broker.config.model_pools import BACKEND_KEYS, POOL_KEYS, Cost, DirectModel, PoolModel, TemplateModel
 from broker.config.mounts import to_mount
 from broker.config.settings import (
     Address,
@@ -126,7 +127,7 @@ def to_definitions(file: BrokerFile, pool_types: Mapping[str, str], base: Path) 
     return Definitions(
         revision=revision(file),
         controllers={ControllerName(name): _controller(name, c, base) for name, c in file.controllers.items()},
-        backends={BackendName(name): _backend(name, kind, file) for name, kind in backends.items()},
+        backends={BackendName(name): _backend(name, kind, file, base) for name, kind in backends.items()},
         templates={TemplateName(name): t for name, t in templates.items()},
         pools={PoolName(name): _pool(name, p, pool_types[name], base, currencies) for name, p in pools.items()},
         policies={PolicyName(name): to_policy(name, p, currencies) for name, p in file.policies.items()},
@@ -176,9 +177,16 @@ def _rate(text: str | None) -> Rate | None:
     return Rate(count=count, per=per)
 
 
-def _backend(name: str, kind: str, file: BrokerFile) -> BackendDefinition:
+def _backend(name: str, kind: str, file: BrokerFile, base: Path) -> BackendDefinition:
     model = file.backends.get(name)
-    options = model.model_dump(exclude={"type"}, exclude_none=True) if model else {}
+    options: dict[str, object] = {}
+    if model is not None:
+        ecs = kind == "aws-ecs"
+        options = (
+            convert_ecs.backend_options(model, base)
+            if ecs
+            else model.model_dump(include=set(BACKEND_KEYS[kind]), exclude_none=True)
+        )
     return BackendDefinition(name=BackendName(name), type=kind, options=options)
 
 
@@ -200,11 +208,17 @@ def _template(name: str, template: TemplateModel) -> Template:
         read_only=template.read_only,
         mounts=tuple(to_mount(text) for text in template.mounts),
         tags=dict(template.tags),
+        unique_remote_fs=template.unique_remote_fs,
+        options=convert_ecs.template_options(template),
     )
 
 
 def _pool(name: str, pool: PoolModel, kind: str, base: Path, currencies: Currencies) -> Pool:
-    options: dict[str, object] = pool.model_dump(include=set(POOL_KEYS[kind]), exclude_none=True, by_alias=True)
+    options: dict[str, object] = (
+        convert_ecs.pool_options(pool)
+        if kind == "aws-ecs"
+        else pool.model_dump(include=set(POOL_KEYS[kind]), exclude_none=True, by_alias=True)
+    )
     if pool.agent_jar:
         options["agent_jar"] = str(base / pool.agent_jar)
     limits = pool.limits

@@ -11,6 +11,8 @@ from pydantic import Field
 
 from broker.config.agent_port import InstanceIdentity, Tunnel
 from broker.config.base import AtLeastOne, Cap, Count, Cpu, Model, Money, Text, Url
+from broker.config.model_ecs import ECS_BACKEND_KEYS, ECS_POOL_KEYS, EcsBackendKeys, EcsPoolKeys, EcsTemplateKeys
+from broker.config.model_ecs_types import SecurityGroup, User
 from broker.config.model_hosts import Charge, HostModel, Init, Ssh, SystemDisk
 from broker.config.mounts import EngineSocket, MountText, Network
 from broker.config.units import Duration, Rate, Size, SomeTime
@@ -25,7 +27,7 @@ _HOST_KEYS: Final = frozenset({"agents_per_host", "ssh", "init", "host"})
 POOL_KEYS: Final[Mapping[str, frozenset[str]]] = {
     "process": frozenset({"java", "agent_jar", "command"}),
     "container": frozenset({"command", "network", "pids", "pull", "init_process", "cap_add"}),
-    "aws-ecs": frozenset({"capacity_provider", "subnets", "security_groups", "execution_role_arn", "secret_delivery"}),
+    "aws-ecs": ECS_POOL_KEYS,
     "alibaba-ecs": _HOST_KEYS
     | {"image_id", "instance_types", "vswitches", "security_groups", "charge", "system_disk", "start_by"},
     "ssh-hosts": _HOST_KEYS,
@@ -37,7 +39,7 @@ HOSTLESS: Final = frozenset({"process", "container"})
 BACKEND_KEYS: Final[Mapping[str, frozenset[str]]] = {
     "process": frozenset(),
     "container": frozenset({"socket"}),
-    "aws-ecs": frozenset({"region", "assume_role_arn", "cluster", "api_rate", "family_prefix"}),
+    "aws-ecs": ECS_BACKEND_KEYS,
     "alibaba-ecs": frozenset(
         {
             "region",
@@ -54,8 +56,8 @@ BACKEND_KEYS: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
-class BackendModel(Model):
-    """One account and region with its credentials, or this machine."""
+class _BackendKeys(Model):
+    """What several types have, and containers."""
 
     noun: ClassVar[str] = "a backend"
     type: BackendType = Field(description="What makes and unmakes the instances.")
@@ -66,23 +68,23 @@ class BackendModel(Model):
     )
     region: Text | None = Field(default=None, description="Region of the cloud.", examples=["eu-west-1"])
     api_rate: Rate | None = Field(default=None, description="Most calls to the cloud.")
-    assume_role_arn: Text | None = Field(
-        default=None, description="Role to take; aws-ecs.", examples=["arn:aws:iam::111122223333:role/agentbroker"]
-    )
-    cluster: Text | None = Field(default=None, description="ECS cluster; aws-ecs.", examples=["ci"])
-    family_prefix: Text | None = Field(
-        default=None, description="What families' names begin with; aws-ecs.", examples=["ci"]
-    )
-    ram_role_name: Text | None = Field(
-        default=None, description="Role of the broker's machine; alibaba-ecs.", examples=["agentbroker"]
-    )
     access_key_id: Text | None = Field(
-        default=None, description="Better access_key_id_file; alibaba-ecs.", examples=["${ALI_KEY_ID}"]
+        default=None,
+        description="Better access_key_id_file; aws-ecs, alibaba-ecs.",
+        examples=["${ALI_KEY_ID}"],
     )
     access_key_id_file: Text | None = Field(
         default=None,
-        description="File that holds the id of the key; alibaba-ecs.",
+        description="File that holds the id of the key; aws-ecs, alibaba-ecs.",
         examples=["/run/secrets/ali_key_id"],
+    )
+
+
+class BackendModel(EcsBackendKeys, _BackendKeys):
+    """One account and region with its credentials, or this machine."""
+
+    ram_role_name: Text | None = Field(
+        default=None, description="Role of the broker's machine; alibaba-ecs.", examples=["agentbroker"]
     )
     access_key_secret: Text | None = Field(
         default=None, description="Better access_key_secret_file; alibaba-ecs.", examples=["${ALI_KEY_SECRET}"]
@@ -104,8 +106,8 @@ class RetentionModel(Model):
     )
 
 
-class TemplateModel(Model):
-    """What an agent is."""
+class _TemplateKeys(Model):
+    """What agents everywhere have, and containers."""
 
     noun: ClassVar[str] = "a template"
     inherit_from: Text | None = Field(default=None, description="Template whose keys it takes over.", examples=["base"])
@@ -124,7 +126,10 @@ class TemplateModel(Model):
         examples=["/home/jenkins/agent"],
     )
     retention: RetentionModel = Field(default=RetentionModel(), description="How long an agent is kept.")
-    user: Text | None = Field(
+    unique_remote_fs: bool = Field(
+        default=False, description="Whether each agent has a directory of its own in remote_fs, called as it is."
+    )
+    user: User = Field(
         default=None, description="Who the agent is in its container; default: the image's.", examples=["jenkins"]
     )
     read_only: bool = Field(default=False, description="Whether the image's files cannot be changed.")
@@ -140,12 +145,10 @@ class TemplateModel(Model):
         description="Tags on what the cloud bills, labels of a container; AGENTBROKER_TAGS (JSON) of a process.",
         examples=[{"team": "build"}],
     )
-    task_definition: Text | None = Field(
-        default=None, description="An existing task definition to run; aws-ecs.", examples=["builds"]
-    )
-    agent_container: Text | None = Field(
-        default=None, description="Container of it that is the agent; aws-ecs.", examples=["agent"]
-    )
+
+
+class TemplateModel(EcsTemplateKeys, _TemplateKeys):
+    """What an agent is."""
 
 
 class PoolLimitsModel(Model):
@@ -199,8 +202,8 @@ class DirectModel(Model):
     )
 
 
-class PoolModel(Model):
-    """Where agents may run."""
+class _PoolKeys(Model):
+    """What all pools have, and those of processes and containers."""
 
     noun: ClassVar[str] = "a pool"
     inherit_from: Text | None = Field(default=None, description="Pool whose keys it takes over.", examples=["fargate"])
@@ -233,19 +236,14 @@ class PoolModel(Model):
     cap_add: list[Text] = Field(
         default=[], description="Capabilities to keep; all others are dropped; container.", examples=[["NET_RAW"]]
     )
-    capacity_provider: Text | None = Field(
-        default=None, description="FARGATE, FARGATE_SPOT or a name; aws-ecs.", examples=["FARGATE_SPOT"]
+    security_groups: list[SecurityGroup] | None = Field(
+        default=None, description="Security groups; aws-ecs, alibaba-ecs.", examples=[["sg-0agents"]]
     )
-    subnets: list[Text] | None = Field(
-        default=None, description="Subnets; aws-ecs.", examples=[["subnet-0a1", "subnet-0b2"]]
-    )
-    security_groups: list[Text] | None = Field(default=None, description="Security groups.", examples=[["sg-0agents"]])
-    execution_role_arn: Text | None = Field(
-        default=None,
-        description="Execution role of the tasks; aws-ecs.",
-        examples=["arn:aws:iam::111122223333:role/agentbroker-exec"],
-    )
-    secret_delivery: Literal["env", "ssm", "secrets-manager"] | None = Field(default=None, description="aws-ecs.")
+
+
+class PoolModel(EcsPoolKeys, _PoolKeys):
+    """Where agents may run."""
+
     image_id: Text | None = Field(
         default=None, description="Image of the hosts; alibaba-ecs.", examples=["m-bp1agents"]
     )

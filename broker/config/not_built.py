@@ -7,11 +7,9 @@ from typing import Final
 from broker.config.diagnostics import Note, Span
 from broker.config.nodes import Node, Path, Scalar
 
-BUILT_BACKENDS: Final = frozenset({"process", "container"})
+BUILT_BACKENDS: Final = frozenset({"process", "container", "aws-ecs"})
 
 NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
-    "templates.*.task_definition": frozenset(),
-    "templates.*.agent_container": frozenset(),
     "pools.*.limits.hosts": frozenset(),
     "pools.*.limits.min_hosts": frozenset(),
 }

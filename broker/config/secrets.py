@@ -5,14 +5,29 @@ from typing import Final
 
 from broker.config.diagnostics import LONGEST_LINE, Diagnostics, Span, lines_of
 
-SECRET_FILE_KEYS: Final = frozenset({"key_file", "private_key_file", "access_key_id_file", "access_key_secret_file"})
-SECRET_KEYS: Final = frozenset({"private_key", "access_key_id", "access_key_secret"})
+SECRET_FILE_KEYS: Final = frozenset(
+    {
+        "key_file",
+        "private_key_file",
+        "access_key_id_file",
+        "access_key_secret_file",
+        "secret_access_key_file",
+        "session_token_file",
+    }
+)
+SECRET_KEYS: Final = frozenset({"private_key", "access_key_id", "access_key_secret", "secret_access_key"})
 _TELLING: Final = (
     r"[\w.-]{0,60}(?:passw(?:or)?d|passphrase|pwd|secret|token|credentials?|private_?key|api_?key|access_?key)"
     r"(?:[_.-][\w.-]{0,60})?"
 )
 _TELLING_NAME: Final = re.compile(_TELLING, re.IGNORECASE)
-_HARMLESS: Final = re.compile(r".*_file|secret_delivery|tokens", re.IGNORECASE)
+_HARMLESS: Final = re.compile(
+    r".*_file|secret_delivery|secret_prefix|secret_kms_key_id|secret_options|repository_credentials"
+    r"|credentials_parameter|credential_specs|tokens",
+    re.IGNORECASE,
+)
+_REFERENCES: Final = frozenset({"secrets", "secret_options"})
+"""Maps of references to secrets, where one may put the secret itself by mistake."""
 _TELLING_LINE: Final = re.compile(rf"""(?P<key>{_TELLING})["']?\s*:\s+(?P<value>\S.*)""", re.IGNORECASE)
 _IN_URL: Final = re.compile(r"""://[^\s/:@]*:(?P<user>[^\s'"]+)@|[?&]\w*password=(?P<query>[^\s&'"]+)""", re.IGNORECASE)
 _IN_FLOW: Final = re.compile(r""""[^"]*"?|'[^']*'?|[^,}]*""")
@@ -29,7 +44,9 @@ def is_secret(path: Path) -> bool:
 
 def may_be_secret(path: Path) -> bool:
     """Whether a person may have put a secret at `path`, be it where none belongs."""
-    return any(_tells(part) for part in path[-2:] if isinstance(part, str))
+    return (path[-2:-1] != () and path[-2] in _REFERENCES) or any(
+        _tells(part) for part in path[-2:] if isinstance(part, str)
+    )
 
 
 def _tells(key: str) -> bool:

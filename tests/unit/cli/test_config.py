@@ -11,7 +11,7 @@ from broker.cli.config import config
 
 EXAMPLE = Path(__file__).parents[1] / "config" / "example.yaml"
 GOOD = "version: 1\npools: { it: { backend: process } }\npolicies: { linux: { labels: [linux], pools: [it] } }\n"
-WARNS = GOOD + "templates: { t: { task_definition: builds } }\n"
+WARNS = GOOD + "templates: { t: { env: { MY_TOKEN: x } } }\n"
 BAD = GOOD + "polices: {}\n"
 
 
@@ -54,7 +54,7 @@ def test_a_good_file_is_called_ok(write: Path) -> None:
 
 
 def test_the_default_file_comes_from_the_environment_or_the_directory(write: Path) -> None:
-    assert run("check", AGENTBROKER_CONFIG="warns.yaml").stdout.startswith("warns.yaml:4:19: warning")
+    assert run("check", AGENTBROKER_CONFIG="warns.yaml").stdout.startswith("warns.yaml:4:36: warning")
     (write / "good.yaml").rename(write / "broker.yaml")
     assert run("check").stdout == "broker.yaml: ok\n"
 

@@ -56,7 +56,7 @@ def test_a_start_without_controllers_is_a_warning_and_a_check_says_nothing_of_it
 def test_the_whole_example_is_accepted_by_a_check_and_refused_by_a_start() -> None:
     text = EXAMPLE.read_text()
     config = parse(text, "broker.yaml", env={})
-    assert "warning[not-built]: pool 'fargate' runs on a backend of type 'aws-ecs'" in config.warnings
+    assert "warning[not-built]: pool 'hangzhou' runs on a backend of type 'alibaba-ecs'" in config.warnings
     with pytest.raises(ConfigError, match=r"error\[not-built\]"):
         parse(text, "broker.yaml", env={}, starting=True)
 
@@ -196,19 +196,10 @@ def test_the_count_names_errors_and_warnings() -> None:
     assert diagnostics.summary() == "1 error, 1 warning"
 
 
-@pytest.mark.parametrize(
-    ("key", "text"),
-    [
-        ("'task_definition: builds' of template 't'", "templates: { t: { task_definition: builds } }"),
-        (
-            "'agent_container: agent' of template 't'",
-            "templates: { t: { task_definition: builds, agent_container: agent } }",
-        ),
-    ],
-)
-def test_a_key_without_behaviour_stops_a_start_and_is_a_warning_in_a_check(key: str, text: str) -> None:
-    assert f"error[not-built]: {key} is not built yet" in refused(text, starting=True)
-    assert f"warning[not-built]: {key} is not built yet" in of(text).warnings
+def test_a_key_without_behaviour_stops_a_start_and_is_a_warning_in_a_check() -> None:
+    text = "pools: { it: { backend: here, limits: { hosts: 2 } } }\nbackends: { here: { type: aws-ecs } }"
+    assert "error[not-built]: 'limits.hosts' of pool 'it' is not built yet" in refused(text, starting=True)
+    assert "warning[not-built]: 'limits.hosts' of pool 'it' is not built yet" in of(text).warnings
 
 
 def test_operators_tokens_become_operators_with_their_roles() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from broker.config.documented import KeyDoc, walk
+from broker.config.model_ecs import ECS_TEMPLATE_KEYS
 from broker.config.model_pools import POOL_KEYS
 from broker.config.not_built import BUILT_BACKENDS, NOT_BUILT
 
@@ -52,6 +53,7 @@ SHOWN_BY: Final[Mapping[str, str]] = {
     "templates.*.inject": f"{_TOLD}::test_an_image_is_told_who_it_is_in_the_way_that_the_template_says",
     "templates.*.env": _CONTAINER,
     "templates.*.tags": _WORKS,
+    "templates.*.unique_remote_fs": "config/test_ecs.py::test_a_template_says_that_each_agent_has_its_own_directory",
     "pools.*.inherit_from": _ABSTRACT,
     "pools.*.abstract": _ABSTRACT,
     "pools.*.backend": f"{_PROCESS}::test_an_agent_is_made_by_the_backend_of_its_pool",
@@ -131,8 +133,6 @@ SHOWN_BY: Final[Mapping[str, str]] = {
 
 LATER: Final = frozenset(
     {
-        "templates.*.task_definition",
-        "templates.*.agent_container",
         "pools.*.limits.hosts",
         "pools.*.limits.min_hosts",
     }
@@ -141,10 +141,12 @@ LATER: Final = frozenset(
 
 
 def is_a_clouds_own(doc: KeyDoc) -> bool:
-    """Whether a key is of pools that cannot run yet: their backends are not built."""
+    """Whether a key is of one cloud alone: of Amazon ECS, see `config/test_ecs.py`, or of one that is not built yet."""
     noun, _, key = (*doc.path.split("."), "", "")[:3]
+    if noun == "templates":
+        return key in ECS_TEMPLATE_KEYS
     owners = {kind for kind, keys in POOL_KEYS.items() if key in keys}
-    return noun == "pools" and bool(owners) and not owners & BUILT_BACKENDS
+    return noun == "pools" and bool(owners) and not owners & (BUILT_BACKENDS - {"aws-ecs"})
 
 
 def leaves() -> dict[str, KeyDoc]:
