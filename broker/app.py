@@ -188,6 +188,7 @@ def _opener(wiring: Wiring, ctx: Context, state_dir: Path) -> Callable[[BackendD
         clock=ctx.clock,
         controller_url=controller_url,
         called=ctx.metrics.backend_called,
+        memory=lambda key: KeptText(ctx.database, f"backend:{key}"),
     )
 
     def opening(definition: BackendDefinition) -> Backend:

@@ -10,6 +10,7 @@ from broker.domain.instance import Instance, LaunchKey, Listing
 from broker.domain.offer import Offer, Offering
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason
+from broker.domain.resources import Resources
 from broker.domain.template import Template
 
 
@@ -38,6 +39,18 @@ class Nudge(Protocol):
 
     def placement(self) -> None:
         """There may be agents to place, or room for them."""
+        ...
+
+
+class Memory(Protocol):
+    """One text that outlives the process. Raises `StoreUnavailable`."""
+
+    async def recall(self) -> str | None:
+        """The text; None if there never was one."""
+        ...
+
+    async def remember(self, text: str) -> None:
+        """Takes the place of the former one."""
         ...
 
 
@@ -74,6 +87,8 @@ class LaunchSpec:
     """The job that it was asked for, as Jenkins writes it; empty where there is none. At most 2,000 characters."""
     build_url: str = ""
     """The URL of the build that it was asked for, at most 2,000 characters; empty where that is not known yet."""
+    configured: Resources | None = None
+    """The size that the template has for everybody, before its build asked; None: `template` is as configured."""
 
 
 class Backend(Protocol):

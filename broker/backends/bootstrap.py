@@ -77,6 +77,9 @@ exec "$@" -secret "@$kept/secret" -name "$JENKINS_AGENT_NAME" \\
 agent.jar is started; if it has none, the controller's is fetched through the gateway, tried sixty times.
 Exit codes are those of sysexits.h: 69 nothing to fetch, 70 no place to work in."""
 
+SCRIPT_ENTRYPOINT: Final = ("/bin/sh", "-c", SCRIPT, "agentbroker")
+"""The entrypoint that `inject: script` takes the place of the image's with; the same for every agent."""
+
 
 _DECIDED: Final = frozenset(
     {
@@ -100,12 +103,13 @@ def start_of(spec: LaunchSpec, command: tuple[str, ...] = ()) -> Start:
     """What `spec`'s template asks for; a `command` takes the place of `java -jar agent.jar` in the script."""
     environment = {name: value for name, value in spec.template.env.items() if name not in _DECIDED}
     if command or spec.template.inject is Inject.SCRIPT:
-        entrypoint = ("/bin/sh", "-c", SCRIPT, "agentbroker")
         fetches = {"JENKINS_URL": spec.url} | (
             {"AGENTBROKER_CA": "".join(spec.authorities)} if spec.authorities else {}
         )
         return Start(
-            entrypoint=entrypoint, arguments=command, environment=environment | agent_variables(spec) | fetches
+            entrypoint=SCRIPT_ENTRYPOINT,
+            arguments=command,
+            environment=environment | agent_variables(spec) | fetches,
         )
     match spec.template.inject:
         case Inject.ENV:

@@ -8,7 +8,7 @@ from typing import Final
 from broker.domain.ids import BackendName, ControllerName
 from broker.domain.pool import BackendDefinition
 from broker.errors import ConfigError
-from broker.ports import Backend, Clock
+from broker.ports import Backend, Clock, Memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,8 @@ class BackendContext:
     """What every backend may use of the broker.
 
     `installation` is the id that marks what is ours, `sign` the signature under such a mark; `controller_url` answers
-    a controller's root URL as the config stands now, ending in a slash, None for an unknown one.
+    a controller's root URL as the config stands now, ending in a slash, None for an unknown one. `memory` answers a
+    place in the store by its key, which begins with the backend's type and name.
     """
 
     state_dir: Path
@@ -24,6 +25,7 @@ class BackendContext:
     sign: Callable[[str], str]
     clock: Clock
     controller_url: Callable[[ControllerName], str | None]
+    memory: Callable[[str], Memory]
     called: Callable[[BackendName, str, str, float], None] = lambda backend, operation, code, seconds: None
     """Counts a real call of a cloud, by a backend of `TELLS_ITS_CALLS`: service and action such as ecs:RunTask, a code
     of `telemetry.labels.BACKEND_CODES`, and how long it took."""

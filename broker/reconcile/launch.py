@@ -158,6 +158,7 @@ async def _call(ctx: Context, agent: Agent) -> InstanceRef | BackendError:
         policy=agent.policy,
         job=agent.job,
         build_url=agent.build_url,
+        configured=ctx.definitions.templates[policy.template].resources,
     )
     if agent.direct:
         spec = _direct(ctx, agent, spec)

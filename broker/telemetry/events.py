@@ -68,6 +68,13 @@ ORPHAN_ENDED: Final = _info("orphan_ended")
 STORE_AWAY: Final = _error("store_away")
 STORE_BACK: Final = _info("store_back")
 HISTORY_PRUNED: Final = _info("history_pruned")
+# Amazon ECS
+DEFINITION_REGISTERED: Final = _info("definition_registered")
+DEFINITION_ADOPTED: Final = _info("definition_adopted")
+DEFINITION_LOST: Final = _warning("definition_lost")
+DEFINITIONS_DEREGISTERED: Final = _info("definitions_deregistered")
+DEFINITIONS_NOT_PRUNED: Final = _warning("definitions_not_pruned")
+DEFINITIONS_NOT_REMEMBERED: Final = _warning("definitions_not_remembered")
 # controllers
 CONTROLLER_CONNECTED: Final = _info("controller_connected")
 CONTROLLER_AWAY: Final = _warning("controller_away")

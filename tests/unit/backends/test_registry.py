@@ -11,6 +11,7 @@ from broker.domain.ids import BackendName
 from broker.domain.pool import BackendDefinition
 from broker.errors import ConfigError
 from broker.testing.clock import ManualClock
+from broker.testing.memory import FakeMemory
 
 
 def context(state_dir: Path) -> BackendContext:
@@ -20,6 +21,7 @@ def context(state_dir: Path) -> BackendContext:
         sign=lambda text: text,
         clock=ManualClock(),
         controller_url=lambda _: "http://127.0.0.1:9/",
+        memory=lambda _: FakeMemory(),
     )
 
 

@@ -1,0 +1,65 @@
+"""The agent's container in a task definition: the template's generic keys, and those of its `ecs` map over them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from broker.backends.aws_ecs.options import AGENT_CONTAINER, TaskOptions
+from broker.backends.aws_ecs.sizes import Sizes
+from broker.backends.aws_ecs.volumes import agent_mount_points
+from broker.backends.bootstrap import SCRIPT_ENTRYPOINT
+from broker.domain.reason import Reason
+from broker.domain.template import Inject, Template
+from broker.errors import BackendRejected
+
+_BLANK: Final[tuple[object, ...]] = (None, "", [], {}, ())
+_USERS_OWN: Final = frozenset({"dockerLabels", "options", "labels", "driverOpts"})
+"""Members that are maps with names and values of the user's."""
+
+
+def agent_container(template: Template, options: TaskOptions, sizes: Sizes) -> dict[str, Any]:
+    """A ContainerDefinition. Its command, and what differs from agent to agent, come with each launch."""
+    if template.image is None:
+        message = f"templates.{template.name} has neither an image nor a task_definition: set one of them"
+        raise BackendRejected("NoImage", message, Reason.INVALID_TEMPLATE)
+    generic = {
+        "image": template.image,
+        "cpu": sizes.cpu or None,
+        "memory": sizes.memory or None,
+        "environment": [{"name": name, "value": value} for name, value in sorted(template.env.items())],
+        "user": template.user,
+        "readonlyRootFilesystem": template.read_only or None,
+    }
+    own = {
+        "name": AGENT_CONTAINER,
+        "essential": True,
+        "memoryReservation": sizes.reservation or None,
+        "mountPoints": agent_mount_points(template, options),
+    }
+    if template.inject is Inject.SCRIPT:
+        own["entryPoint"] = list(SCRIPT_ENTRYPOINT)
+    return said({**generic, **options.container, **own})
+
+
+def sidecars(options: TaskOptions) -> list[dict[str, Any]]:
+    """The containers beside it, in the order of the config."""
+    return [said(one) for one in options.sidecars]
+
+
+def said(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the members that are blank: None, an empty text, list or map, at any depth.
+
+    Zero and False say something, and so do empty words of a list and empty values of names that the user chose.
+    """
+    kept = ((name, value if name in _USERS_OWN else _said(value)) for name, value in values.items())
+    return {name: value for name, value in kept if name == "value" or value not in _BLANK}
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return said(value)
+    return [_said(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def names_of(containers: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """In the order of the definition."""
+    return tuple(str(one["name"]) for one in containers)
