@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from broker.backends.aws_ecs.credentials import ChainKeys, FileKeys, Keys, RoleKeys, Source
+from broker.backends.aws_ecs.iam import CALLS
 from broker.backends.aws_ecs.options import AssumeRole, BackendOptions
 from broker.backends.aws_ecs.session_errors import STALE, kinds, no_credentials
 from broker.domain.reason import Reason
@@ -114,8 +115,10 @@ class Sessions:
         try:
             session = (await self._loaded()).session()
             session.register_component("credential_provider", _Provider(source))
+            hooks = session.get_component("event_emitter")
+            hooks.register("before-call", _known)
             if source is self._source:
-                session.get_component("event_emitter").register("after-call", self._answered)
+                hooks.register("after-call", self._answered)
             with self._told_as(f"no client for {service} in {region}"):
                 made = session.create_client(service, region, endpoint_url=self._options.endpoint_url or None)
                 self._clients[key] = await self._stack.enter_async_context(made)
@@ -184,6 +187,16 @@ class Sessions:
 
 
 _Key = tuple[Source, str, str]
+
+
+class Undeclared(RuntimeError):
+    """A call that `iam.CALLS` does not have: nobody would have been told to allow it. A bug."""
+
+
+def _known(model: Any, **_: object) -> None:
+    action = f"{model.service_model.signing_name}:{model.name}"
+    if action not in CALLS:
+        raise Undeclared(f"{action} is called, and broker/backends/aws_ecs/iam.py does not know it")
 
 
 @dataclass(frozen=True, slots=True)
