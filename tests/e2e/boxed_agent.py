@@ -1,5 +1,7 @@
 """The simulated agent, whose builds have one shell step: it prints what it runs in, into a file beside the launch log.
 
+The step is `STEP`, or what the variable BUILD_STEP says.
+
 Started inside of a container with the options of agent.jar.
 """
 
@@ -22,7 +24,7 @@ def run_step(text: str) -> None:
     if text.startswith("Build ") and " runs for " in text:
         printed = Path(os.environ[agent.LAUNCH_LOG]).with_name(f"build-{text.split()[1]}.txt")
         with printed.open("w") as output:
-            subprocess.run(["/bin/sh", "-c", STEP], stdout=output, check=True)
+            subprocess.run(["/bin/sh", "-c", os.environ.get("BUILD_STEP", STEP)], stdout=output, check=True)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class BoxedStack(Stack):
         config: dict[str, Any] = Stack._config(self)
         (default,) = config["templates"].values()
         default["env"]["PYTHONPATH"] = str(REPOSITORY)
-        mounts = self.engine.mounts(self.root, read_only=(*_python(), REPOSITORY))
+        mounts = self.engine.mounts(self.root, read_only=(*host_python(), REPOSITORY))
         boxed = {
             **default,
             "image": IMAGE,
@@ -50,7 +50,7 @@ class BoxedStack(Stack):
         return config
 
 
-def _python() -> list[Path]:
+def host_python() -> list[Path]:
     """What of this Python the tiny image does not have by its /usr."""
     prefix = Path(sys.base_prefix).resolve()
     return [] if prefix.is_relative_to("/usr") else [prefix]

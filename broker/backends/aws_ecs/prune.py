@@ -96,7 +96,7 @@ class Pruning:
             if not page.get("nextToken"):
                 break
             asked["nextToken"] = page["nextToken"]
-        return found
+        return sorted(found, key=_revision, reverse=True)
 
     async def _is_ours(self, arn: str, family: str, kept: Mapping[str, Kept]) -> bool:
         """Of one that is not remembered, its tags say it; asked once."""
@@ -109,6 +109,10 @@ class Pruning:
                 return False
             self._ours.add(arn)
         return True
+
+
+def _revision(arn: str) -> int:
+    return int(arn.rpartition(":")[2])
 
 
 def _family(arn: str) -> str:
