@@ -7,7 +7,7 @@ from typing import Final
 
 from broker.domain.ids import BackendName, ControllerName
 from broker.domain.pool import BackendDefinition
-from broker.errors import ConfigError
+from broker.errors import BackendError, ConfigError
 from broker.ports import Backend, Clock, Memory
 
 
@@ -67,9 +67,29 @@ def _container(definition: BackendDefinition, context: BackendContext) -> Backen
     )
 
 
+def _aws_ecs(definition: BackendDefinition, context: BackendContext) -> Backend:
+    from broker.backends.aws_ecs.assembly import Surroundings, open_ecs  # noqa: PLC0415 -- see the module's first line
+    from broker.backends.metered import code_of  # noqa: PLC0415
+
+    def called(action: str, failed: BackendError | None, seconds: float) -> None:
+        context.called(definition.name, action, "ok" if failed is None else code_of(failed), seconds)
+
+    return open_ecs(
+        definition,
+        Surroundings(
+            installation=context.installation,
+            sign=context.sign,
+            clock=context.clock,
+            memory=context.memory(f"ecs:{definition.name}:definitions"),
+            called=called,
+        ),
+    )
+
+
 _MAKERS: Final[dict[str, Callable[[BackendDefinition, BackendContext], Backend]]] = {
     "process": _process,
     "container": _container,
+    "aws-ecs": _aws_ecs,
 }
 BUILT: Final = frozenset(_MAKERS)
 """The types that can be opened."""

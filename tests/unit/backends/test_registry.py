@@ -33,8 +33,10 @@ async def test_every_built_type_opens_without_touching_anything(kind: str, tmp_p
 
 
 async def test_a_type_that_is_not_built_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"backend it: type 'aws-ecs' is not built \(built: container, process\)"):
-        open_backend(BackendDefinition(name=BackendName("it"), type="aws-ecs"), context(tmp_path))
+    with pytest.raises(
+        ConfigError, match=r"backend it: type 'ssh-hosts' is not built \(built: aws-ecs, container, process\)"
+    ):
+        open_backend(BackendDefinition(name=BackendName("it"), type="ssh-hosts"), context(tmp_path))
 
 
 def test_no_backend_is_imported_before_it_is_configured() -> None:

@@ -1,0 +1,211 @@
+"""How fast the cloud may be called: one token bucket per account, region and family of calls, for the whole process.
+
+Amazon keeps a bucket for each family ("Request throttling for the Amazon ECS API"): so many calls at once, then so
+many a second. What it allows is not told, and others of the account share it. So: calls wait in line for a token; a
+call that is throttled pauses its whole family, then one call at a time tries, at half the rate. Between two throttled
+calls the cloud's bucket was empty twice, so what it took meanwhile is its rate: the second one knows it. Above that
+the rate rises slowly, faster the longer nothing is refused.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from weakref import WeakValueDictionary
+
+from broker.domain.definitions import Rate
+from broker.domain.reason import Reason
+from broker.errors import BackendRejected, InsufficientCapacity, Throttled
+from broker.ports import Clock
+
+_LEAST_SHARE: Final = 1 / 64
+"""The rate never falls below this part of what was said."""
+_CLOSE: Final = 0.99
+"""Of a vendor's rate: calls may arrive closer together than they were sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rise:
+    """After `hold_s` without a refusal the rate rises by `share` of the full one, times the seconds since, squared."""
+
+    hold_s: float
+    share: float
+
+
+_KNOWN: Final = _Rise(30.0, 0.00025)
+"""From a half to the whole in three quarters of a minute: what is above has just been refused."""
+_GUESSED: Final = _Rise(3.0, 0.005)
+"""From a half to the whole in ten seconds: tokens that were saved are refused for a small bucket, at whatever rate."""
+_LONGEST_PAUSE_S: Final = 30.0
+_AT_ONCE: Final = 5
+"""So many calls are under way while tokens are spent from what was saved: where the bucket is smaller than thought, no
+more than these are refused."""
+_SAVED: Final = 2.0
+_EPSILON: Final = 1e-6
+_WHEN_FREED: Final = float("inf")
+
+
+class Family(StrEnum):
+    """Calls that the cloud counts together."""
+
+    RUN = "RunTask"
+    STOP = "StopTask"
+    READ = "DescribeTasks"
+    DEFINITIONS = "RegisterTaskDefinition"
+    LOGS = "GetLogEvents"
+    SECRETS = "PutParameter"
+    NETWORK = "DescribeSubnets"
+
+
+QUOTAS: Final = {
+    Family.RUN: (20.0, 100),
+    Family.STOP: (20.0, 50),
+    Family.READ: (20.0, 50),
+    Family.DEFINITIONS: (1.0, 20),
+    Family.LOGS: (10.0, 10),
+    Family.SECRETS: (3.0, 5),
+    Family.NETWORK: (5.0, 20),
+}
+"""Calls a second and at once. RunTask: "AWS Fargate service quotas"; the others are what threads tell, and smaller ones
+are found."""
+_BY_API_RATE: Final = frozenset({Family.RUN, Family.STOP, Family.READ})
+
+
+class Bucket:
+    """One family's tokens. Whoever waits is served in the order in which it came."""
+
+    def __init__(self, name: str, rate: float, burst: int, clock: Clock) -> None:
+        """A full bucket, at `rate` calls a second."""
+        self._name = name
+        self._clock = clock
+        self.top = rate * _CLOSE
+        self.rate = self.top
+        self._base = self.top
+        self._burst = max(1.0, burst - max(1.0, burst * 0.03)) if burst > 1 else 1.0
+        self._tokens = self._burst
+        self._filled_at = clock.monotonic()
+        self._paused_until = float("-inf")
+        self._throttled_at: float | None = None
+        self._taken = 0
+        self._refusals = 0
+        self._rise = _KNOWN
+        self._under_way = 0
+        self._line: deque[asyncio.Future[None]] = deque()
+        self._freed = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for a token."""
+        return len(self._line)
+
+    @asynccontextmanager
+    async def call(self, patience_s: float) -> AsyncIterator[None]:
+        """Enters with a token; Throttled if none comes in `patience_s`. The error that leaves it tells how it went."""
+        await self._enter(self._clock.monotonic() + patience_s)
+        began = self._clock.monotonic()
+        self._under_way += 1
+        try:
+            yield
+            self._accepted()
+        except Throttled as error:
+            if error.reason is Reason.THROTTLED:
+                self._refused(began)
+            raise
+        except (BackendRejected, InsufficientCapacity):
+            self._accepted()
+            raise
+        finally:
+            self._under_way -= 1
+            self._freed.set()
+
+    async def _enter(self, deadline: float) -> None:
+        """Waits in line: who leaves wakes the next one, and only the first looks at the time."""
+        turn = asyncio.get_running_loop().create_future()
+        self._line.append(turn)
+        try:
+            if self._line[0] is not turn:
+                await turn
+            while (due := self._due()) > self._clock.monotonic() + _EPSILON:
+                if self._clock.monotonic() >= deadline:
+                    raise Throttled(
+                        "NoTurn", f"{self._name}: {len(self._line)} calls wait for {self.rate:.3g} a second"
+                    )
+                if due == _WHEN_FREED:
+                    await self._freed.wait()
+                else:
+                    await self._clock.sleep_until(min(due, deadline))
+            self._tokens -= 1
+        finally:
+            self._line.remove(turn)
+            if self._line and not self._line[0].done():
+                self._line[0].set_result(None)
+
+    def _due(self) -> float:
+        """When the first in line may call."""
+        now = self._clock.monotonic()
+        self._fill(now)
+        due = max(self._paused_until, now + max(0.0, 1 - self._tokens - _EPSILON) / self.rate)
+        many = self._tokens >= _SAVED and self._under_way >= _AT_ONCE
+        if due <= now and (many or (self._refusals and self._under_way)):
+            self._freed.clear()
+            return _WHEN_FREED
+        return due
+
+    def _fill(self, now: float) -> None:
+        calm = now - (self._throttled_at or 0.0) - self._rise.hold_s
+        if self._throttled_at is not None and calm > 0:
+            self.rate = min(self.top, self._base + self.top * self._rise.share * calm * calm)
+        self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self.rate)
+        self._filled_at = now
+
+    def _accepted(self) -> None:
+        self._taken += 1
+        self._refusals = 0
+
+    def _refused(self, began: float) -> None:
+        """Pauses the family. Calls that were under way when it began say nothing new."""
+        now = self._clock.monotonic()
+        if self._throttled_at is not None and began <= self._throttled_at:
+            return
+        self._fill(now)
+        half, self._rise = self.rate / 2, _GUESSED if self._tokens >= _SAVED else _KNOWN
+        since = now - self._throttled_at if self._throttled_at is not None else 0.0
+        known = self._taken >= 5 and since >= 1.0 and self._refusals == 0
+        self._base = max(half, min(self.rate * 0.95, self._taken / since)) if known else half
+        self._base = self.rate = max(self._base, self.top * _LEAST_SHARE)
+        self._tokens, self._filled_at, self._taken = 0.0, now, 0
+        self._refusals += 1
+        pause = min(_LONGEST_PAUSE_S, 2.0 ** (self._refusals - 1)) * random.uniform(1.0, 1.5)  # noqa: S311 -- jitter
+        self._throttled_at, self._paused_until = now, now + pause
+
+
+class Buckets:
+    """All families of one account and region. Backends of one process that share these share their pauses."""
+
+    def __init__(self, clock: Clock, api_rate: Rate | None = None) -> None:
+        """`api_rate` takes the place of the vendor's rates of RunTask, StopTask and reads."""
+        self._buckets: dict[Family, Bucket] = {}
+        for family, (rate, burst) in QUOTAS.items():
+            said = api_rate.count / api_rate.per.total_seconds() if api_rate and family in _BY_API_RATE else None
+            scale = said / rate if said else 1.0
+            self._buckets[family] = Bucket(family.value, said or rate, max(1, round(burst * scale)), clock)
+
+    def __getitem__(self, family: Family) -> Bucket:
+        """The bucket of a family."""
+        return self._buckets[family]
+
+
+_SHARED: Final[WeakValueDictionary[tuple[str, str, int], Buckets]] = WeakValueDictionary()
+
+
+def shared(whose: str, region: str, clock: Clock, api_rate: Rate | None) -> Buckets:
+    """The buckets of an account (`whose` tells it from others) and region; the first that opens them says the rate."""
+    key = (whose, region, id(clock))
+    buckets = _SHARED.get(key)
+    if buckets is None:
+        buckets = _SHARED[key] = Buckets(clock, api_rate)
+    return buckets
