@@ -101,13 +101,15 @@ class Admission:
             earlier = (self._keyring.mint(agent.id, attempt) for attempt in range(1, agent.attempt))
             if any(hmac.compare_digest(old.encode(), shown) for old in earlier):
                 over = f"the secret of {agent.name} belongs to an attempt that is over"
-                return Refused(reason=Reason.HANDSHAKE_REJECTED, message=f"{over}; attempt {agent.attempt} is on")
+                words = f"{over}; attempt {agent.attempt} is on"
+                return Refused(reason=Reason.HANDSHAKE_REJECTED, message=words, over=True)
         return Refused(reason=Reason.HANDSHAKE_REJECTED, message=f"wrong secret for {knock.name[:80]}")
 
     def _check_life(self, agent: Agent) -> Refused | None:
         if agent.goal == Goal.GONE or agent.phase not in _OPEN:
             why = f": {agent.why}" if agent.why else ""
-            return Refused(reason=Reason.HANDSHAKE_REJECTED, message=f"agent {agent.name} is over{why}")
+            words = f"agent {agent.name} is over{why}"
+            return Refused(reason=Reason.HANDSHAKE_REJECTED, message=words, over=True)
         if self._definitions().used_up(agent) and not agent.busy:
             return Refused(reason=Reason.HANDSHAKE_REJECTED, message=f"agent {agent.name} has done its last build")
         if self._presence.away(agent.controller):

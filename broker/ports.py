@@ -204,11 +204,15 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """It may not. `retry` tells an agent that should ask again later from one that never gets in."""
+    """It may not. `retry` tells an agent that should ask again later from one that never gets in.
+
+    `over` says that the agent is who it says, and that its attempt is over for good: it is told to leave.
+    """
 
     reason: Reason
     message: str
     retry: bool = False
+    over: bool = False
 
 
 class Doorkeeper(Protocol):

@@ -73,7 +73,14 @@ class Agent:
         self._once = "noReconnect" in options or "noreconnect" in options
 
     def run(self) -> int:
-        """Serves until it must give up; returns the exit code."""
+        """Serves until it must give up, or is told to leave; returns the exit code."""
+        try:
+            return self._serve()
+        except Refused as over:
+            _say(f"Leaving: {over}")
+            return 1
+
+    def _serve(self) -> int:
         while (channel := self._connected()) is not None:
             _say("Connected")
             serve(channel)
@@ -118,6 +125,8 @@ class Agent:
         try:
             return self._remember(connect(self._address, self._identity))
         except (OSError, Closed, Refused) as error:
+            if isinstance(error, Refused) and error.over:
+                raise
             _say(f"Failed to connect: {error}")
             return None
 

@@ -22,13 +22,17 @@ _SEND_S: Final = 60.0
 
 
 class Refused(Exception):
-    """The server answered the upgrade with something else than 101; `status` is its HTTP status."""
+    """The server answered the upgrade with something else than 101; `status` is its HTTP status.
 
-    def __init__(self, status: int, body: str) -> None:
+    `over`: it asked for a version of the agent that does not exist, at which agent.jar ends itself.
+    """
+
+    def __init__(self, status: int, body: str, *, over: bool = False) -> None:
         """Keeps what the server said, for the log of the agent."""
         super().__init__(f"{status} {body}".strip())
         self.status = status
         self.body = body
+        self.over = over
 
 
 class Closed(Exception):
@@ -162,7 +166,8 @@ def connect(address: Address, headers: Mapping[str, str], *, timeout_s: float = 
         sock.sendall(f"GET {address.path}wsagents/ HTTP/1.1\r\n{head}\r\n".encode())
         status, reply, surplus = read_head(sock)
         if status != 101:
-            raise Refused(status, _read_body(sock, reply, surplus))
+            over = reply.get("x-remoting-minimum-version", "").startswith("99999")
+            raise Refused(status, _read_body(sock, reply, surplus), over=over)
     except BaseException:
         sock.close()
         raise

@@ -71,7 +71,7 @@ class Admissions:
         verdict = await self._doorkeeper.admit(_knock(question), held_until)
         if isinstance(verdict, Refused):
             reason, message = verdict.reason, verdict.message
-            return Refusal(id=question.id, reason=reason, message=message, retry=verdict.retry)
+            return Refusal(id=question.id, reason=reason, message=message, retry=verdict.retry, over=verdict.over)
         if await self._held(verdict):
             return None
         return self._too_often(question, verdict) or await self._hold(gateway, question, verdict)

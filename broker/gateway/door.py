@@ -29,13 +29,17 @@ _LEFT: Final = "the agent left before it was decided on"
 class TurnedAway(Exception):
     """An agent does not get in. 403 is for ever, 503 for now; an agent backs off from either."""
 
-    def __init__(self, status: int, reason: Reason, message: str, *, logged: bool = False) -> None:
-        """`message` is for people, in the log and in the reply; `logged` if the control plane has told it already."""
+    def __init__(self, status: int, reason: Reason, message: str, *, logged: bool = False, over: bool = False) -> None:
+        """`message` is for people, in the log and in the reply; `logged` if the control plane has told it already.
+
+        `over`: the agent is who it says, and is to leave.
+        """
         super().__init__(message)
         self.status = status
         self.reason = reason
         self.message = message
         self.logged = logged
+        self.over = over
 
 
 @dataclass(slots=True, kw_only=True)
@@ -178,7 +182,8 @@ class Door:
         except LinkAway as error:
             raise TurnedAway(503, Reason.HANDSHAKE_REJECTED, f"try again: {error}") from error
         if isinstance(answer, Refusal):
-            raise TurnedAway(503 if answer.retry else 403, answer.reason, answer.message, logged=True)
+            status = 503 if answer.retry else 403
+            raise TurnedAway(status, answer.reason, answer.message, logged=True, over=answer.over)
         return answer
 
     async def _accepted(self, admitted: Admitted, until: float) -> Entry | TurnedAway:

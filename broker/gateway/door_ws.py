@@ -6,8 +6,8 @@ from broker.gateway.settings import Limits
 from broker.gateway.word import Protocol
 from broker.inbound.descriptor import Descriptor
 from broker.inbound.exchange import reply
-from broker.inbound.http import MalformedHead, RequestHead, text_reply
-from broker.inbound.websocket import AgentRequest, agent_reply, own_reply, read_agent_request
+from broker.inbound.http import MalformedHead, RequestHead
+from broker.inbound.websocket import AgentRequest, agent_reply, own_reply, read_agent_request, refusal
 
 
 class WebSocketDoor:
@@ -28,7 +28,8 @@ class WebSocketDoor:
             return True
         except TurnedAway as away:
             self._door.refused(Protocol.WEBSOCKET, leg, away, controller=controller, name=name)
-            await reply(leg, text_reply(away.status, away.message + "\n"), self._limits.reply_s)
+            told = refusal(away.status, away.message, over=away.over)
+            await reply(leg, told, self._limits.reply_s)
             return False
 
 

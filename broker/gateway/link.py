@@ -115,6 +115,8 @@ class Refusal(_Message):
     reason: Reason
     message: str
     retry: bool = False
+    over: bool = False
+    """The agent showed the secret of an attempt that is over for good: it may be told to leave."""
     wait_s: float = 0.0
     """No sooner than after so many seconds the answer may be another one."""
 

@@ -18,10 +18,12 @@ from broker.inbound.blocks import plain
 from broker.inbound.capability import is_capability
 from broker.inbound.discovery import MINIMUM_VERSION, Page
 from broker.inbound.headers import COOKIES, NAME, NODE_NAME, SECRET, SECRET_KEY
-from broker.inbound.http import MalformedHead, RequestHead, ResponseHead, render
+from broker.inbound.http import MalformedHead, RequestHead, ResponseHead, render, text_reply
 
 CAPABILITY: Final = "X-Remoting-Capability"
 COOKIE: Final = "Connection-Cookie"
+LEAVE: Final = "99999.the-work-of-this-agent-is-over"
+"""The version of Remoting that is asked of an agent which is to end itself."""
 _GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -142,6 +144,16 @@ def own_reply(key: str, *, capability: str, cookie: str, minimum_version: str = 
         (COOKIE, cookie),
     ]
     return render("HTTP/1.1 101 Switching Protocols", fields)
+
+
+def refusal(status: int, message: str, *, over: bool = False) -> bytes:
+    """No. An agent backs off from it and asks again, unless it is `over`: then it ends itself at once.
+
+    agent.jar takes a required version beyond its own, in whichever answer, for an error that ends its process
+    (hudson.remoting.Engine.runWebSocket, HeaderHandler.afterResponse); what follows the number is the word in its log.
+    """
+    leave = [(MINIMUM_VERSION, LEAVE)] if over else []
+    return text_reply(status, message + "\n", fields=leave)
 
 
 def controller_cookie(head: ResponseHead, presented: str) -> str:

@@ -336,6 +336,13 @@ MUTANTS: Final = (
         tests=(_ODD,),
     ),
     Mutant(
+        guard="who has done its builds is not told to leave while Jenkins may hold it to be busy",
+        file="broker/admission.py",
+        old='message=f"agent {agent.name} has done its last build")',
+        new='message=f"agent {agent.name} has done its last build", over=True)',
+        tests=("tests/unit/admission/test_admission.py",),
+    ),
+    Mutant(
         guard="deadlines stand still while the controller is away",
         file="broker/reconcile/context.py",
         old="return gateway_away or not self.presence.synced(agent.controller)",

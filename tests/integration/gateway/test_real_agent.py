@@ -53,6 +53,27 @@ async def test_the_real_agent_backs_off_from_a_refusal_after_its_session(world: 
         assert 2 <= len(world.doorkeeper.knocks) - 1 <= 3
 
 
+async def test_the_real_agent_ends_itself_when_its_attempt_is_over(world: World, tmp_path: Path) -> None:
+    async with agent_jar(world, tmp_path, world.mint(), "-webSocket", "-noReconnectAfter", "10m") as log:
+        await until(lambda: "INFO: Connected" in log.read_text(), 30)
+        world.doorkeeper.refusal = Refused(reason=Reason.COMPLETED, message="its work is done", over=True)
+        await world.control.end(A1, "its work is done")
+        await until(lambda: "the-work-of-this-agent-is-over" in log.read_text(), 10)
+        await until(lambda: str(log) not in holders_of(log), 10)
+        assert len(world.doorkeeper.knocks) == 2
+
+
+def holders_of(log: Path) -> set[str]:
+    """The log, if a living process writes to it."""
+    found = set()
+    for descriptor in Path("/proc").glob("[0-9]*/fd/1"):
+        try:
+            found.add(str(descriptor.readlink()))
+        except OSError:
+            continue
+    return found & {str(log)}
+
+
 async def test_the_real_agent_takes_over_after_the_controller_went(world: World, tmp_path: Path) -> None:
     async with agent_jar(world, tmp_path, world.mint(), "-webSocket") as log:
         await until(lambda: world.control.live(A1), 30)

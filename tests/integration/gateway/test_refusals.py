@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from broker.demo.agent import Agent
 from broker.domain.ids import AgentId
 from broker.domain.reason import Reason
+from broker.inbound.discovery import MINIMUM_VERSION, agent_url
 from broker.inbound.headers import NODE_NAME
+from broker.inbound.websocket import LEAVE
 from broker.ports import Refused
 from tests.integration.gateway.world import World, until, upgrade
 
@@ -55,6 +58,23 @@ async def test_a_wrong_secret_and_an_unknown_name_are_refused_for_ever(world: Wo
     agent = await world.knock(name, "0" * 64)
     assert agent.head.status == 403
     assert world.controller.requests == []
+
+
+async def test_an_agent_whose_attempt_is_over_is_told_to_end_itself_and_nobody_else_is(world: World) -> None:
+    world.doorkeeper.refusal = Refused(reason=Reason.COMPLETED, message="it is over", over=True)
+    agent = await world.knock("a1", world.mint())
+    assert (agent.head.status, agent.head.fields.one(MINIMUM_VERSION)) == (403, LEAVE)
+    world.doorkeeper.refusal = Refused(reason=Reason.COMPLETED, message="it has done its last build")
+    agent = await world.knock("a1", world.mint())
+    assert (agent.head.status, agent.head.fields.one(MINIMUM_VERSION)) == (403, None)
+
+
+async def test_an_agent_of_the_demo_that_is_told_to_leave_ends(world: World) -> None:
+    assert world.gateway is not None
+    world.doorkeeper.refusal = Refused(reason=Reason.COMPLETED, message="it is over", over=True)
+    url = agent_url(f"ws://{world.gateway.address}", "main")
+    agent = Agent({"url": url, "name": "a1", "secret": world.mint(), "webSocket": ""})
+    assert await asyncio.wait_for(asyncio.to_thread(agent.run), 10) == 1
 
 
 async def test_an_agent_of_a_controller_that_has_not_synced_is_told_to_come_again(world: World) -> None:

@@ -84,7 +84,8 @@ async def test_the_secret_of_an_earlier_attempt_is_refused_as_such(core: Core) -
     await core.advance(8)
     assert (await core.agent(NAME)).attempt == 2
     old = core.ctx.keyring.mint(first.id, 1)
-    refused(await core.knock(NAME, old), "belongs to an attempt that is over", "attempt 2 is on")
+    answer = refused(await core.knock(NAME, old), "belongs to an attempt that is over", "attempt 2 is on")
+    assert answer.over
     assert isinstance(await core.knock(NAME), Admitted)
 
 
@@ -106,7 +107,16 @@ async def test_after_its_one_build_an_agent_is_refused(core: Core) -> None:
     assert isinstance(await core.knock(NAME), Admitted), "its build still runs"
     core.says(NAME, busy=False, uses=1)
     await core.sync()
-    refused(await core.knock(NAME), "has done its last build")
+    answer = refused(await core.knock(NAME), "has done its last build")
+    assert not answer.over, "Jenkins has not given it up yet, and may know better"
+
+
+async def test_only_who_shows_the_secret_of_an_agent_that_is_over_is_told_to_leave(core: Core) -> None:
+    await core.start(NAME)
+    await core.release(NAME)
+    await core.advance(3)
+    assert refused(await core.knock(NAME), "is over: Completed").over
+    assert not refused(await core.knock(NAME, "0" * 64), "wrong secret").over
 
 
 async def test_an_agent_with_builds_left_is_let_in_again(tmp_path: Path) -> None:
