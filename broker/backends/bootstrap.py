@@ -101,7 +101,7 @@ class Start:
 
 def start_of(spec: LaunchSpec, command: tuple[str, ...] = ()) -> Start:
     """What `spec`'s template asks for; a `command` takes the place of `java -jar agent.jar` in the script."""
-    environment = {name: value for name, value in spec.template.env.items() if name not in _DECIDED}
+    environment = template_variables(spec.template)
     if command or spec.template.inject is Inject.SCRIPT:
         fetches = {"JENKINS_URL": spec.url} | (
             {"AGENTBROKER_CA": "".join(spec.authorities)} if spec.authorities else {}
@@ -121,6 +121,11 @@ def start_of(spec: LaunchSpec, command: tuple[str, ...] = ()) -> Start:
             old = {"SLAVE_NODE_NAME": spec.name, "SLAVE_NODE_SECRET": spec.secret}
             arguments = (*where_to(spec), *_further(spec), spec.secret, spec.name)
             return Start(arguments=arguments, environment=environment | old)
+
+
+def template_variables(template: Template) -> dict[str, str]:
+    """What a template says of its agents' environment, the same for each, as far as it has a say."""
+    return {name: value for name, value in template.env.items() if name not in _DECIDED}
 
 
 def agent_variables(spec: LaunchSpec) -> dict[str, str]:

@@ -272,7 +272,7 @@ class EcsTemplateKeys(Model):
     )
     agent_container: EcsName | None = Field(
         default=None,
-        description="Container of it that is the agent; default: its first; aws-ecs.",
+        description="Container of it that is the agent; default: its first essential one; aws-ecs.",
         examples=["agent"],
     )
     ecs: EcsModel | None = Field(

@@ -6,7 +6,7 @@ from typing import Any, Final
 from broker.backends.aws_ecs.options import AGENT_CONTAINER, TaskOptions
 from broker.backends.aws_ecs.sizes import Sizes
 from broker.backends.aws_ecs.volumes import agent_mount_points
-from broker.backends.bootstrap import SCRIPT_ENTRYPOINT
+from broker.backends.bootstrap import SCRIPT_ENTRYPOINT, template_variables
 from broker.domain.reason import Reason
 from broker.domain.template import Inject, Template
 from broker.errors import BackendRejected
@@ -16,7 +16,9 @@ _USERS_OWN: Final = frozenset({"dockerLabels", "options", "labels", "driverOpts"
 """Members that are maps with names and values of the user's."""
 
 
-def agent_container(template: Template, options: TaskOptions, sizes: Sizes) -> dict[str, Any]:
+def agent_container(
+    template: Template, options: TaskOptions, sizes: Sizes, secrets: Mapping[str, str]
+) -> dict[str, Any]:
     """A ContainerDefinition. Its command, and what differs from agent to agent, come with each launch."""
     if template.image is None:
         message = f"templates.{template.name} has neither an image nor a task_definition: set one of them"
@@ -25,7 +27,7 @@ def agent_container(template: Template, options: TaskOptions, sizes: Sizes) -> d
         "image": template.image,
         "cpu": sizes.cpu or None,
         "memory": sizes.memory or None,
-        "environment": [{"name": name, "value": value} for name, value in sorted(template.env.items())],
+        "environment": [{"name": name, "value": value} for name, value in sorted(template_variables(template).items())],
         "user": template.user,
         "readonlyRootFilesystem": template.read_only or None,
     }
@@ -34,10 +36,16 @@ def agent_container(template: Template, options: TaskOptions, sizes: Sizes) -> d
         "essential": True,
         "memoryReservation": sizes.reservation or None,
         "mountPoints": agent_mount_points(template, options),
+        "secrets": _secrets(options, secrets),
     }
     if template.inject is Inject.SCRIPT:
         own["entryPoint"] = list(SCRIPT_ENTRYPOINT)
     return said({**generic, **options.container, **own})
+
+
+def _secrets(options: TaskOptions, further: Mapping[str, str]) -> list[dict[str, Any]]:
+    own = [dict(one) for one in options.container.get("secrets", ()) if one["name"] not in further]
+    return own + [{"name": name, "valueFrom": reference} for name, reference in sorted(further.items())]
 
 
 def sidecars(options: TaskOptions) -> list[dict[str, Any]]:

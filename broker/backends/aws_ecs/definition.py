@@ -31,8 +31,16 @@ def family_of(prefix: str, template: TemplateName) -> str:
     return _NOT_IN_A_NAME.sub("-", f"{prefix}-{template}")[:_LONGEST_FAMILY]
 
 
-def definition_body(template: Template, pool: Pool, family: str, size: Resources | None = None) -> dict[str, Any]:
+def definition_body(
+    template: Template,
+    pool: Pool,
+    family: str,
+    size: Resources | None = None,
+    secrets: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """All of it but the tags that say whose it is. `size` is the template's as configured, by default its own.
+
+    `secrets` are variables of the agent's container beside its template's, by name, as references.
 
     BackendRejected, which names the key, for a template of which no definition can be made.
     """
@@ -42,7 +50,7 @@ def definition_body(template: Template, pool: Pool, family: str, size: Resources
     task = {name: value for name, value in options.task.items() if name != "volumes"}
     body = {
         "family": family,
-        "containerDefinitions": [agent_container(template, options, sizes), *beside],
+        "containerDefinitions": [agent_container(template, options, sizes, secrets or {}), *beside],
         "volumes": task_volumes(template, options),
         "executionRoleArn": task.pop("executionRoleArn", None) or where.execution_role_arn,
         "taskRoleArn": task.pop("taskRoleArn", None) or where.task_role_arn,

@@ -164,7 +164,7 @@ class TaskOptions:
 
     task_definition: str = ""
     agent_container: str = ""
-    """The agent's container in `task_definition`; empty: its first one."""
+    """The agent's container in `task_definition`; empty: its first essential one."""
     container: Mapping[str, Any] = field(default_factory=dict)
     task: Mapping[str, Any] = field(default_factory=dict)
     sidecars: tuple[Mapping[str, Any], ...] = ()

@@ -7,7 +7,7 @@ always run by the full revision ARN that AWS gave.
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from weakref import WeakValueDictionary
 
 from broker.backends.aws_ecs.chosen import Chosen, chosen_of
@@ -24,14 +24,6 @@ from broker.domain.template import Template
 from broker.errors import BackendError
 from broker.ports import Clock, Memory
 from broker.telemetry import events
-
-_GONE: Final = ("TaskDefinition is inactive", "TaskDefinition not found")
-"""AWS's words of a ClientException of RunTask, for a revision that somebody has deregistered or deleted."""
-
-
-def is_gone(error: BackendError) -> bool:
-    """Whether RunTask refuses because its task definition can no longer be run."""
-    return any(words.lower() in error.message.lower() for words in _GONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,16 +54,23 @@ class Definitions:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._failed: dict[str, _Failed] = {}
 
-    async def arn_for(self, template: Template, pool: Pool, configured: Resources | None = None) -> Chosen:
+    async def arn_for(
+        self,
+        template: Template,
+        pool: Pool,
+        configured: Resources | None = None,
+        secrets: Mapping[str, str] | None = None,
+    ) -> Chosen:
         """The definition to run for an agent of `template` in `pool`, registered if there is none of its content.
 
-        `configured` is `LaunchSpec.configured`: the definition has that size, whatever a build asks for. Raises
+        `configured` is `LaunchSpec.configured`: the definition has that size, whatever a build asks for. `secrets` are
+        further variables of the agent's container by reference: each set of them is another definition. Raises
         Throttled (nothing is registered, or nobody knows: ask again) and BackendRejected (with the key to change).
         """
         if TaskOptions.of(template).task_definition:
             return await self._existing.chosen(template)
         family = family_of(self._naming.family_prefix, template.name)
-        body = definition_body(template, pool, family, configured)
+        body = definition_body(template, pool, family, configured, secrets)
         content = content_hash(body)
         kept = (await self._kept.known()).get(content)
         if kept is not None:
@@ -80,7 +79,7 @@ class Definitions:
         return chosen_of(body, arn, AGENT_CONTAINER, ours=True)
 
     async def forget(self, arn: str) -> None:
-        """RunTask says that it cannot be run (`is_gone`): the next `arn_for` registers or looks it up anew."""
+        """RunTask says that it cannot be run: the next `arn_for` registers or looks it up anew."""
         events.DEFINITION_LOST.emit(backend=self._naming.marks.backend, definition=arn)
         self._existing.forget(arn)
         await self._kept.forget([arn])

@@ -51,7 +51,7 @@ def _volume_of(number: int, mount: Mount) -> dict[str, Any]:
 
 def _writable(template: Template, options: TaskOptions) -> dict[str, str]:
     """With a read-only root: the volumes that end with the task, by name, for the agent's directory and /tmp."""
-    if not (template.read_only or options.container.get("readonlyRootFilesystem")):
+    if not template.read_only or options.is_windows:
         return {}
     linux: Mapping[str, Any] = options.container.get("linuxParameters", {})
     taken = {one.get("containerPath") for one in options.container.get("mountPoints", ())}
