@@ -1,0 +1,146 @@
+"""The state of Amazon ECS in one account and region, and what the passing of time does to it."""
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from broker.demo.clouds.ecs import knobs, life
+from broker.demo.clouds.ecs.clusters import Clusters
+from broker.demo.clouds.ecs.definitions import Definitions
+from broker.demo.clouds.ecs.knobs import Fate, Quotas, Span, Timing
+from broker.demo.clouds.ecs.names import CloudTime, Ids, Names
+from broker.demo.clouds.ecs.network import Network
+from broker.demo.clouds.ecs.tasks import Status, Task
+from broker.demo.clouds.ecs.tokens import Tokens
+
+REMEMBERED_S: Final = 3600.0
+"""A task that is STOPPED can be described for so long."""
+
+
+@dataclass(slots=True)
+class Region:
+    """All there is. `settle` brings it to the present; everything else takes it as it then is."""
+
+    names: Names
+    time: CloudTime
+    network: Network
+    chance: random.Random
+    clusters: Clusters = field(init=False)
+    definitions: Definitions = field(init=False)
+    ids: Ids = field(init=False)
+    tokens: Tokens = field(default_factory=Tokens)
+    timing: Timing = field(default_factory=Timing)
+    quotas: Quotas = field(default_factory=Quotas)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    """By ARN, in the order of their launch."""
+    visible_after_s: Span = 0.0
+    """A fresh task is MISSING and in no list for so long."""
+    listed_after_end_s: float = 0.0
+    """A task whose desired status is STOPPED stays in the lists of those that are to run for so long."""
+    missing_images: dict[str, str] = field(default_factory=dict)
+    """Images that cannot be pulled, and the agent's words; "": the usual ones."""
+    unreadable_secrets: set[str] = field(default_factory=set)
+    unassumable_roles: set[str] = field(default_factory=set)
+    stop_deletes_tags: bool = True
+    """As the API's reference says of StopTask."""
+    runs: Callable[[Task], bool] = lambda task: False
+    """Whether something outside decides when the containers of a task that runs have ended."""
+    failures: list[str] = field(default_factory=list)
+    fates: list[Fate] = field(default_factory=list)
+    closed: set[tuple[str, str]] = field(default_factory=set)
+    waiting: dict[str, tuple[Task, Callable[[float], bool]]] = field(default_factory=dict)
+    on_change: list[Callable[[Task], None]] = field(default_factory=list)
+    """Told of each task whose plan changes."""
+    _due: list[tuple[float, int, str, str]] = field(default_factory=list)
+    _number: int = 0
+
+    def __post_init__(self) -> None:
+        """No cluster yet."""
+        self.clusters = Clusters(self.names)
+        self.definitions = Definitions(self.names, self.time, self._is_used)
+        self.ids = Ids(self.chance)
+
+    def _is_used(self, definition_arn: str) -> bool:
+        now = self.time.now()
+        return any(task.definition.arn == definition_arn and not task.is_over(now) for task in self.tasks.values())
+
+    def next_number(self) -> int:
+        """Numbers tasks in the order of their launch."""
+        self._number += 1
+        return self._number
+
+    def next_failure(self) -> str | None:
+        """The reason with which the next RunTask is to fail, None if it is not."""
+        return self.failures.pop(0) if self.failures else None
+
+    def next_fate(self, task: Task) -> Fate | None:
+        """What becomes of a task that starts now, None for nothing special."""
+        if self.fates:
+            return self.fates.pop(0)
+        for container in task.containers:
+            if container.image in self.missing_images:
+                return knobs.cannot_pull(container.image, self.missing_images[container.image])
+        for one in task.definition.content["containerDefinitions"]:
+            for secret in one.get("secrets", ()):
+                if secret["valueFrom"] in self.unreadable_secrets:
+                    return knobs.unreadable_secret(secret["valueFrom"])
+        return None
+
+    def is_closed(self, provider: str, zone: str) -> bool:
+        """Whether a provider has no capacity in a zone."""
+        return (provider, zone) in self.closed or (provider, "") in self.closed
+
+    def follow(self, task: Task) -> None:
+        """Takes note of a task whose plan is new: when it holds nothing more, when it is forgotten, who runs it."""
+        task.edits += 1
+        at = task.since(Status.STOPPED)
+        if at is not None:
+            self._later(at, "over", task.arn)
+        if task.instance is not None and (running := task.since(Status.RUNNING)) is not None:
+            self._later(running, "running", task.arn)
+        for tell in self.on_change:
+            tell(task)
+
+    def wait(self, task: Task, place: Callable[[float], bool]) -> None:
+        """A task waits for managed scaling; `place` looks again for room."""
+        self.waiting[task.arn] = (task, place)
+        self._later(self.time.now() + self.quotas.provisioning_timeout_s, "gave up", task.arn)
+
+    def settle(self) -> float:
+        """Does what was to happen until now, and gives the time that is now."""
+        now = self.time.now()
+        while self._due and self._due[0][0] <= now:
+            at, _, what, arn = heapq.heappop(self._due)
+            task = self.tasks.get(arn)
+            if task is not None:
+                self._happen(task, what, at)
+        for task, place in list(self.waiting.values()) if self.waiting else ():
+            if not task.is_wanted(now) or place(now):
+                del self.waiting[task.arn]
+        return now
+
+    def _happen(self, task: Task, what: str, at: float) -> None:
+        if what == "over" and task.since(Status.STOPPED) == at and not task.released:
+            self._release(task)
+            self._later(at + REMEMBERED_S, "forgotten", task.arn)
+        elif what == "forgotten":
+            del self.tasks[task.arn]
+        elif what == "running" and task.instance and task.arn in task.instance.held and task.is_wanted(at):
+            task.instance.running.add(task.arn)
+        elif what == "gave up" and task.arn in self.waiting:
+            del self.waiting[task.arn]
+            life.fail(task, at, "TaskFailedToStart", "Timed out waiting for capacity")
+            self.follow(task)
+
+    def _release(self, task: Task) -> None:
+        task.released = True
+        if task.instance is not None:
+            task.instance.release(task.arn)
+        if task.subnet is not None and task.address:
+            task.subnet.give_back(task.address)
+
+    def _later(self, at: float, what: str, arn: str) -> None:
+        self._number += 1
+        heapq.heappush(self._due, (at, self._number, what, arn))

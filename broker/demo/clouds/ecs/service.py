@@ -1,0 +1,201 @@
+"""Amazon ECS of the strict fake: the actions, and what a test turns and does.
+
+States follow the clock and are worked out when somebody asks. Every region has a state of its own.
+"""
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from broker.demo.clouds.ecs import describe, ending, machines
+from broker.demo.clouds.ecs.actions import ACTIONS
+from broker.demo.clouds.ecs.clusters import FARGATE, CapacityProvider, Cluster
+from broker.demo.clouds.ecs.definitions import Definition
+from broker.demo.clouds.ecs.instances import ContainerInstance
+from broker.demo.clouds.ecs.knobs import Fate, Quotas, Span, Timing
+from broker.demo.clouds.ecs.names import CloudTime, Names
+from broker.demo.clouds.ecs.network import Network
+from broker.demo.clouds.ecs.region import Region
+from broker.demo.clouds.ecs.tasks import Task
+from broker.demo.clouds.model import Call, Parameters, Service
+from broker.ports import Clock
+
+
+class FakeEcs(Service):
+    """One account's ECS. The attributes and methods of tests are about the region that it was made for.
+
+    It begins with the cluster `default`, which has Fargate's two capacity providers and no container instance.
+    """
+
+    name = "ecs"
+
+    def __init__(
+        self, clock: Clock, *, account: str = "111122223333", region: str = "eu-west-1",
+        network: Network | None = None, seed: int = 0,
+    ) -> None:  # fmt: skip
+        """`network` may be shared with the EC2 of the same fake; ids and spans repeat with the seed."""
+        self.clock, self.account, self._seed = clock, account, seed
+        self.region = self._new_region(region, network or Network.usual(region))
+        self._regions = {region: self.region}
+
+    def _new_region(self, name: str, network: Network) -> Region:
+        chance = random.Random(f"{self._seed}{name}")
+        region = Region(Names(self.account, name), CloudTime(self.clock), network, chance)
+        region.clusters.create({"clusterName": "default", "capacityProviders": list(FARGATE)})
+        return region
+
+    def elsewhere(self, region: str) -> Region:
+        """The state of a region, a fresh one if nobody was there yet."""
+        if region not in self._regions:
+            self._regions[region] = self._new_region(region, Network.usual(region))
+        return self._regions[region]
+
+    def handler(self, action: str) -> Callable[[Call], Awaitable[Parameters]] | None:
+        """What answers an action, None for one that is not built."""
+        act = ACTIONS.get(action)
+        if act is None:
+            return None
+
+        async def answer(call: Call) -> Parameters:
+            return act(self.elsewhere(call.region), call)
+
+        return answer
+
+    # What is there.
+
+    @property
+    def network(self) -> Network:
+        """Subnets and security groups."""
+        return self.region.network
+
+    @property
+    def clusters(self) -> dict[str, Cluster]:
+        """By name."""
+        return self.region.clusters.known
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """By ARN, those that can still be described; as of now."""
+        self.region.settle()
+        return self.region.tasks
+
+    @property
+    def task_definitions(self) -> dict[str, Definition]:
+        """By ARN, of all families."""
+        families = self.region.definitions.families.values()
+        return {one.arn: one for revisions in families for one in revisions.values()}
+
+    @property
+    def container_instances(self) -> dict[str, ContainerInstance]:
+        """By ARN, of all clusters; as of now."""
+        self.region.settle()
+        return {arn: one for cluster in self.clusters.values() for arn, one in cluster.instances.items()}
+
+    @property
+    def living(self) -> list[Task]:
+        """Tasks that are not STOPPED."""
+        now = self.region.settle()
+        return [task for task in self.region.tasks.values() if not task.is_over(now)]
+
+    def told(self, arn: str) -> dict[str, Any]:
+        """A task as DescribeTasks tells it now, with its tags; raises KeyError."""
+        return describe.told(self.tasks[arn], self.region.time.now(), with_tags=True)
+
+    # What a test turns.
+
+    @property
+    def timing(self) -> Timing:
+        """How long tasks to come stay in their states."""
+        return self.region.timing
+
+    @timing.setter
+    def timing(self, timing: Timing) -> None:
+        self.region.timing = timing
+
+    @property
+    def quotas(self) -> Quotas:
+        """The account's limits."""
+        return self.region.quotas
+
+    @property
+    def visible_after_s(self) -> Span:
+        """How long a fresh task is MISSING and in no list."""
+        return self.region.visible_after_s
+
+    @visible_after_s.setter
+    def visible_after_s(self, span: Span) -> None:
+        self.region.visible_after_s = span
+
+    @property
+    def listed_after_end_s(self) -> float:
+        """How long a task that is wanted STOPPED stays in lists of RUNNING ones."""
+        return self.region.listed_after_end_s
+
+    @listed_after_end_s.setter
+    def listed_after_end_s(self, seconds: float) -> None:
+        self.region.listed_after_end_s = seconds
+
+    def failures_next(self, reason: str, times: int = 1) -> None:
+        """So many RunTask from now on answer failures with this reason and make nothing."""
+        self.region.failures += [reason] * times
+
+    def fate_next(self, fate: Fate, times: int = 1) -> None:
+        """So many tasks that start from now on come to this end (`knobs.cannot_pull(…)` and its like)."""
+        self.region.fates += [fate] * times
+
+    def close_capacity(self, provider: str = FARGATE[0], zone: str = "") -> None:
+        """Fargate, or Fargate Spot, has no capacity in a zone, or anywhere."""
+        self.region.closed.add((provider, zone))
+
+    def open_capacity(self) -> None:
+        """It has again."""
+        self.region.closed.clear()
+
+    def add_cluster(self, name: str, providers: list[str] | None = None) -> Cluster:
+        """A cluster; with Fargate's providers unless others are named."""
+        return self.region.clusters.create(
+            {"clusterName": name, "capacityProviders": list(FARGATE) if providers is None else providers}
+        )
+
+    def add_provider(self, name: str, cluster: str = "default", *, scales: bool = True) -> CapacityProvider:
+        """A provider over an auto-scaling group, and in a cluster; with managed scaling or without."""
+        group = f"arn:aws:autoscaling:{self.region.names.region}:{self.account}:autoScalingGroup:{name}"
+        scaling = {"status": "ENABLED" if scales else "DISABLED"}
+        asked = {"autoScalingGroupArn": group, "managedScaling": scaling}
+        provider = self.region.clusters.create_provider({"name": name, "autoScalingGroupProvider": asked})
+        self.clusters[cluster].providers.append(name)
+        return provider
+
+    def add_instance(
+        self, cluster: str = "default", *, cpu: int = 4096, memory: int = 15_700, **shape: Any
+    ) -> ContainerInstance:
+        """A machine in a cluster. `shape`: zone, instance_type, architecture, os_family, gpus (a number), enis,
+        attributes, capacity_provider, external, tags."""  # fmt: skip
+        return machines.register(self.region, self.clusters[cluster], cpu=cpu, memory=memory, **shape)
+
+    # What a test does.
+
+    def stop(
+        self, arn: str, *, exit_code: int = 0, reason: str = "", stop_code: str = "EssentialContainerExited",
+        stopped_reason: str = ending.EXITED,
+    ) -> None:  # fmt: skip
+        """A task's container ends now, with `reason` as its own; nothing for a task that is over."""
+        now = self.region.settle()
+        ending.exit_now(self.region, self.region.tasks[arn], now, exit_code, reason, stop_code, stopped_reason)
+
+    def interrupt(self, arn: str, *, notice_s: float = 120.0, stop_code: str = "") -> None:
+        """The cloud takes a task's machine back: SIGTERM now, SIGKILL after the notice or a shorter stopTimeout."""
+        now = self.region.settle()
+        task = self.region.tasks[arn]
+        spot = task.capacity_provider == FARGATE[1] or task.instance is None
+        code = stop_code or ("SpotInterruption" if spot else "TerminationNotice")
+        ending.interrupt(self.region, task, now, code, "Your Spot Task was interrupted.", notice_s)
+
+    def terminate_instance(self, arn: str) -> None:
+        """A machine goes, and its tasks with it."""
+        now = self.region.settle()
+        for cluster in self.clusters.values():
+            instance = cluster.instances.pop(arn, None)
+            for held in list(instance.held) if instance else ():
+                words = f"Host EC2 (instance {instance.ec2_instance_id}) terminated." if instance else ""
+                ending.exit_now(self.region, self.region.tasks[held], now, 137, "", "TerminationNotice", words)
