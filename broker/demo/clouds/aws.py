@@ -11,6 +11,7 @@ from aiohttp import web
 
 from broker.clock import SystemClock
 from broker.demo.clouds.ec2 import FakeEc2
+from broker.demo.clouds.ecs.service import FakeEcs
 from broker.demo.clouds.front import Front
 from broker.demo.clouds.iam import FakeIam
 from broker.demo.clouds.logs import FakeLogs
@@ -49,9 +50,10 @@ class FakeAws:
         self.keyring.add(Key(access_key=self.access_key, secret=self.secret_key, identity=user))
         self.sts, self.iam = FakeSts(self.world), FakeIam(self.world)
         self.ec2, self.logs = FakeEc2(self.world), FakeLogs(self.world)
+        self.ecs = FakeEcs(self.world, self.ec2)
         self.ssm, self.secretsmanager = FakeSsm(self.world), FakeSecretsManager(self.world)
         self._services: dict[str, Service] = {}
-        for service in (self.sts, self.iam, self.ec2, self.logs, self.ssm, self.secretsmanager):
+        for service in (self.ecs, self.sts, self.iam, self.ec2, self.logs, self.ssm, self.secretsmanager):
             self.add(service)
 
     def add(self, service: Service) -> None:

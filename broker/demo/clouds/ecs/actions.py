@@ -12,7 +12,7 @@ Pages: TypeAlias = tuple[list[str], str | None]
 
 
 def _run_task(region: Region, call: Call) -> Parameters:
-    tasks, failures = launch.run(region, call.parameters)
+    tasks, failures = launch.run(region, call, region.throttles)
     now = region.time.now()
     return {"tasks": [describe.told(task, now, with_tags=True) for task in tasks], "failures": failures}
 

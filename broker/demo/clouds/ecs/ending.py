@@ -5,7 +5,7 @@ from typing import Any
 
 from broker.demo.clouds.ecs import errors, life
 from broker.demo.clouds.ecs.region import Region
-from broker.demo.clouds.ecs.tasks import Task
+from broker.demo.clouds.ecs.tasks import Status, Task
 
 EXITED = "Essential container in task exited"
 SIGTERM, SIGKILL = 143, 137
@@ -34,7 +34,9 @@ def order(region: Region, task: Task, now: float, code: str, reason: str) -> Non
     if not task.is_wanted(now):
         return
     lasts = None if region.runs(task) else _shutdown(task)
-    _signalled(task, lasts)
+    if task.reached(Status.RUNNING, now):
+        _signalled(task, lasts)
+    region.waiting.pop(task.arn, None)
     life.stop(task, now, code, reason, lasts=lasts)
     region.follow(task)
 
@@ -45,7 +47,7 @@ def interrupt(region: Region, task: Task, now: float, code: str, reason: str, no
         return
     own = [one["stopTimeout"] for one in task.definition.content["containerDefinitions"] if "stopTimeout" in one]
     notice_s = min([notice_s, *own])
-    for container in task.containers:
+    for container in task.containers if task.reached(Status.RUNNING, now) else ():
         container.exit_code = SIGKILL
     life.interrupt(task, now, code, reason, lasts=None if region.runs(task) else notice_s)
     region.follow(task)
@@ -63,17 +65,12 @@ def exit_now(
             container.exit_code = SIGTERM
     ended.exit_code, ended.reason = exit_code, reason
     region.waiting.pop(task.arn, None)
-    started = task.phase(now) >= _running_phase(task)
-    if started:
+    if task.reached(Status.RUNNING, now):
         life.exited(task, now, code, stopped_reason)
     else:
         ended.exit_code = exit_code if code == "EssentialContainerExited" else None
         life.fail(task, now, code, stopped_reason)
     region.follow(task)
-
-
-def _running_phase(task: Task) -> int:
-    return next((index for index, entry in enumerate(task.timeline) if entry[1] == "RUNNING"), len(task.timeline))
 
 
 def _shutdown(task: Task) -> float:

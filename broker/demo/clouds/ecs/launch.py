@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+from broker.demo.clouds.ec2 import Subnet
 from broker.demo.clouds.ecs import errors, knobs, life, order, placement, strategy
 from broker.demo.clouds.ecs.clusters import FARGATE
 from broker.demo.clouds.ecs.instances import ContainerInstance
-from broker.demo.clouds.ecs.network import Subnet
 from broker.demo.clouds.ecs.order import Order
 from broker.demo.clouds.ecs.region import Region
 from broker.demo.clouds.ecs.tasks import Container, Status, Task
+from broker.demo.clouds.model import Call
+from broker.demo.clouds.throttles import Throttles
 
 NO_CAPACITY = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
 NO_TASKS = "You've reached the limit on the number of tasks you can run concurrently"
@@ -18,8 +20,9 @@ NO_VCPUS = "You've reached the limit on the number of vCPUs you can run concurre
 Failure = dict[str, str]
 
 
-def run(region: Region, request: Mapping[str, Any]) -> tuple[list[Task], list[Failure]]:
+def run(region: Region, call: Call, throttles: Throttles) -> tuple[list[Task], list[Failure]]:
     """The tasks of a request, new or those that its client token made before, and why others were not made."""
+    request = call.parameters
     order.check(request)
     cluster = region.clusters.active(request.get("cluster"))
     now = region.settle()
@@ -32,7 +35,12 @@ def run(region: Region, request: Mapping[str, Any]) -> tuple[list[Task], list[Fa
         return [], [{"reason": reason}] * asked.count
     tasks: list[Task] = []
     failures: list[Failure] = []
-    for provider in _providers(region, asked):
+    providers = _providers(region, asked)
+    if asked.launch_type == "FARGATE":
+        for spot in {provider == FARGATE[1] for provider in providers}:
+            count = sum((provider == FARGATE[1]) == spot for provider in providers)
+            throttles.fargate(call, spot=spot, tasks=count)
+    for provider in providers:
         made_or_not = _place(region, asked, provider, now)
         if isinstance(made_or_not, Task):
             tasks.append(made_or_not)
@@ -126,7 +134,7 @@ def _on_fargate(region: Region, asked: Order, provider: str, now: float) -> Task
     if not open_:
         return [{"reason": NO_CAPACITY}]
     task = _new(region, asked, provider, now)
-    roomy = [subnet for subnet in open_ if subnet.free > 0] or open_
+    roomy = [subnet for subnet in open_ if subnet.free_addresses > 0] or open_
     subnet = region.chance.choice(roomy)
     task.zone = subnet.zone
     _come_up(region, task, asked, subnet, now)
@@ -152,7 +160,7 @@ def _come_up(region: Region, task: Task, asked: Order, subnet: Subnet | None, no
     fate = region.next_fate(task)
     if subnet is not None:
         task.subnet, task.eni = subnet, f"eni-{region.ids.hex(17)}"
-        task.address = subnet.take() or ""
+        task.address = region.network.take(subnet)
         if not task.address:
             fate = knobs.no_address(subnet.id)
     life.start(task, now)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from broker.demo.clouds.ec2 import Subnet
 from broker.demo.clouds.ecs import errors, fargate, normal, strategy, tags
 from broker.demo.clouds.ecs.clusters import Cluster, Clusters
 from broker.demo.clouds.ecs.definitions import Definition
 from broker.demo.clouds.ecs.instances import Need
-from broker.demo.clouds.ecs.network import Network, Subnet
+from broker.demo.clouds.ecs.network import Network
 from broker.demo.clouds.ecs.placement import Rules, rules
 from broker.demo.clouds.model import ApiError
 

@@ -14,6 +14,7 @@ from broker.demo.clouds.ecs.names import CloudTime, Ids, Names
 from broker.demo.clouds.ecs.network import Network
 from broker.demo.clouds.ecs.tasks import Status, Task
 from broker.demo.clouds.ecs.tokens import Tokens
+from broker.demo.clouds.throttles import Throttles
 
 REMEMBERED_S: Final = 3600.0
 """A task that is STOPPED can be described for so long."""
@@ -27,6 +28,7 @@ class Region:
     time: CloudTime
     network: Network
     chance: random.Random
+    throttles: Throttles
     clusters: Clusters = field(init=False)
     definitions: Definitions = field(init=False)
     ids: Ids = field(init=False)
@@ -139,7 +141,7 @@ class Region:
         if task.instance is not None:
             task.instance.release(task.arn)
         if task.subnet is not None and task.address:
-            task.subnet.give_back(task.address)
+            self.network.give_back(task.subnet, task.address)
 
     def _later(self, at: float, what: str, arn: str) -> None:
         self._number += 1

@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from broker.demo.clouds.ec2 import FakeEc2
 from broker.demo.clouds.ecs import describe, ending, machines
 from broker.demo.clouds.ecs.actions import ACTIONS
 from broker.demo.clouds.ecs.clusters import FARGATE, CapacityProvider, Cluster
@@ -18,7 +19,7 @@ from broker.demo.clouds.ecs.network import Network
 from broker.demo.clouds.ecs.region import Region
 from broker.demo.clouds.ecs.tasks import Task
 from broker.demo.clouds.model import Call, Parameters, Service
-from broker.ports import Clock
+from broker.demo.clouds.world import World
 
 
 class FakeEcs(Service):
@@ -29,26 +30,22 @@ class FakeEcs(Service):
 
     name = "ecs"
 
-    def __init__(
-        self, clock: Clock, *, account: str = "111122223333", region: str = "eu-west-1",
-        network: Network | None = None, seed: int = 0,
-    ) -> None:  # fmt: skip
-        """`network` may be shared with the EC2 of the same fake; ids and spans repeat with the seed."""
-        self.clock, self.account, self._seed = clock, account, seed
-        self.region = self._new_region(region, network or Network.usual(region))
-        self._regions = {region: self.region}
-
-    def _new_region(self, name: str, network: Network) -> Region:
-        chance = random.Random(f"{self._seed}{name}")
-        region = Region(Names(self.account, name), CloudTime(self.clock), network, chance)
-        region.clusters.create({"clusterName": "default", "capacityProviders": list(FARGATE)})
-        return region
+    def __init__(self, world: World, ec2: FakeEc2, seed: int = 0) -> None:
+        """Tasks get their addresses in the subnets of `ec2`; ids and spans repeat with the seed."""
+        self._world, self._ec2, self._seed = world, ec2, seed
+        self._regions: dict[str, Region] = {}
+        self.region = self.elsewhere(world.region)
 
     def elsewhere(self, region: str) -> Region:
         """The state of a region, a fresh one if nobody was there yet."""
-        if region not in self._regions:
-            self._regions[region] = self._new_region(region, Network.usual(region))
-        return self._regions[region]
+        found = self._regions.get(region)
+        if found is None:
+            names, chance = Names(self._world.account, region), random.Random(f"{self._seed}{region}")
+            network = Network(self._ec2, region)
+            found = Region(names, CloudTime(self._world.clock), network, chance, self._world.throttles)
+            found.clusters.create({"clusterName": "default", "capacityProviders": list(FARGATE)})
+            self._regions[region] = found
+        return found
 
     def handler(self, action: str) -> Callable[[Call], Awaitable[Parameters]] | None:
         """What answers an action, None for one that is not built."""
@@ -159,7 +156,7 @@ class FakeEcs(Service):
 
     def add_provider(self, name: str, cluster: str = "default", *, scales: bool = True) -> CapacityProvider:
         """A provider over an auto-scaling group, and in a cluster; with managed scaling or without."""
-        group = f"arn:aws:autoscaling:{self.region.names.region}:{self.account}:autoScalingGroup:{name}"
+        group = f"arn:aws:autoscaling:{self.region.names.region}:{self._world.account}:autoScalingGroup:{name}"
         scaling = {"status": "ENABLED" if scales else "DISABLED"}
         asked = {"autoScalingGroupArn": group, "managedScaling": scaling}
         provider = self.region.clusters.create_provider({"name": name, "autoScalingGroupProvider": asked})

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from broker.demo.clouds.ec2 import Subnet
 from broker.demo.clouds.ecs.definitions import Definition
 from broker.demo.clouds.ecs.instances import ContainerInstance
-from broker.demo.clouds.ecs.network import Subnet
 
 
 class Status(StrEnum):
