@@ -53,8 +53,6 @@ class Region:
     fates: list[Fate] = field(default_factory=list)
     closed: set[tuple[str, str]] = field(default_factory=set)
     waiting: dict[str, tuple[Task, Callable[[float], bool]]] = field(default_factory=dict)
-    on_change: list[Callable[[Task], None]] = field(default_factory=list)
-    """Told of each task whose plan changes."""
     _due: list[tuple[float, int, str, str]] = field(default_factory=list)
     _number: int = 0
 
@@ -95,15 +93,13 @@ class Region:
         return (provider, zone) in self.closed or (provider, "") in self.closed
 
     def follow(self, task: Task) -> None:
-        """Takes note of a task whose plan is new: when it holds nothing more, when it is forgotten, who runs it."""
+        """Takes note of a task whose plan is new: when it runs, when it holds nothing more."""
         task.edits += 1
         at = task.since(Status.STOPPED)
         if at is not None:
             self._later(at, "over", task.arn)
         if task.instance is not None and (running := task.since(Status.RUNNING)) is not None:
             self._later(running, "running", task.arn)
-        for tell in self.on_change:
-            tell(task)
 
     def wait(self, task: Task, place: Callable[[float], bool]) -> None:
         """A task waits for managed scaling; `place` looks again for room."""

@@ -34,6 +34,7 @@ class FakeEcs(Service):
         """Tasks get their addresses in the subnets of `ec2`; ids and spans repeat with the seed."""
         self._world, self._ec2, self._seed = world, ec2, seed
         self._regions: dict[str, Region] = {}
+        self._runner: object | None = None
         self.region = self.elsewhere(world.region)
 
     def elsewhere(self, region: str) -> Region:
@@ -98,7 +99,25 @@ class FakeEcs(Service):
         """A task as DescribeTasks tells it now, with its tags; raises KeyError."""
         return describe.told(self.tasks[arn], self.region.time.now(), with_tags=True)
 
+    @property
+    def now(self) -> float:
+        """The time that the methods of tasks take: seconds since 1970, by the fake's clock."""
+        return self.region.time.now()
+
     # What a test turns.
+
+    @property
+    def runner(self) -> object | None:
+        """Who runs the containers: while there is one, a task that runs ends only when `stop` says so.
+
+        It looks at `living` for tasks that are RUNNING, and for those that are no longer wanted, which it has to end.
+        """
+        return self._runner
+
+    @runner.setter
+    def runner(self, runner: object | None) -> None:
+        self._runner = runner
+        self.region.runs = lambda task: runner is not None
 
     @property
     def timing(self) -> Timing:
