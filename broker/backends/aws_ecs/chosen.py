@@ -102,4 +102,4 @@ def launch_sizes(chosen: Chosen, template: Template, pool: Pool, configured: Res
     asked, usual = template.resources, configured or template.resources
     cpu = cpu_units(asked) if asked.cpu_milli != usual.cpu_milli else 0
     memory = asked.memory_mib if asked.memory_mib != usual.memory_mib else 0
-    return size_overrides(chosen.sizes, resized(chosen.sizes, cpu, memory, fargate=PoolOptions.of(pool).is_fargate))
+    return size_overrides(chosen.sizes, resized(chosen.sizes, cpu, memory, on_fargate=PoolOptions.of(pool).is_fargate))

@@ -68,8 +68,8 @@ def wanted_sizes(template: Template, pool: Pool, size: Resources | None = None) 
     """How large a task of `template` in `pool` is to be; of another size than the template's if one is said."""
     options = TaskOptions.of(template)
     soft = int(options.container.get("memoryReservation") or 0)
-    fargate = PoolOptions.of(pool).is_fargate
-    return sizes_of(size or template.resources, soft, options.sidecars, fargate=fargate)
+    on_fargate = PoolOptions.of(pool).is_fargate
+    return sizes_of(size or template.resources, soft, options.sidecars, on_fargate=on_fargate)
 
 
 def network_mode(options: TaskOptions, where: PoolOptions) -> str:

@@ -9,21 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from broker.domain import fargate
 from broker.domain.reason import Reason
 from broker.domain.resources import Resources
 from broker.errors import BackendRejected
 
-_GIB: Final = 1024
-FARGATE_SIZES: Final[Mapping[int, tuple[int, ...]]] = {
-    256: (512, _GIB, 2 * _GIB),
-    512: tuple(range(_GIB, 4 * _GIB + 1, _GIB)),
-    1024: tuple(range(2 * _GIB, 8 * _GIB + 1, _GIB)),
-    2048: tuple(range(4 * _GIB, 16 * _GIB + 1, _GIB)),
-    4096: tuple(range(8 * _GIB, 30 * _GIB + 1, _GIB)),
-    8192: tuple(range(16 * _GIB, 60 * _GIB + 1, 4 * _GIB)),
-    16384: tuple(range(32 * _GIB, 120 * _GIB + 1, 8 * _GIB)),
-}
-"""CPU → the memory that Fargate has with it (Amazon ECS developer guide, "Task definition parameters: Task size")."""
+_UNITS: Final = 1024
+"""In a vCPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,31 +40,28 @@ class SizeOverrides:
 
 def cpu_units(resources: Resources) -> int:
     """CPU as ECS counts it; at least 1 of what is said at all."""
-    return -(-resources.cpu_milli * 1024 // 1000)
+    return -(-resources.cpu_milli * _UNITS // 1000)
 
 
 def fargate_size(cpu: int, memory: int) -> tuple[int, int]:
     """The smallest task of Fargate that has both. BackendRejected if there is none so large."""
-    for task_cpu, memories in FARGATE_SIZES.items():
-        if task_cpu < cpu:
-            continue
-        for task_memory in memories:
-            if task_memory >= memory:
-                return task_cpu, task_memory
-    message = f"Fargate has no task of {cpu / 1024:g} vCPU and {memory} MiB: at most 16 vCPU and 120 GiB"
-    raise BackendRejected("NoFargateSize", message, Reason.INVALID_TEMPLATE)
+    found = fargate.smallest_with(Resources(cpu_milli=cpu * 1000 // _UNITS, memory_mib=memory))
+    if found is None:
+        message = f"Fargate has no task of {cpu / _UNITS:g} vCPU and {memory} MiB: at most 16 vCPU and 120 GiB"
+        raise BackendRejected("NoFargateSize", message, Reason.INVALID_TEMPLATE)
+    return cpu_units(found), found.memory_mib
 
 
-def sizes_of(resources: Resources, soft: int, sidecars: Iterable[Mapping[str, Any]], *, fargate: bool) -> Sizes:
+def sizes_of(resources: Resources, soft: int, sidecars: Iterable[Mapping[str, Any]], *, on_fargate: bool) -> Sizes:
     """What a template of this size means; `soft` is its memory reservation."""
     cpu, hard = cpu_units(resources), resources.memory_mib
     soft = min(soft, hard) if hard else soft
-    if not fargate:
+    if not on_fargate:
         return Sizes(cpu=cpu, memory=hard, reservation=soft)
     task_cpu, task_memory = fargate_size(cpu, hard or soft)
     others = list(sidecars)
     left_cpu = task_cpu - sum(one.get("cpu") or 0 for one in others)
-    left_memory = task_memory - sum(one.get("memory") or one.get("memoryReservation") or 0 for one in others)
+    left_memory = task_memory - sum(max(one.get("memory") or 0, one.get("memoryReservation") or 0) for one in others)
     memory = max(0, left_memory) if hard or not soft else 0
     return Sizes(
         task_cpu=task_cpu,
@@ -83,14 +72,14 @@ def sizes_of(resources: Resources, soft: int, sidecars: Iterable[Mapping[str, An
     )
 
 
-def resized(defined: Sizes, cpu: int, memory: int, *, fargate: bool) -> Sizes:
+def resized(defined: Sizes, cpu: int, memory: int, *, on_fargate: bool) -> Sizes:
     """A definition's sizes with another CPU or memory (0: its own).
 
     Where the task has a size, that is changed, and what the agent's container has of it by as much.
     """
     task_cpu = (cpu or defined.task_cpu) if defined.task_cpu else 0
     task_memory = (memory or defined.task_memory) if defined.task_memory else 0
-    if fargate and (cpu or memory):
+    if on_fargate and (cpu or memory):
         task_cpu, task_memory = fargate_size(task_cpu, task_memory)
     own_cpu = _share(defined.cpu, defined.task_cpu, task_cpu) if task_cpu else cpu or defined.cpu
     own_memory = _share(defined.memory, defined.task_memory, task_memory) if task_memory else memory or defined.memory
