@@ -4,7 +4,7 @@ Nothing is kept in memory that matters: a launch's client token makes it one tas
 is, and its ARN says where. What is kept saves calls.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -46,6 +46,10 @@ class Definitions(Protocol):
 
     async def forget(self, arn: str) -> None:
         """It can no longer be run."""
+        ...
+
+    async def prune(self, living: Iterable[str]) -> None:
+        """Those that no task of ours in the cloud runs, by their ARNs, may go."""
         ...
 
 
@@ -135,6 +139,8 @@ class EcsBackend:
     async def list_owned(self) -> Listing:
         """All tasks that carry our signature and are to run."""
         listed = await self._lister.now()
+        if listed.failed is None:
+            await self._definitions.prune(str(task.get("taskDefinitionArn")) for task, _ in listed.tasks)
         instances = tuple(instance_of(task, owner) for task, owner in listed.tasks)
         return Listing(instances=instances, complete=listed.failed is None)
 

@@ -8,10 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from broker.backends.aws_ecs.chosen import Chosen
-from broker.backends.aws_ecs.definition import wanted_sizes
+from broker.backends.aws_ecs.chosen import Chosen, launch_sizes
 from broker.backends.aws_ecs.options import PoolOptions, TaskOptions
-from broker.backends.aws_ecs.sizes import size_overrides
 from broker.backends.aws_ecs.spelling import api_name
 from broker.backends.bootstrap import start_of
 from broker.domain.reason import Reason
@@ -68,15 +66,14 @@ def overrides(spec: LaunchSpec, chosen: Chosen, *, with_secret: bool = True) -> 
     told = {n: v for n, v in start.environment.items() if chosen.environment.get(n) != v}
     if not with_secret:
         told.pop(SECRET, None)
-    sizes = size_overrides(chosen.sizes, wanted_sizes(spec.template, spec.pool)) if chosen.ours else None
+    sizes = launch_sizes(chosen, spec.template, spec.pool, spec.configured)
     container: dict[str, Any] = {"name": chosen.container}
     if start.arguments:
         container["command"] = list(start.arguments)
     if told:
         container["environment"] = [{"name": name, "value": value} for name, value in told.items()]
-    if sizes is not None:
-        container |= sizes.container
-    found: dict[str, Any] = {"containerOverrides": [container], **(sizes.task if sizes is not None else {})}
+    container |= sizes.container
+    found: dict[str, Any] = {"containerOverrides": [container], **sizes.task}
     length = len(json.dumps(found, separators=(",", ":")))
     if length > _LONGEST_OVERRIDES:
         message = (
