@@ -63,7 +63,7 @@ class TaskStack(Stack):
             },
         }
         for label in self.pools:
-            config["pools"][label] |= {"backend": "ecs", "launch_type": "EC2", "network_mode": "bridge"}
+            config["pools"][label] |= {"backend": "ecs", "capacity_provider": "instances", "network_mode": "bridge"}
             config["policies"][label]["template"] = "default"
         return config
 

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
+from broker.backends.aws_ecs.definition import definition_body
 from broker.backends.bootstrap import HOME, Start, start_of
 from broker.domain.ids import AgentName
 from broker.domain.template import Inject
 from broker.ports import LaunchSpec
-from broker.testing.factories import make_spec, make_template
+from broker.testing.factories import make_pool, make_spec, make_template
 from tests.entrypoints import LINUX_JAR, WINDOWS_JAR, DoesNotStart, on_linux, on_windows
 from tests.podman import ENTRYPOINT
 
@@ -200,3 +201,10 @@ def test_a_windows_image_does_not_start_with_a_private_ca() -> None:
     start = start_of(launch(Inject.ENV, "websocket with a private CA"))
     with pytest.raises(DoesNotStart, match="-cert"):
         on_windows(start.arguments, start.environment)
+
+
+def test_a_task_definition_leaves_them_out_too() -> None:
+    template = make_template(image="acme/agent", env={**MISLEADING, "TZ": "UTC"})
+    pool = make_pool(options={"launch_type": "EC2"})
+    [agent] = definition_body(template, pool, "agentbroker-linux")["containerDefinitions"]
+    assert agent["environment"] == [{"name": "TZ", "value": "UTC"}]
