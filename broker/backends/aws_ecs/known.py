@@ -5,14 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from broker.backends.aws_ecs.observe import Task, instance_of, is_ending, is_over
-from broker.backends.aws_ecs.ownership import Owned
-from broker.domain.ids import AgentId, InstanceRef
+from broker.backends.aws_ecs.ownership import NOBODY, Owned
+from broker.domain.ids import InstanceRef
 from broker.domain.instance import Instance, InstanceState
 
 NEVER: Final = float("-inf")
 MISSING_S: Final = 60.0
 """So long "MISSING" means nothing: what ECS tells is not always up to date (API reference, RunTask)."""
-_NOBODY: Final = Owned(agent_id=AgentId(""), attempt=0, launch="")
 
 
 @dataclass(slots=True)
@@ -79,7 +78,7 @@ class Known:
         if self.is_gone(now):
             return None
         if self.task is None:
-            nobody = self.owned or _NOBODY
+            nobody = self.owned or NOBODY
             state = InstanceState.PENDING
             return Instance(ref=self.ref, state=state, agent_id=nobody.agent_id, attempt=nobody.attempt)
         if self.owned is None:

@@ -39,6 +39,9 @@ class Owned:
     launch: str
 
 
+NOBODY: Final = Owned(agent_id=AgentId(""), attempt=0, launch="")
+
+
 class Ownership:
     """Marks tasks as ours and tells them from others, copied tags among them."""
 
@@ -101,6 +104,14 @@ class Ownership:
         if not (signed and ours) or not attempt.isdecimal():
             return None
         return Owned(agent_id=AgentId(agent_id), attempt=int(attempt), launch=launch)
+
+    def of_ending(self, task: Mapping[str, Any]) -> Owned | None:
+        """As `of`; also of one that ends and has no tags any more, as StopTask deletes them: then of nobody known."""
+        owned = self.of(task)
+        bare = not task.get("tags") and task.get("desiredStatus") == "STOPPED"
+        if owned is None and bare and task.get("startedBy") == self.started_by:
+            return NOBODY
+        return owned
 
     def _signature(self, agent_id: str, attempt: str, launch: str, family: str) -> str:
         signed = (self._installation, self._backend, agent_id, attempt, launch, self.started_by, family)
