@@ -138,7 +138,7 @@ def agent_variables(spec: LaunchSpec) -> dict[str, str]:
         **_where(spec),
         "JENKINS_AGENT_NAME": spec.name,
         "JENKINS_SECRET": spec.secret,
-        "JENKINS_AGENT_WORKDIR": work_dir(spec.template),
+        "JENKINS_AGENT_WORKDIR": work_dir(spec),
         **({"JENKINS_WEB_SOCKET": "true"} if spec.websocket else {}),
         "REMOTING_OPTS": " ".join(filter(None, further)),
     }
@@ -168,10 +168,11 @@ def _where(spec: LaunchSpec) -> dict[str, str]:
     return {"JENKINS_URL": spec.url, **({"JENKINS_TUNNEL": spec.tunnel} if spec.tunnel else {})}
 
 
-def work_dir(template: Template) -> str:
-    """The agent's directory: `remote_fs`, a relative one below the directory in which the agent is started."""
-    start = start_dir(template)
-    return start if start == template.remote_fs else str(PurePosixPath(start) / template.remote_fs)
+def work_dir(spec: LaunchSpec) -> str:
+    """The agent's directory, its own where the template says so: a relative one below that in which it is started."""
+    start, root = start_dir(spec.template), spec.template.root_of(spec.name)
+    absolute = start == spec.template.remote_fs
+    return root if absolute else str(PurePosixPath(start) / root)
 
 
 def start_dir(template: Template) -> str:
@@ -182,4 +183,4 @@ def start_dir(template: Template) -> str:
 
 def _further(spec: LaunchSpec) -> tuple[str, ...]:
     websocket = ("-webSocket",) if spec.websocket else ()
-    return (*websocket, *trust(spec), "-workDir", work_dir(spec.template), "-noReconnectAfter", NO_RECONNECT_AFTER)
+    return (*websocket, *trust(spec), "-workDir", work_dir(spec), "-noReconnectAfter", NO_RECONNECT_AFTER)

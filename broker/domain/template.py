@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from broker.domain.ids import TemplateName
+from broker.domain.ids import AgentName, TemplateName
 from broker.domain.resources import Resources
 
 
@@ -61,3 +61,10 @@ class Template:
     """Whether each agent works in a directory of its own, called as the agent, below `remote_fs`."""
     options: Mapping[str, object] = field(default_factory=dict)
     """Keys that one type of backend alone reads, as the config gives them, already checked."""
+
+    def root_of(self, name: AgentName) -> str:
+        """The directory that Jenkins works in on the agent of that name; empty as `remote_fs` is."""
+        if not self.unique_remote_fs:
+            return self.remote_fs
+        between = "\\" if "\\" in self.remote_fs else "/"
+        return f"{self.remote_fs.rstrip('/' + between)}{between}{name}" if self.remote_fs else name

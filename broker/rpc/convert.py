@@ -191,7 +191,8 @@ def _policy(policy: Policy, template: Template) -> wire.Policy:
         priority=policy.priority,
         name_prefix=(policy.name_prefix or policy.name)[:LONGEST_PREFIX],
         executors=template.executors,
-        remote_fs=_remote_fs(template),
+        remote_fs=template.remote_fs or ".",
+        own_directory=template.unique_remote_fs,
         retention=_retention(template.retention),
         per_job=policy.per_job or 0,
         overrides=wire.OverrideRules(allow=[key for key in KEYS if key in policy.overrides.allow]),
@@ -218,7 +219,7 @@ def _agent_state(kept: Kept, definitions: Definitions) -> wire.AgentState:
         why=one_line(kept.why),
         labels=definitions.labels_of(agent.controller, agent.policy),
         executors=template.executors if template else 1,
-        remote_fs=_remote_fs(template) if template else ".",
+        remote_fs=(template.root_of(agent.name) if template else "") or ".",
         retention=_retention(template.retention if template else Retention()),
         requested_at=requested,
         cause=_WIRE_CAUSES.get(agent.cause, wire.Cause.CAUSE_QUEUE),
@@ -258,11 +259,6 @@ def _retention(retention: Retention) -> wire.Retention:
         idle_timeout=duration(retention.idle_timeout),
         max_lifetime=duration(retention.max_lifetime),
     )
-
-
-def _remote_fs(template: Template) -> str:
-    """Where Jenkins works: without a directory of the template, the one in which the agent was started."""
-    return template.remote_fs or "."
 
 
 def _uses(told: int) -> int:

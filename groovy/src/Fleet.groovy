@@ -199,7 +199,7 @@ class Fleet {
     private BrokerAgent ask(Policy policy, String wanted, Map what, List<String> overrides = [], long itemId = 0) {
         String name = policy.prefix + '-' + (1..8).collect { ALPHABET[RANDOM.nextInt(ALPHABET.length())] }.join('')
         BrokerAgent agent = new BrokerAgent(name, policy.name, policy.labels, policy.acceptUnlabelled, policy.places,
-                policy.remoteFs, policy.retention, this, wanted, overrides)
+                policy.remoteFsOf(name), policy.retention, this, wanted, overrides)
         agent.cause = what.cause
         agent.launchId = what.launch_id ?: ''
         agent.itemId = itemId

@@ -10,7 +10,9 @@ class Policy {
     final boolean acceptUnlabelled
     final String prefix
     final int executors
-    final String remoteFs
+    private final String remoteFs
+    /** Each agent works in a directory of its own in it. */
+    private final boolean ownDirectory
     final Map retention
     /** Its agents run builds of one job alone: how many of them a job may have is limited. */
     final boolean boundToJobs
@@ -29,6 +31,7 @@ class Policy {
         prefix = (told.name_prefix ?: told.name).take(24)
         executors = Math.max(1, told.executors as int)
         remoteFs = told.remote_fs ?: '/tmp/agentbroker'
+        ownDirectory = told.own_directory
         retention = told.retention
         boundToJobs = (told.per_job ?: 0) > 0 && places == 1
         atoms = labels.collect { Label.parse(it) }.flatten().toSet()
@@ -38,6 +41,13 @@ class Policy {
     boolean serves(Label label) {
         List<String> overrides = Overrides.of(label)
         label == null ? acceptUnlabelled : label.matches(overrides.empty ? atoms : Overrides.with(atoms, overrides))
+    }
+
+    /** The root of the node of that name. */
+    @CompileStatic
+    String remoteFsOf(String agent) {
+        String between = remoteFs.contains('\\') ? '\\' : '/'
+        ownDirectory ? "${remoteFs.endsWith(between) ? remoteFs[0..-2] : remoteFs}${between}${agent}" : remoteFs
     }
 
     /** Builds that one new agent of it can run at once: an executor more than it may have builds would never be used. */

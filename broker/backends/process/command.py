@@ -89,7 +89,7 @@ def work_dir(spec: LaunchSpec, place: Workplace) -> Path:
 
     (hudson.slaves.SlaveComputer.setChannel resolves it in the agent's JVM.) An absolute one stands, and stays.
     """
-    chosen = Path(spec.template.remote_fs)
+    chosen = Path(spec.template.root_of(spec.name))
     if not chosen.is_absolute() and ".." in chosen.parts:
         message = f"remote_fs {spec.template.remote_fs!r} leaves the agent's directory: leave it empty"
         raise BackendRejected("InvalidRemoteFs", message, Reason.INVALID_TEMPLATE)

@@ -86,7 +86,7 @@ class PolicySet(_message.Message):
     def __init__(self, revision: _Optional[str] = ..., policies: _Optional[_Iterable[_Union[Policy, _Mapping]]] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("name", "labels", "accept_unlabelled", "priority", "name_prefix", "executors", "remote_fs", "retention", "overrides", "per_job")
+    __slots__ = ("name", "labels", "accept_unlabelled", "priority", "name_prefix", "executors", "remote_fs", "retention", "overrides", "per_job", "own_directory")
     NAME_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_UNLABELLED_FIELD_NUMBER: _ClassVar[int]
@@ -97,6 +97,7 @@ class Policy(_message.Message):
     RETENTION_FIELD_NUMBER: _ClassVar[int]
     OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     PER_JOB_FIELD_NUMBER: _ClassVar[int]
+    OWN_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     name: str
     labels: _containers.RepeatedScalarFieldContainer[str]
     accept_unlabelled: bool
@@ -107,7 +108,8 @@ class Policy(_message.Message):
     retention: Retention
     overrides: OverrideRules
     per_job: int
-    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., accept_unlabelled: _Optional[bool] = ..., priority: _Optional[int] = ..., name_prefix: _Optional[str] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., overrides: _Optional[_Union[OverrideRules, _Mapping]] = ..., per_job: _Optional[int] = ...) -> None: ...
+    own_directory: bool
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., accept_unlabelled: _Optional[bool] = ..., priority: _Optional[int] = ..., name_prefix: _Optional[str] = ..., executors: _Optional[int] = ..., remote_fs: _Optional[str] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., overrides: _Optional[_Union[OverrideRules, _Mapping]] = ..., per_job: _Optional[int] = ..., own_directory: _Optional[bool] = ...) -> None: ...
 
 class OverrideRules(_message.Message):
     __slots__ = ("allow",)

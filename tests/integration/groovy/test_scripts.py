@@ -60,7 +60,7 @@ def test_an_agent_is_kept_while_a_pipeline_that_is_being_read_may_come_back_to_i
 
 
 def test_what_a_build_asks_for_itself_goes_with_its_agent_and_a_refusal_holds_up_nobody_else() -> None:
-    assert "overrides: 7 passed" in run("OverridesTest.groovy")
+    assert "overrides: 8 passed" in run("OverridesTest.groovy")
 
 
 def test_two_expressions_at_once_get_one_agent_a_build_and_each_ends_after_it(world: World) -> None:

@@ -88,7 +88,23 @@ def test_a_command_is_started_by_the_script() -> None:
     ("remote_fs", "expected"), [("", HOME), ("ws", f"{HOME}/ws"), ("/data/jenkins", "/data/jenkins")]
 )
 def test_a_relative_remote_fs_is_below_the_agent_s_own_directory(remote_fs: str, expected: str) -> None:
-    assert work_dir(make_template(remote_fs=remote_fs)) == expected
+    assert work_dir(make_spec(template=make_template(remote_fs=remote_fs))) == expected
+
+
+@pytest.mark.parametrize(
+    ("remote_fs", "expected"),
+    [
+        ("", f"{HOME}/linux-1"),
+        ("work", f"{HOME}/work/linux-1"),
+        ("/srv/agents/", "/srv/agents/linux-1"),
+        ("C:\\jenkins", "C:\\jenkins\\linux-1"),
+        ("C:/jenkins", "C:/jenkins/linux-1"),
+    ],
+)
+def test_an_agent_with_a_directory_of_its_own_works_in_one_called_as_it_is(remote_fs: str, expected: str) -> None:
+    spec = make_spec(template=make_template(remote_fs=remote_fs, unique_remote_fs=True))
+    assert work_dir(spec) == expected
+    assert start_of(spec).environment["JENKINS_AGENT_WORKDIR"] == expected
 
 
 class Place:

@@ -9,9 +9,10 @@ from broker.backends.container.request import ContainerOptions, create_body
 from broker.config.load import parse
 from broker.domain.definitions import Definitions
 from broker.domain.ids import AgentName, ControllerName, PoolName
+from broker.intake import Kept, Truth
 from broker.ports import LaunchSpec
-from broker.rpc.convert import policy_set
-from broker.testing.factories import make_spec
+from broker.rpc.convert import policy_set, truth
+from broker.testing.factories import make_agent, make_spec
 from broker.wire.v1 import agents_pb2 as wire
 from tests.core import real_secret
 from tests.unit.policies.written import written
@@ -52,6 +53,16 @@ def test_jenkins_is_told_labels_prefix_executors_directory_and_retention() -> No
     assert (linux.name_prefix, linux.executors, linux.remote_fs) == ("ci", 3, "work/here")
     assert (linux.retention.max_uses, linux.retention.idle_timeout.seconds) == (4, 7 * 60)
     assert list(linux.overrides.allow) == ["cpu"]
+
+
+def test_jenkins_is_told_of_agents_that_have_a_directory_of_their_own() -> None:
+    assert not told("main")["linux"].own_directory
+    definitions = parse(TEXT.replace("work/here", "work, unique_remote_fs: true"), env={}).definitions
+    found = {policy.name: policy for policy in policy_set(list(definitions.policies.values()), definitions).policies}
+    assert (found["linux"].remote_fs, found["linux"].own_directory) == ("work", True)
+    kept = Kept(agent=make_agent(1, name=AgentName("ci-1")), takes_builds=True, why="")
+    [state] = truth(Truth(kept=(kept,), removed=(), unknown=(), revision="1"), definitions).agents
+    assert state.remote_fs == "work/ci-1"
 
 
 def test_jenkins_is_told_the_highest_priority_first_and_who_takes_builds_without_a_label() -> None:

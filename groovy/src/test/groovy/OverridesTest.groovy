@@ -119,5 +119,17 @@ check('where a job has a limit of its own, an agent is for the job that it was a
     assert !world.fleet.policies[0].boundToJobs
 }
 
+check('agents with a directory of their own have it in their node, called as they are') { World world ->
+    world.link.up = true
+    Map roots = ['/srv/agents': '/srv/agents/', '/srv/agents/': '/srv/agents/', 'C:\\jenkins': 'C:\\jenkins\\', '.': './']
+    roots.each { told, root ->
+        assert new Policy(POLICY + [remote_fs: told, own_directory: true]).remoteFsOf('a-1') == root + 'a-1'
+        assert new Policy(POLICY + [remote_fs: told, own_directory: false]).remoteFsOf('a-1') == told
+    }
+    world.fleet.policies = [new Policy(POLICY + [remote_fs: '/srv', own_directory: true])]
+    Jenkins.get().queue.schedule(new Job(fullDisplayName: 'one'), Label.expression('linux'))
+    assert review(world, 'linux').every { it.remoteFS == "/srv/${it.nodeName}" }
+}
+
 println "overrides: ${tried.size()} passed"
 System.exit(0)
