@@ -103,6 +103,7 @@ def test_a_relative_remote_fs_is_below_the_agent_s_own_directory(remote_fs: str,
 )
 def test_an_agent_with_a_directory_of_its_own_works_in_one_called_as_it_is(remote_fs: str, expected: str) -> None:
     spec = make_spec(template=make_template(remote_fs=remote_fs, unique_remote_fs=True))
+    expected = expected.replace("linux-1", spec.name)
     assert work_dir(spec) == expected
     assert start_of(spec).environment["JENKINS_AGENT_WORKDIR"] == expected
 
