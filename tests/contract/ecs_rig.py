@@ -49,8 +49,6 @@ class EcsRig:
             "endpoint_url": url,
             "access_key_id": fake.access_key,
             "secret_access_key": fake.secret_key,
-            "poll_interval": timedelta(seconds=0.02),
-            "leave_grace": timedelta(seconds=0.1),
             **options,
         }
         self.memory = FakeMemory()
@@ -118,9 +116,11 @@ class EcsRig:
 
 
 @asynccontextmanager
-async def ecs_rig(clock: Clock | None = None, **options: Any) -> AsyncIterator[EcsRig]:
-    """A cloud of its own, whose tasks are quick."""
+async def ecs_rig(clock: Clock | None = None, *, real: bool = True, **options: Any) -> AsyncIterator[EcsRig]:
+    """A cloud of its own, whose tasks are quick; if it is not in `real` time, the times are the config's defaults."""
     clock = clock or SystemClock()
+    if real:
+        options = {"poll_interval": timedelta(seconds=0.02), "leave_grace": timedelta(seconds=0.1), **options}
     fake = FakeAws(clock=clock)
     fake.ecs.timing = Timing(
         provisioning_s=0.05, pending_s=0.05, activating_s=0.0, stopping_s=0.05, deprovisioning_s=0.05

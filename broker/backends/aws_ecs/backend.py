@@ -69,7 +69,8 @@ class EcsBackend:
 
     def __init__(self, parts: Parts) -> None:
         """Owns the calls' clients; nothing is called yet."""
-        self._calls = parts.calls
+        self.calls = parts.calls
+        """For who has to ask the same cloud beside it: `doctor`, and tests."""
         self._definitions = parts.definitions
         self._ownership = parts.ownership
         self._clock = parts.clock
@@ -146,7 +147,7 @@ class EcsBackend:
 
     async def close(self) -> None:
         """Lets go of the connections."""
-        await self._calls.close()
+        await self.calls.close()
 
     def _note(self, task: Task, spec: LaunchSpec, container: str) -> Known:
         now = self._clock.monotonic()
@@ -164,7 +165,7 @@ class EcsBackend:
             return
         request = {"cluster": self._cluster, "task": known.ref, "reason": _WHY}
         try:
-            told = await self._calls.ecs(Family.STOP, "StopTask", request)
+            told = await self.calls.ecs(Family.STOP, "StopTask", request)
         except NoSuchThing:
             known.stopped_at = now
             return

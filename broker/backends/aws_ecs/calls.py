@@ -87,6 +87,10 @@ class Calls:
             finally:
                 self._called(f"{service}:{action}", failed, self._clock.monotonic() - began)
 
+    async def client_of(self, service: str) -> Any:
+        """A client, whose calls do not wait and are not counted."""
+        return await self._clients.client(service)
+
     async def close(self) -> None:
         """Closes the clients."""
         await self._clients.close()
