@@ -96,10 +96,10 @@ def is_on_instances(pool: PoolModel) -> bool:
     return not is_fargate(pool) and (pool.launch_type is not None or bool(providers(pool)))
 
 
-def network_mode(pool: PoolModel, template: TemplateModel | None = None) -> str | None:
-    """The network mode of tasks, None for ECS's own default."""
+def network_mode(pool: PoolModel, template: TemplateModel | None = None) -> str:
+    """The network mode of tasks; `default` is ECS's own."""
     own = template.ecs.network_mode if template and template.ecs else None
-    return own or pool.network_mode or ("awsvpc" if is_fargate(pool) or pool.subnets else None)
+    return own or pool.network_mode or ("awsvpc" if is_fargate(pool) or pool.subnets else "default")
 
 
 def ecs_of(template: TemplateModel) -> EcsModel:

@@ -1,4 +1,4 @@
-"""Pools of containers need an image; to pools of processes it means nothing."""
+"""Pools of containers and tasks need an image; to pools of processes it means nothing."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -7,7 +7,7 @@ from broker.config.diagnostics import Diagnostics, Note
 from broker.config.model import BrokerFile
 from broker.config.nodes import Node, Path
 
-_NEED_IMAGES: Final = frozenset({"container"})
+_NEED_IMAGES: Final = frozenset({"container", "aws-ecs"})
 _RUN_ON_THE_HOST: Final = frozenset({"process"})
 _OF_CONTAINERS: Final = ("image", "inject", "user", "read_only", "mounts")
 
@@ -22,10 +22,12 @@ def check(root: Node, file: BrokerFile, pool_types: Mapping[str, str], diagnosti
         kind_at = {path: pool_types.get(pool, "") for path, pool in used.items()}
         types.setdefault(template, set()).update(kind_at.values())
         known = file.templates.get(template)
-        for path in (path for path, kind in kind_at.items() if kind in _NEED_IMAGES):
-            if not (known and known.image) and (known or template == "default"):
+        for path, kind in ((path, kind) for path, kind in kind_at.items() if kind in _NEED_IMAGES):
+            defined = known is not None and known.task_definition is not None and kind == "aws-ecs"
+            if not (known and (known.image or defined)) and (known or template == "default"):
                 message = f"policy '{name}' runs template '{template}' in containers of pool '{used[path]}'"
-                help_ = Note("help", f"give template '{template}' an 'image'")
+                either = " or a 'task_definition'" if kind == "aws-ecs" else ""
+                help_ = Note("help", f"give template '{template}' an 'image'{either}")
                 diagnostics.error("no-image", root.at(*path).span, f"{message}, but it has no image", help_)
         if policy.overrides and "image" in policy.overrides.allow:
             hosts = [f"'{used[path]}'" for path, kind in kind_at.items() if kind in _RUN_ON_THE_HOST]

@@ -258,7 +258,7 @@ class EcsPoolKeys(Model):
     )
     network_mode: NetworkMode | None = Field(
         default=None,
-        description="Of tasks; default: awsvpc on Fargate or with subnets, else ECS's own; aws-ecs.",
+        description="Of tasks; default is what ECS takes if none is said; unset: awsvpc on Fargate or with subnets.",
     )
 
 

@@ -20,6 +20,8 @@ class Like:
     example: str
     help: str = ""
     code: str = "bad-value"
+    may_be_secret: bool = False
+    """Whether what stands there instead is not told."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Checks the form first; what is no text at all is refused as everywhere."""
@@ -31,7 +33,8 @@ class Like:
 
     def _check(self, value: object) -> object:
         if isinstance(value, str) and not re.fullmatch(self.pattern, value, re.ASCII):
-            raise problem(self.code, f"expected {self.what}, got {describe(value)}", self.help or self._written())
+            got = "something else" if self.may_be_secret else describe(value)
+            raise problem(self.code, f"expected {self.what}, got {got}", self.help or self._written())
         return value
 
     def _written(self) -> str:
@@ -104,7 +107,8 @@ TaskDefinition = Annotated[
     ),
 ]
 SecretReference = Annotated[
-    str, Like(SECRET_REFERENCE, _REFERENCE_WORDS, "/ci/token", _REFERENCE_HELP, "bad-secret-reference")
+    str,
+    Like(SECRET_REFERENCE, _REFERENCE_WORDS, "/ci/token", _REFERENCE_HELP, "bad-secret-reference", may_be_secret=True),
 ]
 LoginReference = Annotated[
     str,
@@ -114,6 +118,7 @@ LoginReference = Annotated[
         f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:hub-1",
         _LOGIN_HELP,
         "bad-arn",
+        may_be_secret=True,
     ),
 ]
 SecretPrefix = Annotated[
@@ -161,15 +166,13 @@ def _blank_is_unset(value: object) -> object:
 
 
 def _network_mode(value: object) -> object:
-    if value == "default":
-        raise problem("bad-network-mode", "'default' is what ECS does when no mode is said", "leave 'network_mode' out")
     if value == "none":
         message, help_ = "with 'network_mode: none' no agent can reach the gateway", "write awsvpc, bridge or host"
         raise problem("bad-network-mode", message, help_)
     return value
 
 
-NetworkMode = Annotated[Literal["awsvpc", "bridge", "host"], BeforeValidator(_network_mode)]
+NetworkMode = Annotated[Literal["awsvpc", "bridge", "host", "default"], BeforeValidator(_network_mode)]
 User = Annotated[str | None, BeforeValidator(_blank_is_unset)]
 """A blank one is not said at all."""
 

@@ -26,8 +26,8 @@ _HARMLESS: Final = re.compile(
     r"|credentials_parameter|credential_specs|tokens",
     re.IGNORECASE,
 )
-_REFERENCES: Final = frozenset({"secrets", "secret_options"})
-"""Maps of references to secrets, where one may put the secret itself by mistake."""
+_REFERENCES: Final = frozenset({"secrets", "secret_options", "credentials_parameter"})
+"""Keys of references to secrets, where one may put the secret itself by mistake."""
 _TELLING_LINE: Final = re.compile(rf"""(?P<key>{_TELLING})["']?\s*:\s+(?P<value>\S.*)""", re.IGNORECASE)
 _IN_URL: Final = re.compile(r"""://[^\s/:@]*:(?P<user>[^\s'"]+)@|[?&]\w*password=(?P<query>[^\s&'"]+)""", re.IGNORECASE)
 _IN_FLOW: Final = re.compile(r""""[^"]*"?|'[^']*'?|[^,}]*""")
@@ -44,9 +44,7 @@ def is_secret(path: Path) -> bool:
 
 def may_be_secret(path: Path) -> bool:
     """Whether a person may have put a secret at `path`, be it where none belongs."""
-    return (path[-2:-1] != () and path[-2] in _REFERENCES) or any(
-        _tells(part) for part in path[-2:] if isinstance(part, str)
-    )
+    return bool(_REFERENCES & set(path[-2:])) or any(_tells(part) for part in path[-2:] if isinstance(part, str))
 
 
 def _tells(key: str) -> bool:
