@@ -7,6 +7,7 @@ from typing import Any
 from broker.backends.aws_ecs.backend import EcsBackend, Parts
 from broker.backends.aws_ecs.buckets import Family, shared
 from broker.backends.aws_ecs.calls import Called, Calls
+from broker.backends.aws_ecs.existing import Ask
 from broker.backends.aws_ecs.marks import Marks
 from broker.backends.aws_ecs.options import BackendOptions
 from broker.backends.aws_ecs.ownership import Ownership
@@ -27,6 +28,16 @@ class Surroundings:
     called: Called
 
 
+def asking(calls: Calls) -> Ask:
+    """How definitions are asked for, each call within its family's rate."""
+
+    async def ask(action: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        changes = action.startswith(("Register", "Deregister", "Delete"))
+        return await calls.ecs(Family.DEFINITIONS if changes else Family.READ, action, request)
+
+    return ask
+
+
 def open_ecs(definition: BackendDefinition, around: Surroundings) -> EcsBackend:
     """A new backend; nothing is read or called yet."""
     options = BackendOptions.of(definition)
@@ -34,15 +45,11 @@ def open_ecs(definition: BackendDefinition, around: Surroundings) -> EcsBackend:
     buckets = shared(sessions.whose, options.region, around.clock, options.api_rate)
     calls = Calls(sessions, buckets, definition.name, around.clock, around.called)
 
-    async def ask(action: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        changes = action.startswith(("Register", "Deregister", "Delete"))
-        return await calls.ecs(Family.DEFINITIONS if changes else Family.READ, action, request)
-
     marks = Marks(installation=around.installation, backend=definition.name, sign=around.sign)
     naming = Naming(marks=marks, family_prefix=options.family_prefix, keep=options.keep_definitions)
     parts = Parts(
         calls=calls,
-        definitions=Definitions(ask, around.memory, around.clock, naming),
+        definitions=Definitions(asking(calls), around.memory, around.clock, naming),
         ownership=Ownership(definition.name, around.installation, around.sign),
         options=options,
         clock=around.clock,

@@ -97,7 +97,7 @@ TABLE: Final = (
         reason=Reason.INVALID_TEMPLATE,
     ),
     Row(codes=_codes("ConflictException"), actions=_RUN, error=TokenInUse),
-    Row(codes=_CLIENT, words=r"too many concurrent attempts", error=Throttled),
+    Row(codes=_CLIENT, words=r"too many concurrent attempts", error=Throttled, reason=Reason.BACKEND_ERROR),
     Row(codes=_CLIENT, actions=_RUN, words=r"capacity is unavailable", error=InsufficientCapacity),
     Row(codes=_CLIENT, actions=_RUN, words=r"no container instances were found", error=InsufficientCapacity),
     Row(codes=_CLIENT, actions=_RUN, words=r"\bPROVISIONING\b", error=InsufficientCapacity),

@@ -52,7 +52,7 @@ class Registering:
                 if _CONCURRENT not in error.message.lower():
                     raise
                 if not left:
-                    raise Throttled(error.code, error.message) from error
+                    raise Throttled(error.code, error.message, error.reason) from error
             jitter = random.uniform(0.5, 1.0)  # noqa: S311 -- jitter
             await self._clock.sleep_until(self._clock.monotonic() + pause * jitter)
             pause *= 2

@@ -26,7 +26,7 @@ VCPUS = "You've reached the limit on the number of vCPUs you can run concurrentl
         ("ConflictException", "another request with this token", TokenInUse, Reason.BACKEND_ERROR),
         ("ClientException", "The cluster has 500 tasks in the PROVISIONING state", InsufficientCapacity, None),
         ("ClientException", VCPUS, InsufficientCapacity, Reason.QUOTA_EXCEEDED),
-        ("ClientException", "Too many concurrent attempts to create a new revision", Throttled, Reason.THROTTLED),
+        ("ClientException", "Too many concurrent attempts to create a new revision", Throttled, Reason.BACKEND_ERROR),
         ("ClientException", "TaskDefinition is inactive", DefinitionGone, Reason.INVALID_TEMPLATE),
         ("ClientException", ROLE, BackendRejected, Reason.ACCESS_DENIED),
         ("InvalidParameterException", "No Container Instances were found in your cluster.", InsufficientCapacity, None),
