@@ -91,12 +91,12 @@ class EcsRig:
 
     async def interrupt(self, ref: InstanceRef, at: datetime, message: str) -> None:
         """The fake gives its notice now, of two minutes, which is the only one there is."""
-        assert abs(at - self.clock.now() - timedelta(minutes=2)) < timedelta(seconds=2)
+        assert abs(at - self.clock.now() - timedelta(minutes=2)) < timedelta(seconds=5)
         await self.wait_for(ref, InstanceState.RUNNING)
         self.fake.ecs.interrupt(ref)
         task = self.fake.ecs.tasks[ref]
         assert task.ending is not None
-        task.ending = replace(task.ending, reason=message)
+        task.ending = replace(task.ending, at=at.timestamp() - 120, reason=message)
         task.edits += 1
 
     async def instance(self, ref: InstanceRef) -> Instance | None:

@@ -6,19 +6,20 @@ is, and its ARN says where. What is kept saves calls.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from broker.backends.aws_ecs.buckets import Family
 from broker.backends.aws_ecs.calls import Calls
 from broker.backends.aws_ecs.chosen import Chosen
 from broker.backends.aws_ecs.errors import DefinitionGone, NoSuchThing
+from broker.backends.aws_ecs.hosts import HOSTED, Hosts
 from broker.backends.aws_ecs.known import NEVER, Known
 from broker.backends.aws_ecs.launching import Runner
 from broker.backends.aws_ecs.listing import Lister
 from broker.backends.aws_ecs.logs import Logs
 from broker.backends.aws_ecs.observe import Task, instance_of, is_ending
 from broker.backends.aws_ecs.offers import Offers
-from broker.backends.aws_ecs.options import BackendOptions
+from broker.backends.aws_ecs.options import BackendOptions, PoolOptions
 from broker.backends.aws_ecs.ownership import Ownership, family_of_arn
 from broker.backends.aws_ecs.request import Marks, run_task
 from broker.backends.aws_ecs.ticker import Ticker, Watching
@@ -81,7 +82,8 @@ class EcsBackend:
         self._ticker = Ticker(parts.calls, self._logs, parts.ownership, parts.clock, often)
         self._runner = Runner(parts.calls, parts.ownership, self._cluster, parts.clock)
         self._lister = Lister(parts.calls, parts.ownership, self._cluster, parts.clock)
-        self._offers = Offers(parts.calls, self._cluster, parts.clock, self._ticker.tasks)
+        self._hosts = Hosts(parts.calls, self._cluster, parts.clock)
+        self._offers = Offers(parts.calls, self._hosts, parts.clock, self._ticker.tasks)
 
     async def offers(self, pool: Pool) -> Sequence[Offer]:
         """Its zones, or the room of its cluster's instances."""
@@ -99,14 +101,10 @@ class EcsBackend:
             started_by=self._ownership.started_by,
             tags=self._ownership.tags(spec, family_of_arn(chosen.arn)),
         )
-        try:
-            task = await self._runner.run(launch, run_task(spec, chosen, marks, subnets))
-        except DefinitionGone as error:
-            await self._definitions.forget(chosen.arn)
-            raise Throttled(error.code, f"{error.message}: {chosen.arn}; it is had anew", error.reason) from error
+        task = await self._run(launch, spec, chosen, run_task(spec, chosen, marks, subnets))
         self._logs.learn(chosen.arn, chosen.logs)
         known = self._note(task, spec, chosen.container)
-        known.zone = zone
+        known.zone = zone or self._offers.zone_of(spec.pool, subnets)
         return known.ref
 
     async def locate(self, key: LaunchKey) -> InstanceRef | None:
@@ -148,6 +146,21 @@ class EcsBackend:
     async def close(self) -> None:
         """Lets go of the connections."""
         await self.calls.close()
+
+    async def _run(self, launch: str, spec: LaunchSpec, chosen: Chosen, request: Mapping[str, Any]) -> Task:
+        """The task; a definition that is gone is had anew by the next call."""
+        made = False
+        if PoolOptions.of(spec.pool).launch_type in HOSTED:
+            self._hosts.begins(launch, spec.template.resources)
+        try:
+            task = await self._runner.run(launch, request)
+            made = True
+            return task
+        except DefinitionGone as error:
+            await self._definitions.forget(chosen.arn)
+            raise Throttled(error.code, f"{error.message}: {chosen.arn}; it is had anew", error.reason) from error
+        finally:
+            self._hosts.ends(launch, made=made)
 
     def _note(self, task: Task, spec: LaunchSpec, container: str) -> Known:
         now = self._clock.monotonic()

@@ -3,25 +3,22 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from broker.backends.aws_ecs.buckets import Family
 from broker.backends.aws_ecs.calls import Calls
+from broker.backends.aws_ecs.hosts import HOSTED, Hosts
 from broker.backends.aws_ecs.known import NEVER, Tasks
 from broker.backends.aws_ecs.observe import is_ending
 from broker.backends.aws_ecs.options import PoolOptions
 from broker.domain.offer import Offer
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason
-from broker.domain.resources import Resources
 from broker.errors import BackendError
 from broker.ports import Clock
 
 _ZONES_S: Final = 3600.0
 _AGAIN_S: Final = 60.0
-_PAGE: Final = 100
-_PAGES: Final = 100
-_HEADROOM_S: Final = 30.0
 _PATIENCE_S: Final = 2.0
 
 
@@ -36,21 +33,19 @@ class _Zones:
 class Offers:
     """Remembers what was read for a time."""
 
-    def __init__(self, calls: Calls, cluster: str, clock: Clock, tasks: Tasks) -> None:
+    def __init__(self, calls: Calls, hosts: Hosts, clock: Clock, tasks: Tasks) -> None:
         """`tasks` are those that are watched: they say how full each zone is."""
         self._calls = calls
-        self._cluster = cluster
+        self._hosts = hosts
         self._clock = clock
         self._tasks = tasks
         self._zones: dict[tuple[str, ...], _Zones] = {}
-        self._hosts: Sequence[Mapping[str, Any]] = ()
-        self._hosts_at = NEVER
 
     async def of(self, pool: Pool) -> Sequence[Offer]:
         """One for each zone, the emptiest first; one for each instance where only those that there are can be used."""
         options = PoolOptions.of(pool)
-        if options.launch_type == "EC2":
-            return await self._on_hosts(pool)
+        if options.launch_type in HOSTED:
+            return await self._hosts.offers(pool, external=options.launch_type == "EXTERNAL")
         capacity = options.strategy[0].capacity_provider if len(options.strategy) == 1 else ""
         zones = await self._zones_of(options)
         return tuple(Offer(pool=pool.name, zone=zone, capacity=capacity) for zone in self._emptiest_first(zones)) or (
@@ -96,42 +91,8 @@ class Offers:
                 full[str(task.get("availabilityZone") or known.zone)] += 1
         return sorted(dict.fromkeys(zones.values()), key=lambda zone: full[zone])
 
-    async def _on_hosts(self, pool: Pool) -> Sequence[Offer]:
-        now = self._clock.monotonic()
-        if now - self._hosts_at >= _HEADROOM_S:
-            self._hosts = await self._read_hosts()
-            self._hosts_at = now
-        return tuple(_offer(pool, host) for host in self._hosts)
-
-    async def _read_hosts(self) -> Sequence[Mapping[str, Any]]:
-        """All that take tasks, every page."""
-        hosts: list[Mapping[str, Any]] = []
-        request: dict[str, Any] = {"cluster": self._cluster, "status": "ACTIVE", "maxResults": _PAGE}
-        for _ in range(_PAGES):
-            page = await self._calls.ecs(Family.READ, "ListContainerInstances", request, patience_s=_PATIENCE_S)
-            if arns := page.get("containerInstanceArns"):
-                wanted = {"cluster": self._cluster, "containerInstances": list(arns)}
-                told = await self._calls.ecs(Family.READ, "DescribeContainerInstances", wanted, patience_s=_PATIENCE_S)
-                hosts += [host for host in told.get("containerInstances") or () if host.get("agentConnected")]
-            if not page.get("nextToken"):
-                break
-            request["nextToken"] = page["nextToken"]
-        return hosts
-
-
-def _offer(pool: Pool, host: Mapping[str, Any]) -> Offer:
-    attributes = {str(one["name"]): str(one.get("value", "")) for one in host.get("attributes") or ()}
-    return Offer(
-        pool=pool.name,
-        zone=attributes.get("ecs.availability-zone", ""),
-        type=attributes.get("ecs.instance-type", ""),
-        host=str(host.get("ec2InstanceId") or host["containerInstanceArn"]).rpartition("/")[2],
-        free=_size(host.get("remainingResources")),
-        shape=_size(host.get("registeredResources")),
-    )
-
-
-def _size(resources: Sequence[Mapping[str, Any]] | None) -> Resources:
-    """CPU comes in 1024ths of a vCPU, memory in MiB."""
-    told = {str(one["name"]): int(one.get("integerValue") or 0) for one in resources or ()}
-    return Resources(cpu_milli=max(0, told.get("CPU", 0) * 1000 // 1024), memory_mib=max(0, told.get("MEMORY", 0)))
+    def zone_of(self, pool: Pool, subnets: Sequence[str]) -> str:
+        """The zone of subnets that were chosen, as far as it is known."""
+        known = self._zones.get(PoolOptions.of(pool).subnets)
+        found = {known.by_subnet.get(subnet, "") for subnet in subnets} if known else set()
+        return found.pop() if len(found) == 1 else ""

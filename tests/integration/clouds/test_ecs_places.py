@@ -1,0 +1,107 @@
+"""Where tasks of Amazon ECS go, and how much room is told, on the strict fake."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from broker.domain.offer import Offering
+from broker.domain.reason import Reason
+from broker.domain.resources import Resources
+from broker.errors import InsufficientCapacity
+from broker.testing.factories import make_pool
+from tests.contract.ecs_rig import SUBNETS, EcsRig, ecs_rig
+
+ALL_ZONES = {"subnets": SUBNETS}
+ON_HOSTS = {"launch_type": "EC2", "capacity_provider": None, "subnets": None, "security_groups": None}
+GIB = 1024
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[EcsRig]:
+    async with ecs_rig() as rig:
+        yield rig
+        assert rig.fake.ledger.problems == []
+
+
+async def test_a_pool_on_fargate_offers_the_zones_of_its_subnets_the_emptiest_first(rig: EcsRig) -> None:
+    pool = rig.spec_of(pool=ALL_ZONES).pool
+    zones = [offer.zone for offer in await rig.backend.offers(pool)]
+    assert sorted(zones) == ["eu-west-1a", "eu-west-1b", "eu-west-1c"]
+    assert {offer.capacity for offer in await rig.backend.offers(pool)} == {"FARGATE"}
+    spec = replace(rig.spec_of(1, pool=ALL_ZONES), offering=Offering(pool.name, zone=zones[0], capacity="FARGATE"))
+    await rig.backend.launch(spec)
+    assert [offer.zone for offer in await rig.backend.offers(pool)][-1] == zones[0]
+    assert rig.fake.ledger.count("DescribeSubnets") == 1
+
+
+async def test_a_chosen_zone_is_where_the_task_runs(rig: EcsRig) -> None:
+    for n, zone in enumerate(("eu-west-1c", "eu-west-1a", "eu-west-1b")):
+        spec = rig.spec_of(n, pool=ALL_ZONES)
+        await rig.backend.launch(replace(spec, offering=Offering(spec.pool.name, zone=zone)))
+        assert rig.fake.ledger.of("RunTask")[-1].parameters["networkConfiguration"]["awsvpcConfiguration"][
+            "subnets"
+        ] == [SUBNETS["abc".index(zone[-1])]]
+
+
+async def test_without_a_choice_tasks_on_fargate_are_spread_over_the_zones(rig: EcsRig) -> None:
+    for n in range(6):
+        await rig.backend.launch(rig.spec_of(n, pool=ALL_ZONES))
+    assert Counter(task.zone for task in rig.fake.ecs.living) == {f"eu-west-1{letter}": 2 for letter in "abc"}
+
+
+async def test_subnets_that_may_not_be_read_are_zones_of_their_own(rig: EcsRig) -> None:
+    rig.fake.rights.deny("ec2:DescribeSubnets")
+    offers = await rig.backend.offers(rig.spec_of(pool=ALL_ZONES).pool)
+    assert [offer.zone for offer in offers] == SUBNETS
+    spec = rig.spec_of(pool=ALL_ZONES)
+    await rig.backend.launch(replace(spec, offering=Offering(spec.pool.name, zone=SUBNETS[1])))
+    assert [task.zone for task in rig.fake.ecs.living] == ["eu-west-1b"]
+    await rig.backend.offers(spec.pool)
+    assert rig.fake.ledger.count("DescribeSubnets") == 1
+
+
+async def test_spot_without_capacity_is_told_as_such(rig: EcsRig) -> None:
+    rig.fake.ecs.close_capacity("FARGATE_SPOT")
+    with pytest.raises(InsufficientCapacity) as refused:
+        await rig.backend.launch(rig.spec_of(pool={"capacity_provider": "FARGATE_SPOT"}))
+    assert refused.value.reason is Reason.SPOT_UNAVAILABLE
+
+
+async def test_the_room_on_every_instance_is_offered_over_all_pages(rig: EcsRig) -> None:
+    for _ in range(120):
+        rig.fake.ecs.add_instance(cpu=4096, memory=8 * GIB)
+    offers = await rig.backend.offers(make_pool(options={"launch_type": "EC2"}))
+    assert len({offer.host for offer in offers}) == 120
+    assert {offer.free for offer in offers} == {Resources(cpu_milli=4000, memory_mib=8 * GIB)}
+
+
+async def test_what_is_launched_is_no_room_any_more_before_the_cloud_says_so(rig: EcsRig) -> None:
+    rig.fake.ecs.add_instance(cpu=2048, memory=4 * GIB)
+    spec = rig.spec_of(pool=ON_HOSTS, resources=Resources(cpu_milli=2000, memory_mib=3 * GIB))
+    assert [offer.free for offer in await rig.backend.offers(spec.pool)] == [
+        Resources(cpu_milli=2000, memory_mib=4 * GIB)
+    ]
+    await rig.backend.launch(spec)
+    assert [offer.free for offer in await rig.backend.offers(spec.pool)] == [Resources(cpu_milli=0, memory_mib=GIB)]
+
+
+async def test_a_full_cluster_refuses_with_the_clouds_words(rig: EcsRig) -> None:
+    rig.fake.ecs.add_instance(cpu=1024, memory=GIB)
+    await rig.backend.launch(rig.spec_of(1, pool=ON_HOSTS))
+    with pytest.raises(InsufficientCapacity, match="RESOURCE:"):
+        await rig.backend.launch(rig.spec_of(2, pool=ON_HOSTS))
+
+
+async def test_a_cluster_without_instances_offers_nothing_and_refuses(rig: EcsRig) -> None:
+    spec = rig.spec_of(pool=ON_HOSTS)
+    assert list(await rig.backend.offers(spec.pool)) == []
+    with pytest.raises(InsufficientCapacity):
+        await rig.backend.launch(spec)
+
+
+async def test_external_instances_are_no_room_of_others(rig: EcsRig) -> None:
+    rig.fake.ecs.add_instance(external=True)
+    assert list(await rig.backend.offers(make_pool(options={"launch_type": "EC2"}))) == []
+    assert len(await rig.backend.offers(make_pool(options={"launch_type": "EXTERNAL"}))) == 1
