@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from broker.backends.aws_ecs.credentials import ChainKeys, FileKeys, Keys, RoleKeys, Source
@@ -221,7 +222,6 @@ def _load(said: BackendOptions, name: str) -> _Sdk:
     try:
         make = importlib.import_module("aiobotocore.session").AioSession
         configure = importlib.import_module("aiobotocore.config").AioConfig
-        create_loader = importlib.import_module("botocore.loaders").create_loader
     except ImportError as error:
         message = f"backends of type aws-ecs need {EXTRA}: run: pip install '{EXTRA}'"
         raise BackendRejected("SdkMissing", message, Reason.SETUP_FAILED) from error
@@ -238,12 +238,18 @@ def _load(said: BackendOptions, name: str) -> _Sdk:
     try:
         first = make(profile=profile)
         region = said.region or first.get_config_variable("region")
-        loader = create_loader(first.get_config_variable("data_path"))
+        loader = _loader(first.get_config_variable("data_path"))
     except kinds() as error:
         raise no_credentials(error, "the SDK's config files", name) from error
     if not region:
         raise BackendRejected("NoRegion", f"no region is configured; set backends.{name}.region", Reason.SETUP_FAILED)
     return _Sdk(make, loader, config, profile, region)
+
+
+@cache
+def _loader(data_path: str | None) -> Any:
+    """Reads the services' models, each once in this process: that of EC2 alone is megabytes."""
+    return importlib.import_module("botocore.loaders").create_loader(data_path)
 
 
 class _Provider:

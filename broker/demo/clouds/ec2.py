@@ -33,6 +33,10 @@ class SecurityGroup:
     name: str
     vpc: str = "vpc-0123456789abcdef0"
     description: str = "a group"
+    egress: list[Parameters] = field(
+        default_factory=lambda: [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+    )
+    """Rules of what it lets out: all, unless a test says otherwise."""
     region: str = ""
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -111,6 +115,7 @@ class FakeEc2(Service):
             "GroupName": one.name,
             "VpcId": one.vpc,
             "Description": one.description,
+            "IpPermissionsEgress": one.egress,
             "OwnerId": self._world.account,
             "Tags": _tags(one.tags),
         }

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from broker.demo.clouds.model import ApiError, Call, Parameters, Service
+from broker.demo.clouds.pages import page_of
 from broker.demo.clouds.world import World
 
 _PAGE: Final = 10_000
@@ -34,6 +35,18 @@ class FakeLogs(Service):
         """What was written to a stream."""
         events = self._groups.get((region or self._world.region, group), {}).get(stream, [])
         return [line for _, line in events]
+
+    async def DescribeLogGroups(self, call: Call) -> Parameters:
+        """By the names' beginning, in pages."""
+        prefix, size = call.parameters.get("logGroupNamePrefix", ""), call.parameters.get("limit", 50)
+        names = sorted(name for region, name in self._groups if region == call.region and name.startswith(prefix))
+        wrong = ApiError("InvalidParameterException", "The specified nextToken is invalid.")
+        page, following = page_of(names, token=call.parameters.get("nextToken"), size=size, wrong=wrong)
+        groups = [{"logGroupName": name, "arn": self._arn(call.region, name)} for name in page]
+        return {"logGroups": groups, **({"nextToken": following} if following else {})}
+
+    def _arn(self, region: str, group: str) -> str:
+        return f"arn:aws:logs:{region}:{self._world.account}:log-group:{group}:*"
 
     async def GetLogEvents(self, call: Call) -> Parameters:
         """The last events, or with `startFromHead` the first; in either case in the order of their time."""

@@ -1,0 +1,106 @@
+"""`agentbroker discover`: what there is in a cloud account that a config could name."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from broker.cli.aws import chosen_backend
+from broker.cli.exits import FAILED, CliError
+from broker.cli.output import emit_json, emit_line, emit_table, joined
+
+if TYPE_CHECKING:
+    from broker.backends.aws_ecs.options import BackendOptions
+
+_KINDS: Final = ("clusters", "capacity-providers", "subnets", "security-groups", "task-definitions")
+
+
+@click.group("discover")
+def discover() -> None:
+    """Show what there is in a cloud account, to write it into the config. Nothing is changed."""
+
+
+@discover.command("aws")
+@click.argument("kind", type=click.Choice(_KINDS))
+@click.option("--backend", metavar="NAME", help="With the credentials and region of this backend of the config.")
+@click.option("--config", "file", metavar="FILE", help="Default: as with 'config check'.")
+@click.option("--region", metavar="REGION", help="Without a config: this region.")
+@click.option("--profile", metavar="NAME", help="Without a config: this profile of the SDK's files.")
+@click.option("--endpoint-url", metavar="URL", help="Without a config: an API that stands for AWS's.")
+@click.option("--in", "narrow", metavar="NAME", default="", help="Only of this cluster, VPC or family.")
+@click.option("-o", "--output", type=click.Choice(["human", "json", "jsonl"]), help="Default: human.")
+@click.pass_context
+def aws(
+    ctx: click.Context,
+    /,
+    kind: str,
+    backend: str | None,
+    file: str | None,
+    narrow: str,
+    output: str | None,
+    **here: str | None,
+) -> None:
+    """Clusters, capacity providers, subnets, security groups or task definitions of one account and region.
+
+    \b
+    agentbroker discover aws clusters --region eu-west-1 --profile ci
+    agentbroker discover aws capacity-providers --backend aws --in ci
+    agentbroker discover aws subnets --in vpc-0a1 -o json
+    agentbroker discover aws task-definitions --in builds     its revisions
+
+    Without --region, --profile and --endpoint-url the config's only backend on AWS is meant. Exit codes: 0 done,
+    1 AWS refuses, 2 wrong usage, 3 config invalid, 5 no such backend.
+    """
+    from broker.backends.aws_ecs.options import BackendOptions
+
+    if any(here.values()):
+        if backend or file:
+            raise click.UsageError("--region, --profile and --endpoint-url stand in place of --backend and --config")
+        given: dict[str, Any] = {key: value or "" for key, value in here.items()}
+        options, name = BackendOptions(**given), ""
+    else:
+        used = chosen_backend(file, backend)
+        options, name = used.options, used.name
+    found = asyncio.run(_find(kind, narrow, options, name))
+    _print(kind, narrow, found, output or ctx.find_root().params.get("output") or "human")
+
+
+async def _find(kind: str, narrow: str, options: "BackendOptions", name: str) -> list[dict[str, Any]]:
+    from broker.backends.aws_ecs.session import Sessions
+    from broker.clock import SystemClock
+    from broker.doctor.aws_ask import Cloud, Refused
+    from broker.doctor.aws_found import KINDS
+
+    if narrow and not KINDS[kind].narrowed_by:
+        raise click.UsageError(f"--in narrows {', '.join(one for one, known in KINDS.items() if known.narrowed_by)}")
+    sessions = Sessions(options, SystemClock(), name or "discover")
+    try:
+        return await KINDS[kind].find(Cloud(sessions, name), narrow)
+    except Refused as refused:
+        raise CliError(FAILED, refused.message, refused.hint or "see the message") from refused
+    finally:
+        await sessions.close()
+
+
+def _print(kind: str, narrow: str, found: list[dict[str, Any]], output: str) -> None:
+    from broker.doctor.aws_found import KINDS
+
+    if output == "json":
+        emit_json({"api": "v1", "kind": KINDS[kind].title, "items": found})
+    elif output == "jsonl":
+        for item in found:
+            emit_line(item)
+    elif found:
+        columns = [column for column in KINDS[kind].columns if column in found[0]]
+        heads = [column.replace("_", " ").upper() for column in columns]
+        emit_table(heads, [[_cell(item[column]) for column in columns] for item in found])
+    else:
+        click.echo(f"no {kind.replace('-', ' ')}" + (f" of {narrow}" if narrow else "") + " there", err=True)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return joined(str(one) for one in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value) or "-"
