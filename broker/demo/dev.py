@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from broker.demo.controllers import DemoController, SimulatedController
 from broker.demo.jenkins import JenkinsFromWar, JenkinsOverHttp
@@ -40,6 +40,8 @@ class Options:
     state_dir: Path | None
     output: str
     warm: int = 0
+    clouds: str | None = None
+    """`fake`: agents are tasks of a cloud that is played here; None: processes."""
 
     @property
     def is_simulated(self) -> bool:
@@ -78,6 +80,8 @@ def _run_in(root: Path, options: Options, view: View) -> int:
         stack.start()
         controller.start()
         stack.known_nodes = nodes_of(stack.controller_url)
+        for line in stack.told():
+            view.say(line)
         view.say(f"status page {stack.http_url}  controller {controller.url}  agents dial {stack.gateway_url}")
         if options.builds:
             controller.queue(options.builds, label=LABEL, seconds=options.build_seconds)
@@ -87,6 +91,7 @@ def _run_in(root: Path, options: Options, view: View) -> int:
             _watch(controller, view, children)
         _watch_until_done(controller, view, children)
         summary = _summary(stack, controller, options)
+        stack.check()
     finally:
         for child in [*controller.children(), *stack.children]:
             child.stop()
@@ -106,8 +111,13 @@ def _stack(root: Path, options: Options, ports: Ports) -> Stack:
     if options.jenkins_url and not options.is_simulated:
         url = options.jenkins_url.rstrip("/") + "/"
     overrides = {"warm": {"min_idle": options.warm}} if options.warm else {}
-    pools = {LABEL: pool}
-    return Stack(root=root, controller_url=url, pools=pools, ports=ports, secured=secured, overrides=overrides)
+    known: dict[str, Any] = {"root": root, "controller_url": url, "ports": ports, "secured": secured}
+    known |= {"pools": {LABEL: pool}, "overrides": overrides}
+    if options.clouds:
+        from broker.demo.clouds.stack import CloudStack  # noqa: PLC0415  # only where it is asked for
+
+        return CloudStack(**known, java=str(pool["java"]) if "java" in pool else "")
+    return Stack(**known)
 
 
 def _secured(root: Path, options: Options) -> Secured | None:

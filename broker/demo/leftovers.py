@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,12 +15,13 @@ _ESTABLISHED: Final = "01"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftBehind:
-    """Counts. `agents` are connections to the gateway that are still open."""
+    """Counts. `agents` are connections to the gateway that are still open, `tasks` live in the demo's cloud."""
 
     agents: int
     processes: int
     directories: int
     nodes: int
+    tasks: int = 0
 
     def __bool__(self) -> bool:
         """Whether anything was left."""
@@ -41,6 +42,8 @@ class Search:
     known_nodes: frozenset[str] = frozenset()
     other_urls: tuple[str, ...] = ()
     """More controllers of the run."""
+    tasks: Callable[[], int] = lambda: 0
+    """Counts what lives in the run's cloud."""
 
     def look(self, *, except_pids: Collection[int]) -> LeftBehind:
         """Counts what there is now; the servers of the run itself are excepted, and groups of processes that they lead.
@@ -53,6 +56,7 @@ class Search:
             processes=len([pid for pid in marked_processes(self.marker) if not {pid, _group(pid)} & {*except_pids}]),
             directories=directories_in(self.agents_root),
             nodes=len(nodes - self.known_nodes),
+            tasks=self.tasks(),
         )
 
 

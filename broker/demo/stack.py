@@ -125,11 +125,28 @@ class Stack:
         return Search(
             marker=f"{RUN_MARK}={self.run_id}",
             gateway_port=self.ports.agents,
-            agents_root=self.root / "state" / "process" / "process" / "agents",
+            agents_root=self.agents_root,
             controller_url=self.controller_url,
             known_nodes=self.known_nodes,
             other_urls=tuple(self.others.values()),
+            tasks=self.tasks_left,
         )
+
+    @property
+    def agents_root(self) -> Path:
+        """Where each running agent has a directory."""
+        return self.root / "state" / "process" / "process" / "agents"
+
+    def told(self) -> list[str]:
+        """What people may want to know of it beside its addresses, a line each; once it runs."""
+        return []
+
+    def check(self) -> None:
+        """Raises DemoFailed for what is wrong and shows in no build: nothing here."""
+
+    def tasks_left(self) -> int:
+        """How many agents live in a cloud: none where there is no cloud."""
+        return 0
 
     @property
     def children(self) -> list[Child]:

@@ -18,11 +18,11 @@ DEV = [sys.executable, "-m", "broker", "dev", "--controller", "simulated", "--bu
 class Dev:
     """The demo and the command line beside it."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, *options: str) -> None:
         self.state = state
         self.output = state.with_suffix(".log")
         with self.output.open("wb") as file:
-            self.process = subprocess.Popen([*DEV, "--state-dir", str(state)], stdout=file, stderr=file)
+            self.process = subprocess.Popen([*DEV, *options, "--state-dir", str(state)], stdout=file, stderr=file)
         until(lambda: "running until" in self.output.read_text())
         found = re.search(r"status page (http://\S+?)/\s", self.output.read_text())
         assert found is not None, self.output.read_text()
@@ -52,5 +52,6 @@ class Dev:
         return len(log.read_text().splitlines()) if log.exists() else 0
 
     def stop(self) -> None:
+        """Ends it; one that has ended stays so."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(60)

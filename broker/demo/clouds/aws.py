@@ -31,9 +31,16 @@ class FakeAws:
     """One account with its services. What happens in it follows `clock`; signatures and sessions follow `wall`."""
 
     def __init__(
-        self, clock: Clock | None = None, *, account: str = ACCOUNT, region: str = REGION, wall: Clock | None = None
+        self,
+        clock: Clock | None = None,
+        *,
+        account: str = ACCOUNT,
+        region: str = REGION,
+        wall: Clock | None = None,
+        access_key: str = "AKIAFAKEFAKEFAKEFAKE",
+        secret_key: str = "fake/Secret+Key0123456789abcdefghijklmno",  # noqa: S107 -- opens a fake
     ) -> None:
-        """Has one user with keys, `access_key` and `secret_key`."""
+        """Has one user, with these keys."""
         self.world = World(
             clock=clock or SystemClock(),
             wall=wall or SystemClock(),
@@ -45,7 +52,7 @@ class FakeAws:
         self.ledger, self.faults = self.world.ledger, self.world.faults
         self.throttles, self.rights = self.world.throttles, self.world.rights
         self.clock, self.keyring = self.world.clock, self.world.keyring
-        self.access_key, self.secret_key = "AKIAFAKEFAKEFAKEFAKE", "fake/Secret+Key0123456789abcdefghijklmno"
+        self.access_key, self.secret_key = access_key, secret_key
         user = Identity(account=account, arn=f"arn:aws:iam::{account}:user/broker", user_id="AIDAFAKEFAKEFAKEFAKE1")
         self.keyring.add(Key(access_key=self.access_key, secret=self.secret_key, identity=user))
         self.sts, self.iam = FakeSts(self.world), FakeIam(self.world)

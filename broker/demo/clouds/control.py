@@ -1,0 +1,117 @@
+"""How a person or a test speaks with a fake that runs in a process of its own: a little HTTP on loopback, by a token.
+
+The address and the token are in a file that only its owner may read.
+"""
+
+import hmac
+import json
+import os
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from broker.demo.clouds.aws import FakeAws
+from broker.demo.clouds.faults import Fault
+from broker.demo.clouds.remote import FILE, Control
+from broker.demo.files import write_private
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def controlled(fake: FakeAws, url: str, directory: Path) -> AsyncIterator[Control]:
+    """Lets a fake be controlled while it is entered; `url` is where it serves."""
+    token = secrets.token_hex(16)
+    runner = web.AppRunner(_application(fake, token), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    file = directory / FILE
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        told = Control(url=url, control=f"http://{host}:{port}/", token=token)
+        _publish(file, {"url": told.url, "control": told.control, "token": token})
+        yield told
+    finally:
+        file.unlink(missing_ok=True)
+        await runner.cleanup()
+
+
+def _publish(file: Path, content: dict[str, str]) -> None:
+    fresh = file.with_suffix(".new")
+    write_private(fresh, json.dumps(content))
+    os.replace(fresh, file)  # noqa: PTH105  # whoever looks sees all of it or nothing
+
+
+def _application(fake: FakeAws, token: str) -> web.Application:
+    @web.middleware
+    async def known(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not hmac.compare_digest(request.headers.get("Authorization", ""), f"Bearer {token}"):
+            raise web.HTTPForbidden
+        return await handler(request)
+
+    application = web.Application(middlewares=[known])
+    does: dict[str, Callable[[FakeAws, dict[str, Any]], object]] = {
+        "state": _state,
+        "faults": _fault,
+        "clear": _clear,
+        "throttles": _throttle,
+        "interrupt": _interrupt,
+    }
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        act = does.get(request.match_info["what"])
+        if act is None:
+            raise web.HTTPNotFound
+        try:
+            return web.json_response(act(fake, await request.json()))
+        except (TypeError, KeyError, ValueError) as error:
+            raise web.HTTPBadRequest(text=str(error)) from None
+
+    application.router.add_post("/{what}", answer)
+    return application
+
+
+def _state(fake: FakeAws, _: dict[str, Any]) -> object:
+    """What there is: tasks that live, calls by action and by error, what the fake got wrong, secrets that were left."""
+    errors = Counter(f"{call.action} {call.code}" for call in fake.ledger if call.code)
+    return {
+        "tasks": [
+            {"arn": task.arn, "capacity": task.capacity_provider or task.launch_type, "tags": task.tags}
+            for task in fake.ecs.living
+        ],
+        "calls": dict(fake.ledger.by_action()),
+        "errors": dict(errors),
+        "problems": fake.ledger.problems,
+        "secrets": len(fake.ssm.parameters) + len(fake.secretsmanager.secrets),
+    }
+
+
+def _fault(fake: FakeAws, said: dict[str, Any]) -> object:
+    fake.faults.add(Fault(**said))
+    return {}
+
+
+def _clear(fake: FakeAws, _: dict[str, Any]) -> object:
+    fake.faults.clear()
+    return {}
+
+
+def _throttle(fake: FakeAws, said: dict[str, Any]) -> object:
+    fake.throttles.limit(said["family"], burst=float(said["burst"]), rate=float(said["rate"]))
+    return {}
+
+
+def _interrupt(fake: FakeAws, said: dict[str, Any]) -> object:
+    """Takes back the machine of a task, of any that runs on spot capacity if none is named."""
+    named = said.get("arn")
+    spot = [task.arn for task in fake.ecs.living if task.capacity_provider == "FARGATE_SPOT"]
+    arn = named or (spot[0] if spot else None)
+    if arn is None:
+        raise ValueError("no task runs on spot capacity")
+    fake.ecs.interrupt(arn)
+    return {"arn": arn}

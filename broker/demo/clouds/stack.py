@@ -1,0 +1,126 @@
+"""A demo whose agents are tasks of a cloud: the stack of `agentbroker dev --clouds fake`."""
+
+import secrets
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from broker.demo.clouds.remote import CLUSTER, FILE, LOG_GROUP, REGION, Control
+from broker.demo.files import write_private
+from broker.demo.ports import free_port
+from broker.demo.processes import Child, DemoFailed
+from broker.demo.stack import Stack
+
+
+@dataclass(slots=True, kw_only=True)
+class CloudStack(Stack):
+    """A stack whose pools are tasks on Fargate: spot capacity first, on-demand where there is none.
+
+    The cloud is the strict fake, in a process of its own. Its image runs simulated agents; with `java` that program
+    runs the agent.jar which it fetches through the gateway.
+    """
+
+    java: str = ""
+    cloud_port: int = field(default_factory=free_port)
+    cloud: Child | None = None
+
+    def __post_init__(self) -> None:
+        """Makes the keys, which only the broker and the fake know."""
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(self.root / "aws-access-key", "AKIA" + secrets.token_hex(8).upper())
+        write_private(self.root / "aws-secret-key", secrets.token_urlsafe(30))
+        Stack.__post_init__(self)
+
+    @property
+    def children(self) -> list[Child]:
+        """The cloud ends last."""
+        return [child for child in (self.broker, self.gateway, self.cloud) if child]
+
+    @property
+    def control(self) -> Control:
+        """The running fake; raises OSError while there is none."""
+        return Control.of(self.root)
+
+    def start(self) -> None:
+        """The cloud first; raises DemoFailed."""
+        self.start_cloud()
+        Stack.start(self)
+
+    def start_cloud(self) -> None:
+        """Starts the cloud alone, with nothing in it; returns when it serves."""
+        (self.root / FILE).unlink(missing_ok=True)
+        files = ("--access-key-file", self.root / "aws-access-key", "--secret-key-file", self.root / "aws-secret-key")
+        words = ["--root", self.root, "--port", self.cloud_port, *files]
+        command = [sys.executable, "-m", "broker.demo.clouds.serve", *map(str, words)]
+        self.cloud = Child("cloud", command, self.root / "cloud.log", self.environment)
+        self.cloud.wait_until((self.root / FILE).exists, seconds=30)
+
+    @property
+    def agents_root(self) -> Path:
+        """Where each running task has a directory."""
+        return self.root / "tasks"
+
+    def told(self) -> list[str]:
+        """Where the cloud is, and how to make it misbehave."""
+        control = self.control
+        return [
+            f"agents are tasks of a cloud that is played here: {control.url}, its account in {self.root / 'cloud.log'}",
+            "to see it fail:  agentbroker dev fault aws RunTask ThrottlingException --times 5",
+        ]
+
+    def check(self) -> None:
+        """Raises DemoFailed when the fake was asked what it does not know, or gave a reply that no SDK would take."""
+        if problems := self.control.ask("state")["problems"]:
+            raise DemoFailed(f"the fake cloud was wrong: {problems[0]} (and {len(problems) - 1} more)")
+
+    def tasks_left(self) -> int:
+        """How many tasks live in the cloud."""
+        return len(self.control.ask("state")["tasks"])
+
+    def _config(self) -> dict[str, object]:
+        config: dict[str, Any] = Stack._config(self)
+        config["backends"] = {
+            "aws": {
+                "type": "aws-ecs",
+                "region": REGION,
+                "cluster": CLUSTER,
+                "endpoint_url": f"http://127.0.0.1:{self.cloud_port}",
+                "access_key_id_file": str(self.root / "aws-access-key"),
+                "secret_access_key_file": str(self.root / "aws-secret-key"),
+                "poll_interval": "1s",
+                "leave_grace": "3s",
+            }
+        }
+        default = config["templates"]["default"]
+        default |= _TEMPLATE
+        if self.java:
+            default["inject"] = "script"
+            default["env"]["JENKINS_JAVA_BIN"] = self.java
+        network = {
+            "subnets": [f"subnet-{letter * 17}" for letter in "abc"],
+            "security_groups": [f"sg-{'a' * 17}"],
+            "execution_role_arn": "arn:aws:iam::111122223333:role/ecsTaskExecutionRole",
+        }
+        pools: dict[str, object] = {}
+        for label in self.pools:
+            spot, on_demand = {"capacity_provider": "FARGATE_SPOT"}, {"capacity_provider": "FARGATE"}
+            pools |= {f"{label}-spot": {"backend": "aws", **spot, **network}}
+            pools |= {label: {"backend": "aws", **on_demand, **network}}
+            config["policies"][label]["pools"] = [f"{label}-spot", label]
+        config["pools"] = pools
+        return config
+
+
+_TEMPLATE: Final[dict[str, object]] = {
+    "image": "jenkins/inbound-agent:latest",
+    "cpu": 0.25,
+    "memory": "512Mi",
+    "remote_fs": "work",
+    "ecs": {
+        "log_configuration": {
+            "log_driver": "awslogs",
+            "options": {"awslogs-group": LOG_GROUP, "awslogs-region": REGION, "awslogs-stream-prefix": "agent"},
+        }
+    },
+}
