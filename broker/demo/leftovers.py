@@ -15,17 +15,21 @@ _ESTABLISHED: Final = "01"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftBehind:
-    """Counts. `agents` are connections to the gateway that are still open, `tasks` live in the demo's cloud."""
+    """Counts. `agents` are connections to the gateway that are still open, `tasks` live in the demo's cloud, if any."""
 
     agents: int
     processes: int
     directories: int
     nodes: int
-    tasks: int = 0
+    tasks: int | None = None
 
     def __bool__(self) -> bool:
         """Whether anything was left."""
-        return any(asdict(self).values())
+        return any(self.counts().values())
+
+    def counts(self) -> dict[str, int]:
+        """By kind; tasks only of a run that has a cloud."""
+        return {kind: count for kind, count in asdict(self).items() if count is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +46,8 @@ class Search:
     known_nodes: frozenset[str] = frozenset()
     other_urls: tuple[str, ...] = ()
     """More controllers of the run."""
-    tasks: Callable[[], int] = lambda: 0
-    """Counts what lives in the run's cloud."""
+    tasks: Callable[[], int | None] = lambda: None
+    """Counts what lives in the run's cloud; None: it has none."""
 
     def look(self, *, except_pids: Collection[int]) -> LeftBehind:
         """Counts what there is now; the servers of the run itself are excepted, and groups of processes that they lead.

@@ -5,7 +5,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
 from broker.demo.controllers import BuildView
@@ -43,7 +43,7 @@ class Summary:
                 "agents_launched": self.agents_launched,
                 "over_provision_ratio": self.over_provision_ratio,
                 "startup_seconds": {"p50": self._quantile(0.5), "p95": self._quantile(0.95)},
-                "left_behind": asdict(self.left_behind),
+                "left_behind": self.left_behind.counts(),
             }
         )
 
@@ -51,7 +51,7 @@ class Summary:
         """The same for people."""
         p50, p95 = self._quantile(0.5), self._quantile(0.95)
         startup = f"{p50} s (p50), {p95} s (p95)" if p50 is not None else "no build started"
-        left = ", ".join(f"{count} {kind}" for kind, count in asdict(self.left_behind).items() if count)
+        left = ", ".join(f"{count} {kind}" for kind, count in self.left_behind.counts().items() if count)
         return "\n".join(
             [
                 f"controller       {self.controller}",

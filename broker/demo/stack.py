@@ -144,9 +144,9 @@ class Stack:
     def check(self) -> None:
         """Raises DemoFailed for what is wrong and shows in no build: nothing here."""
 
-    def tasks_left(self) -> int:
-        """How many agents live in a cloud: none where there is no cloud."""
-        return 0
+    def tasks_left(self) -> int | None:
+        """How many agents live in a cloud; None: there is no cloud."""
+        return None
 
     @property
     def children(self) -> list[Child]:

@@ -74,7 +74,7 @@ class CloudStack(Stack):
         if problems := self.control.ask("state")["problems"]:
             raise DemoFailed(f"the fake cloud was wrong: {problems[0]} (and {len(problems) - 1} more)")
 
-    def tasks_left(self) -> int:
+    def tasks_left(self) -> int | None:
         """How many tasks live in the cloud."""
         return len(self.control.ask("state")["tasks"])
 
