@@ -9,16 +9,16 @@ from broker.placement.feasible import Choice
 
 
 def cheapest(_ask: Ask, able: Sequence[Choice]) -> Chosen | None:
-    """Of equal prices the first of the policy's order. Where nobody has said the price is dearer than any."""
+    """Of equal prices the first of the policy's order, in its emptiest zone. One that nobody knows is the dearest."""
     best: Chosen | None = None
-    lowest: tuple[bool, int] = (True, 0)
-    for choice in able:
+    lowest = (True, 0, 0, 0)
+    for number, choice in enumerate(able):
         for shelf in choice.room.shelves:
             pick = choice.room.pick(choice.size, shelf=shelf)
             if pick is None:
                 continue
             rate = choice.terms(pick).rate
-            price = (rate is None, 0 if rate is None else rate.hourly)
+            price = (rate is None, 0 if rate is None else rate.hourly, number, choice.room.crowd(pick))
             if best is None or price < lowest:
                 lowest = price
                 best = Chosen(choice, pick, words.price(None if rate is None else rate.hourly))

@@ -5,7 +5,7 @@ from typing import Self
 
 from broker.domain.policy import PackBy
 from broker.placement.feasible import Choice
-from broker.placement.room import Pick
+from broker.placement.shelf import Pick
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from broker.domain.reason import Reason
 from broker.placement.chain import Step, due
 from broker.placement.feasible import Choice
 from broker.placement.ground import Ground
-from broker.placement.room import Shelf
+from broker.placement.shelf import Shelf
 from broker.placement.usage import shared_claims
 
 Key = tuple[ControllerName, PolicyName, str, Override, int]

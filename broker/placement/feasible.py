@@ -18,7 +18,7 @@ from broker.placement.ground import Ground, Offers
 from broker.placement.hosts import Size
 from broker.placement.meters import Load
 from broker.placement.prices import budget_claims, rate_of
-from broker.placement.room import Pick, Shelf
+from broker.placement.shelf import Pick, Shelf
 from broker.placement.usage import pool_claims
 
 CAPS_ON_AGENTS: Final = frozenset({Scope.POOL_AGENTS, Scope.POOL_CPU_MILLI, Scope.POOL_MEMORY_MIB})

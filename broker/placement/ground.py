@@ -34,7 +34,11 @@ class Ground:
         if known is None:
             answer = self.offers.get(pool, ())
             given = () if isinstance(answer, BackendError) else answer
-            known = self._rooms[pool] = Room(pool, given, self.usage.cooled_at, self._unseen.get(pool, Counter()))
+            unseen, in_zone = self._unseen.get(pool, Counter()), Counter[str]()
+            for (_, name, zone), count in self.usage.of_zone.items():
+                if name == pool:
+                    in_zone[zone] += count
+            known = self._rooms[pool] = Room(pool, given, self.usage.cooled_at, unseen, in_zone)
         return known
 
     def write_back(self) -> int:

@@ -13,7 +13,8 @@ from broker.domain.placement import Decision, Placed
 from broker.placement.classes import Ask
 from broker.placement.feasible import Choice
 from broker.placement.hosts import NO_BOUND, Free, Host, Hosts, Opening, fits, less, more
-from broker.placement.room import Shelf, made_of
+from broker.placement.room import made_of
+from broker.placement.shelf import Shelf
 
 Part = Callable[[float, float], float]
 """How large an agent counts, by the parts of a host's CPU and memory that it takes."""

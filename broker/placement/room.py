@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from broker.domain.ids import PoolName
 from broker.domain.limits import Cooled
@@ -11,94 +11,13 @@ from broker.domain.money import Micros
 from broker.domain.offer import Offer, Offering
 from broker.domain.policy import PackBy
 from broker.domain.resources import Resources
-from broker.placement.hosts import NO_BOUND, Free, Host, Hosts, Opening, Size, fits, free_of, less
+from broker.placement.hosts import NO_BOUND, Host, Hosts, Opening, Size, free_of, less
+from broker.placement.shelf import Pick, Shelf, alike, order, place_of
 
 _NEW: Final = "new-"
 """What the id of a host begins with that is still to be made; a number follows."""
 
 Unseen = Counter[tuple[Offering, str, Resources]]
-
-
-class Shelf:
-    """The offers of one offering at one price."""
-
-    __slots__ = ("_fitting", "cooled", "hosts", "offering", "openings", "price", "total")
-
-    def __init__(self, offering: Offering, price: Micros | None, cooled: Cooled | None) -> None:
-        self.offering = offering
-        self.price = price
-        self.cooled = cooled
-        self.hosts = Hosts()
-        self.openings: list[Opening] = []
-        self.total = 0
-        """How many offers it has."""
-        self._fitting: dict[Size, int] = {}
-
-    @property
-    def has_hosts(self) -> bool:
-        """Whether agents share hosts there."""
-        return bool(len(self.hosts)) or any(opening.shape is not None for opening in self.openings)
-
-    def fitting(self, size: Size) -> int:
-        """How many of its offers could take one more agent of a size."""
-        known = self._fitting.get(size)
-        if known is None:
-            known = sum(o.takes(size) for o in self.openings)
-            known += sum(1 for host in self.hosts if host.given and fits(host.free, size))
-            self._fitting[size] = known
-        return known
-
-    def too_small(self, size: Size) -> int:
-        """How many of its offers are of hosts that could not take such an agent if they were empty."""
-        return sum(1 for o in self.openings if o.shape is not None and not fits(o.shape, size))
-
-    def opening(self, size: Size) -> Opening | None:
-        """The first opening that one more fits in."""
-        return next((o for o in self.openings if o.takes(size)), None)
-
-    def less_opening(self, opening: Opening) -> list[Size]:
-        """Takes one from an opening; answers the sizes that are asked for and fit no more."""
-        if opening.left >= NO_BOUND:
-            return []
-        opening.left -= 1
-        if opening.left > 0:
-            return []
-        return self._lost([asked for asked in self._fitting if opening.shape is None or fits(opening.shape, asked)])
-
-    def changed(self, before: Free, now: Free) -> list[Size]:
-        """Says that something of one of its offers was taken; answers the sizes that are asked for and fit no more."""
-        return self._lost([asked for asked in self._fitting if not fits(now, asked) and fits(before, asked)])
-
-    def _lost(self, sizes: list[Size]) -> list[Size]:
-        for size in sizes:
-            self._fitting[size] -= 1
-        return sizes
-
-    def recount(self) -> None:
-        """Counts anew what fits, after something was given back."""
-        self._fitting.clear()
-
-
-class Pick(NamedTuple):
-    """Where one agent would go: onto a host, or into an opening."""
-
-    shelf: Shelf
-    host: Host | None
-    opening: Opening | None
-
-    @property
-    def offer(self) -> Offer:
-        """The offer that it is a part of."""
-        if self.host is not None:
-            return self.host.offer
-        assert self.opening is not None
-        return self.opening.offer
-
-    def is_counted(self, size: Size) -> bool:
-        """Whether it is one of the offers that are counted as fitting: what a host is made of may be used up."""
-        if self.host is None or self.host.opening is None:
-            return True
-        return self.host.opening.takes(size)
 
 
 class Room:
@@ -107,12 +26,18 @@ class Room:
     `version` counts what was taken.
     """
 
-    __slots__ = ("_fitting", "_hosts", "_made", "_numbers", "_shelf_of", "pool", "shelves", "version")
+    __slots__ = ("_fitting", "_hosts", "_in_zone", "_made", "_numbers", "_shelf_of", "pool", "shelves", "version")
 
     def __init__(
-        self, pool: PoolName, offers: Sequence[Offer], cooled: Callable[[Offering], Cooled | None], unseen: Unseen
+        self,
+        pool: PoolName,
+        offers: Sequence[Offer],
+        cooled: Callable[[Offering], Cooled | None],
+        unseen: Unseen,
+        in_zone: Counter[str],
     ) -> None:
         self.pool = pool
+        self._in_zone = in_zone
         self.version = 0
         self.shelves: list[Shelf] = []
         self._hosts = Hosts()
@@ -147,13 +72,26 @@ class Room:
         return self.opened(size, self.shelves if shelf is None else (shelf,))
 
     def opened(self, size: Size, shelves: Iterable[Shelf] | None = None) -> Pick | None:
-        """The first opening that fits, in the backend's order; of the given shelves, else of all."""
-        best: Pick | None = None
-        for shelf in self.shelves if shelves is None else shelves:
-            opening = None if shelf.cooled is not None else shelf.opening(size)
-            if opening is not None and (best is None or best.opening is None or opening.number < best.opening.number):
-                best = Pick(shelf, None, opening)
-        return best
+        """The first opening that fits, in the backend's order; of the given shelves, else of all.
+
+        Where that is just agents, its equals in other zones are as good: it is the one whose zone has the fewest.
+        """
+        found = [
+            Pick(shelf, None, opening)
+            for shelf in (self.shelves if shelves is None else shelves)
+            if shelf.cooled is None and (opening := shelf.opening(size)) is not None
+        ]
+        if len(found) < 2:
+            return found[0] if found else None
+        first = min(found, key=place_of)
+        if first.opening is None or first.opening.shape is not None:
+            return first
+        return min((pick for pick in found if alike(pick, first)), key=lambda pick: (self.crowd(pick), place_of(pick)))
+
+    def crowd(self, pick: Pick) -> int:
+        """How many agents of the pool are in a zone, where agents have no hosts; else 0."""
+        alone = pick.opening is not None and pick.opening.shape is None
+        return self._in_zone[pick.shelf.offering.zone] if alone else 0
 
     def take(self, pick: Pick, size: Size) -> Offer:
         """Gives the place; answers the offer as it is told: a host that is still to be made has an id of its own."""
@@ -162,6 +100,7 @@ class Room:
         if host is None and opening is not None:
             self._less_opening(shelf, opening)
             if opening.shape is None:
+                self._in_zone[shelf.offering.zone] += 1
                 return opening.offer
             host = self._make(shelf, opening, self.name_host())
         assert host is not None
@@ -235,7 +174,7 @@ class Room:
                 left = NO_BOUND if offer.room is None else offer.room
                 shape = None if offer.shape is None else free_of(offer.shape, offer.slots)
                 shelf.openings.append(Opening(number, offer, left, shape))
-        self.shelves = sorted(shelves.values(), key=_order)
+        self.shelves = sorted(shelves.values(), key=order)
         for shelf in self.shelves:
             for host in shelf.hosts:
                 self._register(shelf, host)
@@ -268,11 +207,6 @@ class Room:
                 self._less_opening(shelf, opening)
             count -= 1
         return count
-
-
-def _order(shelf: Shelf) -> tuple[int, Offering, int]:
-    """Shelves stand as the backend names what can be made; those of hosts alone come last, by their names."""
-    return (min((o.number for o in shelf.openings), default=NO_BOUND), shelf.offering, shelf.price or 0)
 
 
 def made_of(opening: Opening, name: str, number: int) -> Host:

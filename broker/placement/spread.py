@@ -11,7 +11,7 @@ from broker.placement.chosen import Chosen
 from broker.placement.classes import Ask
 from broker.placement.feasible import Choice
 from broker.placement.hosts import fits
-from broker.placement.room import Pick, Shelf
+from broker.placement.shelf import Pick, Shelf
 
 
 @dataclass(slots=True)
@@ -51,6 +51,8 @@ def spread(ask: Ask, able: Sequence[Choice]) -> Chosen | None:
 def _in(part: Part) -> tuple[Choice, Pick] | None:
     for choice, shelf in part.shelves:
         pick = choice.room.pick(choice.size, shelf=shelf)
+        if pick is not None and pick.host is None:
+            pick = choice.room.opened(choice.size, [one for owner, one in part.shelves if owner is choice])
         if pick is not None:
             return choice, pick
     return None

@@ -16,6 +16,8 @@ from broker.store.cooldowns import Failure
 from broker.telemetry import events
 
 _NOT_THE_POOLS_FAULT: Final = frozenset({Reason.CONTROLLER_UNREACHABLE, Reason.THROTTLED, Reason.HANDSHAKE_REJECTED})
+_FOR_EVER: Final = frozenset({Reason.NOT_AN_INBOUND_AGENT})
+"""Another attempt would come to the same, wherever it is made."""
 _REFUSALS_IN_A_ROW: Final = 16
 """After so many there is a pause: what refuses should have been left alone before."""
 _STILL_TRIED: Final = timedelta(minutes=1)
@@ -37,10 +39,11 @@ async def fail_attempt(
     ctx.metrics.launch_finished(agent.pool or "", "failed", why)
     events.LAUNCH_FAILED.emit(agent=agent.name, pool=agent.pool, attempt=agent.attempt, why=why, message=message)
     failure = failure_of(ctx, agent, why, message, max(1, connections))
-    refusals = agent.refusals + (why in LACKS)
+    refusals = agent.refusals + _is_lack(agent, why)
     told: dict[str, Any] = {"why": why, "message": message, "refusals": refusals}
     retry = ctx.definitions.retry_of(agent.policy)
-    last = connections > 0 or agent.attempt - refusals >= retry.attempts or agent.goal != Goal.ONLINE or agent.direct
+    last = connections > 0 or why in _FOR_EVER or agent.attempt - refusals >= retry.attempts
+    last = last or agent.goal != Goal.ONLINE or agent.direct
     if last:
         outcome = {"goal": Goal.GONE, "outcome": agent.outcome or Outcome.FAILED}
         await ctx.move(agent, Phase.TERMINATING, "failed", failure=failure, **outcome, **told)
@@ -73,7 +76,7 @@ def failure_of(ctx: Context, agent: Agent, why: Reason, message: str, times: int
     if pool is None or (why in _NOT_THE_POOLS_FAULT and times == 1):
         return None
     lacks: tuple[Offering, ...] = ()
-    if why in LACKS:
+    if _is_lack(agent, why):
         lacks = (offering_of(agent),)
         times = 0 if agent.zone or agent.type else times
     if why is Reason.QUOTA_EXCEEDED:
@@ -81,6 +84,11 @@ def failure_of(ctx: Context, agent: Agent, why: Reason, message: str, times: int
         lacks += tuple(Offering(name, capacity=agent.capacity) for name in of_account)
     at = ctx.clock.now()
     return Failure(agent=agent.id, pool=pool, why=why, message=message, at=at, times=times, lacks=lacks)
+
+
+def _is_lack(agent: Agent, why: Reason | None) -> bool:
+    """Whether there may be room elsewhere at once: a zone without free addresses is full, too."""
+    return why in LACKS or (why is Reason.NETWORK_UNAVAILABLE and bool(agent.zone))
 
 
 def offering_of(agent: Agent) -> Offering:
@@ -93,7 +101,7 @@ def offering_of(agent: Agent) -> Offering:
 def next_attempt(ctx: Context, agent: Agent, why: Reason | None, refusals: int) -> dict[str, Any]:
     """When an agent whose attempt is over is placed again, and until when it then waits for a place."""
     now, retry = ctx.clock.now(), ctx.definitions.retry_of(agent.policy)
-    if why not in (*LACKS, Reason.POOL_COOLING_DOWN):
+    if not _is_lack(agent, why) and why is not Reason.POOL_COOLING_DOWN:
         return {"not_before": now + pause(retry, agent)}
     due = now if refusals % _REFUSALS_IN_A_ROW else now + retry.backoff_last
     return {"not_before": due, "deadline": _deadline(ctx, agent, now)}

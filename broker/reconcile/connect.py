@@ -8,8 +8,9 @@ from broker.domain.reason import Reason
 from broker.reconcile.attempt import fail_attempt
 from broker.reconcile.churn import CONNECTIONS, why_churned
 from broker.reconcile.context import Again, Context
+from broker.reconcile.died import why_died
 from broker.reconcile.interrupted import LAST_MOMENTS, in_words
-from broker.reconcile.watch import find_lost_instance, why_ended
+from broker.reconcile.watch import find_lost_instance
 
 _LOOK_AGAIN_S = 5.0
 _FIND_AGAIN_S = 1.0
@@ -23,7 +24,7 @@ async def boot(ctx: Context, agent: Agent) -> Again | None:
         return None
     elif (notice := ctx.interruption_of(agent)) is not None:
         await fail_attempt(ctx, agent, Reason.SPOT_INTERRUPTED, in_words(notice), nothing_made=False)
-    elif (ended := why_ended(ctx, agent)) is not None:
+    elif (ended := why_died(ctx, agent)) is not None:
         await fail_attempt(ctx, agent, *ended, nothing_made=False)
     elif _running(ctx, agent):
         await ctx.move(agent, Phase.CONNECTING, "connecting", words=_times(ctx, agent).in_words())
@@ -51,7 +52,7 @@ async def connect(ctx: Context, agent: Agent) -> Again | None:
         await fail_attempt(ctx, agent, *churned, nothing_made=False, connections=CONNECTIONS)
     elif (notice := ctx.interruption_of(agent)) is not None and not _may_have_a_build(ctx, agent, notice):
         await fail_attempt(ctx, agent, Reason.SPOT_INTERRUPTED, in_words(notice), nothing_made=False)
-    elif (ended := why_ended(ctx, agent)) is not None:
+    elif (ended := why_died(ctx, agent)) is not None:
         await fail_attempt(ctx, agent, *ended, nothing_made=False)
     elif ctx.waited_enough(agent):
         await fail_attempt(ctx, agent, *_connect_timeout(ctx, agent), nothing_made=False)

@@ -8,7 +8,7 @@ from broker.domain.ids import InstanceRef
 from broker.domain.lifecycle import Goal, Phase
 from broker.domain.pool import Direct, Pool
 from broker.domain.reason import LACKS, Reason
-from broker.errors import BackendError, Conflict, OutcomeUnknown, Throttled
+from broker.errors import BackendError, Conflict, InsufficientCapacity, OutcomeUnknown, Throttled
 from broker.placement.words import lever as say_lever
 from broker.ports import LaunchSpec
 from broker.reconcile.attempt import fail_attempt, next_attempt, offering_of, words
@@ -105,7 +105,8 @@ async def _stand_in_line(ctx: Context, agent: Agent, pool: Pool, *, first: bool)
 def _meaning(answer: InstanceRef | BackendError) -> Answer:
     if not isinstance(answer, BackendError):
         return Answer.ACCEPTED
-    says_nothing = answer.reason in LACKS or answer.reason == Reason.CONTROLLER_UNREACHABLE
+    says_nothing = isinstance(answer, InsufficientCapacity) or answer.reason in LACKS
+    says_nothing = says_nothing or answer.reason == Reason.CONTROLLER_UNREACHABLE
     return Answer.NO_WORD if says_nothing else Answer.BAD
 
 
