@@ -24,7 +24,7 @@ _MOST: Final = 10
 """Revisions that one round deregisters: AWS gives one registration or deregistration in a second, in the long run."""
 _MOST_LOOKS: Final = 20
 _MOST_PAGES: Final = 10
-_ROUND_S: Final = 15.0
+_ROUND_S: Final = 8.0
 
 
 class Pruning:
