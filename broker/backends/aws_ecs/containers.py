@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from broker.backends.aws_ecs.lifetime import health_check
 from broker.backends.aws_ecs.options import AGENT_CONTAINER, TaskOptions
 from broker.backends.aws_ecs.sizes import Sizes
 from broker.backends.aws_ecs.volumes import agent_mount_points
@@ -30,6 +31,7 @@ def agent_container(
         "environment": [{"name": name, "value": value} for name, value in sorted(template_variables(template).items())],
         "user": template.user,
         "readonlyRootFilesystem": template.read_only or None,
+        "healthCheck": health_check(template, options),
     }
     own = {
         "name": AGENT_CONTAINER,

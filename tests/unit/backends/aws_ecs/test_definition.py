@@ -150,7 +150,7 @@ def test_a_volume_that_each_launch_makes_need_not_be_listed_twice() -> None:
 def test_blank_is_unset() -> None:
     body = a_body(a_template(user="", env={}, tags={}), a_pool(network_mode="", execution_role_arn=""))
     assert body.keys() == {"family", "containerDefinitions"}
-    assert agent_in(body).keys() == {"name", "image", "cpu", "memory", "essential"}
+    assert agent_in(body).keys() == {"name", "image", "cpu", "memory", "essential", "healthCheck"}
 
 
 def test_zero_false_and_empty_words_say_something() -> None:
