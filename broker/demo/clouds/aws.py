@@ -57,11 +57,16 @@ class FakeAws:
         self.keyring.add(Key(access_key=self.access_key, secret=self.secret_key, identity=user))
         self.sts, self.iam = FakeSts(self.world), FakeIam(self.world)
         self.ec2, self.logs = FakeEc2(self.world), FakeLogs(self.world)
-        self.ecs = FakeEcs(self.world, self.ec2)
         self.ssm, self.secretsmanager = FakeSsm(self.world), FakeSecretsManager(self.world)
+        self.ecs = FakeEcs(self.world, self.ec2, self._secret)
         self._services: dict[str, Service] = {}
         for service in (self.ecs, self.sts, self.iam, self.ec2, self.logs, self.ssm, self.secretsmanager):
             self.add(service)
+
+    def _secret(self, reference: str) -> str | None:
+        """What a task gets for a secret's `valueFrom`."""
+        manager = ":secretsmanager:" in reference
+        return self.secretsmanager.value_of(reference) if manager else self.ssm.value_of(reference)
 
     def add(self, service: Service) -> None:
         """One more service, or another in its place; before `serving`."""

@@ -17,7 +17,6 @@ def told(task: Task, now: float, *, with_tags: bool = False) -> dict[str, Any]:
 
 
 def _made(task: Task, now: float) -> dict[str, Any]:
-    status = task.status(now)
     view: dict[str, Any] = {
         "attachments": _attachments(task, now),
         "attributes": [{"name": "ecs.cpu-architecture", "value": task.architecture}],
@@ -30,7 +29,7 @@ def _made(task: Task, now: float) -> dict[str, Any]:
         "group": task.group,
         "healthStatus": "UNKNOWN",
         "inferenceAccelerators": [],
-        "lastStatus": str(status),
+        "lastStatus": str(task.status(now)),
         "launchType": task.launch_type,
         "memory": task.memory,
         "overrides": _overrides(task),
@@ -47,13 +46,19 @@ def _made(task: Task, now: float) -> dict[str, Any]:
         view["containerInstanceArn"] = task.instance.arn
     if task.started_by:
         view["startedBy"] = task.started_by
-    if task.launch_type == "FARGATE":
-        view["platformVersion"] = task.platform_version
-        windows = task.definition.content.get("runtimePlatform", {}).get("operatingSystemFamily", "LINUX")
-        view["platformFamily"] = "Linux" if windows == "LINUX" else str(windows)
-        view["ephemeralStorage"] = {"sizeInGiB": task.disk_gib}
-        view["fargateEphemeralStorage"] = {"sizeInGiB": task.disk_gib}
-    return {**view, **_times(task, now), **_end(task, now)}
+    return {**view, **_fargate(task), **_times(task, now), **_end(task, now)}
+
+
+def _fargate(task: Task) -> dict[str, Any]:
+    if task.launch_type != "FARGATE":
+        return {}
+    family = task.definition.content.get("runtimePlatform", {}).get("operatingSystemFamily", "LINUX")
+    return {
+        "platformVersion": task.platform_version,
+        "platformFamily": "Linux" if family == "LINUX" else str(family),
+        "ephemeralStorage": {"sizeInGiB": task.disk_gib},
+        "fargateEphemeralStorage": {"sizeInGiB": task.disk_gib},
+    }
 
 
 def _overrides(task: Task) -> dict[str, Any]:
@@ -100,9 +105,9 @@ def _end(task: Task, now: float) -> dict[str, Any]:
 def _container(task: Task, container: Container, now: float) -> dict[str, Any]:
     running = task.reached(Status.RUNNING, now)
     ending = task.ending if task.ending and task.ending.at <= now else None
-    ended = ending is not None and (
-        ending.exits_at <= now if ending.exits_at is not None else not running or task.is_over(now)
-    )
+    ended = container.ended_at is not None and container.ended_at <= now
+    if ending is not None and not ended:
+        ended = ending.exits_at <= now if ending.exits_at is not None else not running or task.is_over(now)
     view: dict[str, Any] = {
         "containerArn": container.arn,
         "taskArn": task.arn,

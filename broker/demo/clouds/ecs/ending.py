@@ -1,6 +1,7 @@
 """How tasks end: because a caller says so, by themselves, or because the cloud takes their machine."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from broker.demo.clouds.ecs import errors, life
@@ -53,24 +54,51 @@ def interrupt(region: Region, task: Task, now: float, code: str, reason: str, no
     region.follow(task)
 
 
-def exit_now(
-    region: Region, task: Task, now: float, exit_code: int, reason: str, code: str, stopped_reason: str
-) -> None:
-    """The task's essential container ends now, by itself or as it was told to; nothing once it has ended."""
-    if task.is_over(now) or (task.ending and task.ending.exits_at is not None and task.ending.exits_at <= now):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """The end of a container that nobody asked for, and what is told of its task if it was essential."""
+
+    container: str = ""
+    """Its name; "": the first that is essential."""
+    exit_code: int = 0
+    reason: str = ""
+    """The container's."""
+    code: str = "EssentialContainerExited"
+    stopped_reason: str = EXITED
+
+
+def exit_now(region: Region, task: Task, now: float, end: Exit) -> None:
+    """A container ends now, by itself or as it was told to; nothing if it has ended already."""
+    ended = task.container(end.container)
+    if task.is_over(now) or ended.ended_at is not None or _all_ended(task, now):
         return
-    ended = task.container()
-    if task.is_wanted(now):  # the others are told to end
-        for container in task.containers:
-            container.exit_code = SIGTERM
-    ended.exit_code, ended.reason = exit_code, reason
-    region.waiting.pop(task.arn, None)
-    if task.reached(Status.RUNNING, now):
-        life.exited(task, now, code, stopped_reason)
-    else:
-        ended.exit_code = exit_code if code == "EssentialContainerExited" else None
-        life.fail(task, now, code, stopped_reason)
+    running = task.reached(Status.RUNNING, now)
+    if running or end.code == "EssentialContainerExited":
+        ended.exit_code = end.exit_code
+    ended.reason = end.reason
+    if running:
+        ended.ended_at = now
+    if ended.essential or not running:
+        _end_all(region, task, now, end)
     region.follow(task)
+
+
+def _end_all(region: Region, task: Task, now: float, end: Exit) -> None:
+    """The essential container has ended; the others are told to."""
+    region.waiting.pop(task.arn, None)
+    if not task.reached(Status.RUNNING, now):
+        life.fail(task, now, end.code, end.stopped_reason)
+        return
+    left = [container for container in task.containers if container.ended_at is None]
+    lasts = _shutdown(task) if left and not region.runs(task) else 0.0
+    for container in left:
+        container.exit_code = SIGKILL if task.durations.stopping > lasts else SIGTERM
+    life.exited(task, now, end.code, end.stopped_reason, lasts=lasts)
+
+
+def _all_ended(task: Task, now: float) -> bool:
+    ending = task.ending
+    return ending is not None and ending.exits_at is not None and ending.exits_at <= now
 
 
 def _shutdown(task: Task) -> float:

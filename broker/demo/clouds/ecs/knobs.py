@@ -112,6 +112,16 @@ def unreadable_secret(arn: str) -> Fate:
     )
 
 
+def no_log_group(group: str) -> Fate:
+    """The log group of its definition is not there, and it may not make one."""
+    return Fate(
+        stage=Status.PENDING,
+        reason="ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: "
+        f"failed to create Cloudwatch log stream: ResourceNotFoundException: The specified log group does not exist. "
+        f"({group}) : exit status 1",
+    )
+
+
 def exits(exit_code: int, after_s: float = 0.0, reason: str = "") -> Fate:
     """Its container ends by itself, so long after it came to RUNNING."""
     return Fate(

@@ -6,6 +6,7 @@ from typing import Any
 from broker.demo.clouds.ec2 import Subnet
 from broker.demo.clouds.ecs import errors, knobs, life, order, placement, strategy
 from broker.demo.clouds.ecs.clusters import FARGATE
+from broker.demo.clouds.ecs.ending import SIGTERM
 from broker.demo.clouds.ecs.instances import ContainerInstance
 from broker.demo.clouds.ecs.order import Order
 from broker.demo.clouds.ecs.region import Region
@@ -99,7 +100,7 @@ def _place(region: Region, asked: Order, provider: str, now: float) -> Task | li
     if provider and region.clusters.providers[provider].scales:
         task = _new(region, asked, provider, now)
         life.wait(task, now)
-        region.wait(task, lambda later: place_waiting(region, task, asked, later))
+        region.wait(task, asked.need, lambda later: place_waiting(region, task, asked, later))
         return task
     return found
 
@@ -180,6 +181,8 @@ def _doom(task: Task, fate: knobs.Fate) -> None:
     else:
         task.timeline = [entry for entry in task.timeline if entry[0] <= since]
         life.fail(task, at, fate.code, fate.reason)
+    for container in task.containers if fate.stage is Status.RUNNING else ():
+        container.exit_code = SIGTERM
     doomed = task.container()
     doomed.exit_code, doomed.reason = fate.exit_code, fate.container_reason
 

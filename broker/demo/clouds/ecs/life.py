@@ -50,12 +50,12 @@ def interrupt(task: Task, at: float, code: str, reason: str, *, lasts: float | N
     _end(task, at, [], Ending(at=at, code=code, reason=reason, exits_at=exits_at))
 
 
-def exited(task: Task, at: float, code: str, reason: str) -> None:
-    """Its containers have ended: by themselves, or as they were told to earlier."""
+def exited(task: Task, at: float, code: str, reason: str, *, lasts: float = 0.0) -> None:
+    """Its essential container has ended, by itself or as it was told to earlier; the others `lasts` seconds later."""
     told = task.ending is not None and task.ending.at <= at
-    ending = task.ending if told and task.ending else Ending(at=at, code=code, reason=reason, exits_at=at)
-    ended = Ending(at=ending.at, code=ending.code, reason=ending.reason, exits_at=at)
-    _end(task, at, [], ended)
+    ending = task.ending if told and task.ending else Ending(at=at, code=code, reason=reason, exits_at=None)
+    ended = Ending(at=ending.at, code=ending.code, reason=ending.reason, exits_at=at + lasts)
+    _end(task, at, [(at, Status.STOPPING)] if lasts > 0 else [], ended)
 
 
 def fail(task: Task, at: float, code: str, reason: str) -> None:

@@ -8,11 +8,24 @@ from broker.demo.clouds.ecs.clusters import Cluster
 from broker.demo.clouds.ecs.instances import ContainerInstance
 from broker.demo.clouds.ecs.paging import Entry, page
 from broker.demo.clouds.ecs.region import Region
+from broker.demo.clouds.ecs.scaling import Group
+
+
+def arrive(region: Region, group: Group, at: float) -> None:
+    """A machine of an auto-scaling group has come."""
+    cluster = region.clusters.known[group.cluster]
+    _make(region, cluster, at, capacity_provider=group.provider, **group.machine)
 
 
 def register(region: Region, cluster: Cluster, **shape: Any) -> ContainerInstance:
     """A new machine; `shape` as `FakeEcs.add_instance` takes it."""
     now = region.settle()
+    instance = _make(region, cluster, now, **shape)
+    region.place_waiting(now)
+    return instance
+
+
+def _make(region: Region, cluster: Cluster, now: float, **shape: Any) -> ContainerInstance:
     zone = shape.pop("zone", "") or f"{region.names.region}a"
     instance_type = shape.pop("instance_type", "m6i.xlarge")
     attributes = instances.usual_attributes(
@@ -32,7 +45,6 @@ def register(region: Region, cluster: Cluster, **shape: Any) -> ContainerInstanc
         **shape,
     )
     cluster.instances[instance.arn] = instance
-    region.settle()
     return instance
 
 
@@ -83,14 +95,14 @@ def described(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
 def put_state(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
     """UpdateContainerInstancesState: DRAINING ones take no new task and keep those that were started by RunTask."""
     cluster = region.clusters.active(request.get("cluster"))
-    region.settle()
+    now = region.settle()
     if request["status"] not in {"ACTIVE", "DRAINING"}:
         raise errors.invalid("Container instance status should be one of [ACTIVE, DRAINING].")
     found, failures = _found(region, cluster, request["containerInstances"], 10)
     for one in found:
         one.status = request["status"]
         one.version += 1
-    region.settle()
+    region.place_waiting(now)
     return {"containerInstances": [instances.told(one) for one in found], "failures": failures}
 
 

@@ -74,19 +74,11 @@ def of(
 ) -> Order:
     """The order in a request; raises for what AWS refuses."""
     chosen, launch_type = _where(request, cluster, clusters)
-    if launch_type not in definition.compatibilities:
-        raise errors.invalid(f"Task definition does not support launch_type {launch_type}.")
     content, overrides = definition.content, request.get("overrides", {})
-    _check_overrides(overrides, definition)
-    if request.get("enableExecuteCommand") and not (overrides.get("taskRoleArn") or content.get("taskRoleArn")):
-        raise errors.invalid("Execute command needs a task role: none is in the task definition or the overrides.")
+    is_fargate = launch_type == "FARGATE"
+    _check_fit(request, definition, launch_type)
     subnets = _subnets(request, content, launch_type, network)
     constraints = [*content["placementConstraints"], *request.get("placementConstraints", ())]
-    strategies = request.get("placementStrategy", ())
-    is_fargate = launch_type == "FARGATE"
-    if is_fargate and (request.get("placementConstraints") or strategies):
-        what = "constraints" if request.get("placementConstraints") else "strategies"
-        raise errors.invalid(f"Placement {what} are not supported with FARGATE launch type.")
     cpu, memory = _size(overrides, content, is_fargate)
     return Order(
         cluster=cluster,
@@ -96,7 +88,7 @@ def of(
         strategy=chosen,
         subnets=subnets,
         need=_need(definition, overrides, cpu, memory),
-        rules=rules(constraints, strategies, {subnet.zone for subnet in subnets}),
+        rules=rules(constraints, request.get("placementStrategy", ()), {subnet.zone for subnet in subnets}),
         cpu=cpu,
         memory=memory,
         platform_version=_platform(request, content, overrides, is_fargate),
@@ -108,6 +100,21 @@ def of(
         execute_command=bool(request.get("enableExecuteCommand")),
         volumes=_volumes(request, content),
     )
+
+
+def _check_fit(request: Mapping[str, Any], definition: Definition, launch_type: str) -> None:
+    """Whether the definition can run so."""
+    if launch_type not in definition.compatibilities:
+        raise errors.invalid(f"Task definition does not support launch_type {launch_type}.")
+    overrides = request.get("overrides", {})
+    _check_overrides(overrides, definition)
+    if request.get("enableExecuteCommand") and not (
+        overrides.get("taskRoleArn") or definition.content.get("taskRoleArn")
+    ):
+        raise errors.invalid("Execute command needs a task role: none is in the task definition or the overrides.")
+    for field, what in (("placementConstraints", "constraints"), ("placementStrategy", "strategies")):
+        if launch_type == "FARGATE" and request.get(field):
+            raise errors.invalid(f"Placement {what} are not supported with FARGATE launch type.")
 
 
 def _where(request: Mapping[str, Any], cluster: Cluster, clusters: Clusters) -> tuple[tuple[strategy.Item, ...], str]:

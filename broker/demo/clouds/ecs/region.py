@@ -9,15 +9,28 @@ from typing import Final
 from broker.demo.clouds.ecs import knobs, life
 from broker.demo.clouds.ecs.clusters import Clusters
 from broker.demo.clouds.ecs.definitions import Definitions
+from broker.demo.clouds.ecs.instances import Need
 from broker.demo.clouds.ecs.knobs import Fate, Quotas, Span, Timing
 from broker.demo.clouds.ecs.names import CloudTime, Ids, Names
 from broker.demo.clouds.ecs.network import Network
+from broker.demo.clouds.ecs.scaling import Group
 from broker.demo.clouds.ecs.tasks import Status, Task
 from broker.demo.clouds.ecs.tokens import Tokens
 from broker.demo.clouds.throttles import Throttles
 
 REMEMBERED_S: Final = 3600.0
 """A task that is STOPPED can be described for so long."""
+_LOOK_S: Final = 1.0
+"""How often it is looked whether a test made room for tasks that wait; of all else it is known at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A task without a place: what it needs, and what looks for a place at a time."""
+
+    task: Task
+    need: Need
+    place: Callable[[float], bool]
 
 
 @dataclass(slots=True)
@@ -52,9 +65,17 @@ class Region:
     failures: list[str] = field(default_factory=list)
     fates: list[Fate] = field(default_factory=list)
     closed: set[tuple[str, str]] = field(default_factory=set)
-    waiting: dict[str, tuple[Task, Callable[[float], bool]]] = field(default_factory=dict)
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    """By ARN: tasks without a place, in the order in which they came."""
+    groups: dict[str, Group] = field(default_factory=dict)
+    """By capacity provider: what brings machines for those that wait."""
+    arrive: Callable[[Group, float], None] = lambda group, at: None
+    """Makes a machine of a group."""
+    secret: Callable[[str], object] | None = None
+    """The value of a secret for a task, None if it cannot be read; without this all can."""
     _due: list[tuple[float, int, str, str]] = field(default_factory=list)
     _number: int = 0
+    _looked_at: float = float("-inf")
 
     def __post_init__(self) -> None:
         """No cluster yet."""
@@ -84,9 +105,12 @@ class Region:
                 return knobs.cannot_pull(container.image, self.missing_images[container.image])
         for one in task.definition.content["containerDefinitions"]:
             for secret in one.get("secrets", ()):
-                if secret["valueFrom"] in self.unreadable_secrets:
+                if not self._readable(secret["valueFrom"]):
                     return knobs.unreadable_secret(secret["valueFrom"])
         return None
+
+    def _readable(self, secret: str) -> bool:
+        return secret not in self.unreadable_secrets and (self.secret is None or self.secret(secret) is not None)
 
     def is_closed(self, provider: str, zone: str) -> bool:
         """Whether a provider has no capacity in a zone."""
@@ -101,28 +125,51 @@ class Region:
         if task.instance is not None and (running := task.since(Status.RUNNING)) is not None:
             self._later(running, "running", task.arn)
 
-    def wait(self, task: Task, place: Callable[[float], bool]) -> None:
-        """A task waits for managed scaling; `place` looks again for room."""
-        self.waiting[task.arn] = (task, place)
-        self._later(self.time.now() + self.quotas.provisioning_timeout_s, "gave up", task.arn)
+    def wait(self, task: Task, need: Need, place: Callable[[float], bool]) -> None:
+        """A task waits for managed scaling; `place` looks again for room at a time."""
+        self.waiting[task.arn] = Waiting(task, need, place)
+        now = self.time.now()
+        self._later(now + self.quotas.provisioning_timeout_s, "gave up", task.arn)
+        self._grow(now)
 
     def settle(self) -> float:
         """Does what was to happen until now, and gives the time that is now."""
         now = self.time.now()
         while self._due and self._due[0][0] <= now:
-            at, _, what, arn = heapq.heappop(self._due)
-            task = self.tasks.get(arn)
-            if task is not None:
+            at, _, what, subject = heapq.heappop(self._due)
+            if what == "machine":
+                self._arrive(subject, at)
+            elif (task := self.tasks.get(subject)) is not None:
                 self._happen(task, what, at)
-        for task, place in list(self.waiting.values()) if self.waiting else ():
-            if not task.is_wanted(now) or place(now):
-                del self.waiting[task.arn]
+        if self.waiting and now >= self._looked_at + _LOOK_S:
+            self.place_waiting(now)
         return now
+
+    def place_waiting(self, now: float) -> None:
+        """Gives places to tasks that wait, as far as there are any now, in the order in which they came."""
+        self._looked_at = now
+        for arn, waiting in list(self.waiting.items()):
+            if waiting.place(now):
+                del self.waiting[arn]
+
+    def _grow(self, now: float) -> None:
+        for group in self.groups.values():
+            needs = [one.need for one in self.waiting.values() if one.task.capacity_provider == group.provider]
+            for _ in range(group.missing(needs)):
+                group.size += 1
+                group.coming += 1
+                self._later(now + group.comes_after_s, "machine", group.provider)
+
+    def _arrive(self, provider: str, at: float) -> None:
+        self.groups[provider].coming -= 1
+        self.arrive(self.groups[provider], at)
+        self.place_waiting(at)
 
     def _happen(self, task: Task, what: str, at: float) -> None:
         if what == "over" and task.since(Status.STOPPED) == at and not task.released:
             self._release(task)
             self._later(at + REMEMBERED_S, "forgotten", task.arn)
+            self.place_waiting(at)
         elif what == "forgotten":
             del self.tasks[task.arn]
         elif what == "running" and task.instance and task.arn in task.instance.held and task.is_wanted(at):

@@ -4,7 +4,8 @@ States follow the clock and are worked out when somebody asks. Every region has 
 """
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from broker.demo.clouds.ec2 import FakeEc2
@@ -17,6 +18,7 @@ from broker.demo.clouds.ecs.knobs import Fate, Quotas, Span, Timing
 from broker.demo.clouds.ecs.names import CloudTime, Names
 from broker.demo.clouds.ecs.network import Network
 from broker.demo.clouds.ecs.region import Region
+from broker.demo.clouds.ecs.scaling import Group
 from broker.demo.clouds.ecs.tasks import Task
 from broker.demo.clouds.model import Call, Parameters, Service
 from broker.demo.clouds.world import World
@@ -30,9 +32,11 @@ class FakeEcs(Service):
 
     name = "ecs"
 
-    def __init__(self, world: World, ec2: FakeEc2, seed: int = 0) -> None:
-        """Tasks get their addresses in the subnets of `ec2`; ids and spans repeat with the seed."""
-        self._world, self._ec2, self._seed = world, ec2, seed
+    def __init__(
+        self, world: World, ec2: FakeEc2, secret: Callable[[str], object] | None = None, seed: int = 0
+    ) -> None:
+        """Tasks get addresses in the subnets of `ec2`, and secrets by `secret`; ids and spans repeat with the seed."""
+        self._world, self._ec2, self._secret, self._seed = world, ec2, secret, seed
         self._regions: dict[str, Region] = {}
         self._runner: object | None = None
         self.region = self.elsewhere(world.region)
@@ -45,6 +49,8 @@ class FakeEcs(Service):
             network = Network(self._ec2, region)
             found = Region(names, CloudTime(self._world.clock), network, chance, self._world.throttles)
             found.clusters.create({"clusterName": "default", "capacityProviders": list(FARGATE)})
+            found.arrive = partial(machines.arrive, found)
+            found.secret = self._secret
             self._regions[region] = found
         return found
 
@@ -173,8 +179,18 @@ class FakeEcs(Service):
             {"clusterName": name, "capacityProviders": list(FARGATE) if providers is None else providers}
         )
 
-    def add_provider(self, name: str, cluster: str = "default", *, scales: bool = True) -> CapacityProvider:
-        """A provider over an auto-scaling group, and in a cluster; with managed scaling or without."""
+    def add_provider(
+        self, name: str, cluster: str = "default", *, scales: bool = True, machine: Mapping[str, Any] | None = None,
+        comes_after_s: float = 90.0, most: int = 100,
+    ) -> CapacityProvider:  # fmt: skip
+        """A provider over an auto-scaling group, and in a cluster; with managed scaling or without.
+
+        With `machine` (as `add_instance` takes it) machines come for tasks that wait; else the test brings them.
+        """
+        if machine is not None:
+            self.region.groups[name] = Group(
+                provider=name, cluster=cluster, machine=machine, comes_after_s=comes_after_s, most=most
+            )
         group = f"arn:aws:autoscaling:{self.region.names.region}:{self._world.account}:autoScalingGroup:{name}"
         scaling = {"status": "ENABLED" if scales else "DISABLED"}
         asked = {"autoScalingGroupArn": group, "managedScaling": scaling}
@@ -193,11 +209,17 @@ class FakeEcs(Service):
 
     def stop(
         self, arn: str, *, exit_code: int = 0, reason: str = "", stop_code: str = "EssentialContainerExited",
-        stopped_reason: str = ending.EXITED,
+        stopped_reason: str = ending.EXITED, container: str = "",
     ) -> None:  # fmt: skip
-        """A task's container ends now, with `reason` as its own; nothing for a task that is over."""
+        """A container ends now, with `reason` as its own, and its task if it was essential, as the first such one is.
+
+        Nothing for a task that is over.
+        """
+        end = ending.Exit(
+            container=container, exit_code=exit_code, reason=reason, code=stop_code, stopped_reason=stopped_reason
+        )
         now = self.region.settle()
-        ending.exit_now(self.region, self.region.tasks[arn], now, exit_code, reason, stop_code, stopped_reason)
+        ending.exit_now(self.region, self.region.tasks[arn], now, end)
 
     def interrupt(self, arn: str, *, notice_s: float = 120.0, stop_code: str = "") -> None:
         """The cloud takes a task's machine back: SIGTERM now, SIGKILL after the notice or a shorter stopTimeout."""
@@ -214,4 +236,5 @@ class FakeEcs(Service):
             instance = cluster.instances.pop(arn, None)
             for held in list(instance.held) if instance else ():
                 words = f"Host EC2 (instance {instance.ec2_instance_id}) terminated." if instance else ""
-                ending.exit_now(self.region, self.region.tasks[held], now, 137, "", "TerminationNotice", words)
+                end = ending.Exit(exit_code=137, code="TerminationNotice", stopped_reason=words)
+                ending.exit_now(self.region, self.region.tasks[held], now, end)

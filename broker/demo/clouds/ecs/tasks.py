@@ -61,6 +61,8 @@ class Container:
     """Once it has ended, if it had begun."""
     reason: str = ""
     """Of its end."""
+    ended_at: float | None = None
+    """If it ended before the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

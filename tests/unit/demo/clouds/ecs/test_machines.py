@@ -175,3 +175,32 @@ async def test_external_machines_take_external_tasks_alone(
     reply = await api("RunTask", taskDefinition="machines", launchType=launch_type)
     assert reply["tasks"][0]["containerInstanceArn"] == machines[external].arn
     assert reply["tasks"][0]["launchType"] == launch_type
+
+
+async def test_managed_scaling_brings_as_many_machines_as_tasks_need(
+    ecs: FakeEcs, api: Api, clock: ManualClock
+) -> None:
+    ecs.add_provider("builders", machine={"cpu": 2048, "memory": 8192}, comes_after_s=90)
+    await api("RegisterTaskDefinition", **machine_definition())
+    asked = {"taskDefinition": "machines", "capacityProviderStrategy": STRATEGY}
+    for count in (3, 2):
+        await api("RunTask", **asked, count=count)
+    await clock.advance(89)
+    assert ecs.container_instances == {}
+    await clock.advance(61)
+    assert len(ecs.container_instances) == 3
+    assert {ecs.told(task.arn)["lastStatus"] for task in ecs.living} == {"RUNNING"}
+    pending = {task.timeline[1] for task in ecs.living}
+    assert [(at - ecs.living[0].created_at, status) for at, status in pending] == [(90, "PENDING")]
+
+
+async def test_managed_scaling_ends_at_the_groups_size(ecs: FakeEcs, api: Api, clock: ManualClock) -> None:
+    ecs.add_provider("builders", machine={"cpu": 1024, "memory": 8192}, comes_after_s=90, most=2)
+    await api("RegisterTaskDefinition", **machine_definition())
+    await api("RunTask", taskDefinition="machines", capacityProviderStrategy=STRATEGY, count=4)
+    await clock.advance(300)
+    assert len(ecs.container_instances) == 2
+    states = sorted(ecs.told(task.arn)["lastStatus"] for task in ecs.living)
+    assert states == ["PROVISIONING", "PROVISIONING", "RUNNING", "RUNNING"]
+    ecs.stop(next(task.arn for task in ecs.living if ecs.told(task.arn)["lastStatus"] == "RUNNING"))
+    assert sorted(ecs.told(task.arn)["lastStatus"] for task in ecs.living) == ["PENDING", "PROVISIONING", "RUNNING"]
