@@ -89,15 +89,25 @@ def moto_server(directory: Path) -> Iterator[str]:
 
 @contextmanager
 def ministack_server(directory: Path, engine: str) -> Iterator[str]:
-    """ministack, whose tasks are containers of the engine at this address. Left to itself it binds every address."""
+    """ministack, whose tasks are containers of the engine at this address. Left to itself it binds every address.
+
+    Containers that have ended it removes as instances' own agents do, but minutes later: here some seconds.
+    """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     given = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "DOCKER_HOST": engine, "SERVICES": SERVICES}
-    with running("ministack", ["ministack"], directory, url, "/_ministack/health", **given):
+    with running("ministack", ["python", "-c", MINISTACK], directory, url, "/_ministack/health", **given):
         yield url
 
 
 SERVICES = "ecs,ec2,sts,iam,logs,ssm,secretsmanager"
+MINISTACK = """
+from ministack.app import main
+from ministack.core import container_reaper
+container_reaper.REAP_INTERVAL, container_reaper.EXITED_GRACE = 1.0, 8.0
+main()
+"""
+"""One container that is made and not started yet must not be taken for abandoned: so not sooner."""
 
 
 @dataclass(frozen=True, slots=True)

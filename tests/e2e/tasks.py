@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,10 @@ class TaskStack(Stack):
     engine: TestEngine
     backend: Mapping[str, object] = field(default_factory=dict)
     """More keys of the backend."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """What says how the agent starts; nothing: it is the simulated one, whose builds print where they run."""
+    shown: Sequence[Path] = ()
+    """Directories of this machine that the agents find too."""
 
     def gateway_url_of(self, controller: str) -> str:
         return f"http://{self.address}:{self.ports.agents}/c/{controller}/"
@@ -39,7 +43,7 @@ class TaskStack(Stack):
     def _config(self) -> dict[str, object]:
         config: dict[str, Any] = Stack._config(self)
         (default,) = config["templates"].values()
-        mounts = self.engine.mounts(self.root, read_only=(*host_python(), REPOSITORY))
+        mounts = self.engine.mounts(self.root, read_only=(*host_python(), REPOSITORY, *self.shown))
         names = {mount.target: f"volume-{n}" for n, mount in enumerate(mounts)}
         config["server"]["log"] = {"format": "json"}
         config["gateway"]["websocket"]["listen"] = f"{self.address}:{self.ports.agents}"
@@ -47,7 +51,8 @@ class TaskStack(Stack):
         config["backends"] = {
             "ecs": {"type": "aws-ecs", "cluster": CLUSTER, "endpoint_url": self.ecs, **keys, **self.backend}
         }
-        variables = {"PYTHONPATH": str(REPOSITORY), "JENKINS_JAVA_BIN": AGENT, "BUILD_STEP": STEP}
+        simulated = {"PYTHONPATH": str(REPOSITORY), "JENKINS_JAVA_BIN": AGENT, "BUILD_STEP": STEP}
+        variables = self.env or simulated
         config["templates"]["default"] = {
             "image": INBOUND_IMAGE,
             "cpu": 0.25,

@@ -43,5 +43,5 @@ def test_a_build_runs_in_the_container_of_its_task_and_nothing_of_it_is_left(wor
     assert len(tasks) == 2
     until(lambda: all(world.results()))
     assert world.results() == ["SUCCESS"] * 2
-    until(world.nothing_is_left)
+    until(world.nothing_is_left, seconds=90)
     assert len(world.stack.launched()) == 2
