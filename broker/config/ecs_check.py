@@ -1,6 +1,7 @@
 """What Amazon ECS would refuse, said when the config is loaded: of backends, pools, templates, and both together."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from broker.config import (
@@ -19,6 +20,7 @@ from broker.config.model import BrokerFile
 from broker.config.model_ecs import ECS_TEMPLATE_KEYS
 from broker.config.nodes import Node
 
+_MOST_READ: Final = 100_000
 _PARTS: Final[tuple[Callable[[Ecs], None], ...]] = (
     ecs_check_backends.check,
     ecs_check_pools.check,
@@ -31,13 +33,27 @@ _PARTS: Final[tuple[Callable[[Ecs], None], ...]] = (
 )
 
 
-def check(root: Node, file: BrokerFile, pool_types: Mapping[str, str], diagnostics: Diagnostics) -> None:
-    """Reports all of it; `root` has inheritance resolved, `pool_types` is the type of each pool's backend."""
-    ecs = Ecs(root, file, pool_types, diagnostics)
+def check(root: Node, file: BrokerFile, pool_types: Mapping[str, str], base: Path, diagnostics: Diagnostics) -> None:
+    """Reports all of it; `root` has inheritance resolved, `pool_types` is the type of each pool's backend.
+
+    Relative file names start at `base`.
+    """
+    ecs = Ecs(root, file, pool_types, diagnostics, _authorities(file, base))
     for part in _PARTS:
         part(ecs)
     _one_zone(ecs)
     _unread(ecs)
+
+
+def _authorities(file: BrokerFile, base: Path) -> str:
+    """What agents are to trust beside what their image does; a file that cannot be read is told of elsewhere."""
+    if file.gateway.tls is None or file.gateway.tls.ca_file is None:
+        return ""
+    try:
+        with (base / file.gateway.tls.ca_file).open(encoding="ascii", errors="replace") as text:
+            return text.read(_MOST_READ)
+    except (OSError, ValueError):
+        return ""
 
 
 def _one_zone(ecs: Ecs) -> None:

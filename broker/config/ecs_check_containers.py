@@ -62,6 +62,10 @@ def check(ecs: Ecs) -> None:
             _values(ecs, one)
             _windows(ecs, name, template, one)
         _router(ecs, every)
+        if template.inject == "script" and template.ecs.entry_point:
+            message = f"'entry_point' of template '{name}' means nothing: 'inject: script' is one"
+            help_ = "remove it, or use 'inject: env'"
+            ecs.warning("unused-key", ecs.key("templates", name, "ecs", "entry_point"), message, help_)
     for name in {template for template, _ in ecs.pairs()}:
         _tags(ecs, name, ecs.templates[name])
         _user(ecs, name, ecs.templates[name])

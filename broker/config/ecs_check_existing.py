@@ -10,13 +10,14 @@ MOST_CHARACTERS: Final = 8_192
 """Of all overrides of a RunTask, as JSON."""
 OURS: Final = 2_500
 """What the broker itself adds: URL, name, secret, directory, roles and sizes, with a URL of 200 characters."""
-BESIDE_IT: Final = frozenset({"task_role_arn", "execution_role_arn", "volume_configurations", "memory_reservation"})
-"""Keys of `ecs` that a launch can say of an existing definition."""
+BESIDE_IT: Final = frozenset({"volume_configurations"})
+"""Keys of `ecs` that a launch says of an existing definition."""
 _OF_THE_DEFINITION: Final = ("image", "user", "read_only", "mounts")
 
 
 def check(ecs: Ecs) -> None:
     """Reports keys that the existing definition decides, and launches that would be too long."""
+    _authorities(ecs)
     used = {template for template, _ in ecs.pairs()}
     for name, template in ecs.templates.items():
         if template.task_definition is not None:
@@ -46,7 +47,7 @@ def _beside(ecs: Ecs, name: str, template: TemplateModel) -> None:
     for key in sorted(ecs_of(template).model_fields_set - BESIDE_IT):
         if getattr(ecs_of(template), key) is not None:
             span = ecs.key("templates", name, "ecs", key)
-            help_ = f"remove it; a launch can say {', '.join(sorted(BESIDE_IT))}, cpu, memory and env"
+            help_ = f"remove it; beside a definition there may be env, tags and ecs.{', ecs.'.join(sorted(BESIDE_IT))}"
             ecs.warning("unused-key", span, f"'ecs.{key}' of template '{name}' {why}", help_)
     if template.inject == "script":
         message = f"'inject: script' needs an entry point of its own, which is that of '{template.task_definition}'"
@@ -59,7 +60,7 @@ def _length(ecs: Ecs, name: str, template: TemplateModel) -> None:
     if template.task_definition is None:
         return
     variables = [{"name": key, "value": value} for key, value in template.env.items()]
-    length = len(json.dumps({"environment": variables})) + OURS
+    length = len(json.dumps({"environment": variables})) + len(json.dumps(ecs.authorities)) + OURS
     if length > MOST_CHARACTERS:
         message = (
             f"the variables of template '{name}' are too long for a launch: with what the broker adds {length} "
@@ -67,3 +68,15 @@ def _length(ecs: Ecs, name: str, template: TemplateModel) -> None:
         )
         help_ = "put them into the task definition, or into a file that the build reads"
         ecs.error("overrides-too-long", ecs.key("templates", name, "env"), message, help_)
+
+
+def _authorities(ecs: Ecs) -> None:
+    """The certificates of a private CA come with each launch."""
+    length = len(json.dumps(ecs.authorities)) + OURS
+    if ecs.uses and length > MOST_CHARACTERS:
+        message = (
+            f"the certificates that agents are to trust are too many for a launch on Amazon ECS: with what the broker "
+            f"adds {length} characters of JSON, and ECS takes {MOST_CHARACTERS}"
+        )
+        help_ = "keep the one that signed the gateway's certificate, or put them into the images"
+        ecs.error("overrides-too-long", ecs.value("gateway", "tls", "ca_file"), message, help_)

@@ -27,8 +27,19 @@ class Use:
 class Ecs:
     """The file's part that is of Amazon ECS. What is inherited is told of where it stands, and once."""
 
-    def __init__(self, root: Node, file: BrokerFile, pool_types: Mapping[str, str], diagnostics: Diagnostics) -> None:
-        """`root` has inheritance resolved, `pool_types` is the type of each pool's backend."""
+    def __init__(
+        self,
+        root: Node,
+        file: BrokerFile,
+        pool_types: Mapping[str, str],
+        diagnostics: Diagnostics,
+        authorities: str = "",
+    ) -> None:
+        """`root` has inheritance resolved, `pool_types` is the type of each pool's backend.
+
+        `authorities` is what stands in the gateway's file of certificates for agents to trust.
+        """
+        self.authorities = authorities
         self.root = root
         self.file = file
         self.diagnostics = diagnostics

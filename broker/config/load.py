@@ -199,7 +199,7 @@ class _Check:
         policies_check.check(self.root, file, self._diagnostics)
         currencies.check(self.root, file, self._diagnostics)
         direct.check(self.root, file, self._diagnostics)
-        ecs_check.check(self.root, file, pool_types, self._diagnostics)
+        ecs_check.check(self.root, file, pool_types, self._base, self._diagnostics)
         images.check(self.root, file, pool_types, self._diagnostics)
         listeners.check(self.root, file.server, file.gateway, self._diagnostics)
         if self._starting or not self._diagnostics.errors:  # first what is wrong, then what is not there yet
