@@ -80,25 +80,48 @@ STARTERS: Final = {
     ),
     "aws-ecs": _Starter(
         backends="""  aws:
-    type: aws-ecs                       # credentials: the SDK's default chain
+    type: aws-ecs                       # credentials: the SDK's default chain, or `profile`, `assume_role_arn`, files
     region: eu-west-1
-    cluster: ci
+    cluster: ci                         # it exists already; `agentbroker discover` shows those of the account
     api_rate: 20/s
 """,
         template="""  task:
     inherit_from: base
     image: docker.io/jenkins/inbound-agent:jdk21
-    cpu: 1
+    cpu: 1                              # with Fargate a pair that it has: 1 vCPU with 2Gi to 8Gi
     memory: 2Gi
 """,
         pools="""  fargate:
     backend: aws
-    capacity_provider: FARGATE          # or FARGATE_SPOT, or one of your own
-    subnets: [subnet-0a1, subnet-0b2]
+    capacity_provider: FARGATE          # or FARGATE_SPOT, or one of the cluster's own
+    subnets: [subnet-0a1, subnet-0b2]   # the broker spreads tasks over their zones
     security_groups: [sg-0agents]
+    # execution_role_arn: arn:aws:iam::111122223333:role/agentbroker-exec   # for images in ECR, logs, secrets
     limits: { agents: 100, pending: 20 }
 """,
         pool="fargate",
+    ),
+    "aws-ecs-ec2": _Starter(
+        backends="""  aws-instances:
+    type: aws-ecs                       # credentials: the SDK's default chain
+    region: eu-west-1
+    cluster: ci-instances
+    api_rate: 20/s
+""",
+        template="""  container-task:
+    inherit_from: base
+    image: docker.io/jenkins/inbound-agent:jdk21
+    cpu: 1
+    memory: 2Gi                         # ECS finds an instance with so much room
+    ecs: { memory_reservation: 1Gi, stop_timeout: 60s }
+""",
+        pools="""  instances:
+    backend: aws-instances
+    launch_type: EC2                    # or capacity_provider: one with managed scaling, so that the cluster grows
+    placement_strategy: [{ type: binpack, field: memory }]
+    limits: { agents: 50, pending: 20 }
+""",
+        pool="instances",
     ),
     "alibaba-ecs": _Starter(
         backends="""  ali:

@@ -11,7 +11,7 @@ import yaml
 from broker.config.load import parse
 
 HOW_TO: Final = Path(__file__).parents[3] / "docs" / "how-to"
-PAGES: Final = ("placement-policies", "cost-and-budgets", "overrides", "agents-without-a-build")
+PAGES: Final = ("placement-policies", "cost-and-budgets", "overrides", "agents-without-a-build", "amazon-ecs")
 AROUND: Final[Mapping[str, dict[str, object]]] = {
     "pools": {name: {"backend": "process"} for name in ("spot", "on-demand", "overseas", "here")},
     "controllers": {"main": {"url": "http://127.0.0.1:8080/", "token_sha256": "a" * 64}},
@@ -21,6 +21,13 @@ MORE: Final[Mapping[str, dict[str, object]]] = {
     "cost-and-budgets": {
         "backends": {"aws": {"type": "aws-ecs", "region": "eu-west-1"}},
         "templates": {"default": {"image": "acme/agent:1", "cpu": 1, "memory": "1Gi"}},
+        "gateway": {"websocket": {"advertise": "wss://agents.ci.example.com"}},
+    },
+    "amazon-ecs": {
+        "backends": {
+            "aws": {"type": "aws-ecs", "region": "eu-west-1"},
+            "frankfurt": {"type": "aws-ecs", "region": "eu-central-1"},
+        },
         "gateway": {"websocket": {"advertise": "wss://agents.ci.example.com"}},
     },
     "overrides": {

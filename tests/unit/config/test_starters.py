@@ -25,7 +25,7 @@ def test_a_starter_passes_the_check_and_the_schema(backends: list[str]) -> None:
     assert list(Draft7Validator(schema()).iter_errors(tree.plain())) == []
 
 
-@pytest.mark.parametrize("backend", ["process", "container"])
+@pytest.mark.parametrize("backend", ["process", "container", "aws-ecs", "aws-ecs-ec2"])
 def test_a_starter_of_what_is_built_starts(backend: str) -> None:
     diagnostics = check_text(starter([backend]), "broker.yaml", Path(), env={}, starting=True).diagnostics
     assert diagnostics.render() == ""
