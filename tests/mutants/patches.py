@@ -1847,11 +1847,13 @@ MUTANTS: Final = (
         tests=("tests/unit/demo/clouds/test_throttles.py",),
     ),
     Mutant(
-        guard="a task that is stopped before its process began is ended",
+        guard="a task of the demo's cloud that is stopped before its process began is ended",
         file="broker/demo/clouds/runner.py",
         old="self._fake.ecs.stop(task.arn, exit_code=_SIGTERM)",
         new="self._end(task)",
-        tests=("tests/unit/demo/clouds/test_runner.py::test_a_task_that_is_stopped_as_it_comes_up_ends_too",),
+        tests=(
+            "tests/unit/demo/clouds/test_runner.py::test_a_task_that_is_stopped_before_anybody_saw_it_run_ends_too",
+        ),
     ),
     Mutant(
         guard="what a container of the demo's cloud has started ends with it",

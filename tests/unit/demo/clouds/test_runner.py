@@ -14,7 +14,7 @@ from broker.demo.clouds.control import controlled
 from broker.demo.clouds.ecs.knobs import Timing
 from broker.demo.clouds.processes import Processes
 from broker.demo.clouds.remote import FILE, Control
-from broker.demo.clouds.runner import running_tasks
+from broker.demo.clouds.runner import TaskRunner, running_tasks
 from broker.demo.leftovers import marked_processes
 from tests.fake_aws import a_client
 
@@ -124,11 +124,17 @@ async def test_a_task_that_is_stopped_gets_a_signal_and_is_killed_when_it_does_n
     ]
 
 
-async def test_a_task_that_is_stopped_as_it_comes_up_ends_too(tasks: Tasks) -> None:
-    arn = await tasks.run("sleep 300")
-    await tasks.client.stop_task(task=arn)  # at once: no look of the runner lies between
-    await tasks.ended(arn)
-    await tasks.running(0)
+async def test_a_task_that_is_stopped_before_anybody_saw_it_run_ends_too(tmp_path: Path) -> None:
+    fake = FakeAws()
+    fake.ecs.timing = Timing.at_once()
+    async with serving(fake) as url, Processes(tmp_path, ("false",)) as processes, a_client(fake, url) as client:
+        runner, tasks = TaskRunner(fake, processes), Tasks(fake, client, processes)
+        arn = await tasks.run("sleep 300")
+        assert (await tasks.told(arn))["lastStatus"] == "RUNNING"
+        await client.stop_task(task=arn)
+        runner.look()
+        assert (await tasks.ended(arn))["containers"][0]["exitCode"] == 143
+        assert processes.running == []
 
 
 async def test_an_interruption_gives_the_process_its_notice(tasks: Tasks) -> None:
