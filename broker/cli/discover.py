@@ -73,11 +73,13 @@ async def _find(kind: str, narrow: str, options: "BackendOptions", name: str) ->
 
     if narrow and not KINDS[kind].narrowed_by:
         raise click.UsageError(f"--in narrows {', '.join(one for one, known in KINDS.items() if known.narrowed_by)}")
-    sessions = Sessions(options, SystemClock(), name or "discover")
+    sessions = Sessions(options, SystemClock(), name)
     try:
         return await KINDS[kind].find(Cloud(sessions, name), narrow)
     except Refused as refused:
-        raise CliError(FAILED, refused.message, refused.hint or "see the message") from refused
+        raise CliError(
+            FAILED, refused.message, refused.hint or "say whose account with --profile and --region, or --backend"
+        ) from refused
     finally:
         await sessions.close()
 

@@ -60,16 +60,21 @@ def doctor(
         _must_be(known.controllers, names, "controller")
         _must_be(known.backends, backends, "backend")
     else:
-        names, gateway, backends = tuple(known.controllers), True, tuple(known.backends)
+        names, gateway, backends = tuple(known.controllers), True, _clouds(config)
     secret = None if secret_file is None else (node, _secret(secret_file))
     checks = asyncio.run(_look(config, _Wanted(names, secret, gateway, backends)))
     ctx.exit(tell(checks, output or ctx.find_root().params.get("output") or "human"))
 
 
 def look_at_all(config: "Config") -> "list[Check]":
-    """The checks of every controller, of the gateway and of every backend."""
-    known = config.definitions
-    return asyncio.run(_look(config, _Wanted(tuple(known.controllers), None, True, tuple(known.backends))))
+    """The checks of every controller, of the gateway and of every backend on a cloud."""
+    wanted = _Wanted(tuple(config.definitions.controllers), None, True, _clouds(config))
+    return asyncio.run(_look(config, wanted))
+
+
+def _clouds(config: "Config") -> tuple[str, ...]:
+    """The backends that there is something to ask of."""
+    return tuple(str(name) for name, backend in config.definitions.backends.items() if backend.type == "aws-ecs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +102,14 @@ async def _look(config: "Config", wanted: _Wanted) -> "list[Check]":
 
 async def _backend(config: "Config", name: str) -> "list[Check]":
     """Clouds are asked; a backend of this machine has nothing to ask."""
+    from broker.doctor.report import Report
     from broker.domain.ids import BackendName
 
-    if config.definitions.backends[BackendName(name)].type != "aws-ecs":
-        return []
+    if name not in _clouds(config):
+        report = Report(f"backend {name}")
+        kind = config.definitions.backends[BackendName(name)].type
+        report.skip(("cloud",), f"agents of type {kind} run without one")
+        return report.checks
     from broker.backends.aws_ecs.used import Used
     from broker.clock import SystemClock
     from broker.doctor.aws import AwsVisit

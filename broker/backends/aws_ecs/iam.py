@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from broker.backends.aws_ecs.hosts import HOSTED
 from broker.backends.aws_ecs.used import Used
 
 CALLS: Final = frozenset(
@@ -121,13 +122,14 @@ def needed(used: Used, place: Place, *, doctor: bool = True, besides: Besides | 
     besides = besides or Besides()
     cluster = {"ecs:cluster": (place.arn("ecs", f"cluster/{used.cluster}"),)}
     found = [*_tasks(used, place, cluster), *_definitions(used, place), *_passing(used, place, besides)]
-    if any(not pool.is_fargate for pool in used.pools.values()):
+    pools = used.pools.values()
+    if any(pool.launch_type in HOSTED or (doctor and not pool.is_fargate) for pool in pools):
         found += _instances(used, place, cluster)
     if groups := sorted({*log_groups(used, place.region), *((group, place.region) for group in besides.log_groups)}):
         streams = tuple(place.arn("logs", f"log-group:{group}:log-stream:*", region) for group, region in groups)
         found.append(Statement(sid="LastLinesOfTasks", actions=("logs:GetLogEvents",), resources=streams))
     found += _secrets(used, place)
-    if any(pool.subnets for pool in used.pools.values()):
+    if any(pool.subnets and (doctor or pool.launch_type not in HOSTED) for pool in pools):
         found.append(Statement(sid="ZonesOfSubnets", actions=("ec2:DescribeSubnets",)))
     return found + (_doctor(used, place, bool(groups)) if doctor else [])
 

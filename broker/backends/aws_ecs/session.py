@@ -48,7 +48,7 @@ class Sessions:
     """
 
     def __init__(self, options: BackendOptions, clock: Clock, name: str) -> None:
-        """`name` is the backend's. Nothing is read or called yet."""
+        """`name` is the backend's, empty for none. Nothing is read or called yet."""
         self._options = options
         self._name = name
         self._clock = clock
@@ -282,4 +282,4 @@ class _Signing:
 
 def session_name(backend: str) -> str:
     """What a taken role's session is called in the account's records; letters that AWS refuses become dashes."""
-    return re.sub(r"[^\w+=,.@-]", "-", f"agentbroker-{backend}", flags=re.ASCII)[:64]
+    return re.sub(r"[^\w+=,.@-]", "-", f"agentbroker-{backend or 'cli'}", flags=re.ASCII)[:64]

@@ -91,7 +91,7 @@ def words_of(error: Exception) -> str:
 
 
 def no_credentials(error: Exception, doing: str, name: str) -> BackendError:
-    """Ours for what keeps backend `name` from having credentials; `doing` says on what step. Nothing was sent."""
+    """Ours for what keeps a backend from having credentials, on what step. Without its name no config key is told."""
     code = code_of(error) or type(error).__name__
     message = _hinted(f"{doing}: {words_of(error) or 'no answer in time'}", code, name)
     if code in _LATER:
@@ -110,5 +110,5 @@ def nothing_found(doing: str, name: str) -> BackendError:
 
 
 def _hinted(message: str, code: str, name: str) -> str:
-    hint = _HINTS.get(code, "").format(name=name)
+    hint = _HINTS.get(code, "").format(name=name) if name else ""
     return f"{message}; {hint}" if hint else message
