@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from broker.backends.aws_ecs.arns import place_of
 from broker.backends.aws_ecs.buckets import Family
 from broker.backends.aws_ecs.calls import Calls
 from broker.backends.aws_ecs.chosen import Chosen
@@ -21,7 +22,8 @@ from broker.backends.aws_ecs.observe import Task, instance_of, is_ending
 from broker.backends.aws_ecs.offers import Offers
 from broker.backends.aws_ecs.options import BackendOptions, PoolOptions
 from broker.backends.aws_ecs.ownership import Ownership, family_of_arn
-from broker.backends.aws_ecs.request import Marks, run_task
+from broker.backends.aws_ecs.request import SECRET, Marks, run_task
+from broker.backends.aws_ecs.secrets import Secrets, way_of
 from broker.backends.aws_ecs.ticker import Ticker, Watching
 from broker.domain.ids import InstanceRef
 from broker.domain.instance import Instance, LaunchKey, Listing
@@ -29,7 +31,7 @@ from broker.domain.offer import Offer
 from broker.domain.pool import Pool
 from broker.domain.resources import Resources
 from broker.domain.template import Template
-from broker.errors import OutcomeUnknown, Throttled
+from broker.errors import BackendRejected, InsufficientCapacity, OutcomeUnknown, Throttled
 from broker.ports import Clock, LaunchSpec
 
 _STOP_AGAIN_S: Final = 10.0
@@ -41,8 +43,18 @@ _WHY: Final = "ended by agentbroker"
 class Definitions(Protocol):
     """Which task definition a launch runs: `register.Definitions`."""
 
-    async def arn_for(self, template: Template, pool: Pool, configured: Resources | None = None) -> Chosen:
+    async def arn_for(
+        self,
+        template: Template,
+        pool: Pool,
+        configured: Resources | None = None,
+        secrets: Mapping[str, str] | None = None,
+    ) -> Chosen:
         """The definition, registered if there is none."""
+        ...
+
+    async def discard(self, arn: str) -> None:
+        """No other launch needs it. Raises nothing of the cloud's."""
         ...
 
     async def forget(self, arn: str) -> None:
@@ -82,17 +94,21 @@ class EcsBackend:
         self._ticker = Ticker(parts.calls, self._logs, parts.ownership, parts.clock, often)
         self._runner = Runner(parts.calls, parts.ownership, self._cluster, parts.clock)
         self._lister = Lister(parts.calls, parts.ownership, self._cluster, parts.clock)
+        self._secrets = Secrets(parts.calls)
         self._hosts = Hosts(parts.calls, self._cluster, parts.clock)
         self._offers = Offers(parts.calls, self._hosts, parts.clock, self._ticker.tasks)
 
     async def offers(self, pool: Pool) -> Sequence[Offer]:
         """Its zones, or the room of its cluster's instances."""
+        self._secrets.learn(pool)
         return await self._offers.of(pool)
 
     async def launch(self, spec: LaunchSpec) -> InstanceRef:
         """Runs a task, or answers the one of this key; one that has ended is not run again."""
         launch = self._ownership.launch_id(spec.key)
-        chosen = await self._definitions.arn_for(spec.template, spec.pool, spec.configured)
+        way = way_of(spec)
+        secrets = {SECRET: await self._secrets.put(way, launch, spec.secret)} if way is not None else None
+        chosen = await self._definitions.arn_for(spec.template, spec.pool, spec.configured, secrets)
         zone = spec.offering.zone if spec.offering is not None else ""
         subnets = await self._offers.subnets(spec.pool, zone)
         marks = Marks(
@@ -101,10 +117,20 @@ class EcsBackend:
             started_by=self._ownership.started_by,
             tags=self._ownership.tags(spec, family_of_arn(chosen.arn)),
         )
-        task = await self._run(launch, spec, chosen, run_task(spec, chosen, marks, subnets))
+        try:
+            request = run_task(spec, chosen, marks, subnets, with_secret=way is None)
+            task = await self._run(launch, spec, chosen, request)
+        except (BackendRejected, InsufficientCapacity):
+            if way is not None:
+                self._secrets.leave(way, launch)
+                await self._definitions.discard(chosen.arn)
+            raise
         self._logs.learn(chosen.arn, chosen.logs)
         known = self._note(task, spec, chosen.container)
         known.zone = zone or self._offers.zone_of(spec.pool, subnets)
+        if way is not None:
+            self._secrets.hold(known.ref, way, launch)
+            await self._definitions.discard(chosen.arn)
         return known.ref
 
     async def locate(self, key: LaunchKey) -> InstanceRef | None:
@@ -117,11 +143,14 @@ class EcsBackend:
                 return InstanceRef(str(task["taskArn"]))
         if self._runner.is_unsure(launch):
             raise OutcomeUnknown("Unanswered", "ECS has not answered whether it runs the task")
+        self._secrets.leave_all(launch)
         return None
 
     async def describe(self, refs: Sequence[InstanceRef]) -> Mapping[InstanceRef, Instance]:
         """What exists of these, as it was some seconds ago: mostly without a call."""
-        return await self._ticker.describe(refs) if refs else {}
+        found = await self._ticker.describe(refs) if refs else {}
+        await self._secrets.tidy(self._ticker.tasks.by_ref[ref] for ref in refs if ref in self._ticker.tasks.by_ref)
+        return found
 
     async def terminate(self, ref: InstanceRef) -> None:
         """Has a task ended, if it is ours: one whose agent was told to leave is given a moment to do so itself."""
@@ -176,9 +205,12 @@ class EcsBackend:
             return
         if now - known.stopped_at < _STOP_AGAIN_S:
             return
-        request = {"cluster": self._cluster, "task": known.ref, "reason": _WHY}
+        place = place_of(known.ref)
+        if place is None:
+            return
+        request = {"cluster": place.cluster, "task": known.ref, "reason": _WHY}
         try:
-            told = await self.calls.ecs(Family.STOP, "StopTask", request)
+            told = await self.calls.ecs(Family.STOP, "StopTask", request, region=place.region)
         except NoSuchThing:
             known.stopped_at = now
             return

@@ -40,6 +40,8 @@ class Known:
     """When its end was first asked for."""
     stopped_at: float = NEVER
     """When StopTask was last called."""
+    tidied: bool = False
+    """Whether its secret, if it had one by reference, was left to be deleted."""
     lines: tuple[str, ...] | None = None
     """Its last ones, once they were asked for."""
 

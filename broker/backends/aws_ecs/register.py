@@ -6,6 +6,7 @@ always run by the full revision ARN that AWS gave.
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
@@ -46,6 +47,7 @@ class Definitions:
 
     def __init__(self, ask: Ask, memory: Memory, clock: Clock, naming: Naming) -> None:
         """`ask` calls ECS within its rate and in bounded time; nothing is called or read yet."""
+        self._ask = ask
         self._naming = naming
         self._kept = KeptDefinitions(memory, clock, naming.marks.backend)
         self._existing = ExistingDefinitions(ask, clock)
@@ -83,6 +85,12 @@ class Definitions:
         events.DEFINITION_LOST.emit(backend=self._naming.marks.backend, definition=arn)
         self._existing.forget(arn)
         await self._kept.forget([arn])
+
+    async def discard(self, arn: str) -> None:
+        """Deregisters one that a single launch has needed; its task runs on. What fails here is pruned later."""
+        await self._kept.forget([arn])
+        with suppress(BackendError):
+            await self._ask("DeregisterTaskDefinition", {"taskDefinition": arn})
 
     async def prune(self, living: Iterable[str]) -> None:
         """Deregisters old revisions of ours that nothing uses; `living` are the definitions of all tasks of ours.
