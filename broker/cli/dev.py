@@ -3,9 +3,11 @@
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
+_DEEDS: Final = {"clear": "no call goes wrong any more", "interrupt": "a task loses its spot capacity"}
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 
 
@@ -98,19 +100,24 @@ def fault(cloud: str, *, action: str, state_dir: Path | None, status: int | None
     agentbroker dev fault aws RunTask ThrottlingException --times 5
     agentbroker dev fault aws RunTask --drop --after-effect     the task is made, the answer lost
     agentbroker dev fault aws DescribeTasks ServerException --probability 0.3 --times 100
-    agentbroker dev fault aws clear                             ends all of them
+    agentbroker dev fault aws interrupt                         takes a task's spot capacity back
+    agentbroker dev fault aws clear                             ends all faults
     """
+    from urllib.error import HTTPError
+
     from broker.demo.clouds.remote import Control, youngest
 
     directory = state_dir or youngest()
     try:
         control = Control.of(directory) if directory else None
-        if control and action == "clear":
-            control.ask("clear")
+        if control and action in _DEEDS:
+            control.ask(action)
         elif control:
             control.ask("faults", action=action, status=status or 0, **rule)
+    except HTTPError as error:
+        raise click.ClickException(error.read().decode(errors="replace")) from None
     except OSError as error:
         raise click.ClickException(f"the demo in {directory} does not answer: {error}") from None
     if control is None:
         raise click.ClickException("no demo with a cloud runs: start one by agentbroker dev --clouds fake")
-    click.echo(f"{cloud}: no call goes wrong any more" if action == "clear" else f"{cloud}: {action} will go wrong")
+    click.echo(f"{cloud}: {_DEEDS.get(action, f'{action} will go wrong')}")

@@ -81,9 +81,22 @@ def test_faults_are_ended_and_a_demo_that_is_not_there_is_told(dev: Dev, tmp_pat
     _queue(dev, 1, 0.1)
     until(lambda: _results(dev, 1) == ["SUCCESS"], seconds=60)
     assert "RunTask ServerException" not in _state(dev)["errors"]
+    until(lambda: _state(dev)["tasks"] == [], seconds=60)
+    code, words = dev.run("dev", "fault", "aws", "interrupt", *place)
+    assert (code, words.strip()) == (1, "Error: no task runs on spot capacity")
     code, words = dev.run("dev", "fault", "aws", "RunTask", "--state-dir", str(tmp_path))
     assert code == 1
     assert FILE in words
+
+
+def test_a_build_whose_spot_capacity_is_taken_ends_and_leaves_no_task(dev: Dev) -> None:
+    before = dev.launches()
+    _queue(dev, 1, 300)
+    until(lambda: dev.launches() == before + 1, seconds=60)
+    until(lambda: get_json(_builds(dev))["builds"][-1]["started_at"])
+    assert "spot" in dev.says("dev", "fault", "aws", "interrupt", "--state-dir", str(dev.state))
+    until(lambda: _state(dev)["tasks"] == [], seconds=60)
+    until(lambda: _results(dev, 1) != [None], seconds=60)
 
 
 def test_a_demo_that_is_told_to_end_takes_its_tasks_with_it(dev: Dev) -> None:

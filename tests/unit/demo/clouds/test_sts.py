@@ -67,3 +67,19 @@ async def test_what_a_principal_may_do_is_what_the_front_lets_it_do() -> None:
     decisions = {one["EvalActionName"]: one["EvalDecision"] for one in said["EvaluationResults"]}
     assert decisions == {"ecs:RunTask": "allowed", "ecs:StopTask": "implicitDeny"}
     assert not fake.ledger.problems
+
+
+async def test_decisions_come_in_pages_and_for_principals_that_have_policies_alone() -> None:
+    fake = FakeAws()
+    actions = [f"ecs:Action{number}" for number in range(25)]
+    async with serving(fake) as url, a_client(fake, url, "iam") as iam:
+        pages = iam.get_paginator("simulate_principal_policy").paginate(
+            PolicySourceArn=USER, ActionNames=actions, PaginationConfig={"PageSize": 10}
+        )
+        found = [one["EvalActionName"] async for page in pages for one in page["EvaluationResults"]]
+        assert found == actions
+        with pytest.raises(ClientError, match="InvalidInput"):
+            await iam.simulate_principal_policy(
+                PolicySourceArn="arn:aws:sts::111122223333:assumed-role/ours/broker", ActionNames=["ecs:RunTask"]
+            )
+    assert len(fake.ledger) == 4
