@@ -8,6 +8,7 @@ from broker.backends.aws_ecs.observe import Task, instance_of, is_ending, is_ove
 from broker.backends.aws_ecs.ownership import NOBODY, Owned
 from broker.domain.ids import InstanceRef
 from broker.domain.instance import Instance, InstanceState
+from broker.errors import BackendError
 
 NEVER: Final = float("-inf")
 MISSING_S: Final = 60.0
@@ -28,6 +29,8 @@ class Known:
     seen: float = NEVER
     """When ECS last told that it is there."""
     missing: bool = False
+    failed: BackendError | None = None
+    """What the last look failed of."""
     owned: Owned | None = None
     """None: not looked yet, or not ours."""
     task: Task | None = None
@@ -47,7 +50,7 @@ class Known:
 
     def note(self, task: Mapping[str, Any], now: float) -> None:
         """What ECS tells now. Never back from an end: answers may be out of order."""
-        self.looked, self.seen, self.missing = now, now, False
+        self.looked, self.seen, self.missing, self.failed = now, now, False, None
         if self.task is not None and (is_over(self.task) or _version(task) < _version(self.task)):
             return
         if task.get("lastStatus") == "RUNNING" and self.running_since == NEVER:
@@ -56,7 +59,7 @@ class Known:
 
     def miss(self, now: float) -> None:
         """ECS tells that it is missing."""
-        self.looked, self.missing = now, True
+        self.looked, self.missing, self.failed = now, True, None
 
     def is_gone(self, now: float) -> bool:
         """Whether it does not exist: missing for long enough, or over and asked to end."""

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from broker.backends.aws_ecs.buckets import Family
 from broker.backends.aws_ecs.calls import Calls
-from broker.backends.aws_ecs.known import NEVER
+from broker.backends.aws_ecs.known import NEVER, Tasks
 from broker.backends.aws_ecs.observe import Task
-from broker.backends.aws_ecs.ownership import INSTALLATION, Owned, Ownership
+from broker.backends.aws_ecs.ownership import INSTALLATION, NOBODY, Owned, Ownership
+from broker.domain.ids import InstanceRef
 from broker.errors import BackendError
 from broker.ports import Clock
 from broker.telemetry import events
@@ -32,8 +33,9 @@ class Listed:
 class Lister:
     """Lists; one listing at a time, shared by who asks meanwhile."""
 
-    def __init__(self, calls: Calls, ownership: Ownership, cluster: str, clock: Clock) -> None:
-        """Nothing is listed yet."""
+    def __init__(self, calls: Calls, ownership: Ownership, cluster: str, clock: Clock, tasks: Tasks) -> None:
+        """Nothing is listed yet. Whose a task of `tasks` is need not be asked again."""
+        self._tasks = tasks
         self._calls = calls
         self._ownership = ownership
         self._cluster = cluster
@@ -62,7 +64,7 @@ class Lister:
 
     async def _list(self) -> Listed:
         """Those that are to run: one that is on its way out is nobody's care."""
-        tasks: list[Task] = []
+        tasks: list[tuple[Task, Owned | None]] = []
         failed: BackendError | None = None
         request: dict[str, Any] = {
             "cluster": self._cluster,
@@ -83,21 +85,27 @@ class Lister:
             failed = error
         return Listed(tasks=self._ours(tasks), failed=failed)
 
-    async def _described(self, arns: Sequence[str]) -> Sequence[Task]:
-        if not arns:
-            return ()
-        request = {"cluster": self._cluster, "tasks": list(arns), "include": ["TAGS"]}
-        told: Mapping[str, Any] = await self._calls.ecs(Family.READ, "DescribeTasks", request)
-        found: Sequence[Task] = told.get("tasks") or ()
+    async def _described(self, arns: Sequence[str]) -> list[tuple[Task, Owned | None]]:
+        """Each with its owner; those that are watched as they were when they were last looked at."""
+        watched = [known for arn in arns if (known := self._tasks.by_ref.get(InstanceRef(arn))) is not None]
+        found: list[tuple[Task, Owned | None]] = [
+            (known.task, known.owned)
+            for known in watched
+            if known.task is not None and known.owned not in {None, NOBODY}
+        ]
+        there = {task["taskArn"] for task, _ in found}
+        if unknown := [arn for arn in arns if arn not in there]:
+            request = {"cluster": self._cluster, "tasks": unknown, "include": ["TAGS"]}
+            told: Mapping[str, Any] = await self._calls.ecs(Family.READ, "DescribeTasks", request)
+            found += [(task, self._ownership.of(task)) for task in told.get("tasks") or ()]
         return found
 
-    def _ours(self, tasks: Sequence[Task]) -> tuple[tuple[Task, Owned], ...]:
+    def _ours(self, owned: Sequence[tuple[Task, Owned | None]]) -> tuple[tuple[Task, Owned], ...]:
         """Less those with copied marks: a launch is one task, so of two with one launch neither is touched."""
-        owned = [(task, self._ownership.of(task)) for task in tasks]
         launches = Counter(owner.launch for _, owner in owned if owner is not None)
         ours = tuple((task, owner) for task, owner in owned if owner is not None and launches[owner.launch] == 1)
         mine = {str(task["taskArn"]) for task, _ in ours}
-        foreign = {str(t["taskArn"]) for t in tasks if str(t["taskArn"]) not in mine and _is_marked(t)}
+        foreign = {str(t["taskArn"]) for t, _ in owned if str(t["taskArn"]) not in mine and _is_marked(t)}
         for arn in sorted(foreign - self._warned):
             events.INSTANCE_NOT_OURS.emit(instance=arn, started_by=self._ownership.started_by)
         self._warned = foreign

@@ -55,7 +55,6 @@ class Ticker:
         self._often = often
         self._lock = asyncio.Lock()
         self._looked_at = NEVER
-        self._failed: BackendError | None = None
         self.tasks = Tasks()
 
     async def describe(self, refs: Sequence[InstanceRef]) -> Mapping[InstanceRef, Instance]:
@@ -66,8 +65,8 @@ class Ticker:
             known.asked = now
         await self._refresh(wanted)
         now = self._clock.monotonic()
-        if self._failed is not None and any(now - known.looked > _STALE_S for known in wanted):
-            raise self._failed
+        if failed := next((k.failed for k in wanted if k.failed and now - k.looked > _STALE_S), None):
+            raise failed
         await self._read_lines(wanted)
         found = ((known.ref, known.instance(now)) for known in wanted)
         return {ref: instance for ref, instance in found if instance is not None}
@@ -78,8 +77,8 @@ class Ticker:
             return None
         known = self.tasks.of(ref, self._clock.monotonic())
         await self._refresh([known])
-        if known.looked == NEVER and self._failed is not None:
-            raise self._failed
+        if known.looked == NEVER and known.failed is not None:
+            raise known.failed
         return known
 
     async def _refresh(self, wanted: Sequence[Known]) -> None:
@@ -89,16 +88,18 @@ class Ticker:
                 return
             self._looked_at = now
             self.tasks.forget_unasked(now - _FORGET_S)
-            try:
-                for batch in self._batches(wanted, now):
+            for batch in self._batches(wanted, now):
+                try:
                     await self._look(batch)
-                self._failed = None
-            except BackendError as error:
-                self._failed = error
+                except BackendError as error:
+                    for known in batch:
+                        known.failed = error
 
     def _is_due(self, wanted: Sequence[Known], now: float) -> bool:
-        if any(known.looked == NEVER for known in wanted):
-            return self._failed is None or now - self._looked_at >= _AGAIN_S
+        if any(known.looked == NEVER and known.failed is None for known in wanted):
+            return True
+        if any(known.looked == NEVER for known in wanted) and now - self._looked_at >= _AGAIN_S:
+            return True
         if now - self._looked_at < self._often.poll_s:
             return False
         return any(self._is_stale(known, now) for known in self.tasks.by_ref.values())

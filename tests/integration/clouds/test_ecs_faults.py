@@ -288,11 +288,19 @@ async def test_f10_a_listing_that_misses_a_page_is_not_complete(rig: EcsRig) -> 
     refs = {await rig.backend.launch(rig.spec(n)) for n in (1, 2)}
     rig.fake.faults.add(Fault(action="ListTasks", code="ServerException"))
     assert not (await rig.backend.list_owned()).complete
-    rig.fake.faults.add(Fault(action="DescribeTasks", code="ThrottlingException"))
-    assert not (await rig.backend.list_owned()).complete
-    listing = await rig.backend.list_owned()
+    backend = await rig.reopen()
+    rig.fake.faults.add(Fault(action="DescribeTasks", code="ServerException"))
+    assert not (await backend.list_owned()).complete
+    listing = await backend.list_owned()
     assert listing.complete
     assert {instance.ref for instance in listing.instances} == refs
+
+
+async def test_a_listing_asks_for_nothing_that_is_known(rig: EcsRig) -> None:
+    refs = {await rig.backend.launch(rig.spec(n)) for n in (1, 2)}
+    rig.fake.ledger.clear()
+    assert {instance.ref for instance in (await rig.backend.list_owned()).instances} == refs
+    assert "DescribeTasks" not in rig.calls()
 
 
 async def test_f27_copied_and_stripped_marks_are_never_touched(rig: EcsRig) -> None:

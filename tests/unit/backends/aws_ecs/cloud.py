@@ -34,6 +34,8 @@ class Cloud:
     regions: list[str | None] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     error: str = ""
+    broken: str = ""
+    """A cluster that is not there."""
 
     def put(self, ref: InstanceRef, last: str = "RUNNING", **more: Any) -> None:
         version = self.tasks.get(ref, {}).get("version", 0) + 1
@@ -54,6 +56,8 @@ class Cloud:
         self.asked.append(request)
         if self.error:
             raise ApiError(self.error)
+        if self.broken == request["cluster"]:
+            raise ApiError("ClusterNotFoundException")
         found = [self.tasks[arn] for arn in request["tasks"] if arn in self.tasks]
         if "TAGS" not in request.get("include", ()):
             found = [{name: value for name, value in task.items() if name != "tags"} for task in found]

@@ -152,3 +152,15 @@ async def test_a_task_that_was_never_seen_is_not_guessed_at(ticker: Ticker, clou
 async def test_a_task_with_other_marks_does_not_exist_for_us(ticker: Ticker, cloud: Cloud) -> None:
     cloud.put(ref_of(1), tags=[], startedBy=OWNERSHIP.started_by)
     assert await ticker.describe([ref_of(1)]) == {}
+
+
+async def test_a_cluster_that_cannot_be_asked_keeps_nobody_from_seeing_the_others(ticker: Ticker, cloud: Cloud) -> None:
+    here, there = put_ours(cloud, 1), put_ours(cloud, 2, cluster="gone")
+    cloud.broken = "gone"
+    found = await ticker.describe([here])
+    with pytest.raises(Exception, match="ClusterNotFound"):
+        await ticker.describe([there])
+    assert found[here].state is InstanceState.RUNNING
+    put_ours(cloud, 1, "STOPPED", stopCode="EssentialContainerExited")
+    await cloud.clock.advance(20.0)
+    assert (await ticker.describe([here]))[here].state is InstanceState.STOPPED
