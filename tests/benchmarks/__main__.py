@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from tests.benchmarks.amazon_ecs import AMAZON_ECS
 from tests.benchmarks.figures import Benchmark, Figure
 from tests.benchmarks.gateway.benchmark import PARTS, gateway
 from tests.benchmarks.jenkins_side import jenkins_side
@@ -17,7 +18,7 @@ from tests.benchmarks.startup import STARTUP
 
 BENCHMARKS = {
     benchmark.name: benchmark
-    for benchmark in (gateway(), jenkins_side(), PLACEMENT, PROVISIONING, RELIABILITY, STARTUP)
+    for benchmark in (AMAZON_ECS, gateway(), jenkins_side(), PLACEMENT, PROVISIONING, RELIABILITY, STARTUP)
 }
 
 

@@ -62,7 +62,7 @@ class Family(StrEnum):
 
 
 QUOTAS: Final = {
-    Family.RUN: (20.0, 100),
+    Family.RUN: (20.0, 20),
     Family.STOP: (20.0, 50),
     Family.READ: (20.0, 50),
     Family.DEFINITIONS: (1.0, 20),
