@@ -28,6 +28,8 @@ _LONG_QUEUE: Final = "tests/unit/reconcile/test_long_queue.py"
 _ENDS: Final = "tests/unit/reconcile/test_ends.py"
 _BULKHEAD: Final = "tests/unit/reconcile/test_bulkhead.py"
 _RUNAWAY: Final = "tests/unit/reconcile/test_runaway.py"
+_REGISTER: Final = "tests/unit/backends/aws_ecs/test_register.py"
+_PRUNE: Final = "tests/unit/backends/aws_ecs/test_prune.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1861,5 +1863,82 @@ MUTANTS: Final = (
         old="os.killpg(self.process.pid, number)",
         new="os.kill(self.process.pid, number)",
         tests=("tests/unit/demo/clouds/test_processes.py::test_what_a_container_has_started_ends_with_it",),
+    ),
+    Mutant(
+        guard="ECS: launches of one content wait for one registration",
+        file="broker/backends/aws_ecs/register.py",
+        old="self._locks.setdefault(family, asyncio.Lock())",
+        new="asyncio.Lock()",
+        tests=(_REGISTER,),
+    ),
+    Mutant(
+        guard="ECS: those who wait for a registration share its failure",
+        file="broker/backends/aws_ecs/register.py",
+        old="if failed is not None and (before is None or failed.times != before.times):",
+        new="if failed is not None and before is failed and failed.times < 0:",
+        tests=(_REGISTER,),
+    ),
+    Mutant(
+        guard="ECS: only a definition whose content is ours is taken for ours",
+        file="broker/backends/aws_ecs/registering.py",
+        old="if newest and not changes and self._marks",
+        new="if newest and self._marks",
+        tests=(_REGISTER,),
+    ),
+    Mutant(
+        guard="ECS: only a definition that a broker with our key has marked is taken for ours",
+        file="broker/backends/aws_ecs/marks.py",
+        old='return content if hmac.compare_digest(said.get(SIGNATURE, "").encode(), true.encode()) else ""',
+        new="return content if true else content",
+        tests=(_REGISTER, _PRUNE),
+    ),
+    Mutant(
+        guard="ECS: a registration whose answer was lost is looked for",
+        file="broker/backends/aws_ecs/registering.py",
+        old="newest, marks = await self._newest(family)",
+        new="newest, marks = (await self._newest(family))[:0] or (None, ())",
+        tests=(_REGISTER,),
+    ),
+    Mutant(
+        guard="ECS: definitions of others in our families are not ended",
+        file="broker/backends/aws_ecs/prune.py",
+        old="if not await self._is_ours(arn, family, kept):",
+        new="if not family:",
+        tests=(_PRUNE,),
+    ),
+    Mutant(
+        guard="ECS: a definition that a task runs is not ended",
+        file="broker/backends/aws_ecs/prune.py",
+        old="if one.used > since} | living",
+        new="if one.used > since}",
+        tests=(_PRUNE,),
+    ),
+    Mutant(
+        guard="ECS: a definition that a launch has chosen lately is not ended",
+        file="broker/backends/aws_ecs/prune.py",
+        old="used = {arn for arn, one in kept.items() if one.used > since} | living",
+        new="used = {arn for arn, one in kept.items() if one.used > since and not arn} | living",
+        tests=(_PRUNE,),
+    ),
+    Mutant(
+        guard="ECS: a build's own size makes no definition",
+        file="broker/backends/aws_ecs/definition.py",
+        old="wanted_sizes(template, pool, size)",
+        new="wanted_sizes(template, pool)",
+        tests=(_REGISTER,),
+    ),
+    Mutant(
+        guard="ECS: no value of a variable is told when a definition changes",
+        file="broker/backends/aws_ecs/diff.py",
+        old="return _MASK if hidden or",
+        new="return _MASK if",
+        tests=("tests/unit/backends/aws_ecs/test_diff.py",),
+    ),
+    Mutant(
+        guard="ECS: what is kept of another account or region is not run",
+        file="broker/backends/aws_ecs/kept.py",
+        old='(told.get("version"), told.get("place")) == (1, place)',
+        new='told.get("version") == 1',
+        tests=(_REGISTER,),
     ),
 )

@@ -46,7 +46,12 @@ def open_ecs(definition: BackendDefinition, around: Surroundings) -> EcsBackend:
     calls = Calls(sessions, buckets, definition.name, around.clock, around.called)
 
     marks = Marks(installation=around.installation, backend=definition.name, sign=around.sign)
-    naming = Naming(marks=marks, family_prefix=options.family_prefix, keep=options.keep_definitions)
+    naming = Naming(
+        marks=marks,
+        place=f"{options.region}|{sessions.whose}",
+        family_prefix=options.family_prefix,
+        keep=options.keep_definitions,
+    )
     parts = Parts(
         calls=calls,
         definitions=Definitions(asking(calls), around.memory, around.clock, naming),

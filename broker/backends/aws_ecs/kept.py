@@ -31,11 +31,12 @@ class Kept:
 class KeptDefinitions:
     """By content hash. What cannot be written down is still known until the process ends, and written with the next."""
 
-    def __init__(self, memory: Memory, clock: Clock, backend: str) -> None:
-        """Nothing is read yet."""
+    def __init__(self, memory: Memory, clock: Clock, backend: str, place: str) -> None:
+        """Nothing is read yet. What was kept of another `place` (account and region) is not known in this one."""
         self._memory = memory
         self._clock = clock
         self._backend = backend
+        self._place = place
         self._known: dict[str, Kept] | None = None
 
     async def known(self) -> Mapping[str, Kept]:
@@ -46,7 +47,7 @@ class KeptDefinitions:
             except StoreUnavailable as error:
                 raise Throttled("StoreUnavailable", f"task definitions are not known: {error}") from error
             if self._known is None:  # else somebody was faster, and has written since
-                self._known = _read(text)
+                self._known = _read(text, self._place)
         return self._known
 
     async def keep(self, content: str, arn: str, *, ours: bool) -> None:
@@ -80,17 +81,18 @@ class KeptDefinitions:
         for content, _ in sorted(known.items(), key=lambda item: item[1].used)[: max(0, len(known) - _MOST)]:
             del known[content]
         plain = {content: asdict(kept) | {"used": kept.used.isoformat()} for content, kept in known.items()}
+        told = {"version": 1, "place": self._place, "definitions": plain}
         try:
-            await self._memory.remember(json.dumps({"version": 1, "definitions": plain}, sort_keys=True))
+            await self._memory.remember(json.dumps(told, sort_keys=True))
         except StoreUnavailable as error:
             events.DEFINITIONS_NOT_REMEMBERED.emit(backend=self._backend, error=str(error))
 
 
-def _read(text: str | None) -> dict[str, Kept]:
-    """What was written; nothing of a text that another version wrote."""
+def _read(text: str | None, place: str) -> dict[str, Kept]:
+    """What was written; nothing of a text that another version wrote, or that is about another place."""
     try:
         told: Any = json.loads(text or "{}")
-        found = told.get("definitions", {}) if told.get("version") == 1 else {}
+        found = told["definitions"] if (told.get("version"), told.get("place")) == (1, place) else {}
         return {content: _kept(**kept) for content, kept in found.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}

@@ -32,6 +32,8 @@ class Naming:
     """What a backend's definitions are called, and how many unused ones stay."""
 
     marks: Marks
+    place: str = ""
+    """Account and region, as a text that tells them from others."""
     family_prefix: str = FAMILY_PREFIX
     keep: int = 2
 
@@ -49,7 +51,7 @@ class Definitions:
         """`ask` calls ECS within its rate and in bounded time; nothing is called or read yet."""
         self._ask = ask
         self._naming = naming
-        self._kept = KeptDefinitions(memory, clock, naming.marks.backend)
+        self._kept = KeptDefinitions(memory, clock, naming.marks.backend, naming.place)
         self._existing = ExistingDefinitions(ask, clock)
         self._registering = Registering(ask, clock, naming.marks)
         self._pruning = Pruning(ask, clock, self._kept, naming.marks, naming.keep)

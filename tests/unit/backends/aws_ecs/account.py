@@ -38,7 +38,8 @@ class Account:
         """The definitions of a broker that has just started. Two of one account share memory and key, unless told."""
         asked: dict[str, Any] = {"memory": self.memory, "key": self.key, "installation": self.installation} | changes
         marks = Marks(installation=asked["installation"], backend=backend, sign=signing(asked["key"]))
-        return Definitions(self.ask, asked["memory"], self.clock, Naming(marks=marks, keep=asked.get("keep", 2)))
+        naming = Naming(marks=marks, place=asked.get("place", "here"), keep=asked.get("keep", 2))
+        return Definitions(self.ask, asked["memory"], self.clock, naming)
 
     def calls(self, action: str) -> int:
         """How often the fake was asked it."""

@@ -114,6 +114,13 @@ async def test_a_store_that_has_forgotten_adopts_what_is_registered(account: Acc
     assert account.calls(REGISTER) == 1
 
 
+async def test_what_is_kept_of_another_account_or_region_is_not_run_in_this_one(account: Account) -> None:
+    await account.broker(place="eu-west-1|builds").arn_for(a_template(), a_pool())
+    account.fake.ecs.region.definitions.families.clear()
+    chosen = await account.broker(place="eu-central-1|builds").arn_for(a_template(), a_pool())
+    assert chosen.arn in account.fake.ecs.task_definitions
+
+
 async def test_a_definition_with_copied_tags_and_another_content_is_not_adopted(account: Account) -> None:
     await account.broker().arn_for(a_template(), a_pool())
     there = account.revisions()[1]
