@@ -105,11 +105,12 @@ class Ownership:
             return None
         return Owned(agent_id=AgentId(agent_id), attempt=int(attempt), launch=launch)
 
-    def of_ending(self, task: Mapping[str, Any]) -> Owned | None:
-        """As `of`; also of one that ends and has no tags any more, as StopTask deletes them: then of nobody known."""
+    def of_recorded(self, task: Mapping[str, Any]) -> Owned | None:
+        """As `of`, for a task whose ARN the broker has on record: others may have changed its tags, and StopTask deletes
+        them, but who started it stands; then it is ours, and of nobody known.
+        """
         owned = self.of(task)
-        bare = not task.get("tags") and task.get("desiredStatus") == "STOPPED"
-        if owned is None and bare and task.get("startedBy") == self.started_by:
+        if owned is None and task.get("startedBy") == self.started_by:
             return NOBODY
         return owned
 

@@ -155,7 +155,7 @@ class Ticker:
                 known.miss(now)
                 continue
             if known.owned is None and "include" in request:
-                known.owned = self._ownership.of_ending(task)
+                known.owned = self._ownership.of_recorded(task)
             known.note(task, now)
 
     async def _read_lines(self, wanted: Sequence[Known]) -> None:

@@ -303,7 +303,7 @@ async def test_a_listing_asks_for_nothing_that_is_known(rig: EcsRig) -> None:
     assert "DescribeTasks" not in rig.calls()
 
 
-async def test_f27_copied_and_stripped_marks_are_never_touched(rig: EcsRig) -> None:
+async def test_f27_tasks_with_copied_or_stripped_marks_are_not_listed_and_one_on_record_still_ends(rig: EcsRig) -> None:
     ours, copied_from = await rig.backend.launch(rig.spec(1)), await rig.backend.launch(rig.spec(2))
     stripped = await rig.backend.launch(rig.spec(3))
     request = dict(next(call for call in rig.fake.ledger.of("RunTask")).parameters) | {"clientToken": "somebody"}
@@ -314,9 +314,18 @@ async def test_f27_copied_and_stripped_marks_are_never_touched(rig: EcsRig) -> N
     copy = (await client.run_task(**request))["tasks"][0]["taskArn"]
     listing = await backend.list_owned()
     assert {instance.ref for instance in listing.instances} == {ours}
-    await backend.terminate(stripped)
     await until(lambda: running(rig, copy), rig)
     assert {task.arn for task in rig.fake.ecs.living} == {ours, copied_from, stripped, copy}
+    assert set(await backend.describe([stripped])) == {stripped}, (
+        "its ARN is on record, so its end is the broker's care"
+    )
+    await until(partial(gone, rig, stripped), rig)
+    assert {task.arn for task in rig.fake.ecs.living} == {ours, copied_from, copy}
+
+
+async def gone(rig: EcsRig, ref: InstanceRef) -> bool:
+    await rig.backend.terminate(ref)
+    return ref not in await rig.backend.describe([ref])
 
 
 async def running(rig: EcsRig, arn: str) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from broker.backends.aws_ecs.ownership import SIGNATURE, Ownership, clean
+from broker.backends.aws_ecs.ownership import NOBODY, SIGNATURE, Ownership, clean
 from broker.domain.ids import BackendName, LaunchToken
 from broker.testing.factories import make_key, make_spec, make_template
 
@@ -43,10 +43,9 @@ def test_stripped_or_changed_marks_are_nobodys() -> None:
     assert ownership().of(task(changed)) is None
 
 
-def test_a_task_that_ends_and_has_no_tags_any_more_is_still_not_somebody_elses() -> None:
-    assert ownership().of_ending({**task([]), "desiredStatus": "STOPPED"}) is not None
-    assert ownership().of_ending({**task([]), "desiredStatus": "RUNNING"}) is None
-    assert ownership().of_ending({**task([], started_by="x"), "desiredStatus": "STOPPED"}) is None
+def test_a_task_on_record_is_ours_by_who_started_it_whatever_became_of_its_tags() -> None:
+    assert ownership().of_recorded(task([])) == NOBODY
+    assert ownership().of_recorded(task([], started_by="x")) is None
 
 
 def test_tags_are_as_the_api_takes_them_and_the_templates_never_stand_for_ours() -> None:
