@@ -82,6 +82,12 @@ def _check_container(container: Mapping[str, Any], definition: Mapping[str, Any]
     if "user" in container and not _USER.fullmatch(container["user"]):
         raise errors.refused("Container.user contains invalid characters.")
     _check_size(container, definition)
+    _check_lists(container)
+    _check_health(container)
+    _check_network(container, definition.get("networkMode"))
+
+
+def _check_lists(container: Mapping[str, Any]) -> None:
     for variable in container.get("environment", ()):
         if not variable.get("name"):
             raise errors.refused("Environment variable name should not be null or empty.")
@@ -89,11 +95,12 @@ def _check_container(container: Mapping[str, Any], definition: Mapping[str, Any]
         raise errors.refused("A container can have at most 10 environment files.")
     if any(not file["value"].endswith(".env") for file in container.get("environmentFiles", ())):
         raise errors.refused("Environment files must have the .env extension.")
+    for asked in container.get("resourceRequirements", ()):
+        if asked["type"] != "GPU" or not (asked["value"] == "ALL" or re.fullmatch("[1-9][0-9]*", asked["value"])):
+            raise errors.refused("Resource requirements must be a number of GPUs, or ALL.")
     for limit in container.get("ulimits", ()):
         if limit["softLimit"] > limit["hardLimit"] >= 0:
             raise errors.refused("Ulimit softLimit must not be greater than hardLimit.")
-    _check_health(container)
-    _check_network(container, definition.get("networkMode"))
 
 
 def _check_size(container: Mapping[str, Any], definition: Mapping[str, Any]) -> None:

@@ -27,7 +27,7 @@ def _made(task: Task, now: float) -> dict[str, Any]:
         "desiredStatus": "RUNNING" if task.is_wanted(now) else "STOPPED",
         "enableExecuteCommand": task.execute_command,
         "group": task.group,
-        "healthStatus": "UNKNOWN",
+        "healthStatus": _health(task, now),
         "inferenceAccelerators": [],
         "lastStatus": str(task.status(now)),
         "launchType": task.launch_type,
@@ -116,7 +116,7 @@ def _container(task: Task, container: Container, now: float) -> dict[str, Any]:
         "lastStatus": "STOPPED" if ended else "RUNNING" if running else "PENDING",
         "networkBindings": [],
         "networkInterfaces": [],
-        "healthStatus": "UNKNOWN",
+        "healthStatus": "HEALTHY" if running and not ended and _is_checked(task, container.name) else "UNKNOWN",
         "cpu": str(container.cpu),
     }
     if container.memory is not None:
@@ -127,6 +127,8 @@ def _container(task: Task, container: Container, now: float) -> dict[str, Any]:
         view["gpuIds"] = list(container.gpus)
     if running:
         view["runtimeId"], view["imageDigest"] = container.runtime_id, container.digest
+        if task.execute_command:
+            view["managedAgents"] = [{"name": "ExecuteCommandAgent", "lastStatus": "STOPPED" if ended else "RUNNING"}]
         if not task.has_eni:
             view["networkBindings"] = _bindings(task, container)
     if ended and container.exit_code is not None:
@@ -136,6 +138,16 @@ def _container(task: Task, container: Container, now: float) -> dict[str, Any]:
     if task.address and not task.is_over(now):
         view["networkInterfaces"] = [{"attachmentId": f"{task.id[:8]}-eni", "privateIpv4Address": task.address}]
     return view
+
+
+def _is_checked(task: Task, name: str) -> bool:
+    return "healthCheck" in (task.definition.container(name) or {})
+
+
+def _health(task: Task, now: float) -> str:
+    """Of the essential containers; checks are believed to succeed from the start."""
+    checked = all(_is_checked(task, container.name) for container in task.containers if container.essential)
+    return "HEALTHY" if checked and task.status(now) is Status.RUNNING else "UNKNOWN"
 
 
 def _bindings(task: Task, container: Container) -> list[dict[str, Any]]:
@@ -153,15 +165,13 @@ def _bindings(task: Task, container: Container) -> list[dict[str, Any]]:
 
 
 def _attachments(task: Task, now: float) -> list[dict[str, Any]]:
+    status = "ATTACHED" if task.reached(Status.RUNNING, now) else "ATTACHING"
+    status = "DELETED" if task.is_over(now) else status
     found = [
         {
             "id": f"{task.id[:8]}-ebs-{one['name']}",
             "type": "AmazonElasticBlockStorage",
-            "status": "DELETED"
-            if task.is_over(now)
-            else "ATTACHED"
-            if task.reached(Status.RUNNING, now)
-            else "ATTACHING",
+            "status": status,
             "details": [
                 {"name": "volumeName", "value": one["name"]},
                 {"name": "roleArn", "value": one["managedEBSVolume"]["roleArn"]},

@@ -73,6 +73,8 @@ def exit_now(region: Region, task: Task, now: float, end: Exit) -> None:
     if task.is_over(now) or ended.ended_at is not None or _all_ended(task, now):
         return
     running = task.reached(Status.RUNNING, now)
+    if not running and not task.is_wanted(now):
+        return
     if running or end.code == "EssentialContainerExited":
         ended.exit_code = end.exit_code
     ended.reason = end.reason

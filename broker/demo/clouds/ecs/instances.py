@@ -1,7 +1,7 @@
 """Container instances: what they have, what is left of it, and which tasks it went to."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from broker.demo.clouds.ecs.names import stamp
@@ -49,6 +49,8 @@ class Need:
     tcp_ports: frozenset[int] = frozenset()
     udp_ports: frozenset[int] = frozenset()
     gpus: int = 0
+    all_gpus: bool = False
+    """Every GPU that the instance has, and at least one."""
     enis: int = 0
     attributes: tuple[tuple[str, str | None], ...] = ()
     """Names and values; None: any value."""
@@ -111,7 +113,7 @@ class ContainerInstance:
         short = {
             "CPU": need.cpu > left.cpu,
             "MEMORY": need.memory > left.memory,
-            "GPU": need.gpus > left.gpus,
+            "GPU": need.gpus > left.gpus or (need.all_gpus and not 0 < len(self.gpus) == left.gpus),
             "ENI": need.enis > left.enis,
             "PORTS": bool(need.tcp_ports & left.tcp_ports or need.udp_ports & left.udp_ports),
         }
@@ -119,6 +121,8 @@ class ContainerInstance:
 
     def take(self, task_arn: str, need: Need, group: str) -> tuple[str, ...]:
         """Gives a task what it needs; its GPUs by id."""
+        if need.all_gpus:
+            need = replace(need, gpus=len(self.gpus))
         given = self.free_gpus()[: need.gpus]
         self.held[task_arn], self.groups[task_arn], self.gpus_of[task_arn] = need, group, given
         self.version += 1

@@ -101,6 +101,15 @@ def no_address(subnet: str) -> Fate:
     )
 
 
+def no_capacity_after_all() -> Fate:
+    """RunTask took it, and then there was no capacity."""
+    return Fate(
+        stage=Status.PROVISIONING,
+        after_s=2.0,
+        reason="Capacity is unavailable at this time. Please try again later or in a different availability zone",
+    )
+
+
 def unreadable_secret(arn: str) -> Fate:
     """A secret of its definition may not be read."""
     kind = "secret from asm" if ":secretsmanager:" in arn else "secrets from ssm"

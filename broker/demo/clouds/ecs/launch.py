@@ -111,7 +111,8 @@ def settle_on(region: Region, task: Task, asked: Order, instance: ContainerInsta
     task.instance, task.zone = instance, instance.attributes.get("ecs.availability-zone") or ""
     for container in task.containers:
         wanted = asked.definition.container(container.name) or {}
-        count = sum(int(one["value"]) for one in wanted.get("resourceRequirements", ()) if one["type"] == "GPU")
+        texts = [one["value"] for one in wanted.get("resourceRequirements", ())]
+        count = len(gpus) if "ALL" in texts else sum(map(int, texts))
         container.gpus, gpus = gpus[:count], gpus[count:]
     subnets = [subnet for subnet in asked.subnets if subnet.zone == task.zone]
     _come_up(region, task, asked, subnets[0] if subnets else None, now)

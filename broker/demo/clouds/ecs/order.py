@@ -248,9 +248,8 @@ def _need(definition: Definition, overrides: Mapping[str, Any], cpu: str, memory
         else sum(one.get("memoryReservation") or one.get("memory") or 0 for one in containers),
         tcp_ports=frozenset(port["hostPort"] for port in ports if port["protocol"] == "tcp"),
         udp_ports=frozenset(port["hostPort"] for port in ports if port["protocol"] == "udp"),
-        gpus=sum(
-            int(asked["value"]) for asked in requirements if asked["type"] == "GPU" and asked["value"].isdecimal()
-        ),
+        gpus=sum(int(asked["value"]) for asked in requirements if asked["value"] != "ALL"),
+        all_gpus=any(asked["value"] == "ALL" for asked in requirements),
         enis=int(content.get("networkMode") == "awsvpc"),
         attributes=(*definition.required, *platform, ("ecs.os-type", os_type)),
     )

@@ -133,6 +133,17 @@ async def test_gpus_are_given_by_id_and_never_twice(ecs: FakeEcs, api: Api, cloc
     assert sorted(given[0] + given[1]) == sorted(machine.gpus)
 
 
+async def test_a_task_that_wants_all_gpus_gets_them_or_fails(ecs: FakeEcs, api: Api) -> None:
+    wanted = [{"type": "GPU", "value": "ALL"}]
+    await api("RegisterTaskDefinition", **machine_definition(resourceRequirements=wanted))
+    ecs.add_instance()
+    assert _reasons(await api("RunTask", taskDefinition="machines")) == ["RESOURCE:GPU"]
+    machine = ecs.add_instance(gpus=3)
+    reply = await api("RunTask", taskDefinition="machines", count=2)
+    assert reply["tasks"][0]["containers"][0]["gpuIds"] == list(machine.gpus)
+    assert _reasons(reply) == ["RESOURCE:GPU", "RESOURCE:GPU"]
+
+
 def _machine(number: int, *, zone: str = "eu-west-1a", cpu: int = 4096, memory: int = 8192) -> ContainerInstance:
     return ContainerInstance(
         arn=f"arn:{number}",
