@@ -17,6 +17,14 @@ AGENT: Final = "agent"
 """The agent's own container."""
 OWN_TAGS: Final = 13
 """Tags that the broker puts on each task."""
+_TOLD: Final = frozenset(
+    {
+        *("JENKINS_URL", "JENKINS_TUNNEL", "JENKINS_DIRECT_CONNECTION", "JENKINS_INSTANCE_IDENTITY", "REMOTING_OPTS"),
+        *("JENKINS_WEB_SOCKET", "JENKINS_SECRET", "JENKINS_AGENT_NAME", "JENKINS_NAME", "JENKINS_AGENT_WORKDIR"),
+        *("SLAVE_NODE_NAME", "SLAVE_NODE_SECRET"),
+    }
+)
+"""Variables by which an image learns who its agent is."""
 _MOST_TAGS: Final = 50
 _TAG: Final = re.compile(r"[\w\s.:/=+\-@]*")
 _NOT_ON_WINDOWS: Final = (
@@ -133,6 +141,9 @@ def _values(ecs: Ecs, one: Container) -> None:
     for name in sorted((one.said.secrets or {}).keys() & one.env.keys()):
         message = f"'{name}' is a secret and a variable of '{one.name}'; ECS takes one of them"
         ecs.error("secret-and-env", ecs.key(*one.path, "secrets", name), message, "remove it from 'env'")
+    for name in sorted(_TOLD & set(one.said.secrets or {})) if one.name == AGENT else ():
+        message = f"'{name}' is what the broker tells an agent itself"
+        ecs.error("secret-and-env", ecs.key(*one.path, "secrets", name), message, "remove it")
     linux = one.said.linux_parameters
     if linux and linux.swappiness is not None and linux.max_swap is None:
         message = "'swappiness' means nothing without 'max_swap'"

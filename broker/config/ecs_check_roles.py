@@ -90,6 +90,13 @@ def _delivery(ecs: Ecs, name: str, template: TemplateModel, pool_name: str, pool
         )
         help_ = "use 'inject: env', or 'secret_delivery: env'"
         ecs.error("secret-delivery", ecs.key("templates", name, "inject"), message, help_, used)
+    if template.task_definition is not None:
+        message = (
+            f"pool '{pool_name}' delivers secrets by {pool.secret_delivery}, for which a definition has to refer to "
+            f"them, and template '{name}' has one of your own"
+        )
+        help_ = "use 'secret_delivery: env' in a pool for it, or let the template name an image"
+        ecs.error("secret-delivery", ecs.key("templates", name, "task_definition"), message, help_, used)
 
 
 def _arguments(ecs: Ecs, name: str, template: TemplateModel, pool_name: str, pool: PoolModel) -> None:

@@ -122,7 +122,13 @@ LoginReference = Annotated[
     ),
 ]
 SecretPrefix = Annotated[
-    str, Like(r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*", "the beginning of a secret's name", "agentbroker/ci")
+    str,
+    Like(
+        r"(?![aA][wW][sS]|[sS][sS][mM])[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+){0,9}",
+        "the beginning of a secret's name",
+        "agentbroker/ci",
+        "write NAME or NAME/NAME in letters, digits and _ . -; it cannot begin with 'aws' or 'ssm'",
+    ),
 ]
 KmsKey = Annotated[
     str,
