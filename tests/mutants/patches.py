@@ -1941,4 +1941,36 @@ MUTANTS: Final = (
         new='told.get("version") == 1',
         tests=(_REGISTER,),
     ),
+    Mutant(
+        guard="a size that Fargate does not have is refused when the config is loaded",
+        file="broker/config/ecs_check_sizes.py",
+        old="if not fargate.is_size(size):",
+        new="if not size.memory_mib:",
+        tests=("tests/unit/config/test_ecs_checks.py",),
+    ),
+    Mutant(
+        guard="what may be a secret in the place of its reference is not printed",
+        file="broker/config/model_ecs_types.py",
+        old='got = "something else" if self.may_be_secret else describe(value)',
+        new="got = describe(value)",
+        tests=("tests/unit/config/test_bad_files.py",),
+    ),
+    Mutant(
+        guard="secrets by reference are not put into arguments as well",
+        file="broker/config/ecs_check_roles.py",
+        old="""    if template.inject in _ARGUMENTS:
+        message = (
+            f"pool '{pool_name}' delivers""",
+        new="""    if False:
+        message = (
+            f"pool '{pool_name}' delivers""",
+        tests=("tests/unit/config/test_bad_files.py",),
+    ),
+    Mutant(
+        guard="a launch on Amazon ECS has room for the certificates that agents are to trust",
+        file="broker/config/ecs_check_existing.py",
+        old="if ecs.uses and length > MOST_CHARACTERS:",
+        new="if False:",
+        tests=("tests/unit/config/test_ecs_checks.py",),
+    ),
 )
