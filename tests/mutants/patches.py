@@ -30,6 +30,8 @@ _BULKHEAD: Final = "tests/unit/reconcile/test_bulkhead.py"
 _RUNAWAY: Final = "tests/unit/reconcile/test_runaway.py"
 _REGISTER: Final = "tests/unit/backends/aws_ecs/test_register.py"
 _PRUNE: Final = "tests/unit/backends/aws_ecs/test_prune.py"
+_ECS: Final = "tests/unit/backends/aws_ecs"
+_ECS_FAULTS: Final = "tests/integration/clouds/test_ecs_faults.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,76 @@ class Mutant:
 
 
 MUTANTS: Final = (
+    Mutant(
+        guard="a launch on ECS is one task, whatever is repeated",
+        file="broker/backends/aws_ecs/request.py",
+        old='        "clientToken": marks.client_token,\n',
+        new="",
+        tests=(f"{_ECS_FAULTS}::test_f3_a_line_that_breaks_after_the_task_was_made_gives_the_same_task_by_either_way",),
+    ),
+    Mutant(
+        guard="a task on ECS is ours by our signature alone",
+        file="broker/backends/aws_ecs/ownership.py",
+        old="if not (signed and ours) or",
+        new="if not ours or",
+        tests=(f"{_ECS}/test_ownership.py",),
+    ),
+    Mutant(
+        guard="of two tasks with one launch's marks neither is touched",
+        file="broker/backends/aws_ecs/listing.py",
+        old="launches[owner.launch] == 1",
+        new="launches[owner.launch] >= 1",
+        tests=(f"{_ECS_FAULTS}::test_f27_copied_and_stripped_marks_are_never_touched",),
+    ),
+    Mutant(
+        guard="a listing without all its pages is not complete",
+        file="broker/backends/aws_ecs/backend.py",
+        old="return Listing(instances=instances, complete=listed.failed is None)",
+        new="return Listing(instances=instances, complete=True)",
+        tests=(f"{_ECS_FAULTS}::test_f10_a_listing_that_misses_a_page_is_not_complete",),
+    ),
+    Mutant(
+        guard="a task that is missing may still come to be seen",
+        file="broker/backends/aws_ecs/known.py",
+        old="now - max(self.since, self.seen) >= MISSING_S",
+        new="now - max(self.since, self.seen) >= 0",
+        tests=(f"{_ECS}/test_ticker.py",),
+    ),
+    Mutant(
+        guard="there is no task of a launch only once none can come any more",
+        file="broker/backends/aws_ecs/backend.py",
+        old="if self._runner.is_unsure(launch):",
+        new="if False:",
+        tests=(f"{_ECS_FAULTS}::test_f4_a_line_that_breaks_before_gives_exactly_one",),
+    ),
+    Mutant(
+        guard="a throttled call pauses its whole family",
+        file="broker/backends/aws_ecs/buckets.py",
+        old="self._throttled_at, self._paused_until = now, now + pause",
+        new="self._throttled_at, self._paused_until = now, now",
+        tests=(f"{_ECS}/test_buckets.py",),
+    ),
+    Mutant(
+        guard="an agent that was told to leave is given time to",
+        file="broker/backends/aws_ecs/backend.py",
+        old="if runs and may_leave and",
+        new="if False and",
+        tests=(f"{_ECS}/test_ending.py",),
+    ),
+    Mutant(
+        guard="an agent's secret by reference is deleted once it was read",
+        file="broker/backends/aws_ecs/secrets.py",
+        old="                self.leave(*self._held.pop(one.ref))\n",
+        new="                self._held.pop(one.ref)\n",
+        tests=("tests/integration/clouds/test_ecs_secrets.py",),
+    ),
+    Mutant(
+        guard="an agent's secret stands in none of its last lines",
+        file="broker/backends/aws_ecs/logs.py",
+        old='line = line.replace(secret, "***")',
+        new="line = line.replace(secret, secret)",
+        tests=(f"{_ECS}/test_observe.py",),
+    ),
     Mutant(
         guard="a launch is called with the token that was saved before it",
         file="broker/reconcile/launch.py",

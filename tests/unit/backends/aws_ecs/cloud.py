@@ -33,6 +33,8 @@ class Cloud:
     asked: list[Mapping[str, Any]] = field(default_factory=list)
     regions: list[str | None] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
+    clusters: list[str] = field(default_factory=list)
+    """In which something was stopped."""
     error: str = ""
     broken: str = ""
     """A cluster that is not there."""
@@ -66,6 +68,7 @@ class Cloud:
 
     async def stop_task(self, **request: Any) -> dict[str, Any]:
         self.stopped.append(request["task"])
+        self.clusters.append(request["cluster"])
         return {}
 
     async def describe_task_definition(self, **_: Any) -> dict[str, Any]:
