@@ -65,7 +65,7 @@ async def _note_instance(ctx: Context, agent: Agent, instance: InstanceRef) -> A
     except Conflict:
         return Again(0.0)  # the attempt is over: the next look ends what this call has made
     if not await greet_session(ctx, launched) and launched.phase == Phase.LAUNCHING:
-        await ctx.move(launched, Phase.BOOTING, "booting")
+        await ctx.move(launched, Phase.BOOTING, "booting", words=str(instance))
     return None
 
 

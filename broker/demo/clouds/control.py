@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from broker.demo.clouds.aws import FakeAws
+from broker.demo.clouds.ecs.knobs import cannot_pull
 from broker.demo.clouds.faults import Fault
 from broker.demo.clouds.remote import FILE, Control
 from broker.demo.files import write_private
@@ -61,6 +62,8 @@ def _application(fake: FakeAws, token: str) -> web.Application:
         "clear": _clear,
         "throttles": _throttle,
         "interrupt": _interrupt,
+        "unpullable": _unpullable,
+        "capacity": _capacity,
     }
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -115,3 +118,18 @@ def _interrupt(fake: FakeAws, said: dict[str, Any]) -> object:
         raise ValueError("no task runs on spot capacity")
     fake.ecs.interrupt(arn)
     return {"arn": arn}
+
+
+def _unpullable(fake: FakeAws, said: dict[str, Any]) -> object:
+    """The image of so many tasks to come cannot be had."""
+    fake.ecs.fate_next(cannot_pull(str(said["image"])), int(said.get("times", 1)))
+    return {}
+
+
+def _capacity(fake: FakeAws, said: dict[str, Any]) -> object:
+    """A capacity provider has no capacity; without a name all have again."""
+    if provider := said.get("closed"):
+        fake.ecs.close_capacity(str(provider))
+    else:
+        fake.ecs.open_capacity()
+    return {}

@@ -30,7 +30,7 @@ class Control:
         return cls(**json.loads((directory / FILE).read_text()))
 
     def ask(self, path: str, **said: object) -> Any:
-        """Asks for `state`, or does `faults`, `clear`, `throttles` or `interrupt`; raises OSError."""
+        """Asks for `state`, or does what `control.py` names, such as `faults` or `interrupt`; raises OSError."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         return json.loads(Client().post(self.control + path, json.dumps(said).encode(), headers))
 
