@@ -17,6 +17,7 @@ import structlog
 
 from broker.demo.clouds.ledger import Ledger
 from broker.demo.clouds.throttles import FARGATE_RUN
+from broker.domain.ids import AgentId
 from tests.benchmarks.ecs_plugin import AGENTS as PLUGIN_AGENTS
 from tests.benchmarks.ecs_plugin import plugin_calls
 from tests.benchmarks.ecs_world import World, ecs_world
@@ -25,11 +26,12 @@ from tests.benchmarks.figures import Benchmark, Figure
 BURST: Final = 1000
 TRICKLE: Final = 40
 TRICKLE_EVERY_S: Final = 10.0
-HALVED: Final = 300
+HALVED: Final = 1000
 HALVED_RATE: Final = 10.0
-WINDOW: Final = 100
+WINDOW: Final = 200
 WINDOW_S: Final = 45.0
 REGISTERED: Final = 100
+DEATHS: Final = 10
 _LIMIT_S: Final = 1800.0
 
 
@@ -185,6 +187,29 @@ async def _registrations() -> Mapping[str, Figure]:
     return {"registrations_per_100_launches": _figure(float(registered), "calls", "1", how)}
 
 
+async def _death() -> Mapping[str, Figure]:
+    """Containers that end as soon as they run, and before their agents connect."""
+    died: dict[AgentId, float] = {}
+    noticed: dict[AgentId, float] = {}
+    with tempfile.TemporaryDirectory(prefix="agentbroker-bench-") as folder:
+        async with ecs_world(Path(folder)) as world:
+            await world.ask(DEATHS)
+            while len(noticed) < DEATHS:
+                await world.step()
+                for agent_id in [one for one in world.waiting if one not in died]:
+                    del world.waiting[agent_id]
+                    died[agent_id] = world.clock.monotonic()
+                    world.fake.ecs.stop(world.task_of[agent_id], exit_code=137)
+                for agent_id in died.keys() - noticed.keys():
+                    events = await world.core.ctx.history.of_agent(agent_id)
+                    if any(event.event == "failed" for event in events):
+                        noticed[agent_id] = world.clock.monotonic() - died[agent_id]
+                assert world.clock.monotonic() < _LIMIT_S, await world.story()
+    seen = sorted(noticed.values())
+    how = f"{DEATHS} containers that end as they come to RUNNING; until the attempt has failed, {seen[0]:g} s at best"
+    return {"death_noticed_s": _figure(seen[-1], "s", "<= 6", how)}
+
+
 def _figure(value: float, unit: str, target: str, how: str) -> Figure:
     return Figure(value=round(value, 4), unit=unit, target=target, how=how)
 
@@ -193,7 +218,7 @@ async def run() -> Mapping[str, Figure]:
     """All of them, one after the other."""
     with structlog.testing.capture_logs():
         figures: dict[str, Figure] = {}
-        for part in (_plugin, _registrations, _window, _halved, _trickle, _burst):
+        for part in (_plugin, _registrations, _death, _window, _halved, _trickle, _burst):
             began = time.monotonic()
             figures |= await part()
             print(f"{part.__name__}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)

@@ -417,6 +417,27 @@ MUTANTS: Final = (
         tests=("tests/unit/admission/test_admission.py",),
     ),
     Mutant(
+        guard="agents without hosts are shared evenly over the zones of a pool",
+        file="broker/placement/room.py",
+        old="key=lambda pick: (self.crowd(pick), place_of(pick)))",
+        new="key=place_of)",
+        tests=("tests/unit/placement/test_zones.py",),
+    ),
+    Mutant(
+        guard="an agent that has knocked with its secret is an inbound agent, however it ends",
+        file="broker/reconcile/died.py",
+        old="if ctx.connected(agent) or ctx.sessions.turned_away(agent.id, agent.attempt) is not None:",
+        new="if ctx.connected(agent):",
+        tests=("tests/unit/reconcile/test_died.py",),
+    ),
+    Mutant(
+        guard="a zone without free addresses is a lack of that zone, and no failure of its pool",
+        file="broker/reconcile/attempt.py",
+        old="return why in LACKS or (why is Reason.NETWORK_UNAVAILABLE and bool(agent.zone))",
+        new="return why in LACKS",
+        tests=("tests/unit/reconcile/test_zones_and_spot.py",),
+    ),
+    Mutant(
         guard="deadlines stand still while the controller is away",
         file="broker/reconcile/context.py",
         old="return gateway_away or not self.presence.synced(agent.controller)",
