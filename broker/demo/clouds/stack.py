@@ -2,6 +2,7 @@
 
 import secrets
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,8 @@ class CloudStack(Stack):
 
     java: str = ""
     cloud_port: int = field(default_factory=free_port)
+    pool_keys: Mapping[str, object] = field(default_factory=dict)
+    """More keys of the pools, such as `secret_delivery`."""
     cloud: Child | None = None
 
     def __post_init__(self) -> None:
@@ -101,6 +104,7 @@ class CloudStack(Stack):
             "subnets": [f"subnet-{letter * 17}" for letter in "abc"],
             "security_groups": [f"sg-{'a' * 17}"],
             "execution_role_arn": "arn:aws:iam::111122223333:role/ecsTaskExecutionRole",
+            **self.pool_keys,
         }
         pools: dict[str, object] = {}
         for label in self.pools:
