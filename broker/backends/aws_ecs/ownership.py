@@ -106,8 +106,8 @@ class Ownership:
         return Owned(agent_id=AgentId(agent_id), attempt=int(attempt), launch=launch)
 
     def of_recorded(self, task: Mapping[str, Any]) -> Owned | None:
-        """As `of`, for a task whose ARN the broker has on record: others may have changed its tags, and StopTask deletes
-        them, but who started it stands; then it is ours, and of nobody known.
+        """As `of`, for a task whose ARN the broker has on record: others may have changed its tags, and StopTask
+        deletes them, but who started it stands; then it is ours, and of nobody known.
         """
         owned = self.of(task)
         if owned is None and task.get("startedBy") == self.started_by:
