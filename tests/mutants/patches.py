@@ -65,7 +65,9 @@ MUTANTS: Final = (
         file="broker/backends/aws_ecs/listing.py",
         old="launches[owner.launch] == 1",
         new="launches[owner.launch] >= 1",
-        tests=(f"{_ECS_FAULTS}::test_f27_copied_and_stripped_marks_are_never_touched",),
+        tests=(
+            f"{_ECS_FAULTS}::test_f27_tasks_with_copied_or_stripped_marks_are_not_listed_and_one_on_record_still_ends",
+        ),
     ),
     Mutant(
         guard="a listing without all its pages is not complete",

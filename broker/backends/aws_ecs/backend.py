@@ -23,7 +23,7 @@ from broker.backends.aws_ecs.offers import Offers
 from broker.backends.aws_ecs.options import BackendOptions, PoolOptions
 from broker.backends.aws_ecs.ownership import Ownership, family_of_arn
 from broker.backends.aws_ecs.request import SECRET, Marks, run_task
-from broker.backends.aws_ecs.secrets import Secrets, way_of
+from broker.backends.aws_ecs.secrets import Secrets, Way, way_of
 from broker.backends.aws_ecs.ticker import Ticker, Watching
 from broker.domain.ids import InstanceRef
 from broker.domain.instance import Instance, LaunchKey, Listing
@@ -107,8 +107,7 @@ class EcsBackend:
         """Runs a task, or answers the one of this key; one that has ended is not run again."""
         launch = self._ownership.launch_id(spec.key)
         way = way_of(spec)
-        secrets = {SECRET: await self._secrets.put(way, launch, spec.secret)} if way is not None else None
-        chosen = await self._definitions.arn_for(spec.template, spec.pool, spec.configured, secrets)
+        chosen = await self._definition(spec, way, launch)
         zone = spec.offering.zone if spec.offering is not None else ""
         subnets = await self._offers.subnets(spec.pool, zone)
         marks = Marks(
@@ -175,6 +174,17 @@ class EcsBackend:
     async def close(self) -> None:
         """Lets go of the connections."""
         await self.calls.close()
+
+    async def _definition(self, spec: LaunchSpec, way: Way | None, launch: str) -> Chosen:
+        """The one to run; with a secret by reference one of the launch's own."""
+        if way is None:
+            return await self._definitions.arn_for(spec.template, spec.pool, spec.configured)
+        secrets = {SECRET: await self._secrets.put(way, launch, spec.secret)}
+        try:
+            return await self._definitions.arn_for(spec.template, spec.pool, spec.configured, secrets)
+        except BackendRejected:
+            self._secrets.leave(way, launch)
+            raise
 
     async def _run(self, launch: str, spec: LaunchSpec, chosen: Chosen, request: Mapping[str, Any]) -> Task:
         """The task; a definition that is gone is had anew by the next call."""

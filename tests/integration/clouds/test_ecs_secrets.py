@@ -72,6 +72,14 @@ async def test_a_launch_that_is_refused_leaves_neither_secret_nor_definition(kin
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_a_definition_that_is_refused_leaves_no_secret(kind: str, rig: EcsRig) -> None:
+    rig.fake.rights.deny("ecs:RegisterTaskDefinition")
+    with pytest.raises(BackendRejected):
+        await rig.backend.launch(spec_of(rig, kind))
+    await until_tidy(rig, InstanceRef("none"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_launch_whose_answer_was_lost_is_one_task_with_one_secret(kind: str, rig: EcsRig) -> None:
     rig.fake.faults.add(Fault(action="RunTask", drop=True, after_effect=True))
     with pytest.raises(BackendError):

@@ -96,7 +96,7 @@ async def test_a_stop_is_not_repeated_within_ten_seconds_and_is_after(backend: E
 
 
 async def test_what_is_not_ours_is_never_stopped(backend: EcsBackend, cloud: Cloud) -> None:
-    cloud.put(ref_of(1), tags=[], startedBy=OWNERSHIP.started_by)
+    cloud.put(ref_of(1), tags=OWNERSHIP.tags(make_spec(), "agentbroker-base"), startedBy="somebody")
     await end(backend, cloud, ref_of(1), 30.0)
     await backend.terminate(InstanceRef("no-arn"))
     assert cloud.stopped == []

@@ -150,7 +150,7 @@ async def test_a_task_that_was_never_seen_is_not_guessed_at(ticker: Ticker, clou
 
 
 async def test_a_task_with_other_marks_does_not_exist_for_us(ticker: Ticker, cloud: Cloud) -> None:
-    cloud.put(ref_of(1), tags=[], startedBy=OWNERSHIP.started_by)
+    cloud.put(ref_of(1), tags=OWNERSHIP.tags(make_spec(), "agentbroker-base"), startedBy="somebody")
     assert await ticker.describe([ref_of(1)]) == {}
 
 
