@@ -53,7 +53,6 @@ async def test_the_agents_container_can_be_named(account: Account) -> None:
 
 
 async def test_an_unknown_container_is_told_with_those_that_there_are(account: Account) -> None:
-    """R29."""
     await registered(account, "agent", "db")
     words = rf"templates\.java\.agent_container is 'worker', which is no container of {ARN}:1: it has agent, db"
     with pytest.raises(BackendRejected, match=words) as told:

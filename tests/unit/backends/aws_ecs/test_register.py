@@ -70,7 +70,7 @@ async def test_after_a_restart_nothing_is_asked_or_registered(account: Account) 
 
 
 async def test_a_definition_is_run_by_its_full_revision_though_the_family_has_a_newer_one(account: Account) -> None:
-    """R3: the wrong image ran because of a race for the family's latest."""
+    """Else the wrong image runs because of a race for the family's latest."""
     ours = account.broker()
     one = await ours.arn_for(a_template(), a_pool())
     other = await ours.arn_for(a_template(image="registry.example.com/other:1"), a_pool())
@@ -81,7 +81,7 @@ async def test_a_definition_is_run_by_its_full_revision_though_the_family_has_a_
 
 @pytest.mark.parametrize("pool", [a_pool(), a_pool(network_mode="default"), fargate(), fargate(network_mode="default")])
 async def test_what_aws_fills_in_makes_no_new_revision(account: Account, pool: Pool) -> None:
-    """R2: a new revision per agent, as the definition that came back was never equal to the one that was sent."""
+    """Else each agent makes a new revision, for what comes back never equals what was sent."""
     efs = {"name": "m2", "efs_volume_configuration": {"file_system_id": "fs-0123456789abcdef0"}}
     ecs = {
         "port_mappings": [{"container_port": 8080}],
@@ -140,7 +140,6 @@ async def test_a_definition_of_a_broker_with_another_key_is_not_adopted(account:
 
 @pytest.mark.parametrize("pool", [a_pool(), fargate()])
 async def test_a_builds_own_size_registers_nothing(account: Account, pool: Pool) -> None:
-    """N20."""
     ours, usual = account.broker(), a_template().resources
     arns = set()
     for cpu in (1000, 2000, 4000):
@@ -216,7 +215,7 @@ async def test_a_launch_that_is_cancelled_once_it_has_registered_leaves_that_to_
 
 
 async def test_a_refusal_of_concurrent_registrations_is_tried_again(account: Account) -> None:
-    """R1: such a refusal is in no SDK's list of what may be repeated."""
+    """Such a refusal is in no SDK's list of what may be repeated."""
     account.fake.faults.add(Fault(action=REGISTER, code="ClientException", message=CONCURRENT, times=3))
     chosen = await passing(account, account.broker().arn_for(a_template(), a_pool()))
     assert chosen.revision == 1
@@ -294,7 +293,7 @@ async def test_a_text_of_the_store_that_cannot_be_read_is_as_none(account: Accou
 
 
 async def test_a_new_revision_is_logged_with_what_has_changed(account: Account) -> None:
-    """C6: how to find out why a definition does not match."""
+    """Else nobody can find out why a definition does not match."""
     ours = account.broker()
     await ours.arn_for(a_template(env={"TOKEN": "abc", "MODE": "x"}), a_pool())
     with structlog.testing.capture_logs() as logs:
