@@ -149,8 +149,8 @@ MUTANTS: Final = (
     Mutant(
         guard="placement: what is out of stock is left alone",
         file="broker/placement/room.py",
-        old="opening = None if shelf.cooled is not None else shelf.opening(size)",
-        new="opening = shelf.opening(size)",
+        old="if shelf.cooled is None and (opening := shelf.opening(size)) is not None",
+        new="if (opening := shelf.opening(size)) is not None",
         tests=(f"{_PLACEMENT}/test_chain.py",),
     ),
     Mutant(
@@ -254,8 +254,8 @@ MUTANTS: Final = (
     Mutant(
         guard="a change has its event in the same transaction",
         file="broker/store/agents.py",
-        old="changed = await change_row(connection, before, after)\n            await connection.execute(",
-        new="changed = await change_row(connection, before, after)\n            _ = (",
+        old='await connection.execute(insert(history), [{**row, "message": row["message"] or words}])',
+        new='_ = (insert(history), [{**row, "message": row["message"] or words}])',
         tests=(_AGENTS, "tests/unit/store/test_history.py"),
     ),
     Mutant(
@@ -390,8 +390,8 @@ MUTANTS: Final = (
     Mutant(
         guard="an agent has so many attempts and no more",
         file="broker/reconcile/attempt.py",
-        old="last = connections > 0 or agent.attempt - refusals >= retry.attempts or agent.goal",
-        new="last = connections > 0 or agent.goal",
+        old="last = connections > 0 or why in _FOR_EVER or agent.attempt - refusals >= retry.attempts",
+        new="last = connections > 0 or why in _FOR_EVER",
         tests=(_LIFE,),
     ),
     Mutant(
@@ -1560,7 +1560,7 @@ MUTANTS: Final = (
     Mutant(
         guard="spill-over: a refusal for want of room uses up no attempt",
         file="broker/reconcile/attempt.py",
-        old="refusals = agent.refusals + (why in LACKS)",
+        old="refusals = agent.refusals + _is_lack(agent, why)",
         new="refusals = agent.refusals",
         tests=(_SPILL,),
     ),
@@ -1672,9 +1672,9 @@ MUTANTS: Final = (
     Mutant(
         guard="breaker: failures are written with what they do to their agent, or not at all",
         file="broker/reconcile/context.py",
-        old="changed = await self.agents.change(agent, after, event, at, actor, failure.write if failure else None)",
-        new="""if failure is not None:
-            await self.database.transaction(failure.write)
+        old="changed = await self.agents.change(agent, after, event, at, actor, also, words)",
+        new="""if also is not None:
+            await self.database.transaction(also)
         changed = await self.agents.change(agent, after, event, at, actor)""",
         tests=(_BREAKER,),
     ),
