@@ -27,6 +27,8 @@ _BREAKER: Final = "tests/unit/reconcile/test_breaker.py"
 _LONG_QUEUE: Final = "tests/unit/reconcile/test_long_queue.py"
 _ENDS: Final = "tests/unit/reconcile/test_ends.py"
 _BULKHEAD: Final = "tests/unit/reconcile/test_bulkhead.py"
+_AWS: Final = "tests/unit/backends/aws_ecs/test_session.py"
+_AWS_KEYS: Final = "tests/unit/backends/aws_ecs/test_session_keys.py"
 _RUNAWAY: Final = "tests/unit/reconcile/test_runaway.py"
 _REGISTER: Final = "tests/unit/backends/aws_ecs/test_register.py"
 _PRUNE: Final = "tests/unit/backends/aws_ecs/test_prune.py"
@@ -2067,5 +2069,75 @@ MUTANTS: Final = (
         old="if ecs.uses and length > MOST_CHARACTERS:",
         new="if False:",
         tests=("tests/unit/config/test_ecs_checks.py",),
+    ),
+    Mutant(
+        guard="a role of AWS is taken once for all who wait for it",
+        file="broker/backends/aws_ecs/credentials.py",
+        old="if self._renewing is None:",
+        new="if self._renewing is None or standing is None:",
+        tests=(f"{_AWS_KEYS}::test_a_role_is_taken_once_for_all_who_wait",),
+    ),
+    Mutant(
+        guard="a role of AWS that is refused is not asked for at each call",
+        file="broker/backends/aws_ecs/credentials.py",
+        old="if self._failed is not None and self._clock.monotonic() < self._again_at:",
+        new="if False:",
+        tests=(_AWS_KEYS,),
+    ),
+    Mutant(
+        guard="keys of AWS in their last minute are not used",
+        file="broker/backends/aws_ecs/credentials.py",
+        old="return held if self._clock.now() < held.expires - _LEAST else None",
+        new="return held",
+        tests=(_AWS_KEYS,),
+    ),
+    Mutant(
+        guard="brokers renew their keys of AWS at different times",
+        file="broker/backends/aws_ecs/credentials.py",
+        old="return keys.expires - early * random.uniform(1.0, 2.0)",
+        new="return keys.expires - early * 1.5",
+        tests=(f"{_AWS_KEYS}::test_brokers_that_began_together_renew_at_different_times",),
+    ),
+    Mutant(
+        guard="keys that AWS does not take are had anew",
+        file="broker/backends/aws_ecs/session.py",
+        old='hooks.register("after-call", self._answered)',
+        new="pass",
+        tests=(f"{_AWS}::test_a_session_that_was_revoked_is_had_anew_by_the_next_call",),
+    ),
+    Mutant(
+        guard="keys that AWS does not take are not had anew at each call",
+        file="broker/backends/aws_ecs/session.py",
+        old="in STALE and self._clock.monotonic() >= self._anew_at:",
+        new="in STALE:",
+        tests=(f"{_AWS}::test_keys_that_stay_refused_are_not_had_anew_at_each_call",),
+    ),
+    Mutant(
+        guard="the SDK of AWS repeats nothing by itself",
+        file="broker/backends/aws_ecs/session.py",
+        old='retries={"total_max_attempts": 1},',
+        new='retries={"total_max_attempts": 3},',
+        tests=(f"{_AWS}::test_the_sdk_repeats_nothing",),
+    ),
+    Mutant(
+        guard="STS is called through the proxy of the config",
+        file="broker/backends/aws_ecs/session.py",
+        old='proxies={"http": said.proxy, "https": said.proxy} if said.proxy else None,',
+        new="proxies=None,",
+        tests=(_AWS,),
+    ),
+    Mutant(
+        guard="no call to AWS is made that the table of rights does not know",
+        file="broker/backends/aws_ecs/session.py",
+        old="if action not in CALLS:",
+        new="if not action:",
+        tests=(f"{_AWS}::test_a_call_that_the_table_of_rights_does_not_know_is_not_made",),
+    ),
+    Mutant(
+        guard="roles may be passed to tasks alone",
+        file="broker/backends/aws_ecs/iam.py",
+        old='to = {"iam:PassedToService": (service,)}',
+        new="to = dict[str, tuple[str, ...]]()",
+        tests=("tests/unit/backends/aws_ecs/test_iam.py::test_roles_are_passed_to_tasks_alone",),
     ),
 )

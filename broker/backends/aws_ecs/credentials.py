@@ -154,6 +154,12 @@ class ChainKeys:
         self._found = None
 
 
+def _or_raise(standing: Keys | None, failed: BackendError) -> Keys:
+    if standing is None:
+        raise failed
+    return standing
+
+
 class RoleKeys:
     """Keys of a role that is taken with the keys of `source`. One call to STS at a time, however many wait for it.
 
@@ -187,11 +193,11 @@ class RoleKeys:
             if standing is not None and not self._due():
                 return standing
             if self._failed is not None and self._clock.monotonic() < self._again_at:
-                if standing is None:
-                    raise self._failed
-                return standing
+                return _or_raise(standing, self._failed)
             if self._renewing is None:
-                await self._renew()
+                failed = await self._renew()
+                if failed is not None:
+                    return _or_raise(standing, failed)
             elif standing is not None:
                 return standing
             else:
@@ -211,8 +217,8 @@ class RoleKeys:
     def _due(self) -> bool:
         return self._renew_at is not None and self._clock.now() >= self._renew_at
 
-    async def _renew(self) -> None:
-        """Takes the role; whoever waits is told, also if this is cancelled."""
+    async def _renew(self) -> BackendError | None:
+        """Takes the role, or says why not; whoever waits is told, also if this is cancelled."""
         self._renewing = asyncio.Event()
         try:
             self._held = await self._assume(self._role, self._source)
@@ -228,6 +234,7 @@ class RoleKeys:
         finally:
             self._renewing.set()
             self._renewing = None
+        return self._failed
 
     def _renewal(self, keys: Keys) -> datetime | None:
         if keys.expires is None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from broker.backends.aws_ecs.session_errors import STALE
 from broker.domain.reason import Reason
 from broker.errors import BackendError, BackendRejected, InsufficientCapacity, OutcomeUnknown, Throttled
 
@@ -70,17 +71,12 @@ _SERVER: Final = _codes(
     "ServerException", "InternalError", "InternalFailure", "InternalServerError", "InternalServiceError",
     "InternalServiceErrorException", "ServiceUnavailable", "ServiceUnavailableException", "RequestTimeout",
 )  # fmt: skip
-_STALE: Final = _codes(
-    "AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidAccessKeyId",
-    "InvalidClientTokenId", "InvalidSignatureException", "InvalidToken", "MissingAuthenticationToken",
-    "MissingAuthenticationTokenException", "RequestExpired", "SignatureDoesNotMatch", "UnrecognizedClientException",
-)  # fmt: skip
 _QUOTA: Final = r"reached the limit on the number of (tasks|vCPUs)|exceed\w* .*(quota|service limit)"
 
 TABLE: Final = (
     Row(codes=THROTTLING, error=Throttled),
     Row(codes=_SERVER, error=OutcomeUnknown),
-    Row(codes=_STALE, error=BackendRejected, reason=Reason.CREDENTIALS_INVALID),
+    Row(codes=STALE, error=BackendRejected, reason=Reason.CREDENTIALS_INVALID),
     Row(
         codes=_codes(
             "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "BlockedException", "OptInRequired"

@@ -80,8 +80,12 @@ def exercised(calls: list[Call]) -> set[str]:
 
 
 async def a_life(rig: EcsRig, clock: Later, *templates: Mapping[str, Any], pool: Mapping[str, Any]) -> LaunchSpec:
-    """Agents are launched, seen and ended, or end by themselves; orphans and old revisions are looked for."""
-    specs = [rig.spec_of(n, pool=dict(pool), **template) for n, template in enumerate(templates, start=1)]
+    """Agents are launched, seen and ended, or end by themselves; orphans and old revisions are looked for.
+
+    The first one's secret is in its environment: the revisions of the others are not kept, and not looked for.
+    """
+    first = {**pool, "secret_delivery": "env"}
+    specs = [rig.spec_of(n, pool=first if n == 1 else pool, **one) for n, one in enumerate(templates, start=1)]
     refs = list[InstanceRef]()
     for spec in specs:
         await rig.backend.offers(spec.pool)
@@ -110,6 +114,8 @@ CASES = {
     "Fargate with logs": (FARGATE, LOGGED),
     "Fargate without logs": (FARGATE, {}),
     "instances": (INSTANCES, LOGGED),
+    "secrets in parameters": ({**FARGATE, "secret_delivery": "ssm"}, LOGGED),
+    "secrets in Secrets Manager": ({**FARGATE, "secret_delivery": "secrets-manager"}, LOGGED),
 }
 
 
