@@ -2018,6 +2018,13 @@ MUTANTS: Final = (
         tests=(_PRUNE,),
     ),
     Mutant(
+        guard="ECS: old definitions are ended after a complete listing",
+        file="broker/backends/aws_ecs/backend.py",
+        old="await self._definitions.prune(str(task",
+        new="list(str(task",
+        tests=("tests/integration/clouds/test_ecs_definitions.py",),
+    ),
+    Mutant(
         guard="ECS: a build's own size makes no definition",
         file="broker/backends/aws_ecs/definition.py",
         old="wanted_sizes(template, pool, size)",
