@@ -159,8 +159,8 @@ class Bucket:
         calm = now - (self._throttled_at or 0.0) - self._rise.hold_s
         if self._throttled_at is not None and calm > 0:
             self.rate = min(self.top, self._base + self.top * self._rise.share * calm * calm)
-        self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self.rate)
-        self._filled_at = now
+        self._tokens = min(self._burst, self._tokens + max(0.0, now - self._filled_at) * self.rate)
+        self._filled_at = max(now, self._filled_at)
 
     def _accepted(self) -> None:
         self._taken += 1
@@ -175,12 +175,13 @@ class Bucket:
         half, self._rise = self.rate / 2, _GUESSED if self._tokens >= _SAVED else _KNOWN
         since = now - self._throttled_at if self._throttled_at is not None else 0.0
         known = self._taken >= 5 and since >= 1.0 and self._refusals == 0
-        self._base = max(half, min(self.rate * 0.95, self._taken / since)) if known else half
+        self._base = max(half, min(self.rate * 0.95, (self._taken + 1) / since)) if known else half
         self._base = self.rate = max(self._base, self.top * _LEAST_SHARE)
         self._tokens, self._filled_at, self._taken = 0.0, now, 0
         self._refusals += 1
         pause = min(_LONGEST_PAUSE_S, 2.0 ** (self._refusals - 1)) * random.uniform(1.0, 1.5)  # noqa: S311 -- jitter
         self._throttled_at, self._paused_until = now, now + pause
+        self._filled_at = now + pause  # what was saved meanwhile would go all at once into a bucket that may be small
 
 
 class Buckets:
