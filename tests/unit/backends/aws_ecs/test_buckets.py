@@ -87,6 +87,16 @@ async def test_after_a_refusal_nothing_is_called_for_a_second_and_then_one_call_
             task.cancel()
 
 
+async def test_a_pause_saves_no_calls_that_would_all_go_at_once_afterwards() -> None:
+    clock = ManualClock()
+    bucket, cloud = Bucket("RunTask", 20.0, 20, clock), Cloud(clock, rate=10.0, burst=10.0, latency_s=0.0)
+    await run(clock, bucket, cloud, 60)
+    first = cloud.refused[0]
+    after = [at for at in cloud.accepted if at > first + 1.0]
+    assert sum(at < after[0] + 0.5 for at in after) <= 6
+    assert [at for at in cloud.refused if first < at < after[0] + 2.0] == []
+
+
 async def test_who_comes_first_is_served_first() -> None:
     clock = ManualClock()
     bucket = Bucket("RunTask", 1.0, 1, clock)
