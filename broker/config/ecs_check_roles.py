@@ -115,4 +115,7 @@ def _arguments(ecs: Ecs, name: str, template: TemplateModel, pool_name: str, poo
         ecs.warning("secret-in-arguments", span, message, help_)
     if template.inject == "script" and is_windows(template):
         message = f"'inject: script' of template '{name}' is a script of /bin/sh, which Windows images do not have"
-        ecs.error("not-on-windows", span, message, "use 'inject: env' or 'args'")
+        ecs.error("not-on-windows", span, message, "use 'inject: env'")
+    elif template.inject in _ARGUMENTS and is_windows(template):
+        message = f"'inject: {template.inject}' has arguments that the entrypoint of the public Windows image refuses"
+        ecs.warning("not-on-windows", span, message, "use 'inject: env', unless the image has an entrypoint of its own")

@@ -175,3 +175,11 @@ def test_more_tags_than_a_task_may_have_are_refused() -> None:
     assert told(f"  t: {{ image: a, cpu: 1, memory: 2Gi, tags: {{ {tags} }} }}") == ["!bad-tag"]
     fewer = ", ".join(f"t{n}: x" for n in range(37))
     assert told(f"  t: {{ image: a, cpu: 1, memory: 2Gi, tags: {{ {fewer} }} }}") == []
+
+
+@pytest.mark.parametrize("inject", ["args", "legacy"])
+def test_arguments_that_the_public_windows_image_refuses_are_told_of(inject: str) -> None:
+    windows = "{ runtime_platform: { operating_system_family: WINDOWS_SERVER_2022_CORE } }"
+    codes = told(f"  t: {{ image: a/b, cpu: 1, memory: 2Gi, inject: {inject}, ecs: {windows} }}")
+    assert codes.count("not-on-windows") == 1
+    assert "not-on-windows" not in told(f"  t: {{ image: a/b, cpu: 1, memory: 2Gi, ecs: {windows} }}")
