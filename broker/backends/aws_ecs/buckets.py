@@ -42,8 +42,10 @@ _GUESSED: Final = _Rise(3.0, 0.005)
 """From a half to the whole in ten seconds: tokens that were saved are refused for a small bucket, at whatever rate."""
 _LONGEST_PAUSE_S: Final = 30.0
 _AT_ONCE: Final = 5
-"""So many calls are under way while tokens are spent from what was saved: where the bucket is smaller than thought, no
-more than these are refused."""
+"""So many calls beyond those that the rate itself keeps under way are so while tokens are spent from what was saved:
+where the bucket is smaller than thought, no more than these are refused."""
+_SLOW_S: Final = 3.0
+"""An answer that takes longer is held to be an exception."""
 _SAVED: Final = 2.0
 _EPSILON: Final = 1e-6
 _WHEN_FREED: Final = float("inf")
@@ -94,6 +96,7 @@ class Bucket:
         self._refusals = 0
         self._rise = _KNOWN
         self._under_way = 0
+        self._takes_s = 0.0
         self._line: deque[asyncio.Future[None]] = deque()
         self._freed = asyncio.Event()
 
@@ -110,6 +113,7 @@ class Bucket:
         self._under_way += 1
         try:
             yield
+            self._takes_s = (self._takes_s + min(_SLOW_S, self._clock.monotonic() - began)) / 2
             self._accepted()
         except Throttled as error:
             if error.reason is Reason.THROTTLED:
@@ -135,7 +139,7 @@ class Bucket:
                         "NoTurn", f"{self._name}: {len(self._line)} calls wait for {self.rate:.3g} a second"
                     )
                 if due == _WHEN_FREED:
-                    await self._freed.wait()
+                    await self._until_freed(deadline)
                 else:
                     await self._clock.sleep_until(min(due, deadline))
             self._tokens -= 1
@@ -144,12 +148,24 @@ class Bucket:
             if self._line and not self._line[0].done():
                 self._line[0].set_result(None)
 
+    async def _until_freed(self, deadline: float) -> None:
+        """Until a call under way has ended, at the longest until `deadline`: one that hangs holds up nobody longer."""
+
+        async def give_up() -> None:
+            await self._clock.sleep_until(deadline)
+            self._freed.set()
+
+        async with asyncio.TaskGroup() as group:
+            late = group.create_task(give_up(), name=f"give-up:{self._name}")
+            await self._freed.wait()
+            late.cancel()
+
     def _due(self) -> float:
         """When the first in line may call."""
         now = self._clock.monotonic()
         self._fill(now)
         due = max(self._paused_until, now + max(0.0, 1 - self._tokens - _EPSILON) / self.rate)
-        many = self._tokens >= _SAVED and self._under_way >= _AT_ONCE
+        many = self._tokens >= _SAVED and self._under_way >= _AT_ONCE + self.rate * self._takes_s
         if due <= now and (many or (self._refusals and self._under_way)):
             self._freed.clear()
             return _WHEN_FREED

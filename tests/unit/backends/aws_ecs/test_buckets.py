@@ -193,3 +193,34 @@ def test_the_configs_rate_takes_the_place_of_the_vendors() -> None:
     buckets = Buckets(ManualClock(), Rate(count=120, per=timedelta(minutes=1)))
     assert buckets[Family.RUN].top == pytest.approx(2 * 0.99)
     assert buckets[Family.DEFINITIONS].top == pytest.approx(0.99)
+
+
+async def test_a_cloud_that_answers_slowly_is_still_called_at_its_rate() -> None:
+    clock = ManualClock()
+    bucket, cloud = Bucket("RunTask", 20.0, 20, clock), Cloud(clock, rate=20.0, burst=20.0, latency_s=2.0)
+    assert await run(clock, bucket, cloud, 200) < 20.0
+    assert len(cloud.refused) <= 5
+
+
+async def test_whoever_waits_for_calls_that_get_no_answer_gives_up_in_time() -> None:
+    clock = ManualClock()
+    bucket, given_up = Bucket("DescribeTasks", 20.0, 50, clock), asyncio.Event()
+
+    async def hang() -> None:
+        async with bucket.call(5.0):
+            await clock.sleep_until(20.0)
+
+    async def last() -> None:
+        with pytest.raises(Throttled):
+            async with bucket.call(2.0):
+                pass
+        given_up.set()
+
+    async with asyncio.TaskGroup() as group:
+        for n in range(5):
+            group.create_task(hang(), name=f"hang-{n}")
+        await clock.advance(0.1)
+        group.create_task(last(), name="last")
+        await clock.advance(3.0)
+        assert given_up.is_set()
+        await clock.advance(20.0)
