@@ -86,6 +86,27 @@ MUTANTS: Final = (
         tests=(f"{_ECS}/test_ticker.py",),
     ),
     Mutant(
+        guard="an answer that does not name a task says nothing of it",
+        file="broker/backends/aws_ecs/ticker.py",
+        old="if task_id(known.ref) in missing:",
+        new="if True:",
+        tests=(f"{_ECS}/test_ticker.py",),
+    ),
+    Mutant(
+        guard="a task's own words tell which container is its agent's",
+        file="broker/backends/aws_ecs/known.py",
+        old="self.container or agent_name(task)",
+        new="self.container",
+        tests=(f"{_ECS}/test_ticker.py",),
+    ),
+    Mutant(
+        guard="a look that hangs keeps no task from being ended",
+        file="broker/backends/aws_ecs/ticker.py",
+        old="if known.task is not None and known.owned is not None:\n            return known",
+        new="if False:\n            return known",
+        tests=(f"{_ECS}/test_ending.py",),
+    ),
+    Mutant(
         guard="there is no task of a launch only once none can come any more",
         file="broker/backends/aws_ecs/backend.py",
         old="if self._runner.is_unsure(launch):",

@@ -94,7 +94,7 @@ class EcsBackend:
         self._ticker = Ticker(parts.calls, self._logs, parts.ownership, parts.clock, often)
         self._runner = Runner(parts.calls, parts.ownership, self._cluster, parts.clock)
         self._lister = Lister(parts.calls, parts.ownership, self._cluster, parts.clock, self._ticker.tasks)
-        self._secrets = Secrets(parts.calls)
+        self._secrets = Secrets(parts.calls, parts.clock)
         self._hosts = Hosts(parts.calls, self._cluster, parts.clock)
         self._offers = Offers(parts.calls, self._hosts, parts.clock, self._ticker.tasks)
 

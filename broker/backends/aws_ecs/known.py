@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from broker.backends.aws_ecs.observe import Task, instance_of, is_ending, is_over
+from broker.backends.aws_ecs.observe import Task, agent_name, instance_of, is_ending, is_over
 from broker.backends.aws_ecs.ownership import NOBODY, Owned
 from broker.domain.ids import InstanceRef
 from broker.domain.instance import Instance, InstanceState
@@ -35,7 +35,7 @@ class Known:
     """None: not looked yet, or not ours."""
     task: Task | None = None
     container: str = ""
-    """The agent's; empty: the first."""
+    """The agent's; empty: the first. A broker that has not launched it is told by the task."""
     zone: str = ""
     """Where it was sent; ECS tells later."""
     running_since: float = NEVER
@@ -55,7 +55,7 @@ class Known:
             return
         if task.get("lastStatus") == "RUNNING" and self.running_since == NEVER:
             self.running_since = now
-        self.task = task
+        self.task, self.container = task, self.container or agent_name(task)
 
     def miss(self, now: float) -> None:
         """ECS tells that it is missing."""

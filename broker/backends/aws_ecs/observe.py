@@ -57,7 +57,8 @@ _STOPPED: Final[tuple[tuple[str, Reason], ...]] = (
 
 
 def instance_of(task: Task, owned: Owned, container: str = "") -> Instance:
-    """One observation; `container` is the agent's, the first one without a name."""
+    """One observation; `container` is the agent's, told by the task where nobody knows its name."""
+    container = container or agent_name(task)
     seen = Instance(
         ref=InstanceRef(str(task["taskArn"])),
         state=state_of(task, container),
@@ -99,6 +100,12 @@ def agent_of(task: Task, container: str = "") -> Task:
     containers: Sequence[Task] = task.get("containers") or ()
     named = [one for one in containers if one.get("name") == container] if container else containers
     return named[0] if named else {}
+
+
+def agent_name(task: Task) -> str:
+    """The agent's container, known again by what its launch has told it alone; empty if the task does not say."""
+    overrides: Sequence[Task] = task.get("overrides", {}).get("containerOverrides") or ()
+    return next((str(one.get("name")) for one in overrides if one.get("environment") or one.get("command")), "")
 
 
 def interruption_of(task: Task) -> Interruption | None:

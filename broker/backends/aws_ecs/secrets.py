@@ -5,14 +5,16 @@ which is deregistered as soon as the task is made. The name is made of the launc
 died in between writes over it, or deletes it.
 """
 
+import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from broker.backends.aws_ecs.buckets import Family
 from broker.backends.aws_ecs.calls import Calls
 from broker.backends.aws_ecs.errors import NoSuchThing
-from broker.backends.aws_ecs.known import Known
+from broker.backends.aws_ecs.known import NEVER, Known
 from broker.backends.aws_ecs.observe import state_of
 from broker.backends.aws_ecs.options import PoolOptions, TaskOptions
 from broker.backends.aws_ecs.request import SECRET
@@ -22,12 +24,16 @@ from broker.domain.pool import Pool
 from broker.domain.reason import Reason
 from broker.domain.template import Inject
 from broker.errors import BackendError, BackendRejected, OutcomeUnknown, Throttled
-from broker.ports import LaunchSpec
+from broker.ports import Clock, LaunchSpec
 
 _SSM: Final = "ssm"
 _ENV: Final = "env"
 _PATIENCE_S: Final = 15.0
 _AT_ONCE: Final = 5
+_ALL_S: Final = 3.0
+"""So long whoever brings the deletions along waits for them."""
+_AGAIN_S: Final = 15.0
+"""After one that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +73,11 @@ def _way(pool: PoolOptions) -> Way | None:
 class Secrets:
     """Writes and deletes them. A secret that cannot be deleted is tried again for as long as the process lives."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, clock: Clock) -> None:
         """Nothing is written yet."""
         self._calls = calls
+        self._clock = clock
+        self._again_at = NEVER
         self._ways: set[Way] = set()
         self._held: dict[InstanceRef, tuple[Way, str]] = {}
         self._left: dict[str, Way] = {}
@@ -112,7 +120,7 @@ class Secrets:
             self._ways.add(way)
 
     async def tidy(self, known: Iterable[Known]) -> None:
-        """Deletes those that were read, or that nobody reads; a few at a time."""
+        """Deletes those that were read, or that nobody reads; a few at a time, and in bounded time."""
         for one in known:
             if not _has_read(one):
                 continue
@@ -121,14 +129,24 @@ class Secrets:
             elif one.owned is not None and not one.tidied and _had_reference(one):
                 self.leave_all(one.owned.launch)
             one.tidied = True
-        for name in list(self._left)[:_AT_ONCE]:
-            try:
-                await self._delete(self._left[name], name)
-            except NoSuchThing:
-                pass
-            except BackendError:
-                return
-            self._left.pop(name, None)
+        if self._clock.monotonic() < self._again_at:
+            return
+        try:
+            async with asyncio.timeout(_ALL_S):
+                for name in list(self._left)[:_AT_ONCE]:
+                    await self._let_go(name)
+        except (TimeoutError, BackendError):
+            self._again_at = self._clock.monotonic() + _AGAIN_S
+
+    async def _let_go(self, name: str) -> None:
+        """Deletes one; where that fails, it comes after the others."""
+        way = self._left.get(name)
+        if way is None:
+            return
+        self._left[name] = self._left.pop(name)
+        with suppress(NoSuchThing):
+            await self._delete(way, name)
+        self._left.pop(name, None)
 
     async def _delete(self, way: Way, name: str) -> None:
         if way.kind == _SSM:

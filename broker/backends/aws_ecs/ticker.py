@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from broker.backends.aws_ecs.arns import TaskPlace, place_of
+from broker.backends.aws_ecs.arns import TaskPlace, place_of, task_id
 from broker.backends.aws_ecs.buckets import Family
 from broker.backends.aws_ecs.calls import Calls
 from broker.backends.aws_ecs.known import NEVER, Known, Tasks
@@ -18,7 +18,7 @@ from broker.backends.aws_ecs.observe import state_of
 from broker.backends.aws_ecs.ownership import Ownership
 from broker.domain.ids import InstanceRef
 from broker.domain.instance import Instance, InstanceState
-from broker.errors import BackendError
+from broker.errors import BackendError, OutcomeUnknown
 from broker.ports import Clock
 
 _BATCH: Final = 100
@@ -58,24 +58,30 @@ class Ticker:
         self.tasks = Tasks()
 
     async def describe(self, refs: Sequence[InstanceRef]) -> Mapping[InstanceRef, Instance]:
-        """What exists of these. Raises what the last look failed of, if too little is known without it."""
+        """What exists of these. Raises what the last look failed of, if too little is known of all without it."""
         now = self._clock.monotonic()
         wanted = [self.tasks.of(ref, now) for ref in refs if place_of(ref) is not None]
         for known in wanted:
             known.asked = now
         await self._refresh(wanted)
         now = self._clock.monotonic()
-        if failed := next((k.failed for k in wanted if k.failed and now - k.looked > _STALE_S), None):
-            raise failed
+        failed = [known.failed for known in wanted if known.failed and now - known.looked > _STALE_S]
+        if failed and len(failed) == len(wanted):  # else one cluster that cannot be asked would hide the others
+            raise failed[0]
         await self._read_lines(wanted)
         found = ((known.ref, known.instance(now)) for known in wanted)
         return {ref: instance for ref, instance in found if instance is not None}
 
     async def look_at(self, ref: InstanceRef) -> Known | None:
-        """What is known of one task, looked up if that is nothing; None for what is no task's ARN."""
+        """What is known of one task, looked up if that is nothing; None for what is no task's ARN.
+
+        What is known waits for no look: one that gets no answer keeps no task from being ended.
+        """
         if place_of(ref) is None:
             return None
         known = self.tasks.of(ref, self._clock.monotonic())
+        if known.task is not None and known.owned is not None:
+            return known
         await self._refresh([known])
         if known.looked == NEVER and known.failed is not None:
             raise known.failed
@@ -150,9 +156,14 @@ class Ticker:
         told = await self._calls.ecs(Family.READ, "DescribeTasks", request, region=place.region, patience_s=_PATIENCE_S)
         now = self._clock.monotonic()
         tasks = {str(task["taskArn"]): task for task in told.get("tasks") or ()}
+        failures = told.get("failures") or ()
+        missing = {task_id(str(one.get("arn"))) for one in failures if one.get("reason") == "MISSING"}
         for known in batch:
             if (task := tasks.get(known.ref)) is None:
-                known.miss(now)
+                if task_id(known.ref) in missing:
+                    known.miss(now)
+                else:  # an answer that is not whole says nothing of it
+                    known.failed = OutcomeUnknown("NoAnswer", f"DescribeTasks says nothing of {known.ref}")
                 continue
             if known.owned is None and "include" in request:
                 known.owned = self._ownership.of_recorded(task)

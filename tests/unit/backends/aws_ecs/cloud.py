@@ -1,5 +1,6 @@
 """As much of ECS as a part of the backend needs, in the process and in virtual time: the client of an SDK."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +39,16 @@ class Cloud:
     error: str = ""
     broken: str = ""
     """A cluster that is not there."""
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+    """Looks at tasks are answered once it is set, as it is from the beginning."""
+    hollow: bool = False
+    """Whether answers have nothing in them."""
+    undeletable: bool = False
+    """Whether parameters may not be deleted."""
+    deletions: int = 0
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     def put(self, ref: InstanceRef, last: str = "RUNNING", **more: Any) -> None:
         version = self.tasks.get(ref, {}).get("version", 0) + 1
@@ -56,6 +67,9 @@ class Cloud:
 
     async def describe_tasks(self, **request: Any) -> dict[str, Any]:
         self.asked.append(request)
+        await self.answers.wait()
+        if self.hollow:
+            return {}
         if self.error:
             raise ApiError(self.error)
         if self.broken == request["cluster"]:
@@ -69,6 +83,12 @@ class Cloud:
     async def stop_task(self, **request: Any) -> dict[str, Any]:
         self.stopped.append(request["task"])
         self.clusters.append(request["cluster"])
+        return {}
+
+    async def delete_parameter(self, **_: Any) -> dict[str, Any]:
+        self.deletions += 1
+        if self.undeletable:
+            raise ApiError("AccessDeniedException")
         return {}
 
     async def describe_task_definition(self, **_: Any) -> dict[str, Any]:

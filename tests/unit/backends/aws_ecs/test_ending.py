@@ -1,5 +1,7 @@
 """When a task is stopped, and when its agent is left to leave by itself."""
 
+import asyncio
+
 import pytest
 
 from broker.backends.aws_ecs.backend import EcsBackend, Parts
@@ -9,11 +11,14 @@ from broker.backends.aws_ecs.ownership import Ownership
 from broker.backends.aws_ecs.register import Definitions, Naming
 from broker.domain.ids import BackendName, InstanceRef
 from broker.testing.clock import ManualClock
-from broker.testing.factories import make_spec
+from broker.testing.factories import make_pool, make_spec
 from broker.testing.memory import FakeMemory
 from tests.unit.backends.aws_ecs.cloud import Cloud, ref_of
 
 OWNERSHIP = Ownership(BackendName("aws"), "one", lambda text: f"signed {hash(text)}")
+
+BY_SSM = make_pool(options={"launch_type": "FARGATE", "secret_delivery": "ssm"})
+REFERENCE = {"containerOverrides": [{"name": "agent", "environment": [{"name": "JENKINS_AGENT_NAME", "value": "a"}]}]}
 
 
 @pytest.fixture
@@ -106,3 +111,34 @@ async def test_a_task_is_ended_in_its_own_cluster(backend: EcsBackend, cloud: Cl
     ref = put_ours(cloud, "PENDING", cluster="before")
     await backend.terminate(ref)
     assert cloud.clusters == ["before"]
+
+
+async def test_a_look_that_gets_no_answer_keeps_no_task_from_being_ended(backend: EcsBackend, cloud: Cloud) -> None:
+    ref = put_ours(cloud, "PENDING")
+    await backend.describe([ref])
+    await cloud.clock.advance(5.0)
+    cloud.answers.clear()
+    async with asyncio.timeout(1.0), asyncio.TaskGroup() as group:
+        group.create_task(backend.describe([ref]), name="look")
+        await asyncio.sleep(0)
+        await backend.terminate(ref)
+        assert cloud.stopped == [ref]
+        cloud.answers.set()
+
+
+async def test_secrets_that_may_not_be_deleted_are_tried_a_few_times_a_minute(
+    backend: EcsBackend, cloud: Cloud
+) -> None:
+    ref = put_ours(cloud, overrides=REFERENCE)
+    await backend.offers(BY_SSM)
+    cloud.undeletable = True
+    for _ in range(120):
+        await backend.describe([ref])
+        await cloud.clock.advance(0.5)
+    assert 2 <= cloud.deletions <= 5
+    cloud.undeletable = False
+    await cloud.clock.advance(20.0)
+    await backend.describe([ref])
+    tried = cloud.deletions
+    await end(backend, cloud, ref, 30.0)
+    assert cloud.deletions == tried

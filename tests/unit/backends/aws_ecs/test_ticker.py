@@ -9,7 +9,7 @@ from broker.backends.aws_ecs.ownership import Ownership
 from broker.backends.aws_ecs.ticker import Ticker, Watching
 from broker.domain.ids import BackendName, InstanceRef
 from broker.domain.instance import InstanceState
-from broker.errors import Throttled
+from broker.errors import OutcomeUnknown, Throttled
 from broker.testing.clock import ManualClock
 from broker.testing.factories import make_spec
 from tests.unit.backends.aws_ecs.cloud import Cloud, ref_of
@@ -164,3 +164,37 @@ async def test_a_cluster_that_cannot_be_asked_keeps_nobody_from_seeing_the_other
     put_ours(cloud, 1, "STOPPED", stopCode="EssentialContainerExited")
     await cloud.clock.advance(20.0)
     assert (await ticker.describe([here]))[here].state is InstanceState.STOPPED
+
+
+async def test_a_cluster_that_cannot_be_asked_hides_nobody_who_is_asked_for_with_it(
+    ticker: Ticker, cloud: Cloud
+) -> None:
+    here, there = put_ours(cloud, 1), put_ours(cloud, 2, cluster="gone")
+    cloud.broken = "gone"
+    found = await ticker.describe([here, there])
+    assert (found[here].state, found[there].state) == (InstanceState.RUNNING, InstanceState.PENDING)
+
+
+async def test_an_answer_with_nothing_in_it_says_nothing_of_any_task(ticker: Ticker, cloud: Cloud) -> None:
+    ref = put_ours(cloud, 1)
+    await ticker.describe([ref])
+    cloud.hollow = True
+    await poll(ticker, cloud, [ref], 60.0)
+    assert (await ticker.describe([ref]))[ref].state is InstanceState.RUNNING
+    await cloud.clock.advance(60.0)
+    with pytest.raises(OutcomeUnknown):
+        await ticker.describe([ref])
+    cloud.hollow = False
+    await cloud.clock.advance(4.0)
+    await poll(ticker, cloud, [ref], 4.0)
+    assert (await ticker.describe([ref]))[ref].state is InstanceState.RUNNING
+
+
+async def test_a_task_of_another_brokers_process_tells_which_container_is_its_agents(
+    ticker: Ticker, cloud: Cloud
+) -> None:
+    prepared = {"name": "prepare", "lastStatus": "STOPPED", "exitCode": 0}
+    told = [{"name": "prepare"}, {"name": "agent", "environment": [{"name": "JENKINS_URL", "value": "u"}]}]
+    both = [prepared, {"name": "agent", "lastStatus": "RUNNING"}]
+    ref = put_ours(cloud, 1, containers=both, overrides={"containerOverrides": told})
+    assert (await ticker.describe([ref]))[ref].state is InstanceState.RUNNING
