@@ -49,6 +49,13 @@ class Mutant:
 
 MUTANTS: Final = (
     Mutant(
+        guard="a base of a capacity provider strategy is that of all tasks",
+        file="broker/backends/aws_ecs/backend.py",
+        old="self._bases.begins(launch, request)",
+        new="request",
+        tests=("tests/integration/clouds/test_ecs_places.py::test_a_base_is_that_of_all_tasks_and_not_of_each_call",),
+    ),
+    Mutant(
         guard="a launch on ECS is one task, whatever is repeated",
         file="broker/backends/aws_ecs/request.py",
         old='        "clientToken": marks.client_token,\n',

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from broker.backends.aws_ecs.arns import place_of
+from broker.backends.aws_ecs.bases import Bases
 from broker.backends.aws_ecs.buckets import Family
 from broker.backends.aws_ecs.calls import Calls
 from broker.backends.aws_ecs.chosen import Chosen
@@ -97,6 +98,7 @@ class EcsBackend:
         self._secrets = Secrets(parts.calls, parts.clock)
         self._hosts = Hosts(parts.calls, self._cluster, parts.clock)
         self._offers = Offers(parts.calls, self._hosts, parts.clock, self._ticker.tasks)
+        self._bases = Bases(self._ticker.tasks, parts.clock)
 
     async def offers(self, pool: Pool) -> Sequence[Offer]:
         """Its zones, or the room of its cluster's instances."""
@@ -118,8 +120,9 @@ class EcsBackend:
         )
         try:
             request = run_task(spec, chosen, marks, subnets, with_secret=way is None)
-            task = await self._run(launch, spec, chosen, request)
+            task = await self._run(launch, spec, chosen, self._bases.begins(launch, request))
         except (BackendRejected, InsufficientCapacity):
+            self._bases.ends(launch)
             if way is not None:
                 self._secrets.leave(way, launch)
                 await self._definitions.discard(chosen.arn)
@@ -127,6 +130,7 @@ class EcsBackend:
         self._logs.learn(chosen.arn, chosen.logs)
         known = self._note(task, spec, chosen.container)
         known.zone = zone or self._offers.zone_of(spec.pool, subnets)
+        self._bases.ends(launch)
         if way is not None:
             self._secrets.hold(known.ref, way, launch)
             await self._definitions.discard(chosen.arn)

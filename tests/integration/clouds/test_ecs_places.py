@@ -1,15 +1,18 @@
 """Where tasks of Amazon ECS go, and how much room is told, on the strict fake."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
+from broker.demo.clouds.faults import Fault
+from broker.domain.instance import InstanceState
 from broker.domain.offer import Offering
 from broker.domain.reason import Reason
 from broker.domain.resources import Resources
-from broker.errors import InsufficientCapacity
+from broker.errors import InsufficientCapacity, OutcomeUnknown
 from broker.testing.factories import make_pool
 from tests.contract.ecs_rig import SUBNETS, EcsRig, ecs_rig
 
@@ -60,6 +63,45 @@ async def test_subnets_that_may_not_be_read_are_zones_of_their_own(rig: EcsRig) 
     assert [task.zone for task in rig.fake.ecs.living] == ["eu-west-1b"]
     await rig.backend.offers(spec.pool)
     assert rig.fake.ledger.count("DescribeSubnets") == 1
+
+
+STRATEGY = [
+    {"capacity_provider": "FARGATE", "weight": 0, "base": 2},
+    {"capacity_provider": "FARGATE_SPOT", "weight": 1, "base": 0},
+]
+
+
+def on_providers(rig: EcsRig) -> Counter[str]:
+    return Counter(task.capacity_provider for task in rig.fake.ecs.living)
+
+
+async def test_a_base_is_that_of_all_tasks_and_not_of_each_call(rig: EcsRig) -> None:
+    """Else each of them would be of the base, as RunTask reckons it for each call, and no weight would count."""
+    specs = [rig.spec_of(n, pool={"capacity_provider": None, "capacity_provider_strategy": STRATEGY}) for n in range(9)]
+    async with asyncio.TaskGroup() as group:
+        launches = [group.create_task(rig.backend.launch(spec)) for spec in specs[:5]]
+    refs = [launch.result() for launch in launches]
+    assert on_providers(rig) == {"FARGATE": 2, "FARGATE_SPOT": 3}
+    await rig.backend.launch(specs[5])
+    assert on_providers(rig) == {"FARGATE": 2, "FARGATE_SPOT": 4}
+    of_base = next(ref for ref in refs if rig.fake.ecs.tasks[ref].capacity_provider == "FARGATE")
+    rig.fake.ecs.stop(of_base)
+    await rig.wait_for(of_base, InstanceState.STOPPED)
+    for spec in specs[6:]:
+        await rig.backend.launch(spec)
+    assert on_providers(rig) == {"FARGATE": 2, "FARGATE_SPOT": 6}
+
+
+async def test_a_launch_whose_answer_was_lost_asks_for_the_same_provider_again(rig: EcsRig) -> None:
+    pool = {"capacity_provider": None, "capacity_provider_strategy": STRATEGY}
+    rig.fake.faults.add(Fault(action="RunTask", code="ServerException", after_effect=True))
+    with pytest.raises(OutcomeUnknown):
+        await rig.backend.launch(rig.spec_of(1, pool=pool))
+    await rig.backend.launch(rig.spec_of(2, pool=pool))
+    await rig.backend.launch(rig.spec_of(1, pool=pool))
+    assert on_providers(rig) == {"FARGATE": 2}
+    await rig.backend.launch(rig.spec_of(3, pool=pool))
+    assert on_providers(rig) == {"FARGATE": 2, "FARGATE_SPOT": 1}
 
 
 async def test_spot_without_capacity_is_told_as_such(rig: EcsRig) -> None:
