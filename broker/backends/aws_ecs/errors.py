@@ -109,7 +109,7 @@ TABLE: Final = (
         actions=_RUN,
         words=r"unable to assume the role|role is not valid|invalid role",
         error=BackendRejected,
-        reason=Reason.ACCESS_DENIED,
+        reason=Reason.INVALID_TEMPLATE,
     ),
     Row(
         codes=_CLIENT,

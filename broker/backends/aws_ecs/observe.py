@@ -38,13 +38,16 @@ _KILLED: Final = 137
 _OUT_OF_MEMORY: Final = re.compile(r"OutOfMemory|out of memory", re.IGNORECASE)
 
 _RATE: Final = r"toomanyrequests|429 too many requests|rate limit|rate exceeded"
+_UNREACHED: Final = r"i/o timeout|context deadline exceeded|handshake timeout|connection (refused|reset)|no such host|no route"
+"""Of Go's net package, as containerd passes it on: the registry was not reached, and may be from elsewhere."""
 _STOPPED: Final[tuple[tuple[str, Reason], ...]] = (
     (rf"CannotPull\w*Error.*({_RATE})", Reason.THROTTLED),
+    (rf"CannotPull\w*Error.*({_UNREACHED})", Reason.NETWORK_UNAVAILABLE),
     (r"CannotPull\w*Error|image .*not found in .*registry|pull image manifest", Reason.IMAGE_PULL_FAILED),
     (r"unable to (pull|retrieve) (secrets?|ecr registry auth)", Reason.SECRETS_UNAVAILABLE),
     (r"failed to fetch secret|SecretsManager", Reason.SECRETS_UNAVAILABLE),
     (r"network interface|\bENI\b|InsufficientFreeAddresses", Reason.NETWORK_UNAVAILABLE),
-    (r"unable to assume the role", Reason.ACCESS_DENIED),
+    (r"unable to assume the role", Reason.INVALID_TEMPLATE),
     (r"spot task was interrupted|spot interruption", Reason.SPOT_INTERRUPTED),
     (r"^Host EC2 .*(terminated|stopped)", Reason.HOST_VANISHED),
     (r"CannotStartContainerError|CannotCreateContainerError.*(executable|no such file)", Reason.INVALID_TEMPLATE),

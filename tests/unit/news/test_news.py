@@ -141,14 +141,14 @@ async def test_a_failed_attempt_has_an_outcome_only_if_it_is_the_last(tmp_path: 
         await core.ask(NAME)
         seen = await core.ctx.history.last_number()
         for _ in range(2):
-            core.backend.next_launch_raises(BackendRejected("ECS-1", "no such image", Reason.IMAGE_PULL_FAILED))
+            core.backend.next_launch_raises(BackendRejected("ECS-1", "no disk", Reason.SETUP_FAILED))
         await core.advance(60)
         told = [item for item in await heard(core, seen) if isinstance(item, Told)]
     failed = [(t.event.attempt, t.outcome, t.event.message) for t in told if t.event.event == "failed"]
-    words = "ECS-1: no such image"
+    words = "ECS-1: no disk"
     assert failed == [(1, None, words), (2, Outcome.FAILED, words)]
     assert (told[-1].event.event, told[-1].outcome, told[-1].event.why) == (
-        "gone", Outcome.FAILED, Reason.IMAGE_PULL_FAILED
+        "gone", Outcome.FAILED, Reason.SETUP_FAILED
     )  # fmt: skip
 
 

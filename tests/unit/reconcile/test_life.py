@@ -457,6 +457,18 @@ async def test_a_pool_that_always_fails_is_not_hammered(tmp_path: Path) -> None:
         assert len(running) == 1, "one agent tries the pool; the others wait for its success"
 
 
+@pytest.mark.parametrize("why", [Reason.IMAGE_PULL_FAILED, Reason.INVALID_TEMPLATE])
+async def test_what_would_come_to_the_same_anywhere_gets_no_second_attempt(tmp_path: Path, why: Reason) -> None:
+    async with open_core(tmp_path / "broker.db") as core:
+        await core.sync()
+        core.backend.next_launch_raises(BackendRejected("X", "no such image, or no such role", why), times=5)
+        await core.ask("a-1")
+        await core.advance(60)
+        agent = await core.agent("a-1")
+        assert (agent.phase, agent.outcome, agent.attempt, agent.why) == (Phase.GONE, Outcome.FAILED, 1, why)
+        assert len(core.backend.ledger.calls) == 1
+
+
 @pytest.mark.parametrize("first", [timedelta(), timedelta(seconds=2), timedelta(days=36_500)])
 def test_after_however_many_attempts_the_pause_is_no_longer_than_the_longest(first: timedelta) -> None:
     last = max(first, timedelta(seconds=30))

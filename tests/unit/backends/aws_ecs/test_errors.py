@@ -28,7 +28,7 @@ VCPUS = "You've reached the limit on the number of vCPUs you can run concurrentl
         ("ClientException", VCPUS, InsufficientCapacity, Reason.QUOTA_EXCEEDED),
         ("ClientException", "Too many concurrent attempts to create a new revision", Throttled, Reason.BACKEND_ERROR),
         ("ClientException", "TaskDefinition is inactive", DefinitionGone, Reason.INVALID_TEMPLATE),
-        ("ClientException", ROLE, BackendRejected, Reason.ACCESS_DENIED),
+        ("ClientException", ROLE, BackendRejected, Reason.INVALID_TEMPLATE),
         ("InvalidParameterException", "No Container Instances were found in your cluster.", InsufficientCapacity, None),
         ("InvalidParameterException", "The subnet ID 'subnet-1' does not exist", BackendRejected, "NetworkUnavailable"),
         ("InvalidParameterException", "Override for container named x", BackendRejected, "InvalidTemplate"),
