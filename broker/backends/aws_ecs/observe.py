@@ -38,7 +38,9 @@ _KILLED: Final = 137
 _OUT_OF_MEMORY: Final = re.compile(r"OutOfMemory|out of memory", re.IGNORECASE)
 
 _RATE: Final = r"toomanyrequests|429 too many requests|rate limit|rate exceeded"
-_UNREACHED: Final = r"i/o timeout|context deadline exceeded|handshake timeout|connection (refused|reset)|no such host|no route"
+_UNREACHED: Final = (
+    r"i/o timeout|context deadline exceeded|handshake timeout|connection (refused|reset)|no such host|no route"
+)
 """Of Go's net package, as containerd passes it on: the registry was not reached, and may be from elsewhere."""
 _STOPPED: Final[tuple[tuple[str, Reason], ...]] = (
     (rf"CannotPull\w*Error.*({_RATE})", Reason.THROTTLED),

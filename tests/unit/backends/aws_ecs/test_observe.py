@@ -60,7 +60,7 @@ def test_an_agent_whose_container_has_ended_has_ended_though_its_network_is_stil
     [
         ("TaskFailedToStart", "CannotPullContainerError: pull image manifest: x: not found", Reason.IMAGE_PULL_FAILED),
         ("TaskFailedToStart", "CannotPullContainerError: toomanyrequests: rate limit", Reason.THROTTLED),
-        ("TaskFailedToStart", "CannotPullContainerError: dial tcp 10.0.0.1:443: i/o timeout", Reason.NETWORK_UNAVAILABLE),
+        ("TaskFailedToStart", "CannotPullContainerError: dial tcp: i/o timeout", Reason.NETWORK_UNAVAILABLE),
         ("TaskFailedToStart", "ECS was unable to assume the role 'x' that was provided", Reason.INVALID_TEMPLATE),
         ("TaskFailedToStart", "ResourceInitializationError: unable to pull secrets or x", "SecretsUnavailable"),
         ("TaskFailedToStart", "ResourceInitializationError: failed to validate logger args", Reason.SETUP_FAILED),
