@@ -114,6 +114,20 @@ MUTANTS: Final = (
         tests=(f"{_ECS}/test_ending.py",),
     ),
     Mutant(
+        guard="a page with status 200 is no answer of the cloud's",
+        file="broker/backends/aws_ecs/calls.py",
+        old="if (member := _TOLD.get(action)) and",
+        new="if False and (member := _TOLD.get(action)) and",
+        tests=("tests/integration/clouds/test_ecs_garbled.py",),
+    ),
+    Mutant(
+        guard="a later refusal says nothing of a call whose answer was lost",
+        file="broker/backends/aws_ecs/launching.py",
+        old="if known_before and not isinstance(error, InsufficientCapacity):",
+        new="if known_before and isinstance(error, Throttled):",
+        tests=(f"{_ECS_FAULTS}::test_a_refusal_of_the_keys_says_nothing_of_an_earlier_call_whose_answer_was_lost",),
+    ),
+    Mutant(
         guard="there is no task of a launch only once none can come any more",
         file="broker/backends/aws_ecs/backend.py",
         old="if self._runner.is_unsure(launch):",

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 from broker.backends.aws_ecs.buckets import Buckets, Family
 from broker.backends.aws_ecs.errors import translate
 from broker.domain.ids import BackendName
-from broker.errors import BackendError
+from broker.errors import BackendError, OutcomeUnknown
 from broker.ports import Clock
 
 _CALL_S: Final = 20.0
@@ -17,6 +17,25 @@ PATIENCE_S: Final = 5.0
 Answer = Mapping[str, Any]
 Called = Callable[[str, BackendError | None, float], None]
 """Service and action such as ecs:RunTask, what it failed of, and how long it took in seconds."""
+
+_TOLD: Final = {
+    "CreateSecret": "ARN",
+    "DescribeContainerInstances": "containerInstances",
+    "DescribeSubnets": "Subnets",
+    "DescribeTaskDefinition": "taskDefinition",
+    "GetLogEvents": "events",
+    "ListContainerInstances": "containerInstanceArns",
+    "ListTaskDefinitions": "taskDefinitionArns",
+    "ListTasks": "taskArns",
+    "RegisterTaskDefinition": "taskDefinition",
+}
+"""What an answer has, be it empty. The SDK takes any page with status 200, such as a proxy's, for an empty answer."""
+
+
+def _whole(action: str, answer: Answer) -> Answer:
+    if (member := _TOLD.get(action)) and answer.get(member) is None:
+        raise OutcomeUnknown("NoAnswer", f"{action} is answered without {member}: is that Amazon, or a proxy?")
+    return answer
 
 
 def _nothing() -> None:
@@ -78,7 +97,7 @@ class Calls:
                     client = await self._clients.client(service, region or None)
                     before()
                     answer: Answer = await getattr(client, _method(action))(**request)
-                    return answer
+                    return _whole(action, answer)
             except Exception as error:  # which kinds there are depends on the SDK's HTTP library
                 failed = translate(action, error, self._backend)
                 if failed is None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from broker.backends.aws_ecs.session_errors import STALE
+from broker.backends.aws_ecs.session_errors import SDK, STALE, is_garbled
 from broker.domain.reason import Reason
 from broker.errors import BackendError, BackendRejected, InsufficientCapacity, OutcomeUnknown, Throttled
 
@@ -202,7 +202,7 @@ def translate(action: str, error: Exception, backend: str) -> BackendError | Non
         return Throttled(
             name, f"{message}; look at backends.{backend}: region, endpoint_url, proxy", Reason.BACKEND_ERROR
         )
-    if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in {"botocore", "aiobotocore", "aiohttp"}:
+    if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in SDK or is_garbled(error):
         return OutcomeUnknown(name, message)
     return None
 

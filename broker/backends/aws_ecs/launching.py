@@ -39,8 +39,8 @@ class Runner:
         try:
             task = await self._call(launch, request)
         except (BackendRejected, InsufficientCapacity, Throttled) as error:
-            if isinstance(error, Throttled) and known_before:
-                raise  # an earlier call may still have made one
+            if known_before and not isinstance(error, InsufficientCapacity):
+                raise  # an earlier call may still have made one: its refusal, or its keys', says nothing of that
             self._unsure.pop(launch, None)
             raise
         self._unsure.pop(launch, None)

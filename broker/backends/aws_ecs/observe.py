@@ -124,6 +124,13 @@ def interruption_of(task: Task) -> Interruption | None:
     return Interruption(at=told + _NOTICE, message=words)
 
 
+def with_notice(task: Task, before: Task | None, now: datetime) -> Task:
+    """A task that is taken back, with the time at which that began: where AWS tells none, when it was first seen."""
+    if task.get("stopCode") not in _TAKEN_BACK or task.get("stoppingAt") or is_over(task):
+        return task
+    return {**task, "stoppingAt": (before or {}).get("stoppingAt") or now}
+
+
 def times_of(task: Task) -> Times:
     """When it came to each step, as far as it is told."""
     return Times(

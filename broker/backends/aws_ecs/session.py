@@ -16,7 +16,7 @@ from typing import Any, Final
 from broker.backends.aws_ecs.credentials import ChainKeys, FileKeys, Keys, RoleKeys, Source
 from broker.backends.aws_ecs.iam import CALLS
 from broker.backends.aws_ecs.options import AssumeRole, BackendOptions
-from broker.backends.aws_ecs.session_errors import STALE, kinds, no_credentials
+from broker.backends.aws_ecs.session_errors import STALE, is_garbled, kinds, no_credentials
 from broker.domain.reason import Reason
 from broker.errors import BackendError, BackendRejected
 from broker.ports import Clock
@@ -183,8 +183,10 @@ class Sessions:
             yield
         except BackendError:
             raise
-        except kinds() as error:
-            raise no_credentials(error, doing, self._name) from error
+        except Exception as error:
+            if isinstance(error, kinds()) or is_garbled(error):
+                raise no_credentials(error, doing, self._name) from error
+            raise
 
 
 _Key = tuple[Source, str, str]

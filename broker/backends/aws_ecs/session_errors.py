@@ -46,6 +46,8 @@ _LATER: Final = frozenset(
         "TooManyRequestsException",
     }
 )
+SDK: Final = frozenset({"botocore", "aiobotocore", "aiohttp"})
+"""Modules whose exceptions, and failures, are no bugs of ours."""
 _UNREACHABLE: Final = frozenset(
     {
         "ConnectTimeoutError",
@@ -77,6 +79,15 @@ def kinds() -> tuple[type[Exception], ...]:
     return (BotoCoreError, ClientError, HttpError, OSError, ValueError)
 
 
+def is_garbled(error: Exception) -> bool:
+    """Whether the SDK itself has failed on an answer: one of somebody else's, such as a proxy's page."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    module = str(last.tb_frame.f_globals.get("__name__", "")) if last is not None else ""
+    return module.partition(".")[0] in SDK
+
+
 def code_of(error: Exception) -> str:
     """The cloud's code for a refused call; empty for whatever else went wrong."""
     answer: Any = getattr(error, "response", None)
@@ -97,7 +108,7 @@ def no_credentials(error: Exception, doing: str, name: str) -> BackendError:
     message = _hinted(f"{doing}: {words_of(error) or 'no answer in time'}", code, name)
     if code in _LATER:
         return Throttled(code, message)
-    if code in _UNREACHABLE or isinstance(error, TimeoutError):
+    if code in _UNREACHABLE or isinstance(error, TimeoutError) or not isinstance(error, kinds()):
         return Throttled(code, message, Reason.BACKEND_ERROR)
     if code in _DENIED:
         return BackendRejected(code, message, Reason.ACCESS_DENIED)

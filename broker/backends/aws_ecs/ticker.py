@@ -14,7 +14,7 @@ from broker.backends.aws_ecs.buckets import Family
 from broker.backends.aws_ecs.calls import Calls
 from broker.backends.aws_ecs.known import NEVER, Known, Tasks
 from broker.backends.aws_ecs.logs import Logs
-from broker.backends.aws_ecs.observe import state_of
+from broker.backends.aws_ecs.observe import state_of, with_notice
 from broker.backends.aws_ecs.ownership import Ownership
 from broker.domain.ids import InstanceRef
 from broker.domain.instance import Instance, InstanceState
@@ -167,7 +167,7 @@ class Ticker:
                 continue
             if known.owned is None and "include" in request:
                 known.owned = self._ownership.of_recorded(task)
-            known.note(task, now)
+            known.note(with_notice(task, known.task, self._clock.now()), now)
 
     async def _read_lines(self, wanted: Sequence[Known]) -> None:
         """Of tasks that have ended unasked, the first time that this is seen; some at a time."""

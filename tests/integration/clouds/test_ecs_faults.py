@@ -356,3 +356,29 @@ async def test_a_denied_launch_is_refused_for_good_and_an_end_is_still_tried(rig
     assert (type(told), told.reason) == (BackendRejected, Reason.ACCESS_DENIED)
     await end(rig, ref)
     assert rig.fake.ecs.living == []
+
+
+async def test_a_refusal_of_the_keys_says_nothing_of_an_earlier_call_whose_answer_was_lost(slow: EcsRig) -> None:
+    slow.fake.ecs.visible_after_s = 50.0
+    slow.fake.faults.add(Fault(action="RunTask", drop=True, after_effect=True))
+    await refused(slow.backend.launch(slow.spec()))
+    slow.fake.rights.deny("ecs:RunTask")
+    assert type(await refused(slow.backend.launch(slow.spec()))) is BackendRejected
+    assert type(await refused(slow.backend.locate(slow.spec().key))) is OutcomeUnknown
+    await clock_of(slow).advance(61)
+    assert await slow.backend.locate(slow.spec().key) in slow.fake.ecs.tasks
+
+
+@pytest.mark.parametrize("action", ["DescribeTaskDefinition", "RegisterTaskDefinition", "RunTask", "DescribeSubnets"])
+async def test_a_launch_that_somebody_else_answers_is_made_once_by_a_later_call(action: str, rig: EcsRig) -> None:
+    rig.fake.faults.add(Fault(action=action, html=True, status=200, times=2))
+    ref = await launched(rig)
+    assert [task.arn for task in rig.fake.ecs.living] == [ref]
+
+
+async def test_an_answer_of_somebody_elses_is_no_empty_listing(rig: EcsRig) -> None:
+    await rig.backend.launch(rig.spec())
+    rig.fake.faults.add(Fault(action="ListTasks", html=True, status=200, times=2))
+    listing = await rig.backend.list_owned()
+    assert (listing.instances, listing.complete) == ((), False)
+    assert type(await refused(rig.backend.locate(rig.spec(2).key))) is OutcomeUnknown

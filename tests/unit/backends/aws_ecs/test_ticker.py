@@ -1,6 +1,7 @@
 """How often the cloud is asked for what is watched, and what is told meanwhile."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 
@@ -198,3 +199,15 @@ async def test_a_task_of_another_brokers_process_tells_which_container_is_its_ag
     both = [prepared, {"name": "agent", "lastStatus": "RUNNING"}]
     ref = put_ours(cloud, 1, containers=both, overrides={"containerOverrides": told})
     assert (await ticker.describe([ref]))[ref].state is InstanceState.RUNNING
+
+
+async def test_a_notice_without_a_time_counts_from_when_it_was_first_seen(ticker: Ticker, cloud: Cloud) -> None:
+    taken = {"desiredStatus": "STOPPED", "stopCode": "SpotInterruption", "stoppedReason": "Your Spot Task ..."}
+    ref, seen = put_ours(cloud, 1, **taken), cloud.clock.now()
+    for _ in range(3):
+        instance = (await ticker.describe([ref]))[ref]
+        assert instance.state is InstanceState.RUNNING
+        assert instance.interruption is not None
+        assert instance.interruption.at == seen + timedelta(minutes=2)
+        await cloud.clock.advance(10.0)
+        put_ours(cloud, 1, **taken)
