@@ -84,10 +84,7 @@ class Bucket:
         """A full bucket, at `rate` calls a second."""
         self._name = name
         self._clock = clock
-        self.top = rate * _CLOSE
-        self.rate = self.top
-        self._base = self.top
-        self._burst = max(1.0, burst - max(1.0, burst * 0.03)) if burst > 1 else 1.0
+        self.limit(rate, burst)
         self._tokens = self._burst
         self._filled_at = clock.monotonic()
         self._paused_until = float("-inf")
@@ -99,6 +96,11 @@ class Bucket:
         self._takes_s = 0.0
         self._line: deque[asyncio.Future[None]] = deque()
         self._freed = asyncio.Event()
+
+    def limit(self, rate: float, burst: int) -> None:
+        """Another rate than before, from now on; who waits goes on waiting, and a pause stands."""
+        self.top = self.rate = self._base = rate * _CLOSE
+        self._burst = max(1.0, burst - max(1.0, burst * 0.03)) if burst > 1 else 1.0
 
     @property
     def waiting(self) -> int:
@@ -204,12 +206,20 @@ class Buckets:
     """All families of one account and region. Backends of one process that share these share their pauses."""
 
     def __init__(self, clock: Clock, api_rate: Rate | None = None) -> None:
-        """`api_rate` takes the place of the vendor's rates of RunTask, StopTask and reads."""
-        self._buckets: dict[Family, Bucket] = {}
-        for family, (rate, burst) in QUOTAS.items():
-            said = api_rate.count / api_rate.per.total_seconds() if api_rate and family in _BY_API_RATE else None
-            scale = said / rate if said else 1.0
-            self._buckets[family] = Bucket(family.value, said or rate, max(1, round(burst * scale)), clock)
+        """As `limit` says."""
+        self._buckets = {family: Bucket(family.value, *QUOTAS[family], clock) for family in Family}
+        self._said: Rate | None = None
+        self.limit(api_rate)
+
+    def limit(self, api_rate: Rate | None) -> None:
+        """`api_rate` takes the place of the vendor's rates of RunTask, StopTask and reads. Safe to repeat."""
+        if api_rate == self._said:
+            return
+        self._said = api_rate
+        for family in _BY_API_RATE:
+            rate, burst = QUOTAS[family]
+            said = api_rate.count / api_rate.per.total_seconds() if api_rate else rate
+            self._buckets[family].limit(said, max(1, round(burst * said / rate)))
 
     def __getitem__(self, family: Family) -> Bucket:
         """The bucket of a family."""
@@ -220,9 +230,11 @@ _SHARED: Final[WeakValueDictionary[tuple[str, str, int], Buckets]] = WeakValueDi
 
 
 def shared(whose: str, region: str, clock: Clock, api_rate: Rate | None) -> Buckets:
-    """The buckets of an account (`whose` tells it from others) and region; the first that opens them says the rate."""
+    """The buckets of an account (`whose` tells it from others) and region; who says a rate last says it for all."""
     key = (whose, region, id(clock))
     buckets = _SHARED.get(key)
     if buckets is None:
-        buckets = _SHARED[key] = Buckets(clock, api_rate)
+        buckets = _SHARED[key] = Buckets(clock)
+    if api_rate is not None:
+        buckets.limit(api_rate)
     return buckets

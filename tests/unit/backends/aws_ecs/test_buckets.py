@@ -189,6 +189,20 @@ async def test_backends_of_one_account_and_region_share_their_pauses() -> None:
     assert other[Family.READ].rate == other[Family.READ].top
 
 
+async def test_a_rate_that_a_reload_changes_holds_for_buckets_that_are_still_in_use() -> None:
+    clock = ManualClock()
+    before = shared("role", "eu-west-1", clock, Rate(count=20, per=timedelta(seconds=1)))
+    after = shared("role", "eu-west-1", clock, Rate(count=1, per=timedelta(seconds=1)))
+    assert after is before
+    assert after[Family.RUN].rate == pytest.approx(0.99)
+    async with asyncio.TaskGroup() as group:
+        cloud = Cloud(clock, rate=100.0, burst=100.0)
+        for n in range(10):
+            group.create_task(call_until_taken(after[Family.RUN], cloud), name=f"call-{n}")
+        await clock.advance(12.0)
+    assert cloud.accepted[-1] - cloud.accepted[1] >= 7.0
+
+
 def test_the_configs_rate_takes_the_place_of_the_vendors() -> None:
     buckets = Buckets(ManualClock(), Rate(count=120, per=timedelta(minutes=1)))
     assert buckets[Family.RUN].top == pytest.approx(2 * 0.99)
