@@ -88,21 +88,20 @@ async def test_a_cluster_that_refuses_for_memory_loses_its_turn_at_once_and_no_a
         assert [run["cluster"] for run in ecs.runs()] == ["one", "two"]
 
 
-async def test_an_image_that_cannot_be_had_ends_in_the_clouds_words_after_the_policys_attempts(tmp_path: Path) -> None:
+async def test_an_image_that_is_not_there_ends_the_agent_at_once_in_the_clouds_words(tmp_path: Path) -> None:
     """Not one task after another for as long as the build waits."""
-    text = FARGATE + LINUX.replace("pools:", "retry: { attempts: 2, backoff: 1s..1s }, pools:")
-    async with ecs_core(tmp_path, text) as ecs:
+    async with ecs_core(tmp_path, FARGATE + LINUX) as ecs:
         ecs.fake.ecs.fate_next(knobs.cannot_pull("jenkins/inbound-agent:jdk21"), times=100)
         await ecs.ask(A)
         agent = await ecs.until(A, Phase.GONE)
         assert agent.outcome is Outcome.FAILED
-        assert await failures(ecs, A) == [("fargate", Reason.IMAGE_PULL_FAILED)] * 2
+        assert await failures(ecs, A) == [("fargate", Reason.IMAGE_PULL_FAILED)]
         assert "CannotPullContainerError: pull image manifest" in await words(ecs, A)
         ecs.core.says(A, online=False)
         (told,) = (await ecs.core.sync()).removed
         assert (told.name, told.why) == (A, Reason.IMAGE_PULL_FAILED)
         await ecs.clock.advance(30)
-        assert len(ecs.runs()) == 2
+        assert len(ecs.runs()) == 1
         assert ecs.fake.ecs.living == []
 
 

@@ -1,11 +1,13 @@
 """What templates and pools of Amazon ECS say, to its effect on tasks: the running core on the strict fake."""
 
+import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
+from broker.demo.clouds.ecs.knobs import Timing
 from broker.domain.lifecycle import Phase
 from broker.domain.reason import Reason
+from tests.core import real_secret
 from tests.fake_aws import a_client
 from tests.integration.clouds.ecs_core import EcsCore, ecs_core
 
@@ -30,11 +32,6 @@ POLICY = "policies: { linux: { labels: [linux], template: t, pools: [ec2] } }\n"
 
 def template(more: str = "", image: str = "jenkins/inbound-agent:jdk21") -> str:
     return f'templates: {{ t: {{ image: "{image}", cpu: 1, memory: 2Gi{more} }} }}\n'
-
-
-def registered(ecs: EcsCore) -> dict[str, Any]:
-    (call,) = ecs.calls("RegisterTaskDefinition")
-    return dict(call.parameters)
 
 
 async def test_an_agent_for_arm_or_windows_goes_to_an_instance_that_is_one(tmp_path: Path) -> None:
@@ -165,3 +162,44 @@ async def test_a_chain_of_roles_launches_in_the_account_of_the_last(tmp_path: Pa
         (run,) = ecs.calls("RunTask")
         assert "assumed-role/builds/" in run.identity.arn
         assert {call.region for call in ecs.calls("AssumeRole")} == {"us-east-1"}
+
+
+async def test_a_direct_agent_is_told_the_url_and_the_tunnel_of_its_pool(tmp_path: Path) -> None:
+    direct = FARGATE + '    connect: direct\n    direct: { url: "https://ci.internal/", tunnel: "ci.internal:50000" }\n'
+    async with ecs_core(tmp_path, BACKEND + template() + direct + POLICY) as ecs:
+        await ecs.ask(A)
+        await ecs.until(A, Phase.CONNECTING)
+        told = variables(ecs)
+        assert (told["JENKINS_URL"], told["JENKINS_TUNNEL"]) == ("https://ci.internal/", "ci.internal:50000")
+        assert told["JENKINS_SECRET"] == real_secret(A)
+
+
+async def test_each_agent_has_the_directory_that_its_template_says_and_its_own_below_it(tmp_path: Path) -> None:
+    text = BACKEND + template(", remote_fs: /work, unique_remote_fs: true") + FARGATE + POLICY
+    async with ecs_core(tmp_path, text) as ecs:
+        await ecs.ask(A, B)
+        for name in (A, B):
+            await ecs.until(name, Phase.CONNECTING)
+        told = [json.dumps(run["overrides"]) for run in ecs.runs()]
+        assert all(f"/work/{name}" in one for name, one in zip((A, B), told, strict=True))
+
+
+async def test_tasks_are_looked_at_as_often_as_the_backend_says(tmp_path: Path) -> None:
+    looks = []
+    for number, pause in enumerate(("3s", "15s")):
+        text = BACKEND.replace("region:", f"poll_interval: {pause}, region:") + template() + FARGATE + POLICY
+        (tmp_path / pause).mkdir()
+        async with ecs_core(tmp_path / pause, text) as ecs:
+            ecs.fake.ecs.timing = Timing(provisioning_s=100)
+            await ecs.ask(f"linux-{number:06d}")
+            await ecs.clock.advance(60)
+            looks.append(len(ecs.calls("DescribeTasks")))
+    often, seldom = looks
+    assert 18 <= often <= 22
+    assert 3 <= seldom <= 5
+
+
+def variables(ecs: EcsCore) -> dict[str, str]:
+    """What the container of the first task's agent is told by its environment."""
+    (override,) = ecs.runs()[0]["overrides"]["containerOverrides"]
+    return {one["name"]: one["value"] for one in override["environment"]}
