@@ -1,5 +1,6 @@
 """The room on a cluster's container instances, as offers: read in all pages, less what has been launched since."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -10,6 +11,7 @@ from broker.backends.aws_ecs.known import NEVER
 from broker.domain.offer import Offer
 from broker.domain.pool import Pool
 from broker.domain.resources import Resources
+from broker.errors import BackendError
 from broker.ports import Clock
 
 _PAGE: Final = 100
@@ -17,6 +19,8 @@ _PAGES: Final = 100
 _FRESH_S: Final = 30.0
 _BUSY_S: Final = 2.0
 """While tasks are launched onto them."""
+_AGAIN_S: Final = 10.0
+"""After a read that failed."""
 _PATIENCE_S: Final = 2.0
 _EXTERNAL: Final = "ecs.capability.external"
 _MANAGED: Final = "mi-"
@@ -45,15 +49,16 @@ class Hosts:
         self._clock = clock
         self._read: Sequence[Mapping[str, Any]] = ()
         self._read_at = NEVER
+        self._failed: BackendError | None = None
+        self._lock = asyncio.Lock()
         self._taken: dict[str, _Taken] = {}
 
     async def offers(self, pool: Pool, *, external: bool) -> Sequence[Offer]:
-        """One for each instance that takes tasks."""
-        now = self._clock.monotonic()
-        if now - self._read_at >= (_BUSY_S if self._taken else _FRESH_S):
-            self._read = await self._hosts()
-            self._read_at = now
-            self._taken = {key: one for key, one in self._taken.items() if one.answered is None or one.answered >= now}
+        """One for each instance that takes tasks: read once for all pools, and no error is asked for again at once."""
+        async with self._lock:  # bounded: every call below is
+            await self._refresh(self._clock.monotonic())
+        if self._failed is not None:
+            raise self._failed
         offers = [_offer(pool, host) for host in self._read if _is_external(host) is external]
         return _less(offers, [one.size for one in self._taken.values()])
 
@@ -67,6 +72,18 @@ class Hosts:
             self._taken[launch].answered = self._clock.monotonic()
         else:
             self._taken.pop(launch, None)
+
+    async def _refresh(self, now: float) -> None:
+        fresh_s = _BUSY_S if self._taken else _FRESH_S
+        if now - self._read_at < (fresh_s if self._failed is None else _AGAIN_S):
+            return
+        try:
+            self._read, self._failed = await self._hosts(), None
+        except BackendError as error:
+            self._failed = error
+        else:
+            self._taken = {key: one for key, one in self._taken.items() if one.answered is None or one.answered >= now}
+        self._read_at = now
 
     async def _hosts(self) -> Sequence[Mapping[str, Any]]:
         """All that take tasks, every page."""

@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from broker.demo.clouds.faults import Fault
+from broker.domain.ids import PoolName
 from broker.domain.instance import InstanceState
 from broker.domain.offer import Offering
 from broker.domain.reason import Reason
 from broker.domain.resources import Resources
-from broker.errors import InsufficientCapacity, OutcomeUnknown
+from broker.errors import BackendRejected, InsufficientCapacity, OutcomeUnknown
 from broker.testing.factories import make_pool
 from tests.contract.ecs_rig import SUBNETS, EcsRig, ecs_rig
 
@@ -147,3 +148,19 @@ async def test_external_instances_are_no_room_of_others(rig: EcsRig) -> None:
     rig.fake.ecs.add_instance(external=True)
     assert list(await rig.backend.offers(make_pool(options={"launch_type": "EC2"}))) == []
     assert len(await rig.backend.offers(make_pool(options={"launch_type": "EXTERNAL"}))) == 1
+
+
+async def test_all_pools_on_a_cluster_ask_for_its_instances_once(rig: EcsRig) -> None:
+    pools = [replace(rig.spec_of(pool=ON_HOSTS).pool, name=PoolName(f"p-{n}")) for n in range(8)]
+    async with asyncio.TaskGroup() as group:
+        for pool in pools:
+            group.create_task(rig.backend.offers(pool), name=pool.name)
+    assert len(rig.calls("ListContainerInstances")) == 1
+
+
+async def test_instances_that_may_not_be_listed_are_not_asked_for_again_at_once(rig: EcsRig) -> None:
+    rig.fake.rights.deny("ecs:ListContainerInstances")
+    for _ in range(5):
+        with pytest.raises(BackendRejected):
+            await rig.backend.offers(rig.spec_of(pool=ON_HOSTS).pool)
+    assert len(rig.calls("ListContainerInstances")) == 1
