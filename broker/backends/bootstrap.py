@@ -28,6 +28,8 @@ NO_RECONNECT_AFTER: Final = "10m"
 
 HOME: Final = "/home/jenkins/agent"
 """Where an agent works whose template says nothing: the directory that docker-agent's images have for it."""
+WINDOWS_HOME: Final = "C:/Users/jenkins/Work"
+"""The same of its images for Windows (windows/*/Dockerfile: AGENT_WORKDIR)."""
 
 SCRIPT: Final = """\
 kept=${TMPDIR:-/tmp}/agentbroker-$$
@@ -99,8 +101,11 @@ class Start:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def start_of(spec: LaunchSpec, command: tuple[str, ...] = ()) -> Start:
-    """What `spec`'s template asks for; a `command` takes the place of `java -jar agent.jar` in the script."""
+def start_of(spec: LaunchSpec, command: tuple[str, ...] = (), home: str = HOME) -> Start:
+    """What `spec`'s template asks for; a `command` takes the place of `java -jar agent.jar` in the script.
+
+    `home` is where the image's agents work unless they are told otherwise.
+    """
     environment = template_variables(spec.template)
     if command or spec.template.inject is Inject.SCRIPT:
         fetches = {"JENKINS_URL": spec.url} | (
@@ -109,17 +114,17 @@ def start_of(spec: LaunchSpec, command: tuple[str, ...] = ()) -> Start:
         return Start(
             entrypoint=SCRIPT_ENTRYPOINT,
             arguments=command,
-            environment=environment | agent_variables(spec) | fetches,
+            environment=environment | agent_variables(spec, home) | fetches,
         )
     match spec.template.inject:
         case Inject.ENV:
-            return Start(arguments=trust(spec), environment=environment | agent_variables(spec))
+            return Start(arguments=trust(spec), environment=environment | agent_variables(spec, home))
         case Inject.ARGS:
             named = ("-secret", spec.secret, "-name", spec.name)
-            return Start(arguments=(*where_to(spec), *named, *_further(spec)), environment=environment)
+            return Start(arguments=(*where_to(spec), *named, *_further(spec, home)), environment=environment)
         case _:
             old = {"SLAVE_NODE_NAME": spec.name, "SLAVE_NODE_SECRET": spec.secret}
-            arguments = (*where_to(spec), *_further(spec), spec.secret, spec.name)
+            arguments = (*where_to(spec), *_further(spec, home), spec.secret, spec.name)
             return Start(arguments=arguments, environment=environment | old)
 
 
@@ -128,7 +133,7 @@ def template_variables(template: Template) -> dict[str, str]:
     return {name: value for name, value in template.env.items() if name not in _DECIDED}
 
 
-def agent_variables(spec: LaunchSpec) -> dict[str, str]:
+def agent_variables(spec: LaunchSpec, home: str = HOME) -> dict[str, str]:
     """What the `jenkins-agent` script reads. It expands most of them unquoted: only the last may have a space.
 
     A template's own REMOTING_OPTS stay, before ours.
@@ -138,7 +143,7 @@ def agent_variables(spec: LaunchSpec) -> dict[str, str]:
         **_where(spec),
         "JENKINS_AGENT_NAME": spec.name,
         "JENKINS_SECRET": spec.secret,
-        "JENKINS_AGENT_WORKDIR": work_dir(spec),
+        "JENKINS_AGENT_WORKDIR": work_dir(spec, home),
         **({"JENKINS_WEB_SOCKET": "true"} if spec.websocket else {}),
         "REMOTING_OPTS": " ".join(filter(None, further)),
     }
@@ -168,19 +173,19 @@ def _where(spec: LaunchSpec) -> dict[str, str]:
     return {"JENKINS_URL": spec.url, **({"JENKINS_TUNNEL": spec.tunnel} if spec.tunnel else {})}
 
 
-def work_dir(spec: LaunchSpec) -> str:
+def work_dir(spec: LaunchSpec, home: str = HOME) -> str:
     """The agent's directory, its own where the template says so: a relative one below that in which it is started."""
-    start, root = start_dir(spec.template), spec.template.root_of(spec.name)
+    start, root = start_dir(spec.template, home), spec.template.root_of(spec.name)
     absolute = start == spec.template.remote_fs
     return root if absolute else str(PurePosixPath(start) / root)
 
 
-def start_dir(template: Template) -> str:
+def start_dir(template: Template, home: str = HOME) -> str:
     """Where the agent is started: Jenkins counts a relative remote root from there (SlaveComputer.setChannel)."""
     has_drive = PureWindowsPath(template.remote_fs).drive
-    return template.remote_fs if template.remote_fs.startswith("/") or has_drive else HOME
+    return template.remote_fs if template.remote_fs.startswith("/") or has_drive else home
 
 
-def _further(spec: LaunchSpec) -> tuple[str, ...]:
+def _further(spec: LaunchSpec, home: str) -> tuple[str, ...]:
     websocket = ("-webSocket",) if spec.websocket else ()
-    return (*websocket, *trust(spec), "-workDir", work_dir(spec), "-noReconnectAfter", NO_RECONNECT_AFTER)
+    return (*websocket, *trust(spec), "-workDir", work_dir(spec, home), "-noReconnectAfter", NO_RECONNECT_AFTER)

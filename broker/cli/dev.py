@@ -119,5 +119,6 @@ def fault(cloud: str, *, action: str, state_dir: Path | None, status: int | None
     except OSError as error:
         raise click.ClickException(f"the demo in {directory} does not answer: {error}") from None
     if control is None:
-        raise click.ClickException("no demo with a cloud runs: start one by agentbroker dev --clouds fake")
+        message = "no demo with a cloud is found: start one by agentbroker dev --clouds fake, or name its --state-dir"
+        raise click.ClickException(message)
     click.echo(f"{cloud}: {_DEEDS.get(action, f'{action} will go wrong')}")

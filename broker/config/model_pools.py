@@ -32,10 +32,12 @@ POOL_KEYS: Final[Mapping[str, frozenset[str]]] = {
     | {"image_id", "instance_types", "vswitches", "security_groups", "charge", "system_disk", "start_by"},
     "ssh-hosts": _HOST_KEYS,
 }
-HOST_PATHS: Final = (("limits", "hosts"), ("limits", "min_hosts"), ("cost", "host_hour"))
+HOST_PATHS: Final[tuple[tuple[str, str], ...]] = (("limits", "hosts"), ("limits", "min_hosts"), ("cost", "host_hour"))
 """Keys within a pool's maps that are of hosts."""
 HOSTLESS: Final = frozenset({"process", "container"})
 """Types whose pools have none: agents are on one machine, which is there anyway."""
+LAUNCH_TYPES_WITH_HOSTS: Final = frozenset({"EC2", "EXTERNAL"})
+"""Of pools on ECS: the cluster's instances are known, so that agents bear their part of what one costs."""
 BACKEND_KEYS: Final[Mapping[str, frozenset[str]]] = {
     "process": frozenset(),
     "container": frozenset({"socket"}),

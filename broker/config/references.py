@@ -11,6 +11,7 @@ from broker.config.model_pools import (
     COMMON_POOL_KEYS,
     HOST_PATHS,
     HOSTLESS,
+    LAUNCH_TYPES_WITH_HOSTS,
     POOL_KEYS,
     BackendModel,
     PoolModel,
@@ -51,7 +52,7 @@ class References:
                 self._unknown("backend", pool.backend, f"pool '{name}' runs on backend '{pool.backend}'", path)
             if name in types:
                 self._foreign_keys(("pools", name), types[name], POOL_KEYS, COMMON_POOL_KEYS)
-                self._keys_of_hosts(name, types[name])
+                self._keys_of_hosts(name, pool, types[name])
         return types
 
     def policies(
@@ -105,14 +106,19 @@ class References:
                 help_ = Note("help", "remove it, or check the backend's type")
                 self._diagnostics.error("foreign-key", node.keys[key], message, help_)
 
-    def _keys_of_hosts(self, pool: str, kind: str) -> None:
-        for path in HOST_PATHS if kind in HOSTLESS else ():
-            span = self._root.key("pools", pool, *path) if self._root.has("pools", pool, *path) else None
+    def _keys_of_hosts(self, name: str, pool: PoolModel, kind: str) -> None:
+        unpriced = kind == "aws-ecs" and pool.launch_type not in LAUNCH_TYPES_WITH_HOSTS
+        has, help_ = "has none", "remove it"
+        if unpriced:
+            has = "knows hosts of launch type EC2 and EXTERNAL alone"
+            help_ += ", or set 'launch_type: EC2' where agents run on the cluster's own instances"
+        for path in HOST_PATHS:
+            if kind not in HOSTLESS and not (unpriced and path[0] == "cost"):
+                continue
+            span = self._root.key("pools", name, *path) if self._root.has("pools", name, *path) else None
             if span is not None and not self._diagnostics.has_error_at(span):  # inherited, and reported where it stands
-                message = (
-                    f"'{'.'.join(path)}' is of pools with hosts; pool '{pool}' is of type '{kind}', which has none"
-                )
-                self._diagnostics.error("foreign-key", span, message, Note("help", "remove it"))
+                message = f"'{'.'.join(path)}' is of pools with hosts; pool '{name}' is of type '{kind}', which {has}"
+                self._diagnostics.error("foreign-key", span, message, Note("help", help_))
 
     def labels(self, policies: Mapping[str, PolicyModel]) -> None:
         """Two policies that carry the same labels for the same controller, without saying that this is meant."""

@@ -53,9 +53,13 @@ def from_text(text: str | None) -> Details:
     )
 
 
-def in_words(rejections: Sequence[Rejection]) -> str:
-    """One line for people who read the row: pool by pool, what spoke against it."""
-    return "; ".join(f"{r.pool}: {r.reason}: {r.message[:_LONGEST]}" for r in rejections[:MOST])
+def in_words(rejections: Sequence[Rejection], chosen: PoolName) -> str:
+    """One line for people who read the row or the build's log: pool by pool, what spoke against it.
+
+    Other places of the chosen pool that would have done as well are in the details alone.
+    """
+    told = (r for r in rejections[:MOST] if r.pool != chosen or r.reason is not Reason.SUPERSEDED)
+    return "; ".join(f"{r.pool}: {r.reason}: {r.message[:_LONGEST]}" for r in told)
 
 
 def _told(rejection: Rejection) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.agent import Agent
-from broker.domain.ids import AgentId, LaunchToken
+from broker.domain.ids import AgentId, LaunchToken, PoolName
 from broker.domain.lifecycle import Phase
 from broker.domain.limits import Claim, Usage
-from broker.domain.placement import Decision, Placed, Rejection, Waits
+from broker.domain.placement import Decision, Placed, Placement, Waits
 from broker.store import cooldowns, limits
 from broker.store.batches import EVENTS, Columns, Row, changing, event_columns
 from broker.store.columns import to_moment
@@ -88,14 +88,15 @@ class _Texts:
     """
 
     def __init__(self) -> None:
-        self._words: dict[int, str] = {}
+        self._words: dict[tuple[int, PoolName], str] = {}
         self._details: dict[tuple[str, str, str | None, int], str | None] = {}
         self._held: dict[int, str] = {}
 
-    def words(self, rejections: Sequence[Rejection]) -> str:
-        known = self._words.get(id(rejections))
+    def words(self, placement: Placement) -> str:
+        key = (id(placement.rejections), placement.offer.pool)
+        known = self._words.get(key)
         if known is None:
-            known = self._words[id(rejections)] = in_words(rejections)
+            known = self._words[key] = in_words(placement.rejections, placement.offer.pool)
         return known
 
     def held(self, claims: Sequence[Claim]) -> str:
@@ -140,7 +141,7 @@ def _launching(placed: Placed, now: datetime, deadline: timedelta, texts: _Texts
         costs_since=None,
         held=texts.held(placed.claims),
         why=None,
-        message=texts.words(placed.placement.rejections),
+        message=texts.words(placed.placement),
         version=before.version + 1,
     )
 

@@ -61,6 +61,7 @@ def of_agent(agent: Agent, snapshot: Snapshot, words: Words, usual: timedelta | 
     wait = expected.in_words(agent, snapshot)
     about = f"; {wait}" if wait else ""
     summary = f"{agent.name} is {agent.phase}{place}{lasting}{line}" + (f": {told}" if told else "") + about
+    commands = _commands_of(agent, lines)
     lines += [Line(name="slower than usual", state="", text=late)] if (late := expected.late(agent, usual)) else []
     return Explanation(
         about="agent",
@@ -69,7 +70,7 @@ def of_agent(agent: Agent, snapshot: Snapshot, words: Words, usual: timedelta | 
         reason=why,
         hint=f"{agent.message}{about}" if wait else words.hint(why, agent.message),
         lines=tuple(lines),
-        commands=_commands_of(agent, lines),
+        commands=commands,
         agent=agent,
     )
 

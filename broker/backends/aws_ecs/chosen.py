@@ -32,6 +32,7 @@ class Chosen:
     entry_point: tuple[str, ...] = ()
     network_mode: str = ""
     """With `awsvpc` a launch needs subnets; with any other it may have none."""
+    is_windows: bool = False
     logs: Mapping[str, str] = field(default_factory=dict)
     """The options of the agent's container's `awslogs` driver; empty if it logs elsewhere."""
 
@@ -65,8 +66,14 @@ def chosen_of(body: Mapping[str, Any], arn: str, container: str, *, ours: bool) 
         environment={one["name"]: one.get("value", "") for one in agent.get("environment") or ()},
         entry_point=tuple(agent.get("entryPoint") or ()),
         network_mode=body.get("networkMode") or "",
+        is_windows=_system_of(body).startswith("WINDOWS"),
         logs=log_options(agent),
     )
+
+
+def _system_of(body: Mapping[str, Any]) -> str:
+    """The operating system of a definition's containers; empty: not said, which is Linux."""
+    return str((body.get("runtimePlatform") or {}).get("operatingSystemFamily") or "")
 
 
 def agent_of(body: Mapping[str, Any], wanted: str, key: str) -> str:

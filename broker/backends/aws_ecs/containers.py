@@ -7,7 +7,7 @@ from broker.backends.aws_ecs.lifetime import health_check
 from broker.backends.aws_ecs.options import AGENT_CONTAINER, TaskOptions
 from broker.backends.aws_ecs.sizes import Sizes
 from broker.backends.aws_ecs.volumes import agent_mount_points
-from broker.backends.bootstrap import SCRIPT_ENTRYPOINT, template_variables
+from broker.backends.bootstrap import HOME, SCRIPT_ENTRYPOINT, start_dir, template_variables
 from broker.domain.reason import Reason
 from broker.domain.template import Inject, Template
 from broker.errors import BackendRejected
@@ -30,6 +30,7 @@ def agent_container(
         "memory": sizes.memory or None,
         "environment": [{"name": name, "value": value} for name, value in sorted(template_variables(template).items())],
         "user": template.user,
+        "workingDirectory": _started_in(template, options),
         "readonlyRootFilesystem": template.read_only or None,
         "healthCheck": health_check(template, options),
     }
@@ -43,6 +44,16 @@ def agent_container(
     if template.inject is Inject.SCRIPT:
         own["entryPoint"] = list(SCRIPT_ENTRYPOINT)
     return said({**generic, **options.container, **own})
+
+
+def _started_in(template: Template, options: TaskOptions) -> str | None:
+    """Jenkins counts a relative remote root from there: images of docker-agent start one directory above their volume.
+
+    Our script goes there by itself. Windows images are left as they are.
+    """
+    if template.inject is Inject.SCRIPT or options.is_windows:
+        return None
+    return HOME if start_dir(template) != template.remote_fs else None
 
 
 def _secrets(options: TaskOptions, further: Mapping[str, str]) -> list[dict[str, Any]]:

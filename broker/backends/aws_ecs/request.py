@@ -11,7 +11,7 @@ from typing import Any, Final
 from broker.backends.aws_ecs.chosen import Chosen, launch_sizes
 from broker.backends.aws_ecs.options import PoolOptions, TaskOptions
 from broker.backends.aws_ecs.spelling import api_name
-from broker.backends.bootstrap import start_of
+from broker.backends.bootstrap import HOME, WINDOWS_HOME, start_of
 from broker.domain.reason import Reason
 from broker.errors import BackendRejected
 from broker.ports import LaunchSpec
@@ -61,7 +61,7 @@ def run_task(
 
 def overrides(spec: LaunchSpec, chosen: Chosen, *, with_secret: bool = True) -> dict[str, Any]:
     """What is this agent's own: variables that the definition does not give, arguments, and another size."""
-    start = start_of(spec)
+    start = start_of(spec, home=WINDOWS_HOME if chosen.is_windows else HOME)
     _check_start(spec, start.entrypoint, chosen)
     told = {n: v for n, v in start.environment.items() if chosen.environment.get(n) != v}
     if not with_secret:
@@ -89,7 +89,7 @@ def _check_start(spec: LaunchSpec, entrypoint: tuple[str, ...] | None, chosen: C
     if entrypoint is None:
         return
     name = spec.template.name
-    if TaskOptions.of(spec.template).is_windows:
+    if chosen.is_windows:
         message = f"templates.{name}.inject is script, which is a POSIX script: Windows takes env, args or legacy"
         raise BackendRejected("NoShell", message, Reason.INVALID_TEMPLATE)
     if chosen.entry_point != entrypoint:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from broker.demo.clouds.remote import CLUSTER, FILE, LOG_GROUP, REGION, Control
+from broker.demo.clouds.remote import CLUSTER, FILE, LOG_GROUP, REGION, Control, youngest
 from broker.demo.files import write_private
 from broker.demo.ports import free_port
 from broker.demo.processes import Child, DemoFailed
@@ -67,9 +67,10 @@ class CloudStack(Stack):
     def told(self) -> list[str]:
         """Where the cloud is, and how to make it misbehave."""
         control = self.control
+        where = "" if youngest() == self.root else f" --state-dir {self.root}"
         return [
             f"agents are tasks of a cloud that is played here: {control.url}, its account in {self.root / 'cloud.log'}",
-            "to see it fail:  agentbroker dev fault aws RunTask ThrottlingException --times 5",
+            f"to see it fail:  agentbroker dev fault aws RunTask ThrottlingException --times 5{where}",
         ]
 
     def check(self) -> None:

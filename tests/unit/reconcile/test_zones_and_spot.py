@@ -9,6 +9,7 @@ from broker.domain.offer import Offer, Offering
 from broker.domain.policy import Fallback
 from broker.domain.reason import Reason
 from broker.errors import InsufficientCapacity
+from broker.store.details import from_text
 from broker.store.history import Event
 from broker.testing.factories import make_definitions, make_policy, make_pool
 from tests.core import Core, open_core
@@ -91,3 +92,15 @@ async def test_spot_then_on_demand_then_the_next_pool_within_one_wait_in_words(t
         last = next(e.message for e in reversed(events) if e.event == "placed")
         assert "pool fargate-spot (a, FARGATE_SPOT) is left alone until 00:03:00 UTC: SpotUnavailable" in last
         assert "pool fargate (b, FARGATE) is left alone until 00:03:00 UTC: InsufficientCapacity" in last
+
+
+async def test_the_other_zones_of_the_pool_that_was_taken_are_in_the_details_and_not_in_the_build_s_log(
+    tmp_path: Path,
+) -> None:
+    async with open_core(tmp_path / "broker.db", definitions(SPOT, SURE)) as core:
+        zones(core, SPOT, "abc", "FARGATE_SPOT")
+        zones(core, SURE, "ab", "FARGATE")
+        placed = next(e for e in await waits_for(core) if e.event == "placed")
+        assert placed.message == "fargate: Superseded: a pool before it could take the agent"
+        told = [(r.pool, r.message) for r in from_text(placed.details).rejections]
+        assert told[0] == (SPOT, "another place of the pool was taken")

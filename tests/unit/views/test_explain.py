@@ -120,7 +120,9 @@ def test_a_start_that_took_clearly_longer_than_usual_is_said() -> None:
     )
     snapshot = Snapshot(now=NOW, definitions=make_definitions(), agents=(agent,))
     usual = timedelta(seconds=12.4)
-    [line] = of_agent(agent, snapshot, ALL, usual).lines
+    late = of_agent(agent, snapshot, ALL, usual)
+    assert late.commands == (f"agentbroker events -f --agent {agent.name}",)
+    [line] = late.lines
     assert (line.name, line.text) == (
         "slower than usual",
         "it was online 39.2 s after its place was found (median of pool it 12.4 s)",

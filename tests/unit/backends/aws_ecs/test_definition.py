@@ -7,7 +7,7 @@ import pytest
 from broker.backends.aws_ecs.definition import content_hash, definition_body, family_of
 from broker.backends.aws_ecs.options import TaskOptions
 from broker.backends.aws_ecs.volumes import volume_configurations
-from broker.backends.bootstrap import SCRIPT_ENTRYPOINT
+from broker.backends.bootstrap import HOME, SCRIPT_ENTRYPOINT
 from broker.domain.ids import PoolName, TemplateName
 from broker.domain.reason import Reason
 from broker.domain.resources import Resources
@@ -150,7 +150,8 @@ def test_a_volume_that_each_launch_makes_need_not_be_listed_twice() -> None:
 def test_blank_is_unset() -> None:
     body = a_body(a_template(user="", env={}, tags={}), a_pool(network_mode="", execution_role_arn=""))
     assert body.keys() == {"family", "containerDefinitions"}
-    assert agent_in(body).keys() == {"name", "image", "cpu", "memory", "essential", "healthCheck"}
+    named = {"name", "image", "cpu", "memory", "essential", "healthCheck", "workingDirectory"}
+    assert agent_in(body).keys() == named
 
 
 def test_zero_false_and_empty_words_say_something() -> None:
@@ -174,6 +175,23 @@ def test_a_read_only_agent_can_still_write_its_directory_and_tmp() -> None:
     paths = {one["containerPath"]: one["sourceVolume"] for one in agent_in(body)["mountPoints"]}
     assert paths.keys() == {"/home/jenkins", "/tmp"}
     assert sorted(paths.values()) == [one["name"] for one in sorted(body["volumes"], key=lambda one: str(one["name"]))]
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ({}, HOME),
+        ({"remote_fs": "ws"}, HOME),
+        ({"remote_fs": "/srv/ws"}, None),
+        ({"inject": Inject.SCRIPT}, None),
+        ({"ecs": {"working_directory": "/srv"}}, "/srv"),
+        ({"ecs": {"runtime_platform": {"operating_system_family": "WINDOWS_SERVER_2022_CORE"}}}, None),
+    ],
+)
+def test_an_agent_is_started_where_jenkins_counts_a_relative_directory_from(
+    template: dict[str, Any], expected: str | None
+) -> None:
+    assert agent_in(a_body(a_template(**template))).get("workingDirectory") == expected
 
 
 def test_a_read_only_agent_keeps_the_volumes_that_its_template_has_for_these() -> None:

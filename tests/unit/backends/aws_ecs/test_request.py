@@ -15,6 +15,7 @@ from broker.domain.template import Inject
 from broker.errors import BackendRejected
 from broker.ports import LaunchSpec
 from broker.testing.factories import make_pool, make_spec, make_template
+from tests.entrypoints import WINDOWS_HOME
 
 ARN = "arn:aws:ecs:eu-west-1:111122223333:task-definition/agentbroker-base:7"
 MARKS = Marks(cluster="ci", client_token="token", started_by="agentbroker/one", tags=[{"key": "k", "value": "v"}])
@@ -94,6 +95,27 @@ def test_a_script_is_refused_on_windows() -> None:
     with pytest.raises(BackendRejected, match="POSIX") as refused:
         asked(spec)
     assert refused.value.reason is Reason.INVALID_TEMPLATE
+
+
+def test_an_agent_on_windows_works_where_its_image_has_a_directory_for_it() -> None:
+    platform = {"runtime_platform": {"operating_system_family": "WINDOWS_SERVER_2022_CORE"}}
+    windows = spec_of(options={"ecs": platform})
+    assert variables(asked(windows))["JENKINS_AGENT_WORKDIR"] == WINDOWS_HOME
+    below = spec_of(options={"ecs": platform}, remote_fs="ws")
+    assert variables(asked(below))["JENKINS_AGENT_WORKDIR"] == f"{WINDOWS_HOME}/ws"
+    own = spec_of(options={"ecs": platform}, remote_fs="D:\\ws")
+    assert variables(asked(own))["JENKINS_AGENT_WORKDIR"] == "D:\\ws"
+    theirs = replace(chosen_for(spec_of()), ours=False, is_windows=True)
+    assert variables(asked(spec_of(), theirs))["JENKINS_AGENT_WORKDIR"] == WINDOWS_HOME
+
+
+def test_a_definition_of_windows_that_the_config_names_is_known_as_such() -> None:
+    described = {
+        "containerDefinitions": [{"name": "agent"}],
+        "runtimePlatform": {"operatingSystemFamily": "WINDOWS_SERVER_2019_CORE"},
+    }
+    assert chosen_of(described, ARN, "agent", ours=False).is_windows
+    assert not chosen_of({"containerDefinitions": [{"name": "agent"}]}, ARN, "agent", ours=False).is_windows
 
 
 def test_arm_is_the_definitions_matter() -> None:
