@@ -1,13 +1,17 @@
 """Real brokers that SIGKILL themselves at their points: nothing is left in /proc, nothing is started twice."""
 
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from broker.demo.clouds.aws import FakeAws, serving
 from tests.crash.containers import Containers
 from tests.crash.ground import Killing
-from tests.crash.plans import CONTAINED, REAL
+from tests.crash.plans import CONTAINED, REAL, Cell
 from tests.crash.processes import Processes
+from tests.crash.tasks import Tasks
 from tests.podman import TestEngine
 
 
@@ -26,3 +30,28 @@ async def test_neither_do_they_with_containers(tmp_path: Path, container_engine:
         found = await killing.run(CONTAINED)
     assert {str(cell): broken for cell, broken in found.items() if broken} == {}
     assert len(found) == len(CONTAINED)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("secret_delivery", "cells"), [("env", CONTAINED), ("ssm", REAL)], ids=["env", "ssm"])
+async def test_neither_do_they_with_tasks_of_amazon_ecs(
+    secret_delivery: str, cells: Sequence[Cell], tmp_path: Path
+) -> None:
+    fake = FakeAws()
+    async with serving(fake) as url:
+        ground = Tasks(fake, url, secret_delivery)
+        async with Killing(tmp_path, ground).running() as killing:
+            found = await killing.run(cells)
+            await until_tidy(ground)
+    assert {str(cell): broken for cell, broken in found.items() if broken} == {}
+    assert len(found) == len(cells)
+    assert fake.ledger.problems == []
+
+
+async def until_tidy(ground: Tasks) -> None:
+    """The last broker has deleted the agents' secrets."""
+    for _ in range(100):
+        if not ground.secrets():
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"left behind: {ground.secrets()}")

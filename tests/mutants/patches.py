@@ -156,6 +156,13 @@ MUTANTS: Final = (
         tests=("tests/integration/clouds/test_ecs_secrets.py",),
     ),
     Mutant(
+        guard="a task tells how its secret is called even when it was stopped",
+        file="broker/backends/aws_ecs/request.py",
+        old="        told[KEPT_FOR] = kept_for\n",
+        new="",
+        tests=("tests/integration/clouds/test_ecs_secrets.py",),
+    ),
+    Mutant(
         guard="an agent's secret stands in none of its last lines",
         file="broker/backends/aws_ecs/logs.py",
         old='line = line.replace(secret, "***")',

@@ -119,7 +119,7 @@ class EcsBackend:
             tags=self._ownership.tags(spec, family_of_arn(chosen.arn)),
         )
         try:
-            request = run_task(spec, chosen, marks, subnets, with_secret=way is None)
+            request = run_task(spec, chosen, marks, subnets, kept_for="" if way is None else launch)
             task = await self._run(launch, spec, chosen, self._bases.begins(launch, request))
         except (BackendRejected, InsufficientCapacity):
             self._bases.ends(launch)

@@ -19,6 +19,8 @@ from broker.ports import LaunchSpec
 _LONGEST_OVERRIDES: Final = 8192
 """Characters of JSON (API reference, TaskOverride)."""
 SECRET: Final = "JENKINS_SECRET"  # noqa: S105 -- a variable's name
+KEPT_FOR: Final = "AGENTBROKER_LAUNCH"
+"""The launch, after which an agent's secret is called that its definition gives: StopTask deletes tags."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +34,11 @@ class Marks:
 
 
 def run_task(
-    spec: LaunchSpec, chosen: Chosen, marks: Marks, subnets: Sequence[str], *, with_secret: bool = True
+    spec: LaunchSpec, chosen: Chosen, marks: Marks, subnets: Sequence[str], *, kept_for: str = ""
 ) -> dict[str, Any]:
-    """The whole request. Without `with_secret` the definition gives the secret. BackendRejected for what cannot be."""
+    """The whole request. With `kept_for`, the launch, the definition gives the secret. BackendRejected for what cannot
+    be.
+    """
     pool, task = PoolOptions.of(spec.pool), TaskOptions.of(spec.template)
     request: dict[str, Any] = {
         "cluster": marks.cluster,
@@ -44,7 +48,7 @@ def run_task(
         "startedBy": marks.started_by,
         "tags": [dict(tag) for tag in marks.tags],
         "enableECSManagedTags": False,
-        "overrides": overrides(spec, chosen, with_secret=with_secret),
+        "overrides": overrides(spec, chosen, kept_for=kept_for),
         **_capacity(pool),
         **_placement(pool),
     }
@@ -59,13 +63,14 @@ def run_task(
     return request
 
 
-def overrides(spec: LaunchSpec, chosen: Chosen, *, with_secret: bool = True) -> dict[str, Any]:
+def overrides(spec: LaunchSpec, chosen: Chosen, *, kept_for: str = "") -> dict[str, Any]:
     """What is this agent's own: variables that the definition does not give, arguments, and another size."""
     start = start_of(spec, home=WINDOWS_HOME if chosen.is_windows else HOME)
     _check_start(spec, start.entrypoint, chosen)
     told = {n: v for n, v in start.environment.items() if chosen.environment.get(n) != v}
-    if not with_secret:
+    if kept_for:
         told.pop(SECRET, None)
+        told[KEPT_FOR] = kept_for
     sizes = launch_sizes(chosen, spec.template, spec.pool, spec.configured)
     container: dict[str, Any] = {"name": chosen.container}
     if start.arguments:

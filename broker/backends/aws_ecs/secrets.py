@@ -17,7 +17,7 @@ from broker.backends.aws_ecs.errors import NoSuchThing
 from broker.backends.aws_ecs.known import NEVER, Known
 from broker.backends.aws_ecs.observe import state_of
 from broker.backends.aws_ecs.options import PoolOptions, TaskOptions
-from broker.backends.aws_ecs.request import SECRET
+from broker.backends.aws_ecs.request import KEPT_FOR
 from broker.domain.ids import InstanceRef
 from broker.domain.instance import InstanceState
 from broker.domain.pool import Pool
@@ -126,8 +126,8 @@ class Secrets:
                 continue
             if one.ref in self._held:
                 self.leave(*self._held.pop(one.ref))
-            elif one.owned is not None and not one.tidied and _had_reference(one):
-                self.leave_all(one.owned.launch)
+            elif one.owned is not None and not one.tidied and (launch := _kept_for(one)):
+                self.leave_all(launch)
             one.tidied = True
         if self._clock.monotonic() < self._again_at:
             return
@@ -161,8 +161,8 @@ def _has_read(known: Known) -> bool:
     return known.task is not None and state_of(known.task, known.container) is not InstanceState.PENDING
 
 
-def _had_reference(known: Known) -> bool:
-    """Whether its agent was told its name, and not its secret."""
+def _kept_for(known: Known) -> str:
+    """The launch after which its agent's secret is called; empty for one that was told its secret."""
     overrides = (known.task or {}).get("overrides", {}).get("containerOverrides") or ()
-    told = {str(one.get("name")) for override in overrides for one in override.get("environment") or ()}
-    return "JENKINS_AGENT_NAME" in told and SECRET not in told
+    told = (one for override in overrides for one in override.get("environment") or ())
+    return next((str(one.get("value", "")) for one in told if one.get("name") == KEPT_FOR), "")

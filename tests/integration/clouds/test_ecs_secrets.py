@@ -104,6 +104,16 @@ async def test_a_broker_that_died_after_the_launch_leaves_a_secret_that_the_next
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_so_does_one_that_died_after_it_had_stopped_the_task_and_with_it_its_tags(kind: str, rig: EcsRig) -> None:
+    ref = await rig.backend.launch(spec_of(rig, kind))
+    await rig.backend.terminate(ref)
+    assert rig.fake.ecs.tasks[ref].tags == {}
+    await rig.reopen()
+    await rig.backend.offers(spec_of(rig, kind).pool)
+    await until_tidy(rig, ref)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_launch_that_never_happened_leaves_no_secret(kind: str, rig: EcsRig) -> None:
     rig.fake.faults.add(Fault(action="RunTask", drop=True))
     with pytest.raises(BackendError):

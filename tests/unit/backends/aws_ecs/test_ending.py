@@ -18,7 +18,7 @@ from tests.unit.backends.aws_ecs.cloud import Cloud, ref_of
 OWNERSHIP = Ownership(BackendName("aws"), "one", lambda text: f"signed {hash(text)}")
 
 BY_SSM = make_pool(options={"launch_type": "FARGATE", "secret_delivery": "ssm"})
-REFERENCE = {"containerOverrides": [{"name": "agent", "environment": [{"name": "JENKINS_AGENT_NAME", "value": "a"}]}]}
+REFERENCE = {"containerOverrides": [{"name": "agent", "environment": [{"name": "AGENTBROKER_LAUNCH", "value": "1a"}]}]}
 
 
 @pytest.fixture
