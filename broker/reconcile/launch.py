@@ -18,7 +18,8 @@ from broker.reconcile.context import Again, Context
 
 _CALL_TIMEOUT_S = 30.0
 _NO_ANSWER = "launches in pool {} get no answer"
-_REPLAY_S = 2.0
+_REPLAY_S, _LONGEST_REPLAY_S = 2.0, 10.0
+_REPLAY_SHARE = 0.25
 _IN_LINE_S = 2.0
 """Who stands in line is told when there is a place; this is how soon it sees that there will be none."""
 
@@ -118,11 +119,18 @@ async def _wait_or_give_up(ctx: Context, agent: Agent, answer: BackendError) -> 
     waits = answer.reason == Reason.CONTROLLER_UNREACHABLE and ctx.presence.away(agent.controller)
     if not ctx.deadline_passed(agent) or waits:
         await ctx.note(agent, answer.reason, words(answer))
-        return Again(_REPLAY_S)
+        return Again(_REPLAY_S if waits else _replay_s(ctx, agent))
     reason = answer.reason if answer.reason == Reason.CONTROLLER_UNREACHABLE else Reason.LAUNCH_TIMEOUT
     limit = ctx.definitions.timeouts_of(agent.policy).launch
     await fail_attempt(ctx, agent, reason, f"not launched within {limit}: {words(answer)}", nothing_made=False)
     return None
+
+
+def _replay_s(ctx: Context, agent: Agent) -> float:
+    """Ever longer, and after the first ones a different time for each agent: what fails is not asked by all at once."""
+    waited_s: float = (ctx.clock.now() - agent.phase_since).total_seconds() * _REPLAY_SHARE
+    share: float = 0.75 + int(agent.id[:4], 16) / 0xFFFF / 4
+    return max(_REPLAY_S, min(_LONGEST_REPLAY_S, waited_s) * share)
 
 
 def _direct(ctx: Context, agent: Agent, spec: LaunchSpec) -> LaunchSpec:
