@@ -13,12 +13,14 @@ class TaskPlace:
 
     region: str
     cluster: str
+    account: str
+    """Whose it is: one call that names tasks of two accounts is refused as a whole."""
 
 
 def place_of(ref: str) -> TaskPlace | None:
     """Of a task's ARN; None for any other text."""
     found = _TASK.fullmatch(ref)
-    return TaskPlace(found[1], found[3]) if found else None
+    return TaskPlace(found[1], found[3], found[2]) if found else None
 
 
 def task_id(ref: str) -> str:

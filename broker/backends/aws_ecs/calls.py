@@ -10,7 +10,7 @@ from broker.domain.ids import BackendName
 from broker.errors import BackendError, OutcomeUnknown
 from broker.ports import Clock
 
-_CALL_S: Final = 20.0
+CALL_S: Final = 20.0
 PATIENCE_S: Final = 5.0
 """So long a call waits for its turn if nothing else is said."""
 
@@ -93,7 +93,7 @@ class Calls:
         async with self._buckets[family].call(patience_s):
             began, failed = self._clock.monotonic(), None
             try:
-                async with asyncio.timeout(_CALL_S):
+                async with asyncio.timeout(CALL_S):
                     client = await self._clients.client(service, region or None)
                     before()
                     answer: Answer = await getattr(client, _method(action))(**request)

@@ -26,7 +26,8 @@ EXTRA: Final = "jenkins-agentbroker[aws]"
 _CONNECT_S: Final = 5.0
 _READ_S: Final = 20.0
 _POOL: Final = 64
-_ASSUME_S: Final = 30.0
+ASSUME_S: Final = 10.0
+"""Less than a call may take: while the keys that there are still stand, it goes on with them."""
 _ROLE_S: Final = 3600
 """For how long a role is taken: the most that AWS gives where a role takes another one."""
 _ANEW_S: Final = 30.0
@@ -162,7 +163,7 @@ class Sessions:
         if role.external_id:
             asked["ExternalId"] = role.external_id
         with self._told_as(f"sts:AssumeRole {role.role_arn}"):
-            async with asyncio.timeout(_ASSUME_S):
+            async with asyncio.timeout(ASSUME_S):
                 found = (await sts.assume_role(**asked))["Credentials"]
         return Keys(
             access_key=found["AccessKeyId"],

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from broker.backends.aws_ecs.calls import CALL_S
 from broker.backends.aws_ecs.credentials import FileKeys, Keys, RoleKeys, Source
 from broker.backends.aws_ecs.options import AssumeRole
+from broker.backends.aws_ecs.session import ASSUME_S
 from broker.domain.reason import Reason
 from broker.errors import BackendError, BackendRejected, Throttled
 from broker.testing.clock import ManualClock, settle
@@ -236,3 +238,8 @@ async def test_keys_are_told_without_their_secret(tmp_path: Path, clock: ManualC
     keys = FileKeys({}, files(tmp_path), clock, "aws")
     assert "old" not in repr(await keys.keys())
     assert keys.told == f"keys of {tmp_path / 'access_key_id'}, {tmp_path / 'secret_access_key'}"
+
+
+def test_a_renewal_that_hangs_is_given_up_within_the_call_that_waits_for_it() -> None:
+    """Else that call fails though the keys that there are still stand, and so does the next one."""
+    assert CALL_S >= 2 * ASSUME_S

@@ -211,3 +211,12 @@ async def test_a_notice_without_a_time_counts_from_when_it_was_first_seen(ticker
         assert instance.interruption.at == seen + timedelta(minutes=2)
         await cloud.clock.advance(10.0)
         put_ours(cloud, 1, **taken)
+
+
+async def test_tasks_of_two_accounts_never_share_a_call(ticker: Ticker, cloud: Cloud) -> None:
+    """The backend was given other keys: Amazon refuses a call as a whole that names a task of another account."""
+    here = put_ours(cloud, 1)
+    before = InstanceRef(here.replace("111122223333", "444455556666"))
+    found = await ticker.describe([here, before])
+    assert [request["tasks"] for request in cloud.asked] == [[here], [before]]
+    assert found[here].state is InstanceState.RUNNING
