@@ -9,7 +9,7 @@ from typing import Any, Final
 from broker.backends.aws_ecs.buckets import Family
 from broker.backends.aws_ecs.calls import Calls
 from broker.backends.aws_ecs.known import NEVER, Tasks
-from broker.backends.aws_ecs.observe import Task
+from broker.backends.aws_ecs.observe import Task, is_ending
 from broker.backends.aws_ecs.ownership import INSTALLATION, NOBODY, Owned, Ownership
 from broker.domain.ids import InstanceRef
 from broker.errors import BackendError
@@ -63,13 +63,14 @@ class Lister:
             return await self._list()
 
     async def _list(self) -> Listed:
-        """Those that are to run: one that is on its way out is nobody's care."""
+        """Those that are to run, as ECS lists where nothing is said: `startedBy` may be the only filter (API reference,
+        ListTasks). One that is on its way out is nobody's care.
+        """
         tasks: list[tuple[Task, Owned | None]] = []
         failed: BackendError | None = None
         request: dict[str, Any] = {
             "cluster": self._cluster,
             "startedBy": self._ownership.started_by,
-            "desiredStatus": "RUNNING",
             "maxResults": _PAGE,
         }
         try:
@@ -83,7 +84,7 @@ class Lister:
                 failed = BackendError("TooManyPages", f"ListTasks: more than {_PAGES} pages")
         except BackendError as error:
             failed = error
-        return Listed(tasks=self._ours(tasks), failed=failed)
+        return Listed(tasks=self._ours([one for one in tasks if not is_ending(one[0])]), failed=failed)
 
     async def _described(self, arns: Sequence[str]) -> list[tuple[Task, Owned | None]]:
         """Each with its owner; those that are watched as they were when they were last looked at."""

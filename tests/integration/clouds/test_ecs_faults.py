@@ -296,6 +296,17 @@ async def test_f10_a_listing_that_misses_a_page_is_not_complete(rig: EcsRig) -> 
     assert {instance.ref for instance in listing.instances} == refs
 
 
+async def test_a_listing_has_one_filter_and_shows_what_is_to_run(rig: EcsRig) -> None:
+    """Amazon: "cannot specify startedBy with other arguments"."""
+    ended, ref = await launched(rig, 1), await launched(rig, 2)
+    await rig.backend.terminate(ended)
+    assert [one.ref for one in (await rig.backend.list_owned()).instances] == [ref]
+    await rig.reopen()
+    assert [one.ref for one in (await rig.backend.list_owned()).instances] == [ref]
+    asked = {name for call in rig.fake.ledger.of("ListTasks") for name in call.parameters}
+    assert asked <= {"cluster", "startedBy", "maxResults", "nextToken"}
+
+
 async def test_a_listing_asks_for_nothing_that_is_known(rig: EcsRig) -> None:
     refs = {await rig.backend.launch(rig.spec(n)) for n in (1, 2)}
     rig.fake.ledger.clear()
