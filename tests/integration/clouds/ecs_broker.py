@@ -4,49 +4,31 @@ After every half second the tasks are counted: never two of one launch, never tw
 """
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
-from broker.backends.aws_ecs.assembly import Surroundings, open_ecs
 from broker.backends.aws_ecs.backend import EcsBackend
 from broker.demo.clouds.aws import FakeAws, serving
 from broker.demo.clouds.ec2 import Subnet
-from broker.demo.clouds.ecs.knobs import Timing
 from broker.demo.clouds.ecs.tasks import Status, Task
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
-from broker.domain.ids import AgentId, AgentName, BackendName, PoolName
+from broker.domain.ids import AgentId, AgentName, BackendName
 from broker.domain.instance import LaunchKey
-from broker.domain.pool import BackendDefinition, Pool
 from broker.domain.reason import Reason
 from broker.ports import Admitted, Backend, Knock, LaunchSpec
 from broker.testing.backend import FakeBackend
 from broker.testing.clock import ManualClock
-from broker.testing.factories import BACKEND, CONTROLLER, make_definitions, make_policy, make_pool, make_template
-from broker.testing.memory import FakeMemory
+from broker.testing.factories import BACKEND, CONTROLLER
 from tests.benchmarks.ecs_world import Counted, settling
 from tests.core import Core, open_core
+from tests.integration.clouds.ecs_broker_parts import INSTALLATION, TIMING, AllCalls, backend_on, definitions
 
-INSTALLATION: Final = "0123abcd"
-TIMING: Final = Timing(provisioning_s=2, pending_s=8, activating_s=1, stopping_s=1, deprovisioning_s=2)
-SUBNETS: Final = [f"subnet-{letter * 17}" for letter in "abc"]
-FARGATE: Final[Mapping[str, Any]] = {
-    "capacity_provider": "FARGATE",
-    "subnets": SUBNETS,
-    "security_groups": ["sg-" + "a" * 17],
-    "execution_role_arn": "arn:aws:iam::111122223333:role/agentbroker-exec",
-}
 _AGENT, _ATTEMPT, _LAUNCH = "agentbroker:agent-id", "agentbroker:attempt", "agentbroker:launch"
 _STEP_S, _JVM_S, _LEAVES_S = 0.5, 2.0, 1.5
-
-
-def fargate(name: str = "it", backend: BackendName = BACKEND, **options: Any) -> Pool:
-    """A pool of three zones on Fargate, but for `options`."""
-    return make_pool(name=PoolName(name), backend=backend, options={**FARGATE, **options})
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,42 +254,6 @@ def _mark(task: Task) -> Mark | None:
     return Mark(AgentId(task.tags[_AGENT]), int(task.tags[_ATTEMPT]), task.tags[_LAUNCH])
 
 
-def backend_on(
-    fake: FakeAws, url: str, clock: ManualClock, installation: str = INSTALLATION, name: BackendName = BACKEND,
-    **options: Any,
-) -> tuple[EcsBackend, Counted]:  # fmt: skip
-    """A backend, and how many of its calls are under way."""
-    told = {
-        "region": fake.region,
-        "cluster": "default",
-        "endpoint_url": url,
-        "access_key_id": fake.access_key,
-        "secret_access_key": fake.secret_key,
-        **options,
-    }
-    around = Surroundings(
-        installation=installation,
-        sign=lambda text: hashlib.sha256(f"key of {installation}\n{text}".encode()).hexdigest(),
-        clock=clock,
-        memory=FakeMemory(),
-        called=lambda action, failed, seconds: None,
-    )
-    backend = open_ecs(BackendDefinition(name=name, type="aws-ecs", options=told), around)
-    counted = Counted(backend.calls._clients)
-    backend.calls._clients = counted
-    return backend, counted
-
-
-def definitions(pools: Sequence[Pool] = (), template: Mapping[str, Any] | None = None, **policy: Any) -> Definitions:
-    """One policy over these pools in their order."""
-    pools = tuple(pools) or (fargate(),)
-    return make_definitions(
-        pools=pools,
-        templates=[make_template(image="jenkins/inbound-agent:jdk21", **(template or {}))],
-        policies=[make_policy(*(pool.name for pool in pools), **policy)],
-    )
-
-
 @asynccontextmanager
 async def broker_on_aws(
     folder: Path,
@@ -329,7 +275,7 @@ async def broker_on_aws(
         async with open_core(folder / "broker.db", defined or definitions(), clock=clock, backend=first) as core:
             backends: dict[BackendName, Backend] = {name: backend for name, (backend, _) in made.items()}
             core.ctx.backends = backends
-            calls = _All([counted for _, counted in made.values()])
+            calls = AllCalls([counted for _, counted in made.values()])
             clock._settle = settling(cast("Counted", calls), core.ctx.database._running)
             try:
                 async with asyncio.TaskGroup() as group:
@@ -341,14 +287,3 @@ async def broker_on_aws(
             finally:
                 for backend, _ in made.values():
                     await backend.close()
-
-
-class _All:
-    """The calls of several backends."""
-
-    def __init__(self, counted: Sequence[Counted]) -> None:
-        self._counted = counted
-
-    @property
-    def open(self) -> int:
-        return sum(one.open for one in self._counted)

@@ -14,7 +14,8 @@ from broker.demo.clouds.faults import Fault
 from broker.domain.ids import BackendName
 from broker.domain.lifecycle import Outcome
 from broker.domain.reason import Reason
-from tests.integration.clouds.ecs_broker import broker_on_aws, definitions, fargate
+from tests.integration.clouds.ecs_broker import broker_on_aws
+from tests.integration.clouds.ecs_broker_parts import definitions, fargate
 
 OTHER = BackendName("other")
 SECOND_CLUSTER = {OTHER: {"cluster": "second"}}
@@ -98,6 +99,19 @@ async def test_f3_lines_that_always_break_after_the_effect_leave_nothing_of_what
         await broker.end()
         assert fault.happened > 0
         assert len(broker.made()) == 5
+
+
+async def test_f3_f5_f7_secrets_by_reference_are_all_gone_whatever_became_of_their_launches(tmp_path: Path) -> None:
+    async with broker_on_aws(tmp_path, definitions([fargate(secret_delivery="ssm")])) as broker:
+        broker.fake.ecs.failures_next("Capacity is unavailable at this time", times=2)
+        broker.fake.ecs.fate_next(knobs.exits(1), 2)
+        broker.fake.faults.add(Fault(action="RunTask", drop=True, after_effect=True, times=3))
+        broker.fake.faults.add(Fault(action="RunTask", drop=True, times=2))
+        broker.fake.faults.add(Fault(action="DeleteParameter", code="ThrottlingException", times=2))
+        names = await broker.ask(8)
+        await broker.until(lambda: len(broker.secrets()) >= 4)
+        await broker.end()
+        assert sorted(broker.done) == sorted(names)
 
 
 async def test_f5_of_ten_launches_with_room_for_six_four_go_to_the_next_pool_at_once(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from broker.domain.ids import AgentId
 from broker.domain.lifecycle import Phase
 from broker.domain.reason import Reason
 from broker.testing.factories import make_agent
-from tests.integration.clouds.ecs_broker import SUBNETS, Broker, broker_on_aws
+from tests.integration.clouds.ecs_broker import Broker, broker_on_aws
+from tests.integration.clouds.ecs_broker_parts import SUBNETS
 
 FOREIGN, YOUNG, OLD, CONNECTED = "1" * 32, "2" * 32, "3" * 32, "4" * 32
 

@@ -11,7 +11,8 @@ from broker.demo.clouds.ecs.tasks import Status
 from broker.demo.clouds.faults import Fault
 from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.domain.reason import Reason
-from tests.integration.clouds.ecs_broker import SUBNETS, Broker, broker_on_aws, definitions, fargate
+from tests.integration.clouds.ecs_broker import Broker, broker_on_aws
+from tests.integration.clouds.ecs_broker_parts import SUBNETS, definitions, fargate
 
 SPOT_FIRST = [fargate("spot", capacity_provider="FARGATE_SPOT"), fargate("demand")]
 
