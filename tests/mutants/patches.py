@@ -101,9 +101,9 @@ MUTANTS: Final = (
     ),
     Mutant(
         guard="a task's own words tell which container is its agent's",
-        file="broker/backends/aws_ecs/known.py",
-        old="self.container or agent_name(task)",
-        new="self.container",
+        file="broker/backends/aws_ecs/observe.py",
+        old='if one.get("environment") or one.get("command")), "")',
+        new='if False), "")',
         tests=(f"{_ECS}/test_ticker.py",),
     ),
     Mutant(
