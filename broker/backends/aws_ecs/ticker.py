@@ -58,12 +58,15 @@ class Ticker:
         self.tasks = Tasks()
 
     async def describe(self, refs: Sequence[InstanceRef]) -> Mapping[InstanceRef, Instance]:
-        """What exists of these. Raises what the last look failed of, if too little is known of all without it."""
+        """What exists of these. Raises what the last look failed of, if too little is known of all without it.
+
+        A look that has no turn now is left to the next question: what is known is told without waiting.
+        """
         now = self._clock.monotonic()
         wanted = [self.tasks.of(ref, now) for ref in refs if place_of(ref) is not None]
         for known in wanted:
             known.asked = now
-        await self._refresh(wanted)
+        await self._refresh(wanted, 0.0)
         now = self._clock.monotonic()
         failed = [known.failed for known in wanted if known.failed and now - known.looked > _STALE_S]
         if failed and len(failed) == len(wanted):  # else one cluster that cannot be asked would hide the others
@@ -82,12 +85,12 @@ class Ticker:
         known = self.tasks.of(ref, self._clock.monotonic())
         if known.task is not None and known.owned is not None:
             return known
-        await self._refresh([known])
+        await self._refresh([known], _PATIENCE_S)
         if known.looked == NEVER and known.failed is not None:
             raise known.failed
         return known
 
-    async def _refresh(self, wanted: Sequence[Known]) -> None:
+    async def _refresh(self, wanted: Sequence[Known], patience_s: float) -> None:
         async with self._lock:  # bounded: every call below is
             now = self._clock.monotonic()
             if not self._is_due(wanted, now):
@@ -96,7 +99,7 @@ class Ticker:
             self.tasks.forget_unasked(now - _FORGET_S)
             for batch in self._batches(wanted, now):
                 try:
-                    await self._look(batch)
+                    await self._look(batch, patience_s)
                 except BackendError as error:
                     for known in batch:
                         known.failed = error
@@ -145,7 +148,7 @@ class Ticker:
             full = due + fill
             yield from (full[start : start + _BATCH] for start in range(0, len(full), _BATCH))
 
-    async def _look(self, batch: Sequence[Known]) -> None:
+    async def _look(self, batch: Sequence[Known], patience_s: float) -> None:
         """One DescribeTasks; with tags only where it is not known yet whose a task is."""
         place = place_of(batch[0].ref)
         if place is None:
@@ -153,7 +156,7 @@ class Ticker:
         request: dict[str, Any] = {"cluster": place.cluster, "tasks": [known.ref for known in batch]}
         if any(known.owned is None for known in batch):
             request["include"] = ["TAGS"]
-        told = await self._calls.ecs(Family.READ, "DescribeTasks", request, region=place.region, patience_s=_PATIENCE_S)
+        told = await self._calls.ecs(Family.READ, "DescribeTasks", request, region=place.region, patience_s=patience_s)
         now = self._clock.monotonic()
         tasks = {str(task["taskArn"]): task for task in told.get("tasks") or ()}
         failures = told.get("failures") or ()

@@ -1,5 +1,6 @@
 """How often the cloud is asked for what is watched, and what is told meanwhile."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -142,6 +143,19 @@ async def test_what_is_known_is_told_while_the_cloud_does_not_answer_for_a_minut
     await cloud.clock.advance(10.0)
     with pytest.raises(Exception, match="AccessDenied"):
         await ticker.describe([ref])
+
+
+async def test_what_is_known_is_told_without_waiting_while_reads_are_throttled(ticker: Ticker, cloud: Cloud) -> None:
+    ref = put_ours(cloud, 1, "PENDING")
+    await ticker.describe([ref])
+    cloud.error = "ThrottlingException"
+    async with asyncio.timeout(5):  # of real time: whoever waits for a turn waits for a clock that stands still
+        await poll(ticker, cloud, [ref], 40.0)
+        assert (await ticker.describe([ref]))[ref].state is InstanceState.PENDING
+    cloud.error = ""
+    put_ours(cloud, 1, "RUNNING")
+    await poll(ticker, cloud, [ref], 35.0)
+    assert (await ticker.describe([ref]))[ref].state is InstanceState.RUNNING
 
 
 async def test_a_task_that_was_never_seen_is_not_guessed_at(ticker: Ticker, cloud: Cloud) -> None:
