@@ -36,7 +36,7 @@ def listed(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
     cluster = region.clusters.find(request.get("cluster"))
     now = region.settle()
     started_by = request.get("startedBy")
-    others = ("family", "containerInstance", "serviceName", "launchType", "daemonName")
+    others = ("family", "containerInstance", "serviceName", "launchType", "daemonName", "desiredStatus")
     if started_by is not None and any(request.get(one) for one in others):
         raise errors.invalid("startedBy must be the only filter.")
     if request.get("serviceName"):

@@ -59,6 +59,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"nextToken": "bm9uc2Vuc2U="}, "Invalid token"),
     ({"startedBy": "x", "family": "agents"}, "only filter"),
     ({"startedBy": "x", "launchType": "FARGATE"}, "only filter"),
+    ({"startedBy": "x", "desiredStatus": "RUNNING"}, "only filter"),
     ({"containerInstance": "0" * 32}, "does not exist"),
     ({"containerInstance": "nonsense"}, "length should be one of"),
 ]
@@ -85,7 +86,7 @@ async def test_lists_are_filtered(ecs: FakeEcs, api: Api, clock: ManualClock) ->
     there = await _run(ecs, api, cluster="other")
     on_machine = [(await api("RunTask", taskDefinition="machines"))["tasks"][0]["taskArn"]]
     assert await _listed(api, startedBy="broker/a") == mine
-    assert await _listed(api, startedBy="broker/a", desiredStatus="STOPPED") == []
+    assert await _listed(api, desiredStatus="STOPPED") == []
     assert await _listed(api, cluster="other") == there
     assert await _listed(api, family="agents") == mine + theirs
     assert await _listed(api, launchType="EC2") == on_machine
@@ -98,9 +99,9 @@ async def test_a_task_is_listed_by_what_is_wanted_not_by_what_is(ecs: FakeEcs, a
     await clock.advance(60)
     ecs.interrupt(arns[0])
     assert await _listed(api, startedBy="broker/a") == []
-    assert await _listed(api, startedBy="broker/a", desiredStatus="STOPPED") == arns
+    assert await _listed(api, desiredStatus="STOPPED") == arns
     await clock.advance(120 + 5 + 3600)
-    assert await _listed(api, startedBy="broker/a", desiredStatus="STOPPED") == []
+    assert await _listed(api, desiredStatus="STOPPED") == []
 
 
 async def test_a_fresh_task_is_missing_and_unlisted_for_a_while(
