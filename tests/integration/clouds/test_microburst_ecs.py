@@ -70,14 +70,15 @@ def tasks_by_agent(fake: FakeAws) -> Counter[str]:
 
 
 async def ended(rig: EcsRig, refs: list[InstanceRef]) -> None:
-    """As the broker does it: asked again until nothing is there."""
+    """As the broker does it: asked again until the cloud tells that nothing is there."""
     for _ in range(200):
         for ref in refs:
             try:
                 await rig.backend.terminate(ref)
             except (Throttled, OutcomeUnknown):
                 continue
-        if not rig.fake.ecs.living:
+        if not await rig.backend.describe(refs):
+            assert rig.fake.ecs.living == []
             return
         await asyncio.sleep(0.1)
     raise AssertionError(f"{len(rig.fake.ecs.living)} tasks are left")
