@@ -5,7 +5,7 @@ from itertools import chain
 
 from broker.domain.limits import PENDING_SCOPES, Claim, Scope
 from broker.domain.placement import Rejection
-from broker.domain.reason import Reason
+from broker.domain.reason import LACKS, Reason
 from broker.placement.chain import causes
 from broker.placement.chosen import Chosen
 from broker.placement.classes import Ask, Stuck
@@ -63,12 +63,14 @@ def full(claim: Claim, ground: Ground) -> Stuck:
 
 
 def stuck(rejections: Iterable[Rejection], *, stalled: bool = False) -> Stuck:
-    """Sums up rejections: the reason of the first that is one."""
+    """Sums up rejections: the reason of the first that is one; a lack where there is nothing but lacks."""
     told = tuple(rejections)
-    first = next((r for r in told if r.reason is not Reason.SUPERSEDED), told[0])
+    speak = [r for r in told if r.reason is not Reason.SUPERSEDED] or list(told[:1])
+    causes = {r.cause or r.reason for r in speak}
+    lack = causes.pop() if len(causes) == 1 else Reason.INSUFFICIENT_CAPACITY
     message = "; ".join(f"{r.pool}: {r.message}" if r.reason is Reason.SUPERSEDED else r.message for r in told)
     return Stuck(
-        reason=first.reason,
+        reason=lack if LACKS.issuperset({lack, *causes}) else speak[0].reason,
         message=message,
         rejections=told,
         stalled=stalled,

@@ -55,7 +55,7 @@ async def test_f8_no_stock_anywhere_is_one_clear_reason_and_few_calls(tmp_path: 
         await broker.run(170)
         agents = await broker.agents(names)
         assert {agent.phase for agent in agents} == {Phase.REQUESTED}
-        assert {agent.why for agent in agents} == {Reason.POOL_COOLING_DOWN}
+        assert {agent.why for agent in agents} == {Reason.INSUFFICIENT_CAPACITY}
         for agent in agents:
             assert "pool spot (eu-west-1a, FARGATE_SPOT) is left alone until" in agent.message
             assert "SpotUnavailable: Capacity is unavailable at this time" in agent.message

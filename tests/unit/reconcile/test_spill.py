@@ -110,7 +110,7 @@ async def test_with_nothing_left_it_waits_and_says_one_clear_reason(tmp_path: Pa
         for offering in (Offering(CLOUD, "a"), Offering(CLOUD, "b"), Offering(NEXT)):
             core.backend.offering_raises(offering, FULL)
         [agent] = await asked(core, NAME)
-        assert (agent.phase, agent.goal, agent.why) == (Phase.REQUESTED, Goal.ONLINE, Reason.POOL_COOLING_DOWN)
+        assert (agent.phase, agent.goal, agent.why) == (Phase.REQUESTED, Goal.ONLINE, Reason.INSUFFICIENT_CAPACITY)
         assert "NoStock: none left" in agent.message
         assert core.backend.ledger.total_created() == 0
         assert len(core.backend.ledger.calls) == 3
