@@ -11,7 +11,7 @@ from broker.backends.aws_ecs.used import Used
 from broker.doctor.aws_ask import Cloud, Refused, answered_at
 from broker.doctor.aws_network import check_security_groups, check_subnets
 from broker.doctor.aws_rights import check_rights, check_roles
-from broker.doctor.aws_tasks import check_definitions, check_execution_roles, check_instances, check_logs
+from broker.doctor.aws_tasks import check_definitions, check_instances, check_logs
 from broker.doctor.report import Check, Doubtful, Report, Wrong
 from broker.errors import BackendError
 from broker.ports import Clock
@@ -61,8 +61,6 @@ class AwsVisit:
                 await report.check("security groups", check_security_groups(cloud, used, vpcs, self.agents_dial))
         await report.check("iam", check_rights(cloud, used, self._place, self._principal))
         await check_roles(cloud, used, self._place, self._principal, report)
-        if used.pairs:
-            await report.check("execution role", check_execution_roles(used))
         await check_logs(cloud, used, self._place.region, report)
         await check_definitions(cloud, used, report)
         if cluster:

@@ -1,50 +1,16 @@
-"""Whether the templates' tasks can start in their pools: execution roles, log groups, named definitions, and room."""
+"""Whether the templates' tasks can start in their pools: log groups, named definitions, and room."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from broker.backends.aws_ecs.iam import log_groups
-from broker.backends.aws_ecs.options import PoolOptions, TaskOptions
+from broker.backends.aws_ecs.options import TaskOptions
 from broker.backends.aws_ecs.used import Used
 from broker.doctor.aws_ask import Cloud, Refused
 from broker.doctor.report import Doubtful, Report, Wrong
 from broker.domain.resources import Resources
-from broker.domain.template import Template
 
 _AT_ONCE: Final = 100
-_PRIVATE: Final = re.compile(r"^\d{12}\.dkr\.ecr\.")
-
-
-async def check_execution_roles(used: Used) -> str:
-    """Where AWS itself reads something for a task, it has a role to do so."""
-    for pool, options, template, task in used.together():
-        why = _needs_role(options, template, task)
-        if why and not (task.task.get("executionRoleArn") or options.execution_role_arn):
-            raise Wrong(
-                f"template {template.name} in pool {pool}: {why} needs an execution role",
-                f"set pools.{pool}.execution_role_arn, or templates.{template.name}.ecs.execution_role_arn",
-            )
-    return "there where it is needed"
-
-
-def _needs_role(pool: PoolOptions, template: Template, task: TaskOptions) -> str:
-    """What needs an execution role (developer guide, "Task execution IAM role"); empty for nothing, or nobody knows."""
-    if task.task_definition:
-        return ""
-    containers = [{**task.container, "image": template.image or ""}, *task.sidecars]
-    for one in containers:
-        if one.get("repositoryCredentials"):
-            return "a registry's password"
-        if one.get("secrets") or (one.get("logConfiguration") or {}).get("secretOptions"):
-            return "a secret by reference"
-        if one.get("environmentFiles"):
-            return "a file of variables"
-        if pool.is_fargate and (one.get("logConfiguration") or {}).get("logDriver") == "awslogs":
-            return "awslogs on Fargate"
-        if pool.is_fargate and _PRIVATE.match(str(one.get("image", ""))):
-            return f"a private image on Fargate ({one['image']})"
-    return "" if pool.secret_delivery == "env" else "a secret by reference"  # noqa: S105 -- a way
 
 
 async def check_logs(cloud: Cloud, used: Used, region: str, report: Report) -> None:

@@ -39,8 +39,9 @@ def test_an_agent_without_room_in_the_first_pool_comes_from_the_second_and_says_
             f"failed boxes {no_room}",
             "placed linux chosen (fallback for InsufficientCapacity)",
             steps[5],
-            "booting linux",
+            steps[6],
         ]
+        assert re.fullmatch(r"booting linux [0-9a-f]{32}-2", steps[6])
         assert re.fullmatch(
             rf"boxes not now: PoolCoolingDown: pool boxes is left alone until \S+ UTC: {no_room}", steps[5]
         )

@@ -1,6 +1,6 @@
 """A doctor's visit to AWS: each thing that can be wrong is found, in words with a next step, and nothing is changed."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def ends(check: Check, status: Status, *words: str) -> None:
 async def test_a_sound_backend_has_every_check_green_and_is_not_changed(world: World) -> None:
     found = await world.found()
     assert {name: check.status for name, check in found.items()} == dict.fromkeys(
-        ["credentials", "clock", "cluster", "capacity", "subnets", "security groups", "iam", "roles", "execution role"],
+        ["credentials", "clock", "cluster", "capacity", "subnets", "security groups", "iam", "roles"],
         Status.OK,
     )
     told = {name: check.message for name, check in found.items()}
@@ -236,27 +236,6 @@ async def test_a_role_of_another_account_is_told(world: World) -> None:
 
 
 LOGS = {"log_driver": "awslogs", "options": {"awslogs-group": "/ci/agents", "awslogs-stream-prefix": "java"}}
-
-
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ({"image": "444455556666.dkr.ecr.eu-west-1.amazonaws.com/agent:1"}, "a private image on Fargate"),
-        ({"ecs": {"log_configuration": LOGS}}, "awslogs on Fargate"),
-        (
-            {"ecs": {"secrets": {"TOKEN": "arn:aws:ssm:eu-west-1:111122223333:parameter/token"}}},
-            "a secret by reference",
-        ),
-    ],
-)
-async def test_a_missing_execution_role_is_told_with_what_needs_it(
-    world: World, change: Mapping[str, Any], why: str
-) -> None:
-    world.template.update(change)
-    ends((await world.found())["execution role"], Status.OK)
-    del world.pool["execution_role_arn"]
-    told = f"template java in pool fargate: {why}"
-    ends((await world.found())["execution role"], Status.FAILED, told, "set pools.fargate.execution_role_arn")
 
 
 async def test_a_missing_log_group_is_told(world: World) -> None:

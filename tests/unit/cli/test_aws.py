@@ -200,7 +200,7 @@ async def test_doctor_looks_at_one_backend(account: Account) -> None:
     ran = await account.run(doctor, "--backend", "aws")
     assert ran.exit_code == 0, ran.output
     assert "backend aws  ✔ credentials      user broker, account 111122223333, region eu-west-1\n" in ran.stdout
-    assert ran.stdout.endswith("9 ok, 0 warnings, 0 failed\n")
+    assert ran.stdout.endswith("8 ok, 0 warnings, 0 failed\n")
 
 
 async def test_doctor_says_so_where_a_backend_has_nothing_to_ask(account: Account) -> None:

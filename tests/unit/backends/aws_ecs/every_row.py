@@ -23,7 +23,7 @@ _FAULTS, _SECRETS = (
     "tests/integration/clouds/test_ecs_secrets.py::test_",
 )
 _RECONCILE, _POLICIES, _INTAKE = "tests/unit/reconcile/test_", "tests/unit/policies/test_", "tests/unit/intake/test_"
-_JENKINS, _DOCTOR = "tests/jenkins/test_", "tests/integration/doctor/test_aws.py::test_"
+_JENKINS = "tests/jenkins/test_"
 _SCHEMA = "tests/unit/config/test_"
 _BAD = f"{_SCHEMA}bad_files.py::test_a_bad_file_prints_what_stands_beside_it"
 _ALIKE = "tests/unit/backends/test_entrypoint.py::test_java_is_told_each_thing_once_however_the_agent_connects"
@@ -88,7 +88,6 @@ ROWS: Final[Mapping[str, tuple[str, ...]]] = {
         f"{_JENKINS}amazon_ecs.py::test_a_task_whose_image_cannot_be_had_is_told_in_the_cloud_s_words",
         "tests/unit/telemetry/test_metrics.py::test_launches_and_calls_of_a_backend_are_counted_by_their_end",
         "tests/unit/web/test_api_fleet.py::test_an_agents_timeline_and_attempts_tell_its_life_with_durations",
-        f"{_DOCTOR}a_missing_execution_role_is_told_with_what_needs_it",
         f"{_BAD}[182-ecs-on-fargate]",
     ),
     "C2": (
