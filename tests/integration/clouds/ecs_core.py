@@ -1,7 +1,7 @@
 """The running core over backends of Amazon ECS that a file names, on the strict fake of AWS, in virtual time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,11 +85,17 @@ class EcsCore:
 
 
 @asynccontextmanager
-async def ecs_core(folder: Path, text: str) -> AsyncIterator[EcsCore]:
-    """A broker over the config `text`, whose backends are all of Amazon ECS, with the fake's keys and address."""
+async def ecs_core(
+    folder: Path, text: str, prepare: Callable[[FakeAws], object] = lambda fake: None
+) -> AsyncIterator[EcsCore]:
+    """A broker over the config `text`, whose backends are all of Amazon ECS, with the fake's keys and address.
+
+    `prepare` is called before anything asks the fake.
+    """
     clock = ManualClock()
     fake = FakeAws(clock=clock)
     fake.ecs.timing = TIMING
+    prepare(fake)
     definitions = parse(HEAD + text, env={}).definitions
     async with serving(fake) as url:
         counted: list[Counted] = []

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.ecs.knobs import Timing
 from broker.domain.lifecycle import Phase
 from broker.domain.reason import Reason
@@ -154,9 +155,12 @@ async def test_a_chain_of_roles_launches_in_the_account_of_the_last(tmp_path: Pa
     roles = [f"arn:aws:iam::111122223333:role/{name}" for name in ("jump", "builds")]
     chain = f'assume_role_arn: [{{ role_arn: "{roles[0]}" }}, {{ role_arn: "{roles[1]}", external_id: x1 }}]'
     text = BACKEND.replace("region:", f"sts_region: us-east-1, {chain}, region:") + template() + FARGATE + POLICY
-    async with ecs_core(tmp_path, text) as ecs:
-        jump = ecs.fake.sts.add_role("jump", trusts=["arn:aws:iam::111122223333:root"])
-        ecs.fake.sts.add_role("builds", trusts=[jump.arn], external_id="x1")
+
+    def roles_there(fake: FakeAws) -> None:
+        jump = fake.sts.add_role("jump", trusts=["arn:aws:iam::111122223333:root"])
+        fake.sts.add_role("builds", trusts=[jump.arn], external_id="x1")
+
+    async with ecs_core(tmp_path, text, roles_there) as ecs:
         await ecs.ask(A)
         await ecs.until(A, Phase.CONNECTING)
         (run,) = ecs.calls("RunTask")

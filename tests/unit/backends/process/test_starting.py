@@ -169,13 +169,10 @@ async def test_a_deletion_that_was_cut_off_is_still_an_instance_until_it_is_done
 
 
 async def test_agents_of_another_boot_are_stopped(rig: ProcessRig) -> None:
-    ref = await rig.backend.launch(rig.spec())
-    await rig.wait_for(ref, InstanceState.RUNNING)
-    written = (rig.root / ref / "state.json").read_text()
-    await rig.end(ref)
     place = stage(rig, rig.spec())
-    (place.path / "state.json").write_text(written.replace(procfs.boot_id(), "another"))
-    assert (await rig.wait_for(ref, InstanceState.STOPPED)).exit_code is None
+    state = place.path / "state.json"
+    state.write_text(state.read_text().replace(procfs.boot_id(), "another"))
+    assert (await rig.wait_for(place.ref, InstanceState.STOPPED)).exit_code is None
 
 
 async def test_the_same_attempt_with_another_token_is_refused(rig: ProcessRig) -> None:
