@@ -66,11 +66,12 @@ def stuck(rejections: Iterable[Rejection], *, stalled: bool = False) -> Stuck:
     """Sums up rejections: the reason of the first that is one; a lack where there is nothing but lacks."""
     told = tuple(rejections)
     speak = [r for r in told if r.reason is not Reason.SUPERSEDED] or list(told[:1])
-    causes = {r.cause or r.reason for r in speak}
-    lack = causes.pop() if len(causes) == 1 else Reason.INSUFFICIENT_CAPACITY
+    reason, causes = speak[0].reason, {r.cause or r.reason for r in speak}
+    if causes <= LACKS:
+        reason = min(causes) if len(causes) == 1 else Reason.INSUFFICIENT_CAPACITY
     message = "; ".join(f"{r.pool}: {r.message}" if r.reason is Reason.SUPERSEDED else r.message for r in told)
     return Stuck(
-        reason=lack if LACKS.issuperset({lack, *causes}) else speak[0].reason,
+        reason=reason,
         message=message,
         rejections=told,
         stalled=stalled,
