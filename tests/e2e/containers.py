@@ -10,10 +10,9 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from broker.demo.controllers import SimulatedController
 from broker.demo.leftovers import end, marked_processes
 from broker.demo.stack import RUN_MARK, Ports, Stack
-from tests.e2e.world import until
+from tests.e2e.world import controller_of, until
 from tests.podman import IMAGE, TestEngine
 
 REPOSITORY = Path(__file__).parents[2]
@@ -81,13 +80,7 @@ class BoxedWorld:
             engine=engine,
             templates=templates or {},
         )
-        self.controller = SimulatedController(
-            root,
-            port=ports.controller,
-            grpc_port=ports.grpc,
-            token_file=self.stack.token_file,
-            environment=self.stack.environment,
-        )
+        self.controller = controller_of(self.stack)
 
     def start(self) -> None:
         self.relay.start()

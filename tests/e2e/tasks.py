@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from broker.demo.controllers import SimulatedController
 from broker.demo.leftovers import end, marked_processes
-from broker.demo.stack import CONTROLLER, RUN_MARK, Ports, Stack
+from broker.demo.stack import RUN_MARK, Ports, Stack
 from tests.e2e.containers import REPOSITORY, host_python
+from tests.e2e.world import controller_of
 from tests.podman import INBOUND_IMAGE, TestEngine
 
 AGENT = f"{Path(sys.executable).resolve()} {REPOSITORY / 'tests/e2e/boxed_agent.py'}"
@@ -90,13 +90,7 @@ class TaskWorld:
             engine=engine,
             backend=backend,
         )
-        self.controller = SimulatedController(
-            root,
-            port=ports.controller,
-            grpc_port=ports.grpc,
-            token_file=self.stack.token_file_of(CONTROLLER),
-            environment=self.stack.environment,
-        )
+        self.controller = controller_of(self.stack)
 
     def start(self) -> None:
         self.stack.start()

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from broker.demo.clouds.stack import CloudStack
-from broker.demo.controllers import SimulatedController
 from broker.demo.leftovers import end, marked_processes
 from broker.demo.stack import Ports
-from tests.e2e.world import until
+from tests.e2e.world import controller_of, until
 
 
 class CloudWorld:
@@ -20,13 +19,7 @@ class CloudWorld:
         ports = Ports()
         url = f"http://127.0.0.1:{ports.controller}/"
         self.stack = CloudStack(root=root, controller_url=url, pools={"linux": {}}, ports=ports, pool_keys=keys)
-        self.controller = SimulatedController(
-            root,
-            port=ports.controller,
-            grpc_port=ports.grpc,
-            token_file=self.stack.token_file,
-            environment=self.stack.environment,
-        )
+        self.controller = controller_of(self.stack)
 
     def start(self) -> None:
         self.stack.start()

@@ -22,6 +22,18 @@ QUICK, SLOW = "quick", "slow"
 SLOW_START_S = 4
 
 
+def controller_of(stack: Stack) -> SimulatedController:
+    """The first controller of a stack, not started."""
+    return SimulatedController(
+        stack.root,
+        port=stack.ports.controller,
+        grpc_port=stack.ports.grpc,
+        token_file=stack.token_file,
+        environment=stack.environment,
+        tls=stack.secured.client(CONTROLLER) if stack.secured else None,
+    )
+
+
 class World:
     """One broker, one gateway, one controller or more; agents as the builds ask for them."""
 
@@ -54,14 +66,7 @@ class World:
             )
             for name, port in other_ports.items()
         }
-        self.controller = SimulatedController(
-            root,
-            port=ports.controller,
-            grpc_port=ports.grpc,
-            token_file=self.stack.token_file,
-            environment=self.stack.environment,
-            tls=self.stack.secured.client(CONTROLLER) if self.stack.secured else None,
-        )
+        self.controller = controller_of(self.stack)
 
     def start(self) -> None:
         self.stack.start()
