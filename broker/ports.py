@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from broker.domain.ids import AgentId, AgentName, ControllerName, InstanceRef, PolicyName
+from broker.domain.host import HostListing, SeenHost
+from broker.domain.host_order import HostOrder, HostPlace, Prepared, Preparing
+from broker.domain.ids import AgentId, AgentName, ControllerName, HostId, HostRef, InstanceRef, PolicyName
 from broker.domain.instance import Instance, LaunchKey, Listing
 from broker.domain.offer import Offer, Offering
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason
 from broker.domain.resources import Resources
 from broker.domain.template import Template
+from broker.errors import BackendError
 
 
 class Clock(Protocol):
@@ -81,6 +84,8 @@ class LaunchSpec:
     """Zone, type and capacity that were chosen, the same whenever an attempt is repeated; None: the pool as such."""
     host: str = ""
     """The host that was chosen, if any."""
+    place: HostPlace | None = None
+    """Where that is, of a host of ours; it is ready."""
     policy: PolicyName = PolicyName("")
     """Whose agent it is. With the next two it is for tags, and the same whenever an attempt is repeated."""
     job: str = ""
@@ -127,6 +132,59 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Lets go of connections and files. Instances stay."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What has come of an order. A host that is not in `refs` was not made, for sure, and `lack` says why."""
+
+    refs: Mapping[HostId, HostRef]
+    lack: BackendError | None = None
+
+
+class HostBackend(Backend, Protocol):
+    """A backend whose agents are on hosts that it makes, or knows.
+
+    `offers` of its pools are hosts that could be made, each with a `shape`; `room` there is how many of that offering
+    there can be in all, with those that exist. Which exist, and what is free on them, the core knows.
+    `launch` gets a `LaunchSpec.place`, and a `LaunchKey.host` says on which host an attempt is. Every method may be
+    repeated safely, and raises `BackendError`s only.
+    """
+
+    @property
+    def most_hosts_at_once(self) -> int:
+        """How many hosts one order may have."""
+        ...
+
+    async def create_hosts(self, order: HostOrder) -> Made:
+        """Makes hosts, as many of the order as can be had; the same token again gives the same hosts.
+
+        `InsufficientCapacity`, `Throttled`, `BackendRejected`: none was made, for sure. `OutcomeUnknown`: some may.
+        """
+        ...
+
+    async def locate_hosts(self, order: HostOrder) -> Made:
+        """What has come of an order that was never answered; `OutcomeUnknown` while that is not sure."""
+        ...
+
+    async def describe_hosts(self, refs: Sequence[HostRef]) -> Mapping[HostRef, SeenHost]:
+        """The hosts that exist; one that is missing from the answer does not exist. An error says nothing of any."""
+        ...
+
+    async def prepare_host(self, place: HostPlace) -> Prepared | Preparing:
+        """Gets a running host ready, beside the call, and answers how far it is: it is called again until it is done.
+
+        Raises `BackendRejected` if it cannot become ready, with the reason; what must be known of that is the message.
+        """
+        ...
+
+    async def delete_hosts(self, refs: Sequence[HostRef]) -> None:
+        """Begins the end of hosts. Success says nothing of when they are gone; one that is gone is a success."""
+        ...
+
+    async def list_hosts(self) -> HostListing:
+        """All hosts that carry this broker's ownership, for the search for orphans."""
         ...
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from broker.domain.host_order import HostPlace
 from broker.domain.ids import BackendName, ControllerName
 from broker.domain.pool import BackendDefinition
 from broker.errors import BackendError, ConfigError
@@ -29,6 +30,8 @@ class BackendContext:
     called: Callable[[BackendName, str, str, float], None] = lambda backend, operation, code, seconds: None
     """Counts a real call of a cloud, by a backend of `TELLS_ITS_CALLS`: service and action such as ecs:RunTask, a code
     of `telemetry.labels.BACKEND_CODES`, and how long it took."""
+    place_of: Callable[[str], HostPlace | None] = lambda host: None
+    """Answers where a host of ours is by its id, as the store has it; None for one that is gone or has no machine."""
 
 
 def open_backend(definition: BackendDefinition, context: BackendContext) -> Backend:

@@ -90,7 +90,7 @@ class Agent:
         """The key of the last attempt; only for an agent that has one."""
         if self.token is None:
             raise ValueError(f"agent {self.name} has no attempt yet")
-        return LaunchKey(agent_id=self.id, attempt=self.attempt, token=self.token)
+        return LaunchKey(agent_id=self.id, attempt=self.attempt, token=self.token, host=self.host)
 
     @property
     def was_online(self) -> bool:

@@ -13,6 +13,10 @@ BootId = NewType("BootId", str)
 ControllerName = NewType("ControllerName", str)
 HandLaunchId = NewType("HandLaunchId", str)
 """What a launch by hand is known by: 1 to 64 letters, digits, hyphens and underscores; who launches may choose it."""
+HostId = NewType("HostId", str)
+"""The broker's own id of a host: `h-` and 12 lower-case hex digits, never reused."""
+HostRef = NewType("HostRef", str)
+"""What a backend calls a host (instance id, machine of a list): opaque to everybody else."""
 InstanceRef = NewType("InstanceRef", str)
 """What a backend calls an instance (task ARN, process directory, container id): opaque to everybody else."""
 LaunchToken = NewType("LaunchToken", str)

@@ -27,6 +27,8 @@ class LaunchKey:
     agent_id: AgentId
     attempt: int
     token: LaunchToken
+    host: str = ""
+    """The id of the host that it is placed on, where that is one of ours; else what the cloud calls it, or empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from broker.domain.host import HostRules
 from broker.domain.ids import BackendName, PoolName
 from broker.domain.money import Price
 
@@ -59,6 +60,8 @@ class Pool:
     options: Mapping[str, object] = field(default_factory=dict)
     direct: Direct | None = None
     cost: Price | None = None
+    hosts: HostRules | None = None
+    """Of a pool whose agents are on hosts of ours; None where they are not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
