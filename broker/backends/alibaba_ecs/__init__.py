@@ -1,0 +1,1 @@
+"""Hosts of Alibaba Cloud ECS: virtual machines that are made, kept and deleted."""
