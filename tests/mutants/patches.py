@@ -136,10 +136,10 @@ MUTANTS: Final = (
     ),
     Mutant(
         guard="a throttled call pauses its whole family",
-        file="broker/backends/aws_ecs/buckets.py",
+        file="broker/backends/throttle.py",
         old="self._throttled_at, self._paused_until = now, now + pause",
         new="self._throttled_at, self._paused_until = now, now",
-        tests=(f"{_ECS}/test_buckets.py",),
+        tests=(f"{_ECS}/test_rates.py",),
     ),
     Mutant(
         guard="an agent that was told to leave is given time to",

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.backends.aws_ecs.backend import EcsBackend, Parts
-from broker.backends.aws_ecs.buckets import Family, shared
 from broker.backends.aws_ecs.calls import Called, Calls
 from broker.backends.aws_ecs.existing import Ask
 from broker.backends.aws_ecs.marks import Marks
 from broker.backends.aws_ecs.options import BackendOptions
 from broker.backends.aws_ecs.ownership import Ownership
+from broker.backends.aws_ecs.rates import QUOTAS, Family
 from broker.backends.aws_ecs.register import Definitions, Naming
 from broker.backends.aws_ecs.session import Sessions
+from broker.backends.throttle import shared
 from broker.domain.pool import BackendDefinition
 from broker.ports import Clock, Memory
 
@@ -42,7 +43,7 @@ def open_ecs(definition: BackendDefinition, around: Surroundings) -> EcsBackend:
     """A new backend; nothing is read or called yet."""
     options = BackendOptions.of(definition)
     sessions = Sessions(options, around.clock, definition.name)
-    buckets = shared(sessions.whose, options.region, around.clock, options.api_rate)
+    buckets = shared(QUOTAS, sessions.whose, options.region, around.clock, options.api_rate)
     calls = Calls(sessions, buckets, definition.name, around.clock, around.called)
 
     marks = Marks(installation=around.installation, backend=definition.name, sign=around.sign)

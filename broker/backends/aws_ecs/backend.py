@@ -10,7 +10,6 @@ from typing import Any, Final, Protocol
 
 from broker.backends.aws_ecs.arns import place_of
 from broker.backends.aws_ecs.bases import Bases
-from broker.backends.aws_ecs.buckets import Family
 from broker.backends.aws_ecs.calls import Calls
 from broker.backends.aws_ecs.chosen import Chosen
 from broker.backends.aws_ecs.errors import DefinitionGone, NoSuchThing
@@ -23,6 +22,7 @@ from broker.backends.aws_ecs.observe import Task, instance_of, is_ending
 from broker.backends.aws_ecs.offers import Offers
 from broker.backends.aws_ecs.options import BackendOptions, PoolOptions
 from broker.backends.aws_ecs.ownership import Ownership, family_of_arn
+from broker.backends.aws_ecs.rates import Family
 from broker.backends.aws_ecs.request import SECRET, Marks, run_task
 from broker.backends.aws_ecs.secrets import Secrets, Way, way_of
 from broker.backends.aws_ecs.ticker import Ticker, Watching

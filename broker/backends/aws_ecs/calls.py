@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from broker.backends.aws_ecs.buckets import Buckets, Family
 from broker.backends.aws_ecs.errors import translate
+from broker.backends.aws_ecs.rates import Family
+from broker.backends.throttle import Buckets
 from broker.domain.ids import BackendName
 from broker.errors import BackendError, OutcomeUnknown
 from broker.ports import Clock
@@ -57,7 +58,9 @@ class Clients(Protocol):
 class Calls:
     """Asks AWS, one call at a time for each that asks; retries nothing."""
 
-    def __init__(self, clients: Clients, buckets: Buckets, backend: BackendName, clock: Clock, called: Called) -> None:
+    def __init__(
+        self, clients: Clients, buckets: Buckets[Family], backend: BackendName, clock: Clock, called: Called
+    ) -> None:
         """Owns the clients; the buckets are the process's. `called` is told of each call that was answered, or not."""
         self._clients = clients
         self._buckets = buckets

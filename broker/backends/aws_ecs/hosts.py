@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from broker.backends.aws_ecs.buckets import Family
 from broker.backends.aws_ecs.calls import Calls
 from broker.backends.aws_ecs.known import NEVER
+from broker.backends.aws_ecs.rates import Family
 from broker.domain.offer import Offer
 from broker.domain.pool import Pool
 from broker.domain.resources import Resources

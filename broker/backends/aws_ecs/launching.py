@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from broker.backends.aws_ecs.buckets import Family
 from broker.backends.aws_ecs.calls import Answer, Calls
 from broker.backends.aws_ecs.errors import TokenInUse, of_failure
 from broker.backends.aws_ecs.observe import Task
 from broker.backends.aws_ecs.ownership import Ownership
+from broker.backends.aws_ecs.rates import Family
 from broker.domain.ids import InstanceRef
 from broker.errors import BackendError, BackendRejected, InsufficientCapacity, OutcomeUnknown, Throttled
 from broker.ports import Clock

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from broker.backends.aws_ecs.buckets import Family
 from broker.backends.aws_ecs.calls import Calls
 from broker.backends.aws_ecs.known import NEVER, Tasks
 from broker.backends.aws_ecs.observe import Task, is_ending
 from broker.backends.aws_ecs.ownership import INSTALLATION, NOBODY, Owned, Ownership
+from broker.backends.aws_ecs.rates import Family
 from broker.domain.ids import InstanceRef
 from broker.errors import BackendError
 from broker.ports import Clock

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from broker.backends.aws_ecs.arns import task_id
-from broker.backends.aws_ecs.buckets import Family
 from broker.backends.aws_ecs.calls import Calls
 from broker.backends.aws_ecs.observe import Task, agent_of
+from broker.backends.aws_ecs.rates import Family
 from broker.errors import BackendError
 
 _LINES: Final = 20

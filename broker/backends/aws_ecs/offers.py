@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from broker.backends.aws_ecs.buckets import Family
 from broker.backends.aws_ecs.calls import Calls
 from broker.backends.aws_ecs.hosts import HOSTED, Hosts
 from broker.backends.aws_ecs.known import NEVER, Tasks
 from broker.backends.aws_ecs.observe import is_ending
 from broker.backends.aws_ecs.options import PoolOptions
+from broker.backends.aws_ecs.rates import Family
 from broker.domain.offer import Offer
 from broker.domain.pool import Pool
 from broker.domain.reason import Reason

@@ -11,12 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from broker.backends.aws_ecs.buckets import Family
 from broker.backends.aws_ecs.calls import Calls
 from broker.backends.aws_ecs.errors import NoSuchThing
 from broker.backends.aws_ecs.known import NEVER, Known
 from broker.backends.aws_ecs.observe import state_of
 from broker.backends.aws_ecs.options import PoolOptions, TaskOptions
+from broker.backends.aws_ecs.rates import Family
 from broker.backends.aws_ecs.request import KEPT_FOR
 from broker.domain.ids import InstanceRef
 from broker.domain.instance import InstanceState

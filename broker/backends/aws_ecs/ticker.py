@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from broker.backends.aws_ecs.arns import TaskPlace, place_of, task_id
-from broker.backends.aws_ecs.buckets import Family
 from broker.backends.aws_ecs.calls import Calls
 from broker.backends.aws_ecs.known import NEVER, Known, Tasks
 from broker.backends.aws_ecs.logs import Logs
 from broker.backends.aws_ecs.observe import state_of, with_notice
 from broker.backends.aws_ecs.ownership import Ownership
+from broker.backends.aws_ecs.rates import Family
 from broker.domain.ids import InstanceRef
 from broker.domain.instance import Instance, InstanceState
 from broker.errors import BackendError, OutcomeUnknown

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from broker.backends.aws_ecs.assembly import asking
-from broker.backends.aws_ecs.buckets import Bucket, Buckets, Family
 from broker.backends.aws_ecs.calls import Calls
 from broker.backends.aws_ecs.existing import Ask
 from broker.backends.aws_ecs.marks import Marks
 from broker.backends.aws_ecs.options import BackendOptions
+from broker.backends.aws_ecs.rates import Family
 from broker.backends.aws_ecs.register import Definitions, Naming
 from broker.backends.aws_ecs.session import Sessions
+from broker.backends.throttle import Bucket, Buckets
 from broker.clock import SystemClock
 from broker.demo.clouds.aws import FakeAws, serving
 from broker.demo.clouds.ecs.definitions import Definition
@@ -54,7 +55,7 @@ class Account:
         return [number for number, one in self.revisions(family).items() if one.status == "ACTIVE"]
 
 
-class _Wide(Buckets):
+class _Wide(Buckets[Family]):
     """Lets every call pass: the rate is not what these tests are about."""
 
     def __init__(self, clock: Clock) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from broker.backends.aws_ecs.buckets import Buckets
 from broker.backends.aws_ecs.calls import Calls
+from broker.backends.aws_ecs.rates import QUOTAS
+from broker.backends.throttle import Buckets
 from broker.domain.ids import BackendName, InstanceRef
 from broker.testing.clock import ManualClock
 
@@ -56,7 +57,9 @@ class Cloud:
         self.tasks[ref] = {**task, "version": version, "containers": [{"name": "agent"}], **more}
 
     def calls(self) -> Calls:
-        return Calls(self, Buckets(self.clock), BackendName("aws"), self.clock, lambda action, failed, seconds: None)
+        return Calls(
+            self, Buckets(QUOTAS, self.clock), BackendName("aws"), self.clock, lambda action, failed, seconds: None
+        )
 
     async def client(self, service: str, region: str | None = None) -> "Cloud":
         self.regions.append(region)

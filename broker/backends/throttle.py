@@ -1,26 +1,29 @@
-"""How fast the cloud may be called: one token bucket per account, region and family of calls, for the whole process.
+"""How fast a cloud may be called: one token bucket per account, region and family of calls, for the whole process.
 
 Amazon keeps a bucket for each family ("Request throttling for the Amazon ECS API"): so many calls at once, then so
 many a second. What it allows is not told, and others of the account share it. So: calls wait in line for a token; a
 call that is throttled pauses its whole family, then one call at a time tries, at half the rate. Between two throttled
 calls the cloud's bucket was empty twice, so what it took meanwhile is its rate: the second one knows it. Above that
-the rate rises slowly, faster the longer nothing is refused.
+the rate rises slowly, faster the longer nothing is refused. A cloud that says how long it stays closed (`Closed`) is
+not asked before.
 """
 
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from broker.domain.definitions import Rate
 from broker.domain.reason import Reason
 from broker.errors import BackendRejected, InsufficientCapacity, Throttled
 from broker.ports import Clock
+
+F = TypeVar("F", bound=StrEnum)
 
 _LEAST_SHARE: Final = 1 / 64
 """The rate never falls below this part of what was said."""
@@ -51,30 +54,13 @@ _EPSILON: Final = 1e-6
 _WHEN_FREED: Final = float("inf")
 
 
-class Family(StrEnum):
-    """Calls that the cloud counts together."""
+class Closed(Throttled):
+    """Throttled, and the cloud says for how long: no call of the family is taken for `pause_s` seconds."""
 
-    RUN = "RunTask"
-    STOP = "StopTask"
-    READ = "DescribeTasks"
-    DEFINITIONS = "RegisterTaskDefinition"
-    LOGS = "GetLogEvents"
-    SECRETS = "PutParameter"
-    NETWORK = "DescribeSubnets"
-
-
-QUOTAS: Final = {
-    Family.RUN: (20.0, 20),
-    Family.STOP: (20.0, 50),
-    Family.READ: (20.0, 50),
-    Family.DEFINITIONS: (1.0, 20),
-    Family.LOGS: (10.0, 10),
-    Family.SECRETS: (3.0, 5),
-    Family.NETWORK: (5.0, 20),
-}
-"""Calls a second and at once. RunTask: "AWS Fargate service quotas"; the others are what threads tell, and smaller ones
-are found."""
-_BY_API_RATE: Final = frozenset({Family.RUN, Family.STOP, Family.READ})
+    def __init__(self, code: str, message: str, pause_s: float, reason: Reason | None = None) -> None:
+        """Keeps the pause beside the cloud's words."""
+        super().__init__(code, message, reason)
+        self.pause_s = pause_s
 
 
 class Bucket:
@@ -119,7 +105,7 @@ class Bucket:
             self._accepted()
         except Throttled as error:
             if error.reason is Reason.THROTTLED:
-                self._refused(began)
+                self._refused(began, error.pause_s if isinstance(error, Closed) else None)
             raise
         except (BackendRejected, InsufficientCapacity):
             self._accepted()
@@ -184,9 +170,11 @@ class Bucket:
         self._taken += 1
         self._refusals = 0
 
-    def _refused(self, began: float) -> None:
-        """Pauses the family. Calls that were under way when it began say nothing new."""
+    def _refused(self, began: float, told_s: float | None) -> None:
+        """Pauses the family. Calls that were under way when it began say nothing new, but for how long it stays so."""
         now = self._clock.monotonic()
+        if told_s is not None:
+            self._paused_until = max(self._paused_until, now + told_s)
         if self._throttled_at is not None and began <= self._throttled_at:
             return
         self._fill(now)
@@ -198,43 +186,56 @@ class Bucket:
         self._tokens, self._filled_at, self._taken = 0.0, now, 0
         self._refusals += 1
         pause = min(_LONGEST_PAUSE_S, 2.0 ** (self._refusals - 1)) * random.uniform(1.0, 1.5)  # noqa: S311 -- jitter
+        pause = pause if told_s is None else told_s
         self._throttled_at, self._paused_until = now, now + pause
         self._filled_at = now + pause  # what was saved meanwhile would go all at once into a bucket that may be small
 
 
-class Buckets:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quotas(Generic[F]):
+    """What a vendor allows: calls a second and at once, by family of calls that it counts together."""
+
+    cloud: str
+    """Whose: accounts of two clouds share nothing."""
+    rates: Mapping[F, tuple[float, int]]
+    by_api_rate: frozenset[F]
+    """Families whose rate the config may say (`api_rate`)."""
+
+
+class Buckets(Generic[F]):
     """All families of one account and region. Backends of one process that share these share their pauses."""
 
-    def __init__(self, clock: Clock, api_rate: Rate | None = None) -> None:
+    def __init__(self, quotas: Quotas[F], clock: Clock, api_rate: Rate | None = None) -> None:
         """As `limit` says."""
-        self._buckets = {family: Bucket(family.value, *QUOTAS[family], clock) for family in Family}
+        self._quotas = quotas
+        self._buckets = {family: Bucket(family.value, *rate, clock) for family, rate in quotas.rates.items()}
         self._said: Rate | None = None
         self.limit(api_rate)
 
     def limit(self, api_rate: Rate | None) -> None:
-        """`api_rate` takes the place of the vendor's rates of RunTask, StopTask and reads. Safe to repeat."""
+        """`api_rate` takes the place of the vendor's rates of the families that it is about. Safe to repeat."""
         if api_rate == self._said:
             return
         self._said = api_rate
-        for family in _BY_API_RATE:
-            rate, burst = QUOTAS[family]
+        for family in self._quotas.by_api_rate:
+            rate, burst = self._quotas.rates[family]
             said = api_rate.count / api_rate.per.total_seconds() if api_rate else rate
             self._buckets[family].limit(said, max(1, round(burst * said / rate)))
 
-    def __getitem__(self, family: Family) -> Bucket:
+    def __getitem__(self, family: F) -> Bucket:
         """The bucket of a family."""
         return self._buckets[family]
 
 
-_SHARED: Final[WeakValueDictionary[tuple[str, str, int], Buckets]] = WeakValueDictionary()
+_SHARED: Final[WeakValueDictionary[tuple[str, str, str, int], Buckets[Any]]] = WeakValueDictionary()
 
 
-def shared(whose: str, region: str, clock: Clock, api_rate: Rate | None) -> Buckets:
+def shared(quotas: Quotas[F], whose: str, region: str, clock: Clock, api_rate: Rate | None) -> Buckets[F]:
     """The buckets of an account (`whose` tells it from others) and region; who says a rate last says it for all."""
-    key = (whose, region, id(clock))
-    buckets = _SHARED.get(key)
+    key = (quotas.cloud, whose, region, id(clock))
+    buckets: Buckets[F] | None = _SHARED.get(key)
     if buckets is None:
-        buckets = _SHARED[key] = Buckets(clock)
+        buckets = _SHARED[key] = Buckets(quotas, clock)
     if api_rate is not None:
         buckets.limit(api_rate)
     return buckets

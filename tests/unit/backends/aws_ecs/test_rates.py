@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from broker.backends.aws_ecs.buckets import Bucket, Buckets, Family, shared
+from broker.backends.aws_ecs.rates import QUOTAS, Family
+from broker.backends.throttle import Bucket, Buckets, Closed, shared
 from broker.domain.definitions import Rate
 from broker.domain.reason import Reason
 from broker.errors import Throttled
@@ -179,8 +180,8 @@ async def test_a_cloud_that_cannot_be_reached_says_nothing_of_its_rate() -> None
 
 async def test_backends_of_one_account_and_region_share_their_pauses() -> None:
     clock = ManualClock()
-    one, other = shared("role", "eu-west-1", clock, None), shared("role", "eu-west-1", clock, None)
-    elsewhere = shared("role", "eu-central-1", clock, None)
+    one, other = shared(QUOTAS, "role", "eu-west-1", clock, None), shared(QUOTAS, "role", "eu-west-1", clock, None)
+    elsewhere = shared(QUOTAS, "role", "eu-central-1", clock, None)
     with pytest.raises(Throttled):
         async with one[Family.RUN].call(1.0):
             raise Throttled("ThrottlingException", "Rate exceeded")
@@ -191,8 +192,8 @@ async def test_backends_of_one_account_and_region_share_their_pauses() -> None:
 
 async def test_a_rate_that_a_reload_changes_holds_for_buckets_that_are_still_in_use() -> None:
     clock = ManualClock()
-    before = shared("role", "eu-west-1", clock, Rate(count=20, per=timedelta(seconds=1)))
-    after = shared("role", "eu-west-1", clock, Rate(count=1, per=timedelta(seconds=1)))
+    before = shared(QUOTAS, "role", "eu-west-1", clock, Rate(count=20, per=timedelta(seconds=1)))
+    after = shared(QUOTAS, "role", "eu-west-1", clock, Rate(count=1, per=timedelta(seconds=1)))
     assert after is before
     assert after[Family.RUN].rate == pytest.approx(0.99)
     async with asyncio.TaskGroup() as group:
@@ -204,7 +205,7 @@ async def test_a_rate_that_a_reload_changes_holds_for_buckets_that_are_still_in_
 
 
 def test_the_configs_rate_takes_the_place_of_the_vendors() -> None:
-    buckets = Buckets(ManualClock(), Rate(count=120, per=timedelta(minutes=1)))
+    buckets = Buckets(QUOTAS, ManualClock(), Rate(count=120, per=timedelta(minutes=1)))
     assert buckets[Family.RUN].top == pytest.approx(2 * 0.99)
     assert buckets[Family.DEFINITIONS].top == pytest.approx(0.99)
 
@@ -238,3 +239,17 @@ async def test_whoever_waits_for_calls_that_get_no_answer_gives_up_in_time() -> 
         await clock.advance(3.0)
         assert given_up.is_set()
         await clock.advance(20.0)
+
+
+async def test_a_cloud_that_says_how_long_it_is_closed_is_not_asked_before() -> None:
+    clock = ManualClock()
+    bucket, cloud = Bucket("RunInstances", 20.0, 20, clock), Cloud(clock, rate=100.0, burst=100.0)
+    with pytest.raises(Closed):
+        async with bucket.call(1.0):
+            raise Closed("Throttling.User", "closed until the next minute", 40.0)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(call_until_taken(bucket, cloud, 60.0), name="waits")
+        await clock.advance(39.0)
+        assert cloud.accepted == []
+        await clock.advance(2.0)
+    assert len(cloud.accepted) == 1
