@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("broker.testing.contract")
+pytest.register_assert_rewrite("broker.testing.contract", "broker.testing.host_contract", "broker.testing.host_rig")
