@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
-from broker.backends.aws_ecs.credentials import ChainKeys, FileKeys, Keys, RoleKeys, Source
+from broker.backends.aws_ecs.credentials import ChainKeys
 from broker.backends.aws_ecs.iam import CALLS
 from broker.backends.aws_ecs.options import AssumeRole, BackendOptions
 from broker.backends.aws_ecs.session_errors import STALE, is_garbled, kinds, no_credentials
+from broker.backends.keys import FileKeys, Keys, RoleKeys, Source
 from broker.domain.reason import Reason
 from broker.errors import BackendError, BackendRejected
 from broker.ports import Clock
@@ -147,7 +148,7 @@ class Sessions:
         if any(values.values()) or files:
             source = FileKeys(values, files, self._clock, self._name)
         for role in said.assume_role_arn:
-            source = RoleKeys(role, source, self._assume, self._clock)
+            source = RoleKeys(role.role_arn, source, partial(self._assume, role), self._clock, STALE)
         return source
 
     async def _chain(self) -> Any:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from broker.backends.aws_ecs.calls import CALL_S
-from broker.backends.aws_ecs.credentials import FileKeys, Keys, RoleKeys, Source
-from broker.backends.aws_ecs.options import AssumeRole
 from broker.backends.aws_ecs.session import ASSUME_S
+from broker.backends.aws_ecs.session_errors import STALE
+from broker.backends.keys import FileKeys, Keys, RoleKeys, Source
 from broker.domain.reason import Reason
 from broker.errors import BackendError, BackendRejected, Throttled
 from broker.testing.clock import ManualClock, settle
@@ -43,7 +43,7 @@ class Sts:
         self.open.set()
         self.error: BackendError | None = None
 
-    async def assume(self, role: AssumeRole, source: Source) -> Keys:
+    async def assume(self, source: Source) -> Keys:
         self.asked += 1
         number = self.asked
         await self.open.wait()
@@ -69,7 +69,7 @@ def base() -> Fixed:
 
 @pytest.fixture
 def role(base: Fixed, sts: Sts, clock: ManualClock) -> RoleKeys:
-    return RoleKeys(AssumeRole(role_arn="arn:aws:iam::111122223333:role/x"), base, sts.assume, clock)
+    return RoleKeys("arn:aws:iam::111122223333:role/x", base, sts.assume, clock, STALE)
 
 
 async def many(role: RoleKeys, count: int = 50) -> list[str | BackendError]:
@@ -108,8 +108,7 @@ async def test_a_role_is_renewed_a_quarter_of_an_hour_before_its_end_at_the_late
 
 async def test_brokers_that_began_together_renew_at_different_times(base: Fixed, clock: ManualClock) -> None:
     stses = [Sts(clock) for _ in range(40)]
-    role = AssumeRole(role_arn="arn")
-    roles = [RoleKeys(role, base, sts.assume, clock) for sts in stses]
+    roles = [RoleKeys("arn", base, sts.assume, clock, STALE) for sts in stses]
     renewed = []
     for _ in range(60):
         for one in roles:
