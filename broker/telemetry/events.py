@@ -76,6 +76,12 @@ DEFINITION_LOST: Final = _warning("definition_lost")
 DEFINITIONS_DEREGISTERED: Final = _info("definitions_deregistered")
 DEFINITIONS_NOT_PRUNED: Final = _warning("definitions_not_pruned")
 DEFINITIONS_NOT_REMEMBERED: Final = _warning("definitions_not_remembered")
+# networks on Alibaba Cloud
+NETWORK_MADE: Final = _info("network_made")
+NETWORK_DOOR_OPENED: Final = _info("network_door_opened")
+NETWORK_DOOR_CLOSED: Final = _info("network_door_closed")
+NETWORK_LOST: Final = _warning("network_lost")
+NETWORK_NOT_REMEMBERED: Final = _warning("network_not_remembered")
 # controllers
 CONTROLLER_CONNECTED: Final = _info("controller_connected")
 CONTROLLER_AWAY: Final = _warning("controller_away")
