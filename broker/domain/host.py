@@ -1,5 +1,6 @@
 """Machines of ours that hold agents: their life as data, the durable row, and what a backend says of them."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -123,6 +124,11 @@ class Host:
     def offering(self) -> Offering:
         """What it is a part of."""
         return Offering(self.pool, self.zone, self.type, self.capacity)
+
+
+def new_host_id() -> HostId:
+    """An id that no host has had."""
+    return HostId(f"h-{secrets.token_hex(6)}")
 
 
 class HostState(StrEnum):

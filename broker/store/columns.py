@@ -1,6 +1,7 @@
 """How values stand in columns: the same in both engines, and comparable as they stand."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -85,3 +86,18 @@ class Asked(TypeDecorator[Override]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Override:
         """Back to what was asked for."""
         return Override(**json.loads(value)) if value else NO_OVERRIDE
+
+
+class Facts(TypeDecorator[Mapping[str, str]]):
+    """Texts by name, as JSON."""
+
+    impl = Words
+    cache_ok = True
+
+    def process_bind_param(self, value: Mapping[str, str] | None, dialect: Dialect) -> Any:
+        """To JSON."""
+        return None if value is None else json.dumps(dict(value), separators=(",", ":"))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Mapping[str, str]:
+        """Back to what was said; nothing where there is nothing."""
+        return json.loads(value) if value else {}

@@ -18,9 +18,9 @@ from sqlalchemy import (
     text,
 )
 
-from broker.store.columns import Asked, Lasting, Moment, Words
+from broker.store.columns import Asked, Facts, Lasting, Moment, Words
 
-SCHEMA_VERSION: Final = 7
+SCHEMA_VERSION: Final = 8
 
 metadata = MetaData()
 
@@ -102,6 +102,45 @@ IS_LIVE: Final = agents.c.phase != literal_column("'gone'")
 IS_WAITING: Final = agents.c.phase == literal_column("'requested'")
 """Written out: SQLite uses an index of some rows only where the statement itself says that it is about those."""
 
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("id", Words(32), primary_key=True),
+    Column("pool", Words(128), nullable=False),
+    Column("phase", Words(16), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("requested_at", Moment, nullable=False),
+    Column("phase_since", Moment, nullable=False),
+    Column("deadline", Moment),
+    Column("zone", Words(64), nullable=False),
+    Column("type", Words(64), nullable=False),
+    Column("capacity", Words(64), nullable=False),
+    Column("cpu_milli", BigInteger),
+    Column("memory_mib", BigInteger),
+    Column("slots", BigInteger),
+    Column("token", Words(64)),
+    Column("ref", Words()),
+    Column("address", Words(), nullable=False),
+    Column("host_key", Words(), nullable=False),
+    Column("facts", Facts(), nullable=False),
+    Column("uses", Integer, nullable=False),
+    Column("empty_since", Moment),
+    Column("ready_at", Moment),
+    Column("gone_at", Moment),
+    Column("why", Words(32)),
+    Column("message", Words(), nullable=False),
+    Column("asked_by", Words(128), nullable=False),
+    Column("controller", Words(128), nullable=False),
+    Column("policy", Words(128), nullable=False),
+    Column("job", Words(), nullable=False),
+    Column("build_url", Words(), nullable=False),
+    Index("hosts_live", "phase", sqlite_where=text("phase <> 'gone'"), postgresql_where=text("phase <> 'gone'")),
+    Index("hosts_gone", "gone_at", sqlite_where=text("phase = 'gone'"), postgresql_where=text("phase = 'gone'")),
+)
+
+HOST_IS_GONE: Final = hosts.c.phase == literal_column("'gone'")
+HOST_IS_LIVE: Final = hosts.c.phase != literal_column("'gone'")
+
 history = Table(
     "history",
     metadata,
@@ -122,8 +161,8 @@ history = Table(
     Index("history_of_agent", "agent", "number"),
     sqlite_autoincrement=True,
 )
-"""`agent` is the id, absent in what is told of the broker as a whole. Numbers are never used twice, and rise in the
-order in which transactions commit: there is one writer."""
+"""`agent` is the id, absent in what is told of a host, whose id is the `name`, and of the broker as a whole. Numbers
+are never used twice, and rise in the order in which transactions commit: there is one writer."""
 
 limits = Table(
     "limits",
