@@ -1,4 +1,4 @@
-"""Keys that sign calls to a cloud: of the config or of files, and of roles that are taken and renewed. For all clouds."""
+"""Keys that sign calls to a cloud: of the config or of files, and of roles that are taken and renewed."""
 
 import asyncio
 import random
