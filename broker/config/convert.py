@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from broker.config import convert_ecs
+from broker.config import convert_alibaba, convert_ecs, convert_hosts
 from broker.config.convert_policies import DEFAULT_TEMPLATE, to_policy
 from broker.config.currencies import Currencies
 from broker.config.database import DatabaseModel
@@ -18,7 +18,7 @@ from broker.config.model import (
     ServerTls,
 )
 from broker.config.model_controllers import ControllerModel, CountLimits
-from broker.config.model_pools import BACKEND_KEYS, POOL_KEYS, Cost, DirectModel, PoolModel, TemplateModel
+from broker.config.model_pools import BACKEND_KEYS, POOL_KEYS, BackendModel, Cost, DirectModel, PoolModel, TemplateModel
 from broker.config.mounts import to_mount
 from broker.config.settings import (
     Address,
@@ -181,13 +181,16 @@ def _backend(name: str, kind: str, file: BrokerFile, base: Path) -> BackendDefin
     model = file.backends.get(name)
     options: dict[str, object] = {}
     if model is not None:
-        ecs = kind == "aws-ecs"
-        options = (
-            convert_ecs.backend_options(model, base)
-            if ecs
-            else model.model_dump(include=set(BACKEND_KEYS[kind]), exclude_none=True)
-        )
+        options = _backend_options(model, kind, base)
     return BackendDefinition(name=BackendName(name), type=kind, options=options)
+
+
+def _backend_options(model: BackendModel, kind: str, base: Path) -> dict[str, object]:
+    if kind == "aws-ecs":
+        return convert_ecs.backend_options(model, base)
+    if kind == "alibaba-ecs":
+        return convert_alibaba.backend_options(model, base)
+    return model.model_dump(include=set(BACKEND_KEYS[kind]), exclude_none=True)
 
 
 def _template(name: str, template: TemplateModel) -> Template:
@@ -214,13 +217,6 @@ def _template(name: str, template: TemplateModel) -> Template:
 
 
 def _pool(name: str, pool: PoolModel, kind: str, base: Path, currencies: Currencies) -> Pool:
-    options: dict[str, object] = (
-        convert_ecs.pool_options(pool)
-        if kind == "aws-ecs"
-        else pool.model_dump(include=set(POOL_KEYS[kind]), exclude_none=True, by_alias=True)
-    )
-    if pool.agent_jar:
-        options["agent_jar"] = str(base / pool.agent_jar)
     limits = pool.limits
     return Pool(
         name=PoolName(name),
@@ -234,10 +230,24 @@ def _pool(name: str, pool: PoolModel, kind: str, base: Path, currencies: Currenc
         cooldown=Cooldown(
             after_failures=pool.cooldown.after_failures, within=pool.cooldown.within, rest=pool.cooldown.rest
         ),
-        options=options,
+        options=_pool_options(pool, kind, base),
         direct=_direct(pool),
         cost=_price(pool.cost, currencies),
+        hosts=convert_hosts.rules(pool, kind),
     )
+
+
+def _pool_options(pool: PoolModel, kind: str, base: Path) -> dict[str, object]:
+    if kind == "aws-ecs":
+        return convert_ecs.pool_options(pool)
+    if kind == "alibaba-ecs":
+        return convert_alibaba.pool_options(pool, base)
+    if kind == "ssh-hosts":
+        return convert_hosts.pool_options(pool, kind, base)
+    options = pool.model_dump(include=set(POOL_KEYS[kind]), exclude_none=True, by_alias=True)
+    if pool.agent_jar:
+        options["agent_jar"] = str(base / pool.agent_jar)
+    return options
 
 
 def _price(cost: Cost | None, currencies: Currencies) -> Price | None:

@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 from broker.config.base import Model, known_keys
 from broker.config.fields import as_model, bare, below, field_of
 from broker.config.model import BrokerFile
-from broker.config.model_pools import BACKEND_KEYS, HOST_PATHS, HOSTLESS, POOL_KEYS
+from broker.config.model_pools import BACKEND_KEYS, HOST_PATHS, HOSTLESS, POOL_KEYS, WITH_HOSTS
 from broker.config.not_built import NOT_BUILT
 from broker.config.suggest import nearest
 
@@ -53,7 +53,8 @@ def document(model: type[Model], key: str, path: str = "") -> KeyDoc:
     table = {"pools": POOL_KEYS, "backends": BACKEND_KEYS}.get(path.partition(".")[0], {})
     owners = [kind for kind, keys in table.items() if key in keys] if path.count(".") == 2 else []
     if path.startswith("pools.") and tuple(path.split(".")[2:]) in HOST_PATHS:
-        owners = [kind for kind in POOL_KEYS if kind not in HOSTLESS]
+        counted = path.split(".")[2] == "limits"
+        owners = [kind for kind in POOL_KEYS if kind in WITH_HOSTS or (not counted and kind not in HOSTLESS)]
     return KeyDoc(
         path=path,
         description=field.description or "",

@@ -176,7 +176,7 @@ class EcsBackendKeys(Model):
     )
     proxy: Url | None = Field(
         default=None,
-        description="Proxy to the cloud; default: HTTPS_PROXY and NO_PROXY; aws-ecs.",
+        description="Proxy to the cloud; default: HTTPS_PROXY and NO_PROXY; aws-ecs, alibaba-ecs.",
         examples=["http://proxy.example.com:3128"],
     )
     endpoint_url: Url | None = Field(
@@ -185,7 +185,9 @@ class EcsBackendKeys(Model):
         examples=["http://127.0.0.1:4566"],
     )
     poll_interval: Annotated[SomeTime, AfterValidator(_poll)] | None = Field(
-        default=None, description="How often tasks that move are looked at; default 3s; aws-ecs.", examples=["3s"]
+        default=None,
+        description="How often what moves is looked at; default 3s; aws-ecs, alibaba-ecs.",
+        examples=["3s"],
     )
     leave_grace: Duration | None = Field(
         default=None,

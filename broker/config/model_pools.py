@@ -11,9 +11,15 @@ from pydantic import Field
 
 from broker.config.agent_port import InstanceIdentity, Tunnel
 from broker.config.base import AtLeastOne, Cap, Count, Cpu, Model, Money, Text, Url
+from broker.config.model_alibaba import (
+    ALIBABA_BACKEND_KEYS,
+    ALIBABA_POOL_KEYS,
+    AlibabaBackendKeys,
+    AlibabaPoolKeys,
+)
 from broker.config.model_ecs import ECS_BACKEND_KEYS, ECS_POOL_KEYS, EcsBackendKeys, EcsPoolKeys, EcsTemplateKeys
 from broker.config.model_ecs_types import SecurityGroup, User
-from broker.config.model_hosts import Charge, HostModel, Init, Ssh, SystemDisk
+from broker.config.model_hosts import HOST_KEYS, HostPoolKeys
 from broker.config.mounts import EngineSocket, MountText, Network
 from broker.config.units import Duration, Rate, Size, SomeTime
 
@@ -23,17 +29,17 @@ COMMON_POOL_KEYS: Final = frozenset(
     {"backend", "inherit_from", "abstract", "connect", "direct", "limits", "cost", "cooldown"}
 )
 CURRENCY: Final = r"[A-Za-z][A-Za-z0-9_-]{0,15}"
-_HOST_KEYS: Final = frozenset({"agents_per_host", "ssh", "init", "host"})
 POOL_KEYS: Final[Mapping[str, frozenset[str]]] = {
     "process": frozenset({"java", "agent_jar", "command"}),
     "container": frozenset({"command", "network", "pids", "pull", "init_process", "cap_add"}),
     "aws-ecs": ECS_POOL_KEYS,
-    "alibaba-ecs": _HOST_KEYS
-    | {"image_id", "instance_types", "vswitches", "security_groups", "charge", "system_disk", "start_by"},
-    "ssh-hosts": _HOST_KEYS,
+    "alibaba-ecs": ALIBABA_POOL_KEYS,
+    "ssh-hosts": HOST_KEYS | {"hosts"},
 }
 HOST_PATHS: Final[tuple[tuple[str, str], ...]] = (("limits", "hosts"), ("limits", "min_hosts"), ("cost", "host_hour"))
 """Keys within a pool's maps that are of hosts."""
+WITH_HOSTS: Final = frozenset({"alibaba-ecs", "ssh-hosts"})
+"""Types whose pools make their hosts, or know them: what is said of a number of hosts is theirs."""
 HOSTLESS: Final = frozenset({"process", "container"})
 """Types whose pools have none: agents are on one machine, which is there anyway."""
 LAUNCH_TYPES_WITH_HOSTS: Final = frozenset({"EC2", "EXTERNAL"})
@@ -42,18 +48,7 @@ BACKEND_KEYS: Final[Mapping[str, frozenset[str]]] = {
     "process": frozenset(),
     "container": frozenset({"socket"}),
     "aws-ecs": ECS_BACKEND_KEYS,
-    "alibaba-ecs": frozenset(
-        {
-            "region",
-            "ram_role_name",
-            "access_key_id",
-            "access_key_id_file",
-            "access_key_secret",
-            "access_key_secret_file",
-            "auto_network",
-            "api_rate",
-        }
-    ),
+    "alibaba-ecs": ALIBABA_BACKEND_KEYS,
     "ssh-hosts": frozenset(),
 }
 
@@ -82,19 +77,8 @@ class _BackendKeys(Model):
     )
 
 
-class BackendModel(EcsBackendKeys, _BackendKeys):
+class BackendModel(EcsBackendKeys, AlibabaBackendKeys, _BackendKeys):
     """One account and region with its credentials, or this machine."""
-
-    ram_role_name: Text | None = Field(
-        default=None, description="Role of the broker's machine; alibaba-ecs.", examples=["agentbroker"]
-    )
-    access_key_secret: Text | None = Field(
-        default=None, description="Better access_key_secret_file; alibaba-ecs.", examples=["${ALI_KEY_SECRET}"]
-    )
-    access_key_secret_file: Text | None = Field(
-        default=None, description="File that holds the secret; alibaba-ecs.", examples=["/run/secrets/ali_key_secret"]
-    )
-    auto_network: bool = Field(default=False, description="Whether the broker makes VPC and switches; alibaba-ecs.")
 
 
 class RetentionModel(Model):
@@ -243,22 +227,5 @@ class _PoolKeys(Model):
     )
 
 
-class PoolModel(EcsPoolKeys, _PoolKeys):
+class PoolModel(EcsPoolKeys, AlibabaPoolKeys, HostPoolKeys, _PoolKeys):
     """Where agents may run."""
-
-    image_id: Text | None = Field(
-        default=None, description="Image of the hosts; alibaba-ecs.", examples=["m-bp1agents"]
-    )
-    instance_types: list[Text] | None = Field(
-        default=None, description="Types of hosts, the best first; alibaba-ecs.", examples=[["ecs.c7.2xlarge"]]
-    )
-    vswitches: list[Text] | None = Field(
-        default=None, description="Switches, one a zone; alibaba-ecs.", examples=[["vsw-h"]]
-    )
-    charge: Charge | None = Field(default=None, description="How hosts are paid; alibaba-ecs.")
-    system_disk: SystemDisk | None = Field(default=None, description="Disk of the hosts; alibaba-ecs.")
-    start_by: Literal["ssh", "cloud-assistant"] | None = Field(default=None, description="alibaba-ecs.")
-    agents_per_host: AtLeastOne | None = Field(default=None, description="Most agents on one host.")
-    ssh: Ssh | None = Field(default=None, description="The way onto a host.")
-    init: Init | None = Field(default=None, description="What is run once on a new host.")
-    host: HostModel | None = Field(default=None, description="How long a host is kept.")

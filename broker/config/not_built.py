@@ -7,12 +7,9 @@ from typing import Final
 from broker.config.diagnostics import Note, Span
 from broker.config.nodes import Node, Path, Scalar
 
-BUILT_BACKENDS: Final = frozenset({"process", "container", "aws-ecs"})
+BUILT_BACKENDS: Final = frozenset({"process", "container", "aws-ecs", "alibaba-ecs", "ssh-hosts"})
 
-NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {
-    "pools.*.limits.hosts": frozenset(),
-    "pools.*.limits.min_hosts": frozenset(),
-}
+NOT_BUILT: Final[Mapping[str, frozenset[Scalar]]] = {}
 """Key to the values (of texts, patterns) that are harmless: what they ask for happens anyway."""
 
 Report = Callable[..., None]

@@ -13,6 +13,7 @@ from broker.config.model_pools import (
     HOSTLESS,
     LAUNCH_TYPES_WITH_HOSTS,
     POOL_KEYS,
+    WITH_HOSTS,
     BackendModel,
     PoolModel,
     TemplateModel,
@@ -113,12 +114,23 @@ class References:
             has = "knows hosts of launch type EC2 and EXTERNAL alone"
             help_ += ", or set 'launch_type: EC2' where agents run on the cluster's own instances"
         for path in HOST_PATHS:
-            if kind not in HOSTLESS and not (unpriced and path[0] == "cost"):
+            if kind in WITH_HOSTS or (path[0] == "cost" and kind not in HOSTLESS and not unpriced):
                 continue
             span = self._root.key("pools", name, *path) if self._root.has("pools", name, *path) else None
             if span is not None and not self._diagnostics.has_error_at(span):  # inherited, and reported where it stands
-                message = f"'{'.'.join(path)}' is of pools with hosts; pool '{name}' is of type '{kind}', which {has}"
-                self._diagnostics.error("foreign-key", span, message, Note("help", help_))
+                said = (has, help_) if path[0] == "cost" else self._counted_by_others(kind)
+                message = (
+                    f"'{'.'.join(path)}' is of pools with hosts; pool '{name}' is of type '{kind}', which {said[0]}"
+                )
+                self._diagnostics.error("foreign-key", span, message, Note("help", said[1]))
+
+    @staticmethod
+    def _counted_by_others(kind: str) -> tuple[str, str]:
+        """Why a pool has no number of hosts, and what to do."""
+        if kind == "aws-ecs":
+            help_ = "remove it: the cluster's capacity providers say how many instances there are"
+            return "has those of its cluster", help_
+        return "has none", "remove it"
 
     def labels(self, policies: Mapping[str, PolicyModel]) -> None:
         """Two policies that carry the same labels for the same controller, without saying that this is meant."""

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from broker.config import not_built
 from broker.config.load import check_text, load, parse
+from broker.config.nodes import Scalar
 from broker.config.settings import Address, Config
 from broker.domain.ids import BackendName, ControllerName, PolicyName, PoolName, TemplateName
 from broker.domain.operators import Operator, Role
@@ -53,11 +55,11 @@ def test_a_start_without_controllers_is_a_warning_and_a_check_says_nothing_of_it
     assert parse(SMALLEST, env={}).warnings == ""
 
 
-def test_the_whole_example_is_accepted_by_a_check_and_refused_by_a_start() -> None:
+def test_the_whole_example_is_accepted_by_a_check_and_a_start_wants_its_files() -> None:
     text = EXAMPLE.read_text()
     config = parse(text, "broker.yaml", env={})
-    assert "warning[not-built]: pool 'hangzhou' runs on a backend of type 'alibaba-ecs'" in config.warnings
-    with pytest.raises(ConfigError, match=r"error\[not-built\]"):
+    assert "warning[no-file]: cannot read /run/secrets/ali_ssh_key" in config.warnings
+    with pytest.raises(ConfigError, match=r"error\[no-file\]"):
         parse(text, "broker.yaml", env={}, starting=True)
 
 
@@ -196,8 +198,9 @@ def test_the_count_names_errors_and_warnings() -> None:
     assert diagnostics.summary() == "1 error, 1 warning"
 
 
-def test_a_key_without_behaviour_stops_a_start_and_is_a_warning_in_a_check() -> None:
-    text = "pools: { it: { backend: here, limits: { hosts: 2 } } }\nbackends: { here: { type: aws-ecs } }"
+def test_a_key_without_behaviour_stops_a_start_and_is_a_warning_in_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(not_built, "NOT_BUILT", {"pools.*.limits.hosts": frozenset[Scalar]()})
+    text = "backends: { h: { type: ssh-hosts } }\npools: { it: { backend: h, limits: { hosts: 2 }, hosts: { a: a } } }"
     assert "error[not-built]: 'limits.hosts' of pool 'it' is not built yet" in refused(text, starting=True)
     assert "warning[not-built]: 'limits.hosts' of pool 'it' is not built yet" in of(text).warnings
 

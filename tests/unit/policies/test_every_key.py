@@ -8,7 +8,7 @@ from typing import Final
 
 from broker.config.documented import KeyDoc, walk
 from broker.config.model_ecs import ECS_TEMPLATE_KEYS
-from broker.config.model_pools import POOL_KEYS
+from broker.config.model_pools import POOL_KEYS, WITH_HOSTS
 from broker.config.not_built import BUILT_BACKENDS, NOT_BUILT
 
 UNIT: Final = Path(__file__).parents[1]
@@ -34,6 +34,7 @@ _BUDGET = f"{_MONEY}::test_a_budget_lets_as_many_begin_as_it_pays_for"
 _ASKED = f"{_MONEY}::test_a_build_gets_what_it_asks_for_where_its_policy_allows_it"
 _REFUSED = f"{_MONEY}::test_what_is_not_allowed_is_refused_with_the_name_of_its_field"
 _HOURS = f"{_CHAIN}::test_a_fallback_serves_only_in_its_hours"
+_HOSTS = "config/test_hosts.py::test_what_a_pool_says_of_its_hosts_are_their_rules"
 _DIRECTLY = f"{_TOLD}::test_an_agent_of_a_direct_pool_is_started_as_the_pool_says"
 
 SHOWN_BY: Final[Mapping[str, str]] = {
@@ -62,6 +63,8 @@ SHOWN_BY: Final[Mapping[str, str]] = {
     "pools.*.direct.tunnel": _DIRECTLY,
     "pools.*.direct.websocket": _DIRECTLY,
     "pools.*.direct.instance_identity": f"{_PROCESS}::test_a_direct_agent_is_given_the_identity_that_the_pool_names",
+    "pools.*.limits.hosts": _HOSTS,
+    "pools.*.limits.min_hosts": _HOSTS,
     "pools.*.limits.agents": _CAP,
     "pools.*.limits.pending": _CAP,
     "pools.*.limits.cpu": _CAP,
@@ -131,22 +134,17 @@ SHOWN_BY: Final[Mapping[str, str]] = {
 }
 """Key → the test, below `tests/unit`, that fails when it does nothing. A map is shown by the keys in it."""
 
-LATER: Final = frozenset(
-    {
-        "pools.*.limits.hosts",
-        "pools.*.limits.min_hosts",
-    }
-)
+LATER: Final[frozenset[str]] = frozenset()
 """Of clouds whose backends are not built yet; a start refuses them."""
 
 
 def is_a_clouds_own(doc: KeyDoc) -> bool:
-    """Whether a key is of one cloud alone: of Amazon ECS, see `config/test_ecs.py`, or of one that is not built yet."""
+    """Whether a key is of one cloud, Amazon ECS (`config/test_ecs.py`), or of hosts (`config/test_hosts.py`)."""
     noun, _, key = (*doc.path.split("."), "", "")[:3]
     if noun == "templates":
         return key in ECS_TEMPLATE_KEYS
     owners = {kind for kind, keys in POOL_KEYS.items() if key in keys}
-    return noun == "pools" and bool(owners) and not owners & (BUILT_BACKENDS - {"aws-ecs"})
+    return noun == "pools" and bool(owners) and not owners & (BUILT_BACKENDS - {"aws-ecs", *WITH_HOSTS})
 
 
 def leaves() -> dict[str, KeyDoc]:

@@ -136,7 +136,7 @@ async def test_a_value_that_a_file_could_not_have_is_refused_in_the_same_words(
 
 
 async def test_only_limits_and_the_breaker_can_be_set(world: World) -> None:
-    for key in ("backend", "command", "limits", "limits.hosts", "limits.agents.more", "java"):
+    for key in ("backend", "command", "limits", "host.max_age", "limits.agents.more", "java"):
         with pytest.raises(NotFound, match="cannot be set for a time"):
             await world.set(key, "1")
     assert {"limits.agents", "limits.pending", "limits.cpu", "limits.memory", "cooldown.for"} <= set(SETTABLE)
