@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from broker.errors import BackendError, OutcomeUnknown
+from broker.errors import BackendError, BackendRejected, InsufficientCapacity, OutcomeUnknown, Throttled
 
 Answer = Mapping[str, Any]
 Item = Mapping[str, Any]
 
 _MOST_PAGES: Final = 500
+_KINDS: Final[tuple[type[BackendError], ...]] = (InsufficientCapacity, Throttled, BackendRejected, OutcomeUnknown)
 
 
 class Ask(Protocol):
@@ -88,7 +89,8 @@ async def _page(ask: Ask, action: str, request: Answer, number: int, found: Mapp
         if number == 1:
             raise
         told = f"{action}: page {number} failed after {len(found)} items: {error.message}"
-        raise type(error)(error.code, told, error.reason) from error
+        kind = next((one for one in _KINDS if isinstance(error, one)), BackendError)
+        raise kind(error.code, told, error.reason) from error
 
 
 def _stuck(action: str, number: int, count: int, why: str) -> OutcomeUnknown:

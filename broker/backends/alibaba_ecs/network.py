@@ -2,19 +2,21 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from broker.backends.alibaba_ecs.asking import Ask, Item, pages
+from broker.backends.alibaba_ecs.network_blocks import USUAL
 from broker.backends.alibaba_ecs.network_kept import Door, KeptNetwork
-from broker.backends.alibaba_ecs.network_make import Maker
+from broker.backends.alibaba_ecs.network_make import VPC_BLOCK, Maker
 from broker.backends.alibaba_ecs.network_marks import NetworkMarks
 from broker.backends.alibaba_ecs.network_route import block_of, checked, local_address
 from broker.backends.alibaba_ecs.network_stock import Stock, choose_types, choose_zones, fitting, stock_of
 from broker.backends.alibaba_ecs.network_wish import COMPLETED, Wish
 from broker.domain.ids import BackendName
-from broker.domain.pool import Pool
+from broker.domain.pool import BackendDefinition, Pool
 from broker.domain.reason import Reason
 from broker.errors import BackendRejected, InsufficientCapacity
 from broker.ports import Clock, Memory
@@ -26,7 +28,7 @@ _MOST_ZONES: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkOf:
-    """Whose network it is: one backend's of one broker.
+    """Whose network it is, and what the config says of it: one backend's of one broker.
 
     `sources` are the blocks from which hosts are reached over SSH; empty: the local address of the route to them.
     `endpoint` is the host name of the cloud's API, to which that route is looked up for hosts with public addresses.
@@ -36,10 +38,31 @@ class NetworkOf:
     installation: str
     sign: Callable[[str], str]
     region: str
+    vpc: str = ""
+    """The VPC to use; empty: our own, else the default one, else a new one."""
+    vpc_block: str = VPC_BLOCK
+    """Of a new VPC."""
+    prefix: int = USUAL
     sources: tuple[str, ...] = ()
     endpoint: str = ""
-    vpc: str = ""
-    """The VPC to use; empty: our own, else the default one."""
+
+    @classmethod
+    def of(cls, definition: BackendDefinition, installation: str, sign: Callable[[str], str]) -> "NetworkOf":
+        """Reads `region`, `network` and `endpoints` of a backend's options."""
+        said: Mapping[str, Any] = definition.options
+        network, region = said.get("network") or {}, str(said.get("region") or "")
+        url = str((said.get("endpoints") or {}).get("ecs") or f"https://ecs.{region}.aliyuncs.com")
+        return cls(
+            backend=definition.name,
+            installation=installation,
+            sign=sign,
+            region=region,
+            vpc=str(network.get("vpc") or ""),
+            vpc_block=str(network.get("vpc_cidr") or VPC_BLOCK),
+            prefix=int(network.get("vswitch_prefix") or USUAL),
+            sources=tuple(str(one) for one in network.get("ssh_from") or ()),
+            endpoint=urlsplit(url).hostname or "",
+        )
 
     @property
     def marks(self) -> NetworkMarks:
@@ -56,7 +79,7 @@ class Network:
         self._ask = ask
         self._clock = clock
         kept = KeptNetwork(memory, of.backend, of.region)
-        self._maker = Maker(marks=of.marks, ask=ask, kept=kept, clock=clock)
+        self._maker = Maker(marks=of.marks, ask=ask, kept=kept, clock=clock, vpc_block=of.vpc_block, prefix=of.prefix)
         self._turn = asyncio.Lock()
         self._known: dict[str, tuple[Pool, Pool]] = {}
         self._until: dict[str, float] = {}
@@ -99,7 +122,7 @@ class Network:
         wish = replace(wish, zones=tuple(dict.fromkeys(str(one["ZoneId"]) for one in given)) or wish.zones)
         types, zones = await self._types_and_zones(wish)
         made: dict[str, Any] = {"instance_types": list(types)}
-        vpc_id = str(given[0]["VpcId"]) if given else await self._vpc_of_groups(wish) or wish.vpc or self._of.vpc
+        vpc_id = str(given[0]["VpcId"]) if given else await self._vpc_of_groups(wish) or self._of.vpc
         switches = given
         if not given:
             vpc = await self._maker.vpc(vpc_id)
@@ -154,7 +177,7 @@ class Network:
         """Who may come in at which port: the broker, and nobody where nobody goes over SSH."""
         if not wish.over_ssh:
             return ()
-        key = f"backends.{self._of.backend}.ssh_from"
+        key = f"backends.{self._of.backend}.network.ssh_from"
         if self._of.sources:
             return tuple((wish.ssh_port, block) for block in checked(self._of.sources, key))
         if wish.jump_host:
@@ -167,13 +190,13 @@ class Network:
 
     async def _address(self, wish: Wish, switches: list[Item], key: str) -> str:
         inside = str(next(ipaddress.IPv4Network(str(switches[0]["CidrBlock"]), strict=False).hosts()))
-        toward = self._of.endpoint if wish.public_ip and self._of.endpoint else inside
+        toward = self._of.endpoint if wish.by_public and self._of.endpoint else inside
         try:
             found = await local_address(toward)
         except (OSError, TimeoutError) as error:
             told = f"no route to {toward}, so the broker's address is not known: say its block in {key}"
             raise BackendRejected("SourceNotKnown", told, Reason.SETUP_FAILED) from error
-        if wish.public_ip and not ipaddress.ip_address(found).is_global:
+        if wish.by_public and not ipaddress.ip_address(found).is_global:
             told = f"hosts with public addresses do not see the broker as {found}: say its public block in {key}"
             raise BackendRejected("SourceNotKnown", told, Reason.SETUP_FAILED)
         return found

@@ -34,6 +34,8 @@ class Maker:
     ask: Ask
     kept: KeptNetwork
     clock: Clock
+    vpc_block: str = VPC_BLOCK
+    prefix: int = USUAL
 
     async def vpc(self, named: str = "") -> Item:
         """The VPC that is named; else the one that is ours, the default one, or a new one; it is Available."""
@@ -51,7 +53,7 @@ class Maker:
             if ours:
                 await self._note(Kind.VPC, first)
             return await self._available(Kind.VPC, id_of(Kind.VPC, first))
-        facts = {"CidrBlock": VPC_BLOCK}
+        facts = {"CidrBlock": self.vpc_block}
         request = {**facts, "VpcName": self.marks.name(Kind.VPC), "Description": _told(self.marks)}
         return await self._make(Kind.VPC, "vpc:CreateVpc", request, facts)
 
@@ -65,7 +67,7 @@ class Maker:
                 if self.marks.are_ours(Kind.VSWITCH, found):
                     await self._note(Kind.VSWITCH, found)
                 return await self._available(Kind.VSWITCH, id_of(Kind.VSWITCH, found))
-            block = free_block(_blocks(vpc), _taken(there), USUAL)
+            block = free_block(_blocks(vpc), _taken(there), self.prefix)
             if block is None:
                 raise BackendRejected(
                     "NoFreeBlock",
@@ -123,7 +125,7 @@ class Maker:
         rule = {
             "IpProtocol": "TCP",
             "PortRange": f"{port}/{port}",
-            "SourceCidrIp": source,
+            "Ipv6SourceCidrIp" if ":" in source else "SourceCidrIp": source,
             "Policy": "accept",
             "Priority": "1",
             "Description": RULE,
@@ -200,7 +202,8 @@ def door_of(rule: Mapping[str, Any]) -> Door | None:
     """The port and the block of a rule of ours; None for any other rule."""
     low, _, high = str(rule.get("PortRange") or "").partition("/")
     own = rule.get("Description") == RULE and str(rule.get("IpProtocol")).upper() == "TCP"
-    return (int(low), str(rule.get("SourceCidrIp") or "")) if own and low == high and low.isdecimal() else None
+    source = str(rule.get("SourceCidrIp") or rule.get("Ipv6SourceCidrIp") or "")
+    return (int(low), source) if own and low == high and low.isdecimal() else None
 
 
 def _blocks(vpc: Item) -> list[Block]:

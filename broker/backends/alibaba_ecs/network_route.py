@@ -31,9 +31,9 @@ def checked(blocks: tuple[str, ...], key: str) -> tuple[str, ...]:
     found = []
     for block in blocks:
         try:
-            parsed = ipaddress.IPv4Network(block, strict=False)
+            parsed = ipaddress.ip_network(block, strict=False)
         except ValueError as error:
-            raise BackendRejected("BadSource", f"{key}: {block!r} is no IPv4 block such as 203.0.113.7/32") from error
+            raise BackendRejected("BadSource", f"{key}: {block!r} is no block such as 203.0.113.7/32") from error
         if parsed.prefixlen == 0:
             raise BackendRejected("OpenToTheWorld", f"{key}: {block} is everybody; say the broker's own block")
         found.append(str(parsed))

@@ -21,7 +21,6 @@ class Wish:
     security_groups: tuple[str, ...]
     instance_types: tuple[str, ...]
     zones: tuple[str, ...]
-    vpc: str
     cpu: float
     memory_mib: int
     image_id: str
@@ -30,30 +29,29 @@ class Wish:
     over_ssh: bool
     ssh_port: int
     jump_host: str
-    public_ip: bool
+    by_public: bool
 
     @classmethod
     def of(cls, pool: Pool) -> "Wish":
         """Reads `pool.options`."""
         said: Mapping[str, Any] = pool.options
         ssh, charge = said.get("ssh") or {}, said.get("charge") or {}
-        zones = said.get("zones") or ([said["zone"]] if said.get("zone") else [])
+        size = said.get("host_size") or {}
         return cls(
             pool=str(pool.name),
             vswitches=tuple(said.get("vswitches") or ()),
             security_groups=tuple(said.get("security_groups") or ()),
             instance_types=tuple(said.get("instance_types") or ()),
-            zones=tuple(zones),
-            vpc=str(said.get("vpc") or ""),
-            cpu=float(said.get("cpu") or USUAL_CPU),
-            memory_mib=int(said.get("memory") or USUAL_MEMORY_MIB),
+            zones=tuple(said.get("zones") or ()),
+            cpu=float(size.get("cpu") or USUAL_CPU),
+            memory_mib=int(size.get("memory") or USUAL_MEMORY_MIB),
             image_id=str(said.get("image_id") or ""),
             spot_strategy=str(charge.get("spot_strategy") or "NoSpot"),
             disk_category=str((said.get("system_disk") or {}).get("category") or ""),
-            over_ssh=said.get("start_by") != "cloud-assistant",
+            over_ssh=said.get("start_by") != "cloud-assistant" and said.get("os") != "windows",
             ssh_port=int(ssh.get("port") or 22),
             jump_host=str(ssh.get("jump_host") or ""),
-            public_ip=bool(said.get("public_ip")),
+            by_public=said.get("connect_by") == "public",
         )
 
     async def wanted(self, ask: Ask) -> Wanted:
