@@ -7,7 +7,15 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-pytest_plugins = ["pytester", "tests.skips", "tests.report", "tests.podman", "tests.postgres", "tests.emulators"]
+pytest_plugins = [
+    "pytester",
+    "tests.skips",
+    "tests.report",
+    "tests.podman",
+    "tests.postgres",
+    "tests.emulators",
+    "tests.vms",
+]
 
 
 def pytest_configure() -> None:
