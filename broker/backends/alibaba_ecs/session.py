@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from broker.backends.alibaba_ecs.credentials import METADATA, ChainKeys, MachineRole, Nobody, keys_of
 from broker.backends.alibaba_ecs.errors import STALE, translate
+from broker.backends.alibaba_ecs.iam import CALLS
 from broker.backends.alibaba_ecs.options import BackendOptions
 from broker.backends.keys import FileKeys, Keys, RoleKeys, Source
 from broker.domain.reason import Reason
@@ -31,6 +32,10 @@ _ANEW_S: Final = 30.0
 _MODULES: Final = {"ecs": "alibabacloud_ecs20140526", "vpc": "alibabacloud_vpc20160428"}
 _STS_VERSION: Final = "2015-04-01"
 _NAMES: Final = ("access_key_id", "access_key_secret", "security_token")
+
+
+class Undeclared(RuntimeError):
+    """A call that `iam.CALLS` does not have: nobody would have been told to allow it. A bug."""
 
 
 class Sessions:
@@ -64,6 +69,8 @@ class Sessions:
 
     async def ask(self, action: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """The answer to an action such as `ecs:RunInstances`, both sides as the API writes them; RegionId is added."""
+        if action not in CALLS:
+            raise Undeclared(f"{action} is called, and broker/backends/alibaba_ecs/iam.py does not know it")
         service, _, name = action.partition(":")
         return await self._ask(self._source, service, name, request)
 
