@@ -13,7 +13,8 @@ from typing import Any, Final
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
+from broker.demo.clouds.serving import serving
 from broker.testing.clock import ManualClock
 from tests.benchmarks.ecs_world import BUILD_S, JVM_S, SUBNETS, TIMING, Counted, settling
 

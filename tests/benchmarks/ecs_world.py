@@ -9,10 +9,11 @@ from typing import Any, Final, cast
 
 from broker.backends.aws_ecs.assembly import Surroundings, open_ecs
 from broker.backends.aws_ecs.backend import EcsBackend
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.ec2 import Subnet
 from broker.demo.clouds.ecs.knobs import Timing
 from broker.demo.clouds.ecs.tasks import Status
+from broker.demo.clouds.serving import serving
 from broker.demo.clouds.throttles import FARGATE_RUN
 from broker.domain.asked import Asked
 from broker.domain.ids import AgentId, AgentName

@@ -10,8 +10,9 @@ from typing import Any
 from broker.backends.aws_ecs.assembly import Surroundings, open_ecs
 from broker.backends.aws_ecs.backend import EcsBackend
 from broker.clock import SystemClock
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.ecs.knobs import Timing
+from broker.demo.clouds.serving import serving
 from broker.domain.ids import BackendName, InstanceRef
 from broker.domain.instance import Instance, InstanceState
 from broker.domain.pool import BackendDefinition

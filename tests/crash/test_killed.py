@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
+from broker.demo.clouds.serving import serving
 from tests.crash.containers import Containers
 from tests.crash.ground import Killing
 from tests.crash.plans import CONTAINED, REAL, Cell

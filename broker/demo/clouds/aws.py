@@ -3,8 +3,6 @@
 Signatures are verified, requests and replies are held to botocore's models, and every call is in the ledger.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import web
@@ -76,17 +74,3 @@ class FakeAws:
     def application(self) -> web.Application:
         """The endpoint."""
         return Front(self.world, self._services).application()
-
-
-@asynccontextmanager
-async def serving(fake: FakeAws, port: int = 0) -> AsyncIterator[str]:
-    """Serves a fake on loopback while it is entered; gives its URL."""
-    runner = web.AppRunner(fake.application, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", port)
-        await site.start()
-        host, bound = runner.addresses[0][:2]
-        yield f"http://{host}:{bound}"
-    finally:
-        await runner.cleanup()

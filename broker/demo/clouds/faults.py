@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from broker.demo.clouds.model import Call, Parameters
+from broker.demo.clouds.model import ApiError, Call, Parameters
 
 _STATUS: Final = {
     "InternalError": 500,
@@ -18,6 +18,21 @@ _STATUS: Final = {
     "Unavailable": 503,
     "RequestLimitExceeded": 503,
 }
+
+
+_PAGE: Final = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+
+
+class Cut(Exception):
+    """The line is to be cut without an answer."""
+
+
+class Page(ApiError):
+    """An answer that no service gave: a balancer's page."""
+
+    def __init__(self, status: int) -> None:
+        """With that status."""
+        super().__init__("", _PAGE, status)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,6 +57,8 @@ class Fault:
     after_effect: bool = False
     delay_s: float = 0.0
     """Before the answer, by the fake's clock."""
+    retry_after_ms: int = 0
+    """What the answer says of when to come again, of clouds whose answers say so."""
     happened: int = field(default=0, init=False)
 
     @property
@@ -53,6 +70,15 @@ class Fault:
     def http_status(self) -> int:
         """What it answers with."""
         return self.status or _STATUS.get(self.code, 503 if self.html else 400)
+
+    def strike(self) -> None:
+        """Raises what is answered instead of the service's own answer; returns if nothing is."""
+        if self.drop:
+            raise Cut
+        if self.html:
+            raise Page(self.http_status)
+        if self.is_answer:
+            raise ApiError(self.code or "InternalFailure", self.message or "scripted", self.http_status)
 
     def concerns(self, call: Call) -> bool:
         """Whether a call is meant, chance aside."""

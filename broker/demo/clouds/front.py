@@ -10,7 +10,7 @@ import botocore.session
 from aiohttp import web
 
 from broker.demo.clouds import wire_json, wire_query
-from broker.demo.clouds.faults import Fault
+from broker.demo.clouds.faults import Cut, Page
 from broker.demo.clouds.model import ApiError, Call, Parameters, Service
 from broker.demo.clouds.shapes import Misfit, misfits
 from broker.demo.clouds.signature import Refused, Signed, Signer, as_error, scope_of
@@ -25,7 +25,6 @@ _VALIDATION: Final[Mapping[str, str]] = {
     "iam": "ValidationError",
     "ec2": "InvalidParameterValue",
 }
-_PAGE: Final = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +35,6 @@ class _Asked:
     action: str
     protocol: str
     form: Mapping[str, str]
-
-
-class _Cut(Exception):
-    """The line is to be cut without an answer."""
 
 
 @cache
@@ -75,7 +70,7 @@ class Front:
             return self._success(asked, request_id, await self._result(asked, signed, request_id))
         except ApiError as error:
             return _failure(asked, request_id, error)
-        except _Cut:
+        except Cut:
             if request.transport:
                 request.transport.abort()
             raise asyncio.CancelledError from None
@@ -129,14 +124,14 @@ class Front:
         if fault and fault.delay_s:
             await self._world.clock.sleep_until(self._world.clock.monotonic() + fault.delay_s)
         if fault and not fault.after_effect:
-            _strike(fault)
+            fault.strike()
         self._world.throttles.take(call)
         self._world.rights.check(call)
         if wrong := list(misfits(call.parameters, shape)) if shape else []:
             raise _invalid(asked, wrong)
         result = await self._effect(call, operation)
         if fault and fault.after_effect:
-            _strike(fault)
+            fault.strike()
         return result
 
     async def _effect(self, call: Call, operation: Any) -> Parameters:
@@ -177,22 +172,6 @@ def _operation(asked: _Asked, services: Mapping[str, Service]) -> Any:
     return model.operation_model(asked.action)
 
 
-def _strike(fault: Fault) -> None:
-    if fault.drop:
-        raise _Cut
-    if fault.html:
-        raise _Page(fault.http_status)
-    if fault.is_answer:
-        raise ApiError(fault.code or "InternalFailure", fault.message or "scripted", fault.http_status)
-
-
-class _Page(ApiError):
-    """An answer that no service gave: a balancer's page."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__("", _PAGE, status)
-
-
 def _invalid(asked: _Asked, wrong: list[Misfit]) -> ApiError:
     """What a service says of members that do not fit.
 
@@ -208,7 +187,7 @@ def _invalid(asked: _Asked, wrong: list[Misfit]) -> ApiError:
 
 
 def _failure(asked: _Asked, request_id: str, error: ApiError) -> web.Response:
-    if isinstance(error, _Page):
+    if isinstance(error, Page):
         return _response(error.status, error.message.encode(), "text/html", request_id)
     if asked.protocol == "json":
         return _response(error.status, wire_json.error(error), wire_json.CONTENT_TYPE, request_id)

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from broker.clock import SystemClock
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.control import controlled
 from broker.demo.clouds.ecs.knobs import Timing
 from broker.demo.clouds.processes import Processes
 from broker.demo.clouds.remote import CLUSTER, LOG_GROUP, REGION
 from broker.demo.clouds.runner import running_tasks
+from broker.demo.clouds.serving import serving
 
 QUICK: Final = Timing(
     provisioning_s=(0.2, 0.5), pending_s=(0.3, 0.8), activating_s=0.1, stopping_s=0.1, deprovisioning_s=(0.1, 0.3)

@@ -8,22 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from broker.demo.clouds.buckets import Buckets, Quota
 from broker.demo.clouds.model import ApiError, Call
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """A bucket's size and how many tokens a second come in."""
-
-    burst: float
-    rate: float
-
-
-@dataclass(slots=True)
-class _Bucket:
-    tokens: float
-    at: float
-
 
 _ECS: Final[Mapping[str, tuple[Quota, str]]] = {
     "cluster-modify": (
@@ -74,7 +60,11 @@ class Throttles:
     monotonic: Callable[[], float]
     quotas: dict[str, Quota] = field(default_factory=lambda: dict(DOCUMENTED))
     refused: int = 0
-    _buckets: dict[tuple[str, str, str], _Bucket] = field(default_factory=dict)
+    _buckets: Buckets = field(init=False)
+
+    def __post_init__(self) -> None:
+        """All buckets are full."""
+        self._buckets = Buckets(self.monotonic, self.quotas)
 
     def limit(self, family: str, *, burst: float, rate: float) -> None:
         """Sets a quota, or another one in the middle of things: what a bucket holds beyond the new burst is lost."""
@@ -94,23 +84,9 @@ class Throttles:
 
     def spend(self, call: Call, tokens: Mapping[str, float]) -> None:
         """Takes so many tokens of each family, or of none and raises ApiError."""
-        buckets = {
-            family: self._filled((call.account, call.region, family), self.quotas[family])
-            for family in tokens
-            if family in self.quotas
-        }
-        if any(bucket.tokens < tokens[family] for family, bucket in buckets.items()):
+        if not self._buckets.spend((call.account, call.region), tokens):
             self.refused += 1
             raise throttled(call)
-        for family, bucket in buckets.items():
-            bucket.tokens -= tokens[family]
-
-    def _filled(self, name: tuple[str, str, str], quota: Quota) -> _Bucket:
-        now = self.monotonic()
-        bucket = self._buckets.setdefault(name, _Bucket(quota.burst, now))
-        bucket.tokens = min(quota.burst, bucket.tokens + (now - bucket.at) * quota.rate)
-        bucket.at = now
-        return bucket
 
 
 def family_of(call: Call) -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from broker.backends.aws_ecs.backend import EcsBackend
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.ec2 import Subnet
 from broker.demo.clouds.ecs.tasks import Status, Task
+from broker.demo.clouds.serving import serving
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
 from broker.domain.ids import AgentId, AgentName, BackendName

@@ -10,10 +10,11 @@ from typing import Any, Final, cast
 from broker.backends.aws_ecs.assembly import Surroundings, open_ecs
 from broker.backends.aws_ecs.backend import EcsBackend
 from broker.config.load import parse
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.ecs.knobs import Timing
 from broker.demo.clouds.ecs.tasks import Task
 from broker.demo.clouds.model import Call
+from broker.demo.clouds.serving import serving
 from broker.domain.agent import Agent
 from broker.domain.lifecycle import Phase
 from broker.domain.pool import BackendDefinition

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.ecs.knobs import Timing
+from broker.demo.clouds.serving import serving
 from broker.domain.ids import InstanceRef
 from broker.domain.instance import InstanceState
 from broker.errors import OutcomeUnknown, Throttled

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from broker.backends.aws_ecs.iam import CALLS
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.ec2 import SecurityGroup, Subnet
 from broker.demo.clouds.faults import Fault
+from broker.demo.clouds.serving import serving
 from broker.doctor.report import Check, Status
 from broker.testing.clock import ManualClock
 from tests.integration.doctor.aws_config import GROUP, SUBNETS, sound, visit

@@ -14,8 +14,9 @@ from broker.cli.discover import discover
 from broker.cli.doctor import doctor
 from broker.cli.exits import CliError
 from broker.cli.iam import iam
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.ec2 import Subnet
+from broker.demo.clouds.serving import serving
 from tests.integration.doctor.aws_config import GROUP, SUBNETS, sound, written
 
 BASE = "arn:aws:iam::111122223333:role/"

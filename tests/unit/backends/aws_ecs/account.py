@@ -16,8 +16,9 @@ from broker.backends.aws_ecs.register import Definitions, Naming
 from broker.backends.aws_ecs.session import Sessions
 from broker.backends.throttle import Bucket, Buckets
 from broker.clock import SystemClock
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.ecs.definitions import Definition
+from broker.demo.clouds.serving import serving
 from broker.domain.ids import BackendName
 from broker.ports import Clock
 from broker.testing.clock import ManualClock

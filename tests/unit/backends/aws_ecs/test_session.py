@@ -18,8 +18,9 @@ from broker.backends.aws_ecs.options import AssumeRole, BackendOptions
 from broker.backends.aws_ecs.session import Identity, Sessions, Undeclared, session_name
 from broker.clock import SystemClock
 from broker.demo.authority import Authority
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.faults import Fault
+from broker.demo.clouds.serving import serving
 from broker.domain.reason import Reason
 from broker.errors import BackendRejected, Throttled
 from broker.ports import Clock

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError
 
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.faults import Fault
 from broker.demo.clouds.model import ApiError, Call, Parameters, Service
+from broker.demo.clouds.serving import serving
 from tests.fake_aws import a_client
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.control import controlled
 from broker.demo.clouds.ecs.knobs import Timing
 from broker.demo.clouds.processes import Processes
 from broker.demo.clouds.remote import FILE, Control
 from broker.demo.clouds.runner import TaskRunner, running_tasks
+from broker.demo.clouds.serving import serving
 from broker.demo.leftovers import marked_processes
 from tests.fake_aws import a_client
 

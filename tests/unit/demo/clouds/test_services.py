@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.ec2 import SecurityGroup, Subnet
+from broker.demo.clouds.serving import serving
 from broker.testing.clock import ManualClock
 from tests.fake_aws import a_client
 

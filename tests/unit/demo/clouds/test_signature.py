@@ -10,7 +10,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
+from broker.demo.clouds.serving import serving
 from broker.testing.clock import ManualClock
 from tests.fake_aws import a_client, keys_of
 

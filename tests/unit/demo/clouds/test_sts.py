@@ -3,7 +3,8 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
+from broker.demo.clouds.serving import serving
 from tests.fake_aws import a_client, keys_of
 
 USER = "arn:aws:iam::111122223333:user/broker"

@@ -5,8 +5,9 @@ from contextlib import suppress
 import pytest
 from botocore.exceptions import ClientError
 
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.model import ApiError, Call, Identity, Parameters, Service
+from broker.demo.clouds.serving import serving
 from broker.demo.clouds.throttles import Throttles
 from broker.testing.clock import ManualClock
 from tests.fake_aws import a_client

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.ecs.knobs import Timing
 from broker.demo.clouds.ecs.service import FakeEcs
+from broker.demo.clouds.serving import serving
 from broker.testing.clock import ManualClock
 from tests.fake_aws import a_client
 from tests.unit.demo.clouds.ecs.conftest import Api

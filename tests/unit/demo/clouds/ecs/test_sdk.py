@@ -3,7 +3,8 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from broker.demo.clouds.aws import FakeAws, serving
+from broker.demo.clouds.aws import FakeAws
+from broker.demo.clouds.serving import serving
 from broker.demo.clouds.throttles import FARGATE_TASKS
 from broker.testing.clock import EPOCH, ManualClock
 from tests.fake_aws import a_client

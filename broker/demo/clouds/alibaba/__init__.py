@@ -1,0 +1,1 @@
+"""Alibaba Cloud: ECS, VPC and STS."""

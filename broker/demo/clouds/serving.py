@@ -1,0 +1,31 @@
+"""A fake's endpoint on loopback."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from aiohttp import web
+
+
+class Fake(Protocol):
+    """A cloud with one endpoint for all its services."""
+
+    @property
+    def application(self) -> web.Application:
+        """The endpoint."""
+        ...
+
+
+@asynccontextmanager
+async def serving(fake: Fake, port: int = 0, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """Serves a fake on loopback while it is entered; gives its URL. With `tls` it speaks https."""
+    runner = web.AppRunner(fake.application, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
+        await site.start()
+        host, bound = runner.addresses[0][:2]
+        yield f"{'https' if tls else 'http'}://{host}:{bound}"
+    finally:
+        await runner.cleanup()
