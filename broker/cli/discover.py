@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from broker.cli.aws import chosen_backend
+from broker.cli.discover_alibaba import alibaba
 from broker.cli.exits import FAILED, CliError
-from broker.cli.output import emit_json, emit_line, emit_table, joined
+from broker.cli.found import show
 
 if TYPE_CHECKING:
     from broker.backends.aws_ecs.options import BackendOptions
@@ -18,6 +19,9 @@ _KINDS: Final = ("clusters", "capacity-providers", "subnets", "security-groups",
 @click.group("discover")
 def discover() -> None:
     """Show what there is in a cloud account, to write it into the config. Nothing is changed."""
+
+
+discover.add_command(alibaba)
 
 
 @discover.command("aws")
@@ -87,22 +91,6 @@ async def _find(kind: str, narrow: str, options: "BackendOptions", name: str) ->
 def _print(kind: str, narrow: str, found: list[dict[str, Any]], output: str) -> None:
     from broker.doctor.aws_found import KINDS
 
-    if output == "json":
-        emit_json({"api": "v1", "kind": KINDS[kind].title, "items": found})
-    elif output == "jsonl":
-        for item in found:
-            emit_line(item)
-    elif found:
-        columns = [column for column in KINDS[kind].columns if column in found[0]]
-        heads = [column.replace("_", " ").upper() for column in columns]
-        emit_table(heads, [[_cell(item[column]) for column in columns] for item in found])
-    else:
+    show(KINDS[kind].title, KINDS[kind].columns, found, output)
+    if not found and output not in {"json", "jsonl"}:
         click.echo(f"no {kind.replace('-', ' ')}" + (f" of {narrow}" if narrow else "") + " there", err=True)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, list):
-        return joined(str(one) for one in value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else str(value) or "-"
