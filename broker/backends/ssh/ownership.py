@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,7 @@ ATTEMPT: Final = "agentbroker.attempt"
 LAUNCH: Final = "agentbroker.launch"
 """Names the launch token without giving it away."""
 SIGNATURE: Final = "agentbroker.signature"
+_NAME: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,80}-[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,11 @@ def ref_of(host: str, name: str) -> InstanceRef:
 
 def parse_ref(ref: str) -> tuple[HostId, str] | None:
     """Host and name; None for a reference that is none of ours."""
-    host, slash, name = ref.partition("/")
-    if not (slash and host and name) or "/" in name or name.startswith("."):
-        return None
-    return HostId(host), name
+    host, _, name = ref.partition("/")
+    return (HostId(host), name) if host and _NAME.fullmatch(name) else None
+
+
+def attempt_of(name: str) -> int:
+    """The number at its end; 0 where there is none."""
+    number = name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0

@@ -1,12 +1,17 @@
 """Which keys a host may show: from its console, from the config, or those it showed first. Never any."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-from broker.backends.ssh.options import HostKeyMode, Reach
+import asyncssh
+
+from broker.backends.ssh.options import HostKeyMode, Reach, read_text
 from broker.domain.host_order import HostPlace
 from broker.domain.ids import HostId
+from broker.domain.reason import Reason
+from broker.errors import BackendRejected
 
 Console = Callable[[HostPlace], Awaitable[str]]
 """Answers what a host has printed on its console, as it is; empty while there is nothing. Raises `BackendError`s."""
@@ -60,7 +65,7 @@ class HostKeys:
         """Asks the console at most until it has told them once."""
         reach = self._reach_of(place)
         if reach.host_key is HostKeyMode.PINNED:
-            return reach.pinned
+            return await asyncio.to_thread(pinned_keys, reach)
         if place.host_key:
             return tuple(place.host_key.splitlines())
         if place.id in self._found:
@@ -80,6 +85,34 @@ class HostKeys:
     def forget(self, host: HostId) -> None:
         """Another host with this id there will never be."""
         self._found.pop(host, None)
+
+
+def pinned_keys(reach: Reach) -> tuple[str, ...]:
+    """Those of the config and of its file of known hosts; BackendRejected if there are none, so that none is believed.
+
+    Reads the file, so it blocks.
+    """
+    keys = reach.pinned
+    if reach.known_hosts_file:
+        text = read_text(reach.known_hosts_file, "ssh.known_hosts_file", Reason.SSH_HOST_KEY_MISMATCH)
+        try:
+            found, *_ = asyncssh.import_known_hosts(text).match(reach.address, "", reach.port)
+        except ValueError as error:
+            message = f"ssh.known_hosts_file: {reach.known_hosts_file} is no file of known hosts: {error}"
+            raise BackendRejected("KnownHostsInvalid", message, Reason.SSH_HOST_KEY_MISMATCH) from error
+        keys += tuple(key_line(key) for key in found)
+    if not keys:
+        message = (
+            f"{reach.address}: host_key is pinned and no key of it is known: name its keys under host_keys, or have "
+            f"them in ssh.known_hosts_file"
+        )
+        raise BackendRejected("NoPinnedKey", message, Reason.SSH_HOST_KEY_MISMATCH)
+    return keys
+
+
+def key_line(key: asyncssh.SSHKey) -> str:
+    """A public key without its comment: `TYPE BASE64`."""
+    return " ".join(key.export_public_key().decode().split()[:2])
 
 
 def keys_in(console: str) -> tuple[str, ...]:
