@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from broker.admission import Admission, KeptCookies
-from broker.backends.metered import MeteredBackend
+from broker.backends.metered import metered
 from broker.backends.registry import TELLS_ITS_CALLS, BackendContext, open_backend
 from broker.clock import SystemClock
 from broker.config.settings import Config
@@ -148,6 +148,7 @@ async def _wire(
         keyring=keyring,
         metrics=metrics,
         nudge=queue,
+        host_work=queue.host_work,
         keep_history=config.server.keep_history,
         gateway_url=lambda controller: reloader.config.gateway.agent_url + ctx.definitions.gateway_path(controller),
         agents_use_websocket=lambda: reloader.config.gateway.agents_use_websocket,
@@ -188,6 +189,7 @@ def _opener(wiring: Wiring, ctx: Context, state_dir: Path) -> Callable[[BackendD
         clock=ctx.clock,
         controller_url=controller_url,
         called=ctx.metrics.backend_called,
+        place_of=ctx.place_of,
         memory=lambda key: KeptText(ctx.database, f"backend:{key}"),
     )
 
@@ -195,7 +197,7 @@ def _opener(wiring: Wiring, ctx: Context, state_dir: Path) -> Callable[[BackendD
         given = wiring.backends.get(definition.name) if wiring.backends is not None else None
         backend = given or open_backend(definition, context)
         tells = given is None and definition.type in TELLS_ITS_CALLS
-        return MeteredBackend(definition.name, wiring.around_backend(backend), ctx.metrics, tells=tells)
+        return metered(definition.name, wiring.around_backend(backend), ctx.metrics, tells=tells)
 
     return opening
 

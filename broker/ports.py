@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, cast
 
 from broker.domain.host import HostListing, SeenHost
 from broker.domain.host_order import HostOrder, HostPlace, Prepared, Preparing
@@ -42,6 +42,14 @@ class Nudge(Protocol):
 
     def placement(self) -> None:
         """There may be agents to place, or room for them."""
+        ...
+
+    def host(self, host_id: HostId) -> None:
+        """Something about this host may have changed."""
+        ...
+
+    def hosts(self) -> None:
+        """There may be hosts to make, or to end."""
         ...
 
 
@@ -186,6 +194,11 @@ class HostBackend(Backend, Protocol):
     async def list_hosts(self) -> HostListing:
         """All hosts that carry this broker's ownership, for the search for orphans."""
         ...
+
+
+def makes_hosts(backend: Backend | None) -> HostBackend | None:
+    """The same backend, if its agents are on hosts."""
+    return cast(HostBackend, backend) if hasattr(backend, "create_hosts") else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

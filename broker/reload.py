@@ -15,7 +15,7 @@ from broker.config.load import again, load
 from broker.config.restart import GATEWAYS, RESTART
 from broker.config.settings import Config
 from broker.config.show import masked
-from broker.domain.ids import BackendName
+from broker.domain.ids import BackendName, PoolName
 from broker.domain.lifecycle import Phase
 from broker.domain.pool import BackendDefinition
 from broker.domain.timed_override import TimedOverride
@@ -142,7 +142,8 @@ class Reloader:
         """Forgets removed pools without agents. A backend that nothing uses is dropped, and closed one round later."""
         while self._closing:
             await _let_go(self._closing.pop())
-        live = {agent.pool for agent in await self.ctx.agents.live()}
+        live: set[PoolName | None] = {agent.pool for agent in await self.ctx.agents.live()}
+        live |= {host.pool for host in await self.ctx.hosts.living()}
         for name in self.ctx.retired.keys() - live:
             del self.ctx.retired[name]
         pools = (*self.ctx.definitions.pools.values(), *self.ctx.retired.values())
@@ -187,9 +188,12 @@ class Reloader:
     async def _refuse_moves(self, config: Config) -> None:
         """An agent is found by its pool's backend: that one cannot become another while the agent lives."""
         live = [agent for agent in await self.ctx.agents.live() if agent.phase != Phase.REQUESTED]
+        hosts = await self.ctx.hosts.living()
         now, new = self.ctx.definitions, config.definitions
-        for pool in sorted({agent.pool for agent in live if agent.pool is not None}):
-            number = sum(agent.pool == pool for agent in live)
+        used = {agent.pool for agent in live if agent.pool is not None} | {host.pool for host in hosts}
+        for pool in sorted(used):
+            number, there = sum(agent.pool == pool for agent in live), sum(host.pool == pool for host in hosts)
+            who = f"{number} of its agents" if number or not there else f"{there} of its hosts"
             before = now.pools.get(pool) or self.ctx.retired.get(pool)
             after = new.pools.get(pool)
             if before is None or after is None:
@@ -200,7 +204,7 @@ class Reloader:
                 what = f"backend '{after.backend}' of pool '{pool}' changes"
             else:
                 continue
-            message = f"{what} while {number} of its agents live; give the new one another name"
+            message = f"{what} while {who} live; give the new one another name"
             raise ConfigError(f"{config.source}:1:1: error[in-use]: {message}")
 
     async def _result(self, config: Config) -> ReloadResult:
@@ -247,6 +251,7 @@ class Reloader:
 
     async def _look_at_all(self) -> None:
         self.ctx.nudge.placement()
+        self.ctx.nudge.hosts()
         try:
             for agent in await self.ctx.agents.live():
                 if agent.phase is not Phase.REQUESTED:  # these are the placement's

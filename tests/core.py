@@ -178,6 +178,7 @@ async def open_core(
         keyring=Keyring(bytes(range(32))),
         metrics=metrics,
         nudge=queue,
+        host_work=queue.host_work,
         gateway_url=lambda controller: f"http://127.0.0.1:7073/c/{controller}/",
     )
     core = Core(ctx, Loop(ctx, queue), backend, sessions, clock)

@@ -7,7 +7,18 @@ from typing import Any, Final
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
-from broker.domain.ids import AgentId, BackendName, ControllerName, InstanceRef, LaunchToken, PolicyName, PoolName
+from broker.domain.host import Host
+from broker.domain.host_order import HostPlace
+from broker.domain.ids import (
+    AgentId,
+    BackendName,
+    ControllerName,
+    HostId,
+    InstanceRef,
+    LaunchToken,
+    PolicyName,
+    PoolName,
+)
 from broker.domain.instance import Instance, Interruption
 from broker.domain.introduction import Introduction
 from broker.domain.lifecycle import Goal, Outcome, Phase, later_goal
@@ -21,13 +32,17 @@ from broker.reconcile.board import OfferBoard
 from broker.reconcile.bulkhead import Bulkhead
 from broker.reconcile.deadlines import deadline
 from broker.reconcile.ends import Ends
+from broker.reconcile.hosts.calls import Calls
+from broker.reconcile.hosts.known import Key, Known
 from broker.reconcile.medians import Medians
 from broker.reconcile.presence import Presence
+from broker.reconcile.queue import WorkQueue
 from broker.reconcile.wall import Wall
 from broker.store.agents import Agents
 from broker.store.cooldowns import Cooldowns, Failure
 from broker.store.engine import Database
 from broker.store.history import History
+from broker.store.hosts import Hosts
 from broker.store.standing import Standing
 from broker.telemetry import events
 from broker.telemetry.metrics import Metrics
@@ -105,6 +120,12 @@ class Context:
     """From place to end, of the last day's agents of a policy that were online."""
     standing: Standing = field(init=False)
     wall: Wall = field(init=False)
+    host_work: WorkQueue[Key]
+    """What the driver of hosts is to look at."""
+    hosts: Hosts = field(init=False)
+    known: Known = field(init=False)
+    """What this process knows of hosts."""
+    host_calls: Calls = field(init=False)
     look_not_before: float = float("-inf")
     """In monotonic time: looks at all that wait leave half of the time to everybody else."""
 
@@ -113,12 +134,26 @@ class Context:
         self.ends = Ends(self.nudge)
         self.board = OfferBoard(self.clock, self.nudge.placement)
         self.standing, self.wall = Standing(rows=self.agents.rows), Wall(self.clock)
+        self.hosts, self.known = Hosts(self.database), Known(began=self.clock.monotonic())
+        self.host_calls = Calls(self.clock.monotonic)
 
     def pool_of(self, agent: Agent) -> Pool | None:
         """The pool of the agent's attempt, also one that a reload has removed; None without an attempt or pool."""
         if agent.pool is None:
             return None
         return self.definitions.pools.get(agent.pool) or self.retired.get(agent.pool)
+
+    def host_pool(self, host: Host) -> Pool | None:
+        """The pool of a host, also one that a reload has removed; None if it is not known."""
+        return self.definitions.pools.get(host.pool) or self.retired.get(host.pool)
+
+    def place_of(self, host: str) -> HostPlace | None:
+        """Where a host of ours is; None for one that is gone, or has no machine yet: nothing runs there."""
+        row = self.known.rows.get(HostId(host))
+        pool = self.host_pool(row) if row is not None else None
+        if row is None or pool is None or row.ref is None:
+            return None
+        return HostPlace(id=row.id, pool=pool, ref=row.ref, address=row.address, host_key=row.host_key, facts=row.facts)
 
     def unserved(self, agent: Agent) -> str:
         """Why the config gives this agent no place any more, in words; empty if it does."""
@@ -223,6 +258,8 @@ class Context:
         self.nudge.agent(agent.id)
         if phase in (Phase.REQUESTED, Phase.GONE, Phase.ONLINE):
             self.nudge.placement()
+        if agent.host in self.known.rows:
+            self.nudge.host(HostId(agent.host))
         return changed
 
     async def aim(
@@ -253,6 +290,11 @@ class Context:
         if (agent.why, agent.message) != (why, message):
             await self._change(agent, replace(agent, why=why, message=message), event, self.clock.now())
 
+    async def wait(self, agent: Agent, message: str, deadline: datetime | None) -> Agent:
+        """Writes down what an agent waits for in its phase, and until when it does."""
+        after = replace(agent, why=None, message=message, deadline=deadline)
+        return await self._change(agent, after, "waiting", self.clock.now())
+
     async def _change(
         self,
         agent: Agent,
@@ -269,10 +311,10 @@ class Context:
         also = failure.write if failure else None
         changed = await self.agents.change(agent, after, event, at, actor, also, words)
         if failure is not None:
-            self._heed(failure)
+            self.heed(failure)
         return changed
 
-    def _heed(self, failure: Failure) -> None:
+    def heed(self, failure: Failure) -> None:
         """What is written of a failure is known to all who are about to launch there."""
         self.cooldowns.written(failure)
         for agent_id in self.bulkhead.failed(failure, self.clock.monotonic()):

@@ -31,7 +31,7 @@ _JENKINS_KNOWS_S = 10.0
 _PROBATION: Final = timedelta(minutes=1)
 """An agent that is online for so long has proved its pool, as one has that begins a build. One whose instance ends
 before is a failed launch: somebody, or something, ends agents as they come up."""
-_ENDED_BY_OTHERS: Final = frozenset({Reason.AGENT_LOST, Reason.INSTANCE_VANISHED})
+_ENDED_BY_OTHERS: Final = frozenset({Reason.AGENT_LOST, Reason.INSTANCE_VANISHED, Reason.HOST_VANISHED})
 
 
 async def stay_online(ctx: Context, agent: Agent) -> Again | None:
@@ -178,7 +178,7 @@ def _age_limit(ctx: Context, agent: Agent, part: float = 1.0) -> datetime:
 
 def _may_speak(ctx: Context, agent: Agent, ended: Reason) -> bool:
     """Whether an agent whose instance is not found is connected, for all that is known: its backend is wrong then."""
-    return ended == Reason.INSTANCE_VANISHED and (ctx.connected(agent) or not ctx.lost(agent))
+    return ended in (Reason.INSTANCE_VANISHED, Reason.HOST_VANISHED) and (ctx.connected(agent) or not ctx.lost(agent))
 
 
 def _gets_no_build(ctx: Context, agent: Agent) -> bool:

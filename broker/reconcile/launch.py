@@ -4,8 +4,10 @@ import asyncio
 from dataclasses import replace
 
 from broker.domain.agent import Agent
+from broker.domain.host import HostPhase
 from broker.domain.ids import InstanceRef
 from broker.domain.lifecycle import Goal, Phase
+from broker.domain.offer import Offering
 from broker.domain.pool import Direct, Pool
 from broker.domain.reason import LACKS, Reason
 from broker.errors import BackendError, Conflict, InsufficientCapacity, OutcomeUnknown, Throttled
@@ -15,6 +17,7 @@ from broker.reconcile.attempt import fail_attempt, next_attempt, offering_of, wo
 from broker.reconcile.bulkhead import Answer
 from broker.reconcile.connect import direct_url, greet_session
 from broker.reconcile.context import Again, Context
+from broker.reconcile.hosts.agents import begin, has_host, host_of, is_up, note_launch, wait_for_host
 
 _CALL_TIMEOUT_S = 30.0
 _NO_ANSWER = "launches in pool {} get no answer"
@@ -34,6 +37,14 @@ async def launch(ctx: Context, agent: Agent) -> Again | None:
     if await greet_session(ctx, agent):
         return None
     pool = ctx.pool_of(agent)
+    if pool is not None and has_host(ctx, agent):
+        host = await host_of(ctx, agent)
+        if host is None or not is_up(host):
+            return await wait_for_host(ctx, agent, host, first=first)
+        if host.phase is HostPhase.DRAINING and first:
+            await _hand_back(ctx, agent, f"host {host.id} takes no agent any more: {host.message}")
+            return None
+        agent = await begin(ctx, agent)
     if pool is not None and first and (shut := _why_shut(ctx, agent, pool)):
         await _hand_back(ctx, agent, shut)
         return None
@@ -44,6 +55,8 @@ async def launch(ctx: Context, agent: Agent) -> Again | None:
     try:
         answer = await _call(ctx, agent)
         meant = _meaning(answer)
+        if has_host(ctx, agent):
+            note_launch(ctx, agent, answer.reason if isinstance(answer, BackendError) else None)
         if isinstance(answer, BackendError):
             return await _heed_refusal(ctx, agent, answer, first=first)
     finally:  # after what a refusal says of the pool is written, or the next one would be called meanwhile
@@ -75,7 +88,7 @@ def _why_shut(ctx: Context, agent: Agent, pool: Pool) -> str:
     lever = ctx.levers.get(pool.name)
     if lever is not None and (lever.until is None or lever.until > ctx.clock.now()):
         return say_lever(lever)
-    of = offering_of(agent)
+    of = Offering(pool.name) if has_host(ctx, agent) else offering_of(agent)  # no other host need be had
     if ctx.bulkhead.is_shut(of, ctx.clock.now()):
         where = ", ".join(part for part in (of.zone, of.type, of.capacity) if part)
         return f"launches in pool {pool.name}{f' ({where})' if where else ''} have failed since it was chosen"
@@ -164,6 +177,7 @@ async def _call(ctx: Context, agent: Agent) -> InstanceRef | BackendError:
         authorities=ctx.authorities(),
         offering=offering_of(agent) if agent.placed_at is not None else None,
         host=agent.host,
+        place=ctx.place_of(agent.host) if pool.hosts is not None and agent.host else None,
         policy=agent.policy,
         job=agent.job,
         build_url=agent.build_url,

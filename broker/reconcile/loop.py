@@ -8,13 +8,15 @@ from typing import Final
 
 import structlog
 
-from broker.domain.ids import AgentId, BackendName
+from broker.domain.ids import AgentId, BackendName, HostId
 from broker.domain.lifecycle import Phase
 from broker.domain.pool import Pool
 from broker.errors import BrokerError, Conflict, NotFound, StoreLost
 from broker.ports import Backend, Clock
 from broker.reconcile.attempt import let_others_try
 from broker.reconcile.context import Again, Context
+from broker.reconcile.hosts.driver import HostDriver
+from broker.reconcile.hosts.known import Key, Task
 from broker.reconcile.levers import LOOK_S, end_levers, recall_levers
 from broker.reconcile.orphans import OrphanSearch
 from broker.reconcile.place import place
@@ -39,6 +41,7 @@ class AgentQueue:
     def __init__(self, clock: Clock) -> None:
         """Empty."""
         self.keys: WorkQueue[AgentId] = WorkQueue(clock)
+        self.host_work: WorkQueue[Key] = WorkQueue(clock)
 
     def agent(self, agent_id: AgentId) -> None:
         """Asks for a look at an agent."""
@@ -47,6 +50,14 @@ class AgentQueue:
     def placement(self) -> None:
         """Asks for a look at all agents that wait for a place."""
         self.keys.add(_PLACEMENT)
+
+    def host(self, host_id: HostId) -> None:
+        """Asks for a look at a host."""
+        self.host_work.add(Key(Task.HOST, host_id))
+
+    def hosts(self) -> None:
+        """Asks for a look at all hosts."""
+        self.host_work.add(Key(Task.ALL))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +81,12 @@ class Loop:
     _failures: dict[AgentId, int] = field(default_factory=dict)
     _all_looked_at: bool = False
     spend: Spend = field(init=False)
+    hosts: HostDriver = field(init=False)
 
     def __post_init__(self) -> None:
         """Nothing is charged before `prepare`."""
         self.spend = Spend(self.ctx)
+        self.hosts = HostDriver(self.ctx)
 
     async def prepare(self) -> None:
         """What has to be done once, before anybody may change an agent."""
@@ -81,6 +94,7 @@ class Loop:
         await self._recall_medians()
         await Standstill(self.ctx).make_up_for_absence()
         await self.spend.prepare()
+        await self.hosts.prepare()
 
     async def _recall_medians(self) -> None:
         ctx, now = self.ctx, self.ctx.clock.now()
@@ -94,6 +108,7 @@ class Loop:
             group.create_task(self.queue.keys.run(), name="reconcile:queue")
             for number in range(self.pace.workers):
                 group.create_task(self._work(), name=f"reconcile:worker-{number}")
+            group.create_task(self.hosts.run(), name="reconcile:hosts")
             group.create_task(self._every(TICK_S, standstill.tick), name="reconcile:standstill")
             group.create_task(self._every(LOOK_S, partial(end_levers, self.ctx)), name="reconcile:levers")
             group.create_task(self._every(TICK_S, self.spend.tick), name="reconcile:spending")
@@ -147,6 +162,7 @@ class Loop:
         the next time: whoever is nudged would stand behind them all.
         """
         self.queue.placement()
+        self.queue.hosts()
         live = await self.ctx.agents.live()
         others = [agent.id for agent in live if agent.phase is not Phase.REQUESTED]
         apart_s = self.pace.resync_s / len(others) if others and self._all_looked_at else 0.0

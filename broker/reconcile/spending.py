@@ -59,8 +59,10 @@ class Spend:
         by = self._ctx.wall.set_by()
         if by:
             await self._spending.shift(by, (self._ctx.wall.since(), self._ctx.clock.now()))
+            await self._ctx.hosts.shift(by)
             self._ctx.wall.followed(by)
             self._ctx.nudge.placement()
+            self._ctx.nudge.hosts()
 
     async def _all_looked_at(self, mono: float) -> bool:
         """Whether it is known of each agent that its instance lives; after a while nobody is waited for."""

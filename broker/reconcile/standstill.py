@@ -35,6 +35,7 @@ class Standstill:
         if alive is not None and alive < now:
             ids = await self._ctx.agents.live_ids()
             await self._ctx.agents.extend_deadlines(ids, _TIMED, now - alive)
+            await self._ctx.hosts.extend_deadlines(now - alive)
         await self._note_alive()
 
     async def tick(self) -> None:
@@ -55,7 +56,10 @@ class Standstill:
         silent_since = self._ctx.store_silent_since
         if silent_since is not None:
             ids = await self._ctx.agents.live_ids()
-            await self._ctx.agents.extend_deadlines(ids, _TIMED, timedelta(seconds=now - silent_since))
+            silent = timedelta(seconds=now - silent_since)
+            await self._ctx.agents.extend_deadlines(ids, _TIMED, silent)
+            await self._ctx.hosts.extend_deadlines(silent)
+            self._ctx.nudge.hosts()
             await self._note_alive()
             self._last, self._ctx.store_silent_since = now, None
             events.STORE_BACK.emit(after_s=round(now - silent_since, 1))

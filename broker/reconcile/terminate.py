@@ -8,6 +8,7 @@ from broker.domain.lifecycle import Goal, Outcome, Phase
 from broker.errors import BackendError
 from broker.reconcile.attempt import next_attempt, words
 from broker.reconcile.context import Again, Context
+from broker.reconcile.hosts.agents import has_nothing
 from broker.reconcile.watch import find_lost_instance
 from broker.telemetry import events
 
@@ -24,6 +25,9 @@ _ALERT_EVERY_S = 300.0
 async def terminate(ctx: Context, agent: Agent) -> Again | None:
     """Ends the agent's session and instance; then the agent is gone, or placed again if its goal still is online."""
     await ctx.sessions.end(agent.id, agent.message or "the agent is being ended")
+    if await has_nothing(ctx, agent):
+        await _finish(ctx, agent)
+        return None
     if agent.pool is not None and ctx.backend_of(agent) is None:
         message = f"pool {agent.pool} is no longer configured: put it back until its agents are gone"
         events.AGENT_TERMINATION_FAILED.emit(agent=agent.name, message=message)

@@ -10,6 +10,7 @@ from broker.domain.lifecycle import PENDING, Phase
 from broker.domain.reason import Reason
 from broker.errors import BackendError, Conflict
 from broker.reconcile.context import Context, Seen
+from broker.reconcile.hosts.agents import why_host_ended
 from broker.telemetry import events
 
 _CALL_TIMEOUT_S: Final = 30.0
@@ -93,6 +94,8 @@ def why_ended(ctx: Context, agent: Agent) -> tuple[Reason, str] | None:
     if seen is None:
         return None
     if seen.instance is None:
+        if (ended := why_host_ended(ctx, agent)) is not None:
+            return ended
         return Reason.INSTANCE_VANISHED, f"{agent.instance} no longer exists, and the broker did not end it"
     if seen.instance.state != InstanceState.STOPPED:
         return None

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, and_, bindparam, func, insert, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.host import Host, HostPhase, host_may_follow
@@ -14,6 +14,7 @@ from broker.domain.ids import HostId, PoolName
 from broker.domain.reason import Reason
 from broker.domain.resources import Resources
 from broker.errors import Conflict, LimitReached, NotFound
+from broker.store.columns import Moment
 from broker.store.engine import Database, Work
 from broker.store.schema import HOST_IS_LIVE, IS_LIVE, IS_WAITING, agents, history, hosts
 
@@ -82,6 +83,29 @@ class Hosts:
             return told
 
         return {host.id: host for host in await self._database.read(work)}
+
+    async def of_token(self, token: str) -> list[Host]:
+        """All hosts of one order, alive or gone, in the order of their ids."""
+        found = await self._database.read(lambda connection: _select(connection, hosts.c.token == token))
+        return sorted(found, key=lambda host: host.id)
+
+    async def extend_deadlines(self, by: timedelta) -> None:
+        """Moves the deadlines of all living hosts: a time that did not count."""
+        await self._move(by, "deadline")
+
+    async def shift(self, by: timedelta) -> None:
+        """Moves all that counts from a moment in the life of a living host: the wall clock was set by so much."""
+        await self._move(by, "deadline", "requested_at", "phase_since", "ready_at", "empty_since")
+
+    async def _move(self, by: timedelta, *columns: str) -> None:
+        by_us = by // timedelta(microseconds=1)
+        moved = {name: type_coerce(type_coerce(hosts.c[name], BigInteger) + by_us, Moment) for name in columns}
+        query = update(hosts).where(HOST_IS_LIVE).values(**moved, version=hosts.c.version + 1)
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(query)
+
+        await self._database.transaction(work)
 
     async def add(self, asked: Sequence[Host], at: datetime, actor: str = "", *, most: int | None = None) -> list[Host]:
         """Inserts hosts, all or none, with an event for each.

@@ -66,6 +66,13 @@ ORPHAN_FOUND: Final = _warning("orphan_found")
 ORPHANS_TOO_MANY: Final = _error("orphans_too_many")
 INSTANCE_NOT_OURS: Final = _warning("instance_not_ours")
 ORPHAN_ENDED: Final = _info("orphan_ended")
+# hosts
+HOST_CHANGED_PHASE: Final = _info("host_changed_phase")
+HOST_FAILED: Final = _warning("host_failed")
+HOST_STEP_FAILED: Final = _warning("host_step_failed")
+HOST_DELETION_FAILED: Final = _warning("host_deletion_failed")
+HOST_DELETION_LATE: Final = _error("host_deletion_late")
+# the store
 STORE_AWAY: Final = _error("store_away")
 STORE_BACK: Final = _info("store_back")
 HISTORY_PRUNED: Final = _info("history_pruned")

@@ -46,7 +46,8 @@ HTTP_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"
 CLAIMS: Final = ("hit", "miss")
 WARM: Final = ("actual", "wanted")
 LAUNCH_OUTCOMES: Final = frozenset({"succeeded", "failed"})
-_OF_BACKENDS: Final = frozenset({"offers", "launch", "locate", "describe", "terminate", "list_owned"})
+_OF_HOSTS: Final = frozenset({"create_hosts", "locate_hosts", "describe_hosts", "delete_hosts", "list_hosts"})
+_OF_BACKENDS: Final = frozenset({"offers", "launch", "locate", "describe", "terminate", "list_owned"}) | _OF_HOSTS
 """The calls of `broker.ports.Backend`."""
 CLOUD_CALLS: Final = frozenset(
     {

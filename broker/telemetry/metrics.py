@@ -23,6 +23,7 @@ from broker.domain.reason import Reason
 from broker.ports import Clock
 from broker.telemetry import labels
 from broker.telemetry.gateway_counts import GatewayCollector
+from broker.telemetry.host_metrics import HostMetrics
 from broker.telemetry.labels import ConfiguredNames, one_of
 from broker.telemetry.readings import AgentCount, PoolState, Readings
 from broker.version import REVISION, VERSION
@@ -160,6 +161,7 @@ class Metrics:
         declare = _Declare(self.registry)
         self._process, self._agents, self._capacity = _Process(declare), _Agents(declare), _Capacity(declare)
         self._money, self._currency = _Money(declare), ""
+        self.hosts = HostMetrics(declare.gauge, declare.histogram, _START_S, self._known.pool)
         self._gateway = GatewayCollector()
         self.registry.register(self._gateway)
         ProcessCollector(registry=self.registry)
@@ -354,6 +356,7 @@ class Metrics:
         """Takes over what the running broker counts now; called before each exposition."""
         self._gateway.counts = readings.gateway or self._gateway.counts
         self.set_agents(readings.agents)
+        self.hosts.set(readings.host_pools, readings.hosts, readings.agents_on)
         for policy, numbers in readings.warm.items():
             for kind, number in zip(labels.WARM, numbers, strict=True):
                 self._agents.warm.labels(self._known.policy(policy), kind).set(number)

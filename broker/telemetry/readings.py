@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Final
 
 from broker.domain.agent import Agent
-from broker.domain.ids import ControllerName, PolicyName, PoolName
+from broker.domain.host import Host
+from broker.domain.ids import ControllerName, HostId, PolicyName, PoolName
 from broker.domain.lifecycle import Goal, Phase
 from broker.domain.resources import Resources
 
@@ -154,6 +155,11 @@ class Readings:
     """Policy → idle agents that are kept ready, and how many are to be."""
     taken: Mapping[PoolName, Resources] = field(default_factory=dict)
     """What the agents of a pool take of its limits; one whose template names no size takes nothing."""
+    host_pools: tuple[PoolName, ...] = ()
+    """The pools whose agents are on hosts of ours."""
+    hosts: tuple[Host, ...] = ()
+    """Those that are not gone."""
+    agents_on: Mapping[HostId, int] = field(default_factory=dict)
     gateway: GatewayCounts | None = None
     certificates: Mapping[str, datetime] = field(default_factory=dict)
     """When the certificate of a listener expires, by its key in the config, such as `server.grpc.tls`."""

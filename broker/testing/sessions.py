@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from broker.domain.agent import Agent
-from broker.domain.ids import AgentId, AgentName, ControllerName
+from broker.domain.ids import AgentId, AgentName, ControllerName, HostId
 from broker.domain.reason import Reason
 from broker.ports import Nudge, Session
 from broker.testing.clock import EPOCH
@@ -109,6 +109,7 @@ class RecordingNudge:
     def __init__(self) -> None:
         """Starts with nothing asked."""
         self.agents: list[AgentId] = []
+        self.hosts_nudged: list[HostId] = []
         self.placements = 0
 
     def agent(self, agent_id: AgentId) -> None:
@@ -118,3 +119,10 @@ class RecordingNudge:
     def placement(self) -> None:
         """Counts."""
         self.placements += 1
+
+    def host(self, host_id: HostId) -> None:
+        """Notes the host."""
+        self.hosts_nudged.append(host_id)
+
+    def hosts(self) -> None:
+        """Nothing."""

@@ -14,7 +14,12 @@ from broker.views.snapshot import lever_states
 async def readings(ctx: Context) -> Readings:
     """Agents and pools as they stand; nothing of gateways and certificates."""
     live = await ctx.agents.live()
+    host_pools = tuple(pool.name for pool in ctx.definitions.pools.values() if pool.hosts is not None)
+    hosts = tuple(await ctx.hosts.living())
     return Readings(
+        host_pools=host_pools,
+        hosts=hosts,
+        agents_on=await ctx.hosts.agents_on() if hosts else {},
         agents=count_agents(live),
         warm=warm.counts(live, ctx.definitions, ctx.clock.now()),
         pools=await _pool_states(ctx),

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from broker.clock import SystemClock
-from broker.domain.ids import AgentId, ControllerName
+from broker.domain.ids import AgentId, ControllerName, HostId
 from broker.gateway.control import ControlServer
 from broker.inbound.discovery import Discovered, discovery_reply
 from broker.ports import Admitted, Knock, Refused
@@ -28,6 +28,12 @@ class Nobody:
         """Nothing."""
 
     def placement(self) -> None:
+        """Nothing."""
+
+    def host(self, host_id: HostId) -> None:
+        """Nothing."""
+
+    def hosts(self) -> None:
         """Nothing."""
 
 

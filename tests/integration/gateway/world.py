@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from broker.clock import SystemClock
-from broker.domain.ids import AgentId
+from broker.domain.ids import AgentId, HostId
 from broker.domain.reason import Reason
 from broker.gateway.control import ControlServer
 from broker.gateway.process import Gateway
@@ -163,6 +163,12 @@ class Nudges:
         self.agents.append(agent_id)
 
     def placement(self) -> None:
+        pass
+
+    def host(self, host_id: HostId) -> None:
+        pass
+
+    def hosts(self) -> None:
         pass
 
 

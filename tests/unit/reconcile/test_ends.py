@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from broker.domain.ids import AgentId, BackendName, InstanceRef, PoolName
+from broker.domain.ids import AgentId, BackendName, HostId, InstanceRef, PoolName
 from broker.domain.lifecycle import Phase
 from broker.domain.reason import Reason
 from broker.reconcile.ends import AT_ONCE, Ends
@@ -27,6 +27,12 @@ class Nudged:
 
     def placement(self) -> None:
         raise AssertionError("nobody's place depends on it")
+
+    def host(self, host_id: HostId) -> None:
+        raise AssertionError("no host depends on it")
+
+    def hosts(self) -> None:
+        raise AssertionError("no host depends on it")
 
 
 class Hanging(FakeBackend):
