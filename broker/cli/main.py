@@ -21,6 +21,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "doctor": ("broker.cli.doctor:doctor", "Ask controllers, the gateway and clouds what agents need."),
     "discover": ("broker.cli.discover:discover", "Show what there is in a cloud account."),
     "iam": ("broker.cli.iam:iam", "Print the rights that the broker needs in a cloud account."),
+    "cleanup": ("broker.cli.cleanup:cleanup", "Remove what the broker has made in a cloud account."),
     "status": ("broker.cli.status:status", "Say how the broker stands."),
     "get": ("broker.cli.get:get", "Show agents, pools, policies or controllers."),
     "explain": ("broker.cli.explain:explain", "Say why an agent waits, a pool rests, a label finds nothing."),

@@ -26,6 +26,11 @@ _MOST_ZONES: Final = 3
 """So many zones of a pool that names none get a vSwitch: the next one is there when the first has no stock."""
 
 
+def memory_key(backend: str) -> str:
+    """Where a backend keeps what it has made: the key for `BackendContext.memory`."""
+    return f"alibaba:{backend}:network"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkOf:
     """Whose network it is, and what the config says of it: one backend's of one broker.
@@ -74,7 +79,7 @@ class Network:
     """What one backend has made, and makes. Safe to ask from many tasks at once, and after a restart."""
 
     def __init__(self, of: NetworkOf, ask: Ask, memory: Memory, clock: Clock) -> None:
-        """Nothing is asked yet. `memory` is `BackendContext.memory("alibaba:NAME:network")`."""
+        """Nothing is asked yet. `memory` is `BackendContext.memory(memory_key(NAME))`."""
         self._of = of
         self._ask = ask
         self._clock = clock
