@@ -1,19 +1,19 @@
-"""Elastic Compute Service: what a test turns and does, and the table of its actions."""
+"""Elastic Compute Service: what a test turns and does."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 
-from broker.demo.clouds.alibaba import describe, keys, launch, life, release
+from broker.demo.clouds.alibaba import keys, life
 from broker.demo.clouds.alibaba.catalog import Catalog, Image
+from broker.demo.clouds.alibaba.ecs_actions import TABLE, Answer
 from broker.demo.clouds.alibaba.instances import Disk, Instance
 from broker.demo.clouds.alibaba.knobs import Fate, Knobs, Quotas, Timing
-from broker.demo.clouds.alibaba.region import KeyPair, Region, Runner
-from broker.demo.clouds.alibaba.service import Action, Service, action
+from broker.demo.clouds.alibaba.region import KeyPair, Region
+from broker.demo.clouds.alibaba.runner import Runner
+from broker.demo.clouds.alibaba.service import Service, action
 from broker.demo.clouds.alibaba.stock import Stock
 from broker.demo.clouds.alibaba.world import World
 from broker.demo.clouds.model import Call, Parameters
-
-_PAGES = "PageNumber PageSize NextToken MaxResults"
 
 
 class FakeEcs(Service):
@@ -31,7 +31,9 @@ class FakeEcs(Service):
         self.catalog, self.stock, self.knobs = Catalog(), Stock(), Knobs()
         self._regions: dict[str, Region] = {}
         self._runner: Runner | None = None
-        self.actions = self._table()
+        self.actions = {
+            name: action(partial(self._answer, answer), needs, takes) for name, (answer, needs, takes) in TABLE.items()
+        }
 
     @property
     def timing(self) -> Timing:
@@ -126,43 +128,5 @@ class FakeEcs(Service):
         where.disks[disk.id] = disk
         return disk
 
-    def _table(self) -> Mapping[str, Action]:
-        return {
-            "RunInstances": self._in(launch.run_instances, "RegionId", launch.TAKES),
-            "DescribeInstances": self._in(describe.describe_instances, "RegionId", describe.TAKES),
-            "DescribeInstanceStatus": self._in(
-                describe.describe_instance_status, "RegionId", "InstanceId ZoneId PageNumber PageSize"
-            ),
-            "DeleteInstance": self._in(
-                release.delete_instance, "InstanceId", "Force ForceStop DryRun TerminateSubscription"
-            ),
-            "DeleteInstances": self._in(
-                release.delete_instances,
-                "RegionId InstanceId",
-                "ClientToken Force ForceStop DryRun TerminateSubscription",
-            ),
-            "StopInstance": self._in(release.stop_instance, "InstanceId", "ForceStop StoppedMode ConfirmStop DryRun"),
-            "StartInstance": self._in(release.start_instance, "InstanceId", "DryRun"),
-            "ModifyInstanceAttribute": self._in(
-                release.modify_attribute, "InstanceId", "InstanceName Description DeletionProtection SecurityGroupIds"
-            ),
-            "ModifyInstanceAutoReleaseTime": self._in(
-                release.modify_auto_release_time, "InstanceId", "AutoReleaseTime"
-            ),
-            "TagResources": self._in(release.tag_resources, "RegionId ResourceType ResourceId Tag"),
-            "ImportKeyPair": self._in(
-                keys.import_key_pair, "RegionId KeyPairName PublicKeyBody", "Tag ResourceGroupId"
-            ),
-            "DescribeKeyPairs": self._in(
-                keys.describe_key_pairs,
-                "RegionId",
-                "KeyPairName KeyPairFingerPrint IncludePublicKey Tag PageNumber PageSize",
-            ),
-            "DeleteKeyPairs": self._in(keys.delete_key_pairs, "RegionId KeyPairNames"),
-        }
-
-    def _in(self, answer: Callable[[Region, Call], Parameters], needs: str = "", takes: str = "") -> Action:
-        return action(partial(self._answer, answer), needs, takes)
-
-    def _answer(self, answer: Callable[[Region, Call], Parameters], call: Call) -> Parameters:
+    def _answer(self, answer: Answer, call: Call) -> Parameters:
         return answer(self.region(call.region), call)

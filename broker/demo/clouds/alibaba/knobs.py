@@ -1,8 +1,12 @@
 """What a test turns on the fake: durations, quotas, and the fates of instances to come."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from broker.demo.clouds.alibaba.instances import Instance
+from broker.demo.clouds.alibaba.runner import Ran, Script
 
 Span: TypeAlias = float | tuple[float, float]
 """Seconds, or a lowest and a highest number of them."""
@@ -87,6 +91,9 @@ class Knobs:
     quotas: Quotas = field(default_factory=Quotas)
     fates: list[Fate] = field(default_factory=list)
     """Of the instances that are made next, in their order."""
+
+    answers: Callable[[Instance, Script], Ran] = lambda instance, script: Ran(exit_code=0)
+    """How a script of Cloud Assistant ends, if no runner runs it."""
 
     def next_fate(self) -> Fate | None:
         """What becomes of an instance that is made now, None for nothing special."""
