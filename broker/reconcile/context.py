@@ -6,20 +6,16 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from broker.domain.agent import Agent
-from broker.domain.definitions import Definitions
-from broker.domain.host import Host
-from broker.domain.host_order import HostPlace
 from broker.domain.ids import (
     AgentId,
     BackendName,
     ControllerName,
     HostId,
-    InstanceRef,
     LaunchToken,
     PolicyName,
     PoolName,
 )
-from broker.domain.instance import Instance, Interruption
+from broker.domain.instance import Interruption
 from broker.domain.introduction import Introduction
 from broker.domain.lifecycle import Goal, Outcome, Phase, later_goal
 from broker.domain.limits import Lever
@@ -27,22 +23,19 @@ from broker.domain.pool import Pool
 from broker.domain.reason import Reason
 from broker.domain.timed_override import TimedOverride
 from broker.keys import Keyring
-from broker.ports import Backend, Clock, Nudge, Session, Sessions
+from broker.ports import Backend, Nudge, Session, Sessions
 from broker.reconcile.board import OfferBoard
 from broker.reconcile.bulkhead import Bulkhead
 from broker.reconcile.deadlines import deadline
 from broker.reconcile.ends import Ends
-from broker.reconcile.hosts.calls import Calls
-from broker.reconcile.hosts.known import Key, Known
+from broker.reconcile.hosts.side import HostSide
 from broker.reconcile.medians import Medians
 from broker.reconcile.presence import Presence
-from broker.reconcile.queue import WorkQueue
+from broker.reconcile.seen import Seen
 from broker.reconcile.wall import Wall
 from broker.store.agents import Agents
 from broker.store.cooldowns import Cooldowns, Failure
-from broker.store.engine import Database
 from broker.store.history import History
-from broker.store.hosts import Hosts
 from broker.store.standing import Standing
 from broker.telemetry import events
 from broker.telemetry.metrics import Metrics
@@ -57,28 +50,16 @@ class Again:
     after_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What the poller saw of an instance: None is "does not exist". `asked_at` is when it began to ask."""
-
-    ref: InstanceRef
-    instance: Instance | None
-    asked_at: float
-
-
 @dataclass(slots=True, kw_only=True)
-class Context:
+class Context(HostSide):
     """One a broker. `definitions` is replaced whole by a reload."""
 
-    database: Database
     agents: Agents
     cooldowns: Cooldowns
     history: History
-    definitions: Definitions
     backends: Mapping[BackendName, Backend]
     sessions: Sessions
     presence: Presence
-    clock: Clock
     keyring: Keyring
     metrics: Metrics
     nudge: Nudge
@@ -91,8 +72,6 @@ class Context:
     """Hears what a controller says of itself."""
     keep_history: timedelta = timedelta(days=14)
     """How long a gone agent's row is kept, and with it its name from being used again."""
-    retired: dict[PoolName, Pool] = field(default_factory=dict)
-    """Pools that a reload has removed, for as long as agents of theirs live."""
     levers: Mapping[PoolName, Lever] = field(default_factory=dict)
     """What operators did with pools, as the database has it; the time of one may just be over."""
     timed: tuple[TimedOverride, ...] = ()
@@ -120,12 +99,6 @@ class Context:
     """From place to end, of the last day's agents of a policy that were online."""
     standing: Standing = field(init=False)
     wall: Wall = field(init=False)
-    host_work: WorkQueue[Key]
-    """What the driver of hosts is to look at."""
-    hosts: Hosts = field(init=False)
-    known: Known = field(init=False)
-    """What this process knows of hosts."""
-    host_calls: Calls = field(init=False)
     look_not_before: float = float("-inf")
     """In monotonic time: looks at all that wait leave half of the time to everybody else."""
 
@@ -134,26 +107,13 @@ class Context:
         self.ends = Ends(self.nudge)
         self.board = OfferBoard(self.clock, self.nudge.placement)
         self.standing, self.wall = Standing(rows=self.agents.rows), Wall(self.clock)
-        self.hosts, self.known = Hosts(self.database), Known(began=self.clock.monotonic())
-        self.host_calls = Calls(self.clock.monotonic)
+        self.open_hosts()
 
     def pool_of(self, agent: Agent) -> Pool | None:
         """The pool of the agent's attempt, also one that a reload has removed; None without an attempt or pool."""
         if agent.pool is None:
             return None
         return self.definitions.pools.get(agent.pool) or self.retired.get(agent.pool)
-
-    def host_pool(self, host: Host) -> Pool | None:
-        """The pool of a host, also one that a reload has removed; None if it is not known."""
-        return self.definitions.pools.get(host.pool) or self.retired.get(host.pool)
-
-    def place_of(self, host: str) -> HostPlace | None:
-        """Where a host of ours is; None for one that is gone, or has no machine yet: nothing runs there."""
-        row = self.known.rows.get(HostId(host))
-        pool = self.host_pool(row) if row is not None else None
-        if row is None or pool is None or row.ref is None:
-            return None
-        return HostPlace(id=row.id, pool=pool, ref=row.ref, address=row.address, host_key=row.host_key, facts=row.facts)
 
     def unserved(self, agent: Agent) -> str:
         """Why the config gives this agent no place any more, in words; empty if it does."""
@@ -290,7 +250,7 @@ class Context:
         if (agent.why, agent.message) != (why, message):
             await self._change(agent, replace(agent, why=why, message=message), event, self.clock.now())
 
-    async def wait(self, agent: Agent, message: str, deadline: datetime | None) -> Agent:
+    async def wait(self, agent: Agent, message: str, deadline: datetime) -> Agent:
         """Writes down what an agent waits for in its phase, and until when it does."""
         after = replace(agent, why=None, message=message, deadline=deadline)
         return await self._change(agent, after, "waiting", self.clock.now())

@@ -9,8 +9,9 @@ from broker.domain.instance import Instance, InstanceState
 from broker.domain.lifecycle import PENDING, Phase
 from broker.domain.reason import Reason
 from broker.errors import BackendError, Conflict
-from broker.reconcile.context import Context, Seen
+from broker.reconcile.context import Context
 from broker.reconcile.hosts.agents import why_host_ended
+from broker.reconcile.seen import Seen
 from broker.telemetry import events
 
 _CALL_TIMEOUT_S: Final = 30.0

@@ -13,13 +13,6 @@ from broker.domain.reason import REASONS, Fixer, Reason
 
 ROOT: Final = Path(__file__).parents[2]
 
-NOT_SAID_YET: Final[Mapping[Reason, str]] = {
-    Reason.SSH_UNREACHABLE: "Alibaba Cloud ECS and SSH hosts",
-    Reason.SSH_AUTH_FAILED: "Alibaba Cloud ECS and SSH hosts",
-    Reason.SSH_HOST_KEY_MISMATCH: "Alibaba Cloud ECS and SSH hosts",
-}
-"""Reason that nothing says today → the part that will. It only shrinks: a test fails when one of them is said."""
-
 _SAYS_NOTHING: Final = ("broker/domain/reason.py", "broker/telemetry/labels.py", "broker/testing/", "broker/demo/")
 """The list itself, the list of label values, and doubles: they name reasons and give none."""
 _WHO: Final[Mapping[Fixer, str]] = {Fixer.DEV: "who wrote the build", Fixer.ADMIN: "an admin", Fixer.WAIT: "time: wait"}
@@ -81,7 +74,7 @@ def page() -> str:
 def _row(reason: Reason, parts: set[str]) -> str:
     about = REASONS[reason]
     who = ", ".join(_WHO[one] for one in about.fix_by) or "–"
-    by = ", ".join(f"`{part}`" for part in sorted(parts)) or f"nothing yet; comes with {NOT_SAID_YET.get(reason, '?')}"
+    by = ", ".join(f"`{part}`" for part in sorted(parts)) or "nothing"
     return f'| <a id="{reason}"></a>`{reason}` | {about.meaning} | {who} | {about.hint} | {by} |'
 
 
