@@ -89,10 +89,23 @@ def _aws_ecs(definition: BackendDefinition, context: BackendContext) -> Backend:
     )
 
 
+def _ssh_hosts(definition: BackendDefinition, context: BackendContext) -> Backend:
+    from broker.backends.ssh_hosts.assembly import open_ssh_hosts  # noqa: PLC0415 -- see the module's first line
+
+    return open_ssh_hosts(
+        installation=context.installation,
+        sign=context.sign,
+        clock=context.clock,
+        memory=context.memory(f"ssh-hosts:{definition.name}:machines"),
+        place_of=context.place_of,
+    )
+
+
 _MAKERS: Final[dict[str, Callable[[BackendDefinition, BackendContext], Backend]]] = {
     "process": _process,
     "container": _container,
     "aws-ecs": _aws_ecs,
+    "ssh-hosts": _ssh_hosts,
 }
 BUILT: Final = frozenset(_MAKERS)
 """The types that can be opened."""
