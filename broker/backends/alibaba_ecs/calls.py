@@ -5,7 +5,8 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from broker.backends.alibaba_ecs.errors import STALE, translate
+from broker.backends.alibaba_ecs.codes import STALE
+from broker.backends.alibaba_ecs.errors import translate
 from broker.backends.alibaba_ecs.rates import Family, family_of
 from broker.backends.throttle import Buckets, Closed
 from broker.domain.ids import BackendName

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Final
 
+from broker.backends.alibaba_ecs.codes import STALE
 from broker.backends.alibaba_ecs.credentials import METADATA, ChainKeys, MachineRole, Nobody, keys_of
-from broker.backends.alibaba_ecs.errors import STALE, translate
+from broker.backends.alibaba_ecs.errors import translate
 from broker.backends.alibaba_ecs.iam import CALLS
 from broker.backends.alibaba_ecs.options import BackendOptions
 from broker.backends.keys import FileKeys, Keys, RoleKeys, Source
