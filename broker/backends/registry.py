@@ -89,6 +89,7 @@ def _aws_ecs(definition: BackendDefinition, context: BackendContext) -> Backend:
     )
 
 
+<<<<<<< HEAD
 def _ssh_hosts(definition: BackendDefinition, context: BackendContext) -> Backend:
     from broker.backends.ssh_hosts.assembly import open_ssh_hosts  # noqa: PLC0415 -- see the module's first line
 
@@ -98,6 +99,28 @@ def _ssh_hosts(definition: BackendDefinition, context: BackendContext) -> Backen
         clock=context.clock,
         memory=context.memory(f"ssh-hosts:{definition.name}:machines"),
         place_of=context.place_of,
+=======
+def _alibaba_ecs(definition: BackendDefinition, context: BackendContext) -> Backend:
+    from broker.backends.alibaba_ecs.assembly import (  # noqa: PLC0415 -- see the module's first line
+        Surroundings,
+        open_alibaba,
+    )
+    from broker.backends.metered import code_of  # noqa: PLC0415
+
+    def called(action: str, failed: BackendError | None, seconds: float) -> None:
+        context.called(definition.name, action, "ok" if failed is None else code_of(failed), seconds)
+
+    return open_alibaba(
+        definition,
+        Surroundings(
+            installation=context.installation,
+            sign=context.sign,
+            clock=context.clock,
+            memory=context.memory,
+            called=called,
+            place_of=context.place_of,
+        ),
+>>>>>>> 2ff367f (Open hosts on Alibaba Cloud as a backend, reached over SSH or by Cloud Assistant)
     )
 
 
@@ -105,9 +128,13 @@ _MAKERS: Final[dict[str, Callable[[BackendDefinition, BackendContext], Backend]]
     "process": _process,
     "container": _container,
     "aws-ecs": _aws_ecs,
+<<<<<<< HEAD
     "ssh-hosts": _ssh_hosts,
+=======
+    "alibaba-ecs": _alibaba_ecs,
+>>>>>>> 2ff367f (Open hosts on Alibaba Cloud as a backend, reached over SSH or by Cloud Assistant)
 }
 BUILT: Final = frozenset(_MAKERS)
 """The types that can be opened."""
-TELLS_ITS_CALLS: Final = frozenset({"aws-ecs"})
+TELLS_ITS_CALLS: Final = frozenset({"aws-ecs", "alibaba-ecs"})
 """The types whose backends count the calls of their cloud themselves, with `BackendContext.called`."""

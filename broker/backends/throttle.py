@@ -57,7 +57,7 @@ _WHEN_FREED: Final = float("inf")
 class Closed(Throttled):
     """Throttled, and the cloud says for how long: no call of the family is taken for `pause_s` seconds."""
 
-    def __init__(self, code: str, message: str, pause_s: float, reason: Reason | None = None) -> None:
+    def __init__(self, code: str, message: str, reason: Reason | None = None, pause_s: float = 0.0) -> None:
         """Keeps the pause beside the cloud's words."""
         super().__init__(code, message, reason)
         self.pause_s = pause_s

@@ -60,6 +60,17 @@ CLOUD_CALLS: Final = frozenset(
                 "DeregisterTaskDefinition", "DeleteTaskDefinitions", "TagResource", "ListTagsForResource",
             )
         ),
+        *(
+            f"ecs:{action}"
+            for action in (
+                "RunInstances", "DescribeInstances", "DeleteInstances", "ModifyInstanceAutoReleaseTime", "AttachDisk",
+                "DescribeDisks", "DescribeAvailableResource", "DescribeInstanceTypes", "DescribeSpotPriceHistory",
+                "DescribeKeyPairs", "ImportKeyPair", "GetInstanceConsoleOutput", "RunCommand", "StopInvocation",
+                "DescribeInvocationResults", "DescribeImages", "DescribeSecurityGroups", "CreateSecurityGroup",
+                "DescribeSecurityGroupAttribute", "AuthorizeSecurityGroup", "RevokeSecurityGroup",
+            )
+        ),
+        *(f"vpc:{action}" for action in ("DescribeVSwitches", "DescribeVpcs", "CreateVSwitch", "CreateVpc")),
         *(f"ec2:{action}" for action in ("DescribeSubnets", "DescribeSecurityGroups")),
         *(f"sts:{action}" for action in ("AssumeRole", "GetCallerIdentity")),
         *(f"logs:{action}" for action in ("GetLogEvents",)),

@@ -34,6 +34,7 @@ class _Listing:
 
 
 LISTINGS: Final[Mapping[str, _Listing]] = {
+    "ecs:DescribeDisks": _Listing(members=("Disks", "Disk"), key="DiskId", most=100),
     "ecs:DescribeImages": _Listing(members=("Images", "Image"), key="ImageId", most=100),
     "ecs:DescribeInstanceTypes": _Listing(
         members=("InstanceTypes", "InstanceType"), key="InstanceTypeId", most=100, by_token=True

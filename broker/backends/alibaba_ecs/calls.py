@@ -111,7 +111,7 @@ class Calls:
             return error
         past_s = self._clock.now().timestamp() % _MINUTE_S
         pause_s = _MINUTE_S - past_s + random.uniform(0.1, 1.0)  # noqa: S311 -- jitter
-        return Closed(error.code, error.message, pause_s)
+        return Closed(error.code, error.message, pause_s=pause_s)
 
 
 def _whole(action: str, answer: Answer) -> Answer:

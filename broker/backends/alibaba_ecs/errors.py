@@ -65,7 +65,7 @@ def _refused(action: str, error: Exception, code: str, status: int, backend: str
     found = classify(action, code, str(told or getattr(error, "message", "") or f"{action}: {status}"), status, backend)
     after_ms: Any = getattr(error, "retry_after", None)
     if isinstance(after_ms, int) and after_ms > 0 and (isinstance(found, Throttled) or status == 429):
-        return Closed(found.code, found.message, after_ms / 1000)
+        return Closed(found.code, found.message, pause_s=after_ms / 1000)
     return found
 
 

@@ -1,6 +1,6 @@
 """What can be had: sizes of types, zones of vSwitches, stock and spot prices, each read seldom and kept.
 
-Who asks brings the reads along: nothing is called while nobody wants hosts. What is known is told while it is read anew.
+Who asks brings the reads along: nothing is called while nobody wants hosts. What is known is told meanwhile.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ class Market:
         return {one: self._zones[one] for one in vswitches}
 
     async def look(self, options: PoolOptions) -> None:
-        """Reads stock and prices anew if it is time; without it, what is known stands. Raises nothing of the cloud's."""
+        """Reads stock and prices anew if it is time; what is known stands until then. Raises nothing of the cloud's."""
         for capacity in options.charge.capacities:
             strategy = options.charge.spot_strategy if capacity == SPOT else "NoSpot"
             await self._now_and_then(f"stock:{strategy}", _STOCK_S, self._read_stock, strategy)

@@ -44,6 +44,10 @@ class Notes:
         """Which host it is, if that is known."""
         return self._hosts.get(ref)
 
+    def hosts(self) -> list[HostId]:
+        """All that are known."""
+        return list(self._hosts.values())
+
     def learn(self, mapping: Mapping[str, HostId]) -> None:
         """From now on these are known; one that is known stays."""
         for ref, host in mapping.items():

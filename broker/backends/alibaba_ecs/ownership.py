@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from broker.backends.alibaba_ecs.network_marks import AGENTBROKER, MANAGED_BY
 from broker.domain.host_order import HostOrder
 from broker.domain.ids import BackendName, HostId
 
@@ -80,7 +81,7 @@ class Ownership:
     def tags(self, order: HostOrder, own: Mapping[str, str], connect_by: str) -> list[dict[str, str]]:
         """What an instance of this order carries: our marks, the pool's own tags, then what people look for.
 
-        The API takes 20: of an order for 100 hosts the marks are eleven. What does not fit is left out, the last first.
+        The API takes 20: of an order for 100 hosts the marks are twelve. What does not fit is left out, the last first.
         """
         marks = {INSTALLATION: self._installation, BACKEND: self._backend, ORDER: self.order_id(order.token)}
         marks |= _told_hosts(order.hosts)
@@ -96,7 +97,8 @@ class Ownership:
         }
         own = {clean(name, _LONGEST_KEY): clean(value) for name, value in own.items() if _is_free(name)}
         people = {PREFIX + name: clean(value) for name, value in told.items() if value}
-        tags = marks | {name: value for name, value in own.items() if name} | people
+        own.pop(MANAGED_BY, None)
+        tags = {MANAGED_BY: AGENTBROKER} | marks | {name: value for name, value in own.items() if name} | people
         return [{"Key": name, "Value": value} for name, value in list(tags.items())[:_MOST_TAGS]]
 
     @property

@@ -246,7 +246,7 @@ async def test_a_cloud_that_says_how_long_it_is_closed_is_not_asked_before() -> 
     bucket, cloud = Bucket("RunInstances", 20.0, 20, clock), Cloud(clock, rate=100.0, burst=100.0)
     with pytest.raises(Closed):
         async with bucket.call(1.0):
-            raise Closed("Throttling.User", "closed until the next minute", 40.0)
+            raise Closed("Throttling.User", "closed until the next minute", pause_s=40.0)
     async with asyncio.TaskGroup() as group:
         group.create_task(call_until_taken(bucket, cloud, 60.0), name="waits")
         await clock.advance(39.0)
