@@ -89,7 +89,6 @@ def _aws_ecs(definition: BackendDefinition, context: BackendContext) -> Backend:
     )
 
 
-<<<<<<< HEAD
 def _ssh_hosts(definition: BackendDefinition, context: BackendContext) -> Backend:
     from broker.backends.ssh_hosts.assembly import open_ssh_hosts  # noqa: PLC0415 -- see the module's first line
 
@@ -99,7 +98,9 @@ def _ssh_hosts(definition: BackendDefinition, context: BackendContext) -> Backen
         clock=context.clock,
         memory=context.memory(f"ssh-hosts:{definition.name}:machines"),
         place_of=context.place_of,
-=======
+    )
+
+
 def _alibaba_ecs(definition: BackendDefinition, context: BackendContext) -> Backend:
     from broker.backends.alibaba_ecs.assembly import (  # noqa: PLC0415 -- see the module's first line
         Surroundings,
@@ -120,7 +121,6 @@ def _alibaba_ecs(definition: BackendDefinition, context: BackendContext) -> Back
             called=called,
             place_of=context.place_of,
         ),
->>>>>>> 2ff367f (Open hosts on Alibaba Cloud as a backend, reached over SSH or by Cloud Assistant)
     )
 
 
@@ -128,11 +128,8 @@ _MAKERS: Final[dict[str, Callable[[BackendDefinition, BackendContext], Backend]]
     "process": _process,
     "container": _container,
     "aws-ecs": _aws_ecs,
-<<<<<<< HEAD
     "ssh-hosts": _ssh_hosts,
-=======
     "alibaba-ecs": _alibaba_ecs,
->>>>>>> 2ff367f (Open hosts on Alibaba Cloud as a backend, reached over SSH or by Cloud Assistant)
 }
 BUILT: Final = frozenset(_MAKERS)
 """The types that can be opened."""
