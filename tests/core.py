@@ -96,11 +96,16 @@ class Core:
     async def settle(self) -> None:
         """Looks at every key that is ready, until none is."""
         for _ in range(MOST_LOOKS):
-            self.loop.queue.keys.ripen()
-            if not self.loop.queue.keys.pending():
+            queue = self.loop.queue
+            queue.keys.ripen()
+            queue.host_work.ripen()
+            if queue.host_work.pending():
+                await self.loop.hosts.look_once()
+            elif queue.keys.pending():
+                await self.ask_for_offers()
+                await self.loop.look_once()
+            else:
                 return
-            await self.ask_for_offers()
-            await self.loop.look_once()
         raise AssertionError(f"still not settled after {MOST_LOOKS} looks: a step asks for itself without end")
 
     async def ask_for_offers(self) -> None:

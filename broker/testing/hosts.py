@@ -31,7 +31,7 @@ class FakeHostBackend(FakeBackend):
     `steps` the names and lengths of what prepares a host; `check_prepare` is asked before each answer about that, and
     raises what it comes to; `invisible_s` new machines are not told yet; `deletes_stay` machines stay `stopping` until
     `let_go_hosts()`; `unreachable` hosts on which nothing can be launched; `down` an error that every call raises;
-    `hosts_down` one that those of machines raise.
+    `hosts_down` one that those of machines raise; `empty_answers` so many answers tell of no machine, and of success.
     """
 
     def __init__(self, ledger: HostLedger | None = None, clock: Clock | None = None) -> None:
@@ -46,6 +46,7 @@ class FakeHostBackend(FakeBackend):
         self.deletes_stay = False
         self.unreachable: set[str] = set()
         self.hosts_down: BackendError | None = None
+        self.empty_answers = 0
         self._create_errors: deque[tuple[BackendError, bool]] = deque()
         self._delete_errors: deque[BackendError] = deque()
         self._preparing: dict[HostId, float] = {}
@@ -118,6 +119,9 @@ class FakeHostBackend(FakeBackend):
         """Those of `refs` that exist and can be seen."""
         self.hosts.described.append(tuple(refs))
         self._check_hosts_up()
+        if self.empty_answers:
+            self.empty_answers -= 1
+            return {}
         return {one.ref: one for one in self._all_seen() if one.ref in refs}
 
     async def prepare_host(self, place: HostPlace) -> Prepared | Preparing:

@@ -48,9 +48,9 @@ async def delete(ctx: Context, host: Host) -> Again | None:
 
 def _is_gone(ctx: Context, host: Host) -> bool:
     called, seen = ctx.known.delete_called.get(host.id), ctx.known.seen_of(host)
-    if called is None or seen is None or seen.host is not None or seen.asked_at <= called:
+    if called is None or seen is None or seen.missing_since is None or seen.missing_since <= called:
         return False
-    return ctx.known.can_be_seen(host, seen.asked_at)
+    return seen.is_missing and ctx.known.can_be_seen(host, seen.asked_at)
 
 
 def _pause_s(ctx: Context, host: Host) -> float:

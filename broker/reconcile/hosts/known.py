@@ -42,11 +42,22 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the poller saw of a machine: None is "does not exist". `asked_at` is when it began to ask."""
+    """What the poller saw of a machine: None is "not in the answer". `asked_at` is when it began to ask.
+
+    A machine that is missing from two answers in a row does not exist; one answer may be empty although it says that
+    all is well.
+    """
 
     ref: HostRef
     host: SeenHost | None
     asked_at: float
+    missing_since: float | None = None
+    """When the first of the answers was asked for in which it is missing since; None while it is there."""
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the machine does not exist."""
+        return self.missing_since is not None and self.missing_since < self.asked_at
 
 
 @dataclass(slots=True, kw_only=True)

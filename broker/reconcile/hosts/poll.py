@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from broker.domain.host import Host, HostPhase
-from broker.domain.ids import BackendName
+from broker.domain.host import Host, HostPhase, SeenHost
+from broker.domain.ids import BackendName, HostRef
 from broker.domain.lifecycle import Phase
 from broker.domain.reason import Reason
 from broker.errors import BackendError
@@ -26,7 +26,8 @@ async def poll_hosts(ctx: Context, name: BackendName) -> Again | None:
     for start in range(0, len(mine), _BATCH):
         if (later := await _poll_some(ctx, name, mine[start : start + _BATCH])) is not None:
             return Again(max(later, MOVING_S))
-    moves = any(host.phase in _MOVING for host in mine) or await _starts(ctx, mine)
+    missing = any(seen.missing_since is not None for seen in map(ctx.known.seen_of, mine) if seen is not None)
+    moves = missing or any(host.phase in _MOVING for host in mine) or await _starts(ctx, mine)
     return Again(MOVING_S if moves else IDLE_S)
 
 
@@ -50,13 +51,15 @@ async def _poll_some(ctx: Context, name: BackendName, hosts: list[Host]) -> floa
         return MOVING_S
     for host in hosts:
         if host.ref is not None:
-            _note(ctx, host, Seen(host.ref, found.get(host.ref), asked_at))
+            _note(ctx, host, found.get(host.ref), asked_at)
     return None
 
 
-def _note(ctx: Context, host: Host, seen: Seen) -> None:
+def _note(ctx: Context, host: Host, found: SeenHost | None, asked_at: float) -> None:
     before = ctx.known.seen_of(host)
-    ctx.known.seen[host.id] = seen
+    since = before.missing_since if before is not None else None
+    missing_since = None if found is not None else asked_at if since is None else since
+    seen = ctx.known.seen[host.id] = Seen(host.ref or HostRef(""), found, asked_at, missing_since)
     if seen.host is not None:
         ctx.known.was_seen.add(host.id)
         if seen.host.reason is Reason.SSH_UNREACHABLE:

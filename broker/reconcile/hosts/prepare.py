@@ -93,7 +93,7 @@ def why_gone(ctx: Context, host: Host) -> tuple[Reason, str] | None:
     if seen is None:
         return None
     if seen.host is None:
-        if not ctx.known.can_be_seen(host, seen.asked_at):
+        if not seen.is_missing or not ctx.known.can_be_seen(host, seen.asked_at):
             return None
         return Reason.HOST_VANISHED, f"{host.ref} no longer exists, and the broker did not delete it"
     found = seen.host

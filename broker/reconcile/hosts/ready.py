@@ -23,7 +23,7 @@ _WITH_PLACE: Final = frozenset(Phase) - {Phase.REQUESTED, Phase.GONE}
 
 async def serve(ctx: Context, host: Host) -> Again | None:
     """A host that takes agents."""
-    if (gone := why_gone(ctx, host)) is not None:
+    if (gone := await _why_gone(ctx, host)) is not None:
         await move(ctx, host, HostPhase.DELETING, why=gone[0], message=gone[1])
         return None
     host = await follow_address(ctx, host)
@@ -36,6 +36,12 @@ async def serve(ctx: Context, host: Host) -> Again | None:
     if host.empty_since is None:
         host = await note(ctx, host, "host-empty", empty_since=ctx.clock.now())
     return await _stay_idle(ctx, host)
+
+
+async def _why_gone(ctx: Context, host: Host) -> tuple[Reason, str] | None:
+    """As `why_gone`; of a host that is missing, and has an agent that is connected, that word is not believed."""
+    gone = why_gone(ctx, host)
+    return None if gone and found_of(ctx, host) is None and await _is_alive(ctx, host) else gone
 
 
 async def _why_drain(ctx: Context, host: Host, on_it: int) -> tuple[Reason, str] | None:
@@ -56,8 +62,8 @@ async def _why_drain(ctx: Context, host: Host, on_it: int) -> tuple[Reason, str]
 
 async def _stay_idle(ctx: Context, host: Host) -> Again | None:
     """Ends a host without agents when its time is over, unless the pool keeps it."""
-    rules = rules_of(ctx, host)
-    idle = ctx.clock.now() - (host.empty_since or ctx.clock.now())
+    rules, now = rules_of(ctx, host), ctx.clock.now()
+    idle = now - max(host.empty_since or now, host.ready_at or now)
     if idle < rules.idle_timeout or ctx.wall.set_by():
         return Again(_until(ctx, host, rules.idle_timeout - idle))
     others = [h for h in ctx.known.rows.values() if h.pool == host.pool and h.phase in HOSTS_WITH_ROOM]
@@ -104,7 +110,7 @@ async def drain(ctx: Context, host: Host) -> Again | None:
 
     No busy agent is cut by it; those that are being ended for long, and cannot be reached, end with it.
     """
-    if (gone := why_gone(ctx, host)) is not None:
+    if (gone := await _why_gone(ctx, host)) is not None:
         await move(ctx, host, HostPhase.DELETING, why=gone[0], message=gone[1])
         return None
     host = await follow_address(ctx, host)
