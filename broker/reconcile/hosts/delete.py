@@ -40,7 +40,9 @@ async def delete(ctx: Context, host: Host) -> Again | None:
         return None
     _alert_when_late(ctx, host)
     called, now = ctx.known.delete_called.get(host.id), ctx.clock.monotonic()
-    if called is None or now - called >= _pause_s(ctx, host):
+    seen = ctx.known.seen_of(host)
+    missing = seen is not None and seen.missing_since is not None
+    if called is None or (now - called >= _pause_s(ctx, host) and not missing):
         ctx.known.to_delete.setdefault(pool.backend, set()).add(host.id)
         ctx.host_work.add(Key(Task.DELETE, pool.backend), COLLECT_S)
     return Again(_LOOK_AGAIN_S)
@@ -48,9 +50,9 @@ async def delete(ctx: Context, host: Host) -> Again | None:
 
 def _is_gone(ctx: Context, host: Host) -> bool:
     called, seen = ctx.known.delete_called.get(host.id), ctx.known.seen_of(host)
-    if called is None or seen is None or seen.missing_since is None or seen.missing_since <= called:
+    if called is None or seen is None or not seen.is_missing or seen.asked_at <= called:
         return False
-    return seen.is_missing and ctx.known.can_be_seen(host, seen.asked_at)
+    return ctx.known.can_be_seen(host, seen.asked_at)
 
 
 def _pause_s(ctx: Context, host: Host) -> float:
