@@ -1,6 +1,7 @@
 """Makes a VPC, vSwitches and a security group, each looked for before it is made, and each by a token of its own."""
 
 import ipaddress
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,7 +21,8 @@ RULE: Final = "agentbroker: SSH from the broker"
 """The description of our rules, by which they are known in a group of ours."""
 _PATIENCE_S: Final = 60.0
 _LOOK_S: Final = 1.5
-_TRIES: Final = 6
+_TRIES: Final = 20
+_AGAIN_S: Final = (0.2, 1.0)
 _OVERLAPS: Final = frozenset({"InvalidCidrBlock.Overlapped"})
 """Another vSwitch was made there since the look (VPC API reference, CreateVSwitch, error codes)."""
 _DOUBLE: Final = frozenset({"InvalidPermission.Duplicate", "AuthorizationExist"})
@@ -81,6 +83,8 @@ class Maker:
             except BackendRejected as error:
                 if error.code not in _OVERLAPS:
                     raise
+            pause_s = random.uniform(*_AGAIN_S)  # noqa: S311 -- who asks in step with others gets out of it
+            await self.clock.sleep_until(self.clock.monotonic() + pause_s)
         raise Throttled("BlocksTaken", f"{vpc_id}: others take the blocks as fast as they are found free")
 
     def _usable(self, there: Sequence[Item], zone: str) -> Item | None:

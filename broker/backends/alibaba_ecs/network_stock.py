@@ -87,7 +87,6 @@ async def fitting(ask: Ask, wanted: Wanted) -> list[tuple[str, float, int]]:
     request = {
         "MinimumCpuCoreCount": math.ceil(wanted.cpu),
         "MinimumMemorySize": wanted.memory_mib / _MIB,
-        "CpuArchitectures": [wanted.architecture],
     }
     found = await pages(ask, "ecs:DescribeInstanceTypes", request)
     sizes = [

@@ -57,6 +57,7 @@ TABLE: Final[dict[str, tuple[Answer, str, str]]] = {
         "RegionId SecurityGroupId",
         "ClientToken Description Permissions" + _RULE,
     ),
+    "RevokeSecurityGroup": (groups.revoke, "RegionId SecurityGroupId SecurityGroupRuleId", ""),
     "DescribeSecurityGroups": (
         groups.describe,
         "RegionId",

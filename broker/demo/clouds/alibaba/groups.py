@@ -81,6 +81,16 @@ def authorize(region: Region, call: Call) -> Parameters:
     return region.tokens.keep("AuthorizeSecurityGroup", said, now, {})
 
 
+def revoke(region: Region, call: Call) -> Parameters:
+    """Takes rules away, by their ids; one that is not there is a success, too."""
+    region.settle()
+    group, ids = found(region, call.parameters["SecurityGroupId"]), call.parameters["SecurityGroupRuleId"]
+    if not 1 <= len(ids) <= 100:
+        raise errors.invalid("SecurityGroupRuleId.N")
+    group.rules = [rule for rule in group.rules if rule["SecurityGroupRuleId"] not in ids]
+    return {}
+
+
 def _rule(region: Region, group: SecurityGroup, said: Mapping[str, Any], now: float) -> dict[str, Any]:
     protocol = str(said.get("IpProtocol", "")).upper()
     if not protocol:
