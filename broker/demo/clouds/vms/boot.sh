@@ -1,15 +1,20 @@
 # boot.sh: a virtual machine once it has its files, still as its first process. It starts sshd and user data, and
 # does with sshd what it is told by a word in /run/init.
-hostname "$(cat /etc/hostname)"
+read -r name </etc/hostname
+echo "$name" >/proc/sys/kernel/hostname
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then # a group with processes gives those below it no controllers
+  mkdir /sys/fs/cgroup/init
+  echo 0 >/sys/fs/cgroup/init/cgroup.procs
+  for name in $(cat /sys/fs/cgroup/cgroup.controllers); do echo "+$name" >/sys/fs/cgroup/cgroup.subtree_control; done
+fi
 if [ -e /run/passwords ]; then
   chpasswd -c SHA512 </run/passwords
   rm /run/passwords
 fi
-mkfifo -m 600 /run/init
 echo up
 (
   exec 3<>/run/init
-  sleep "$boot_s"
+  if [ "$boot_s" != 0.0 ]; then sleep "$boot_s"; fi
   /usr/sbin/sshd -D -e &
   while read -r word <&3; do
     case $word in

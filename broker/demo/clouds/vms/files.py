@@ -1,17 +1,19 @@
-"""The files that a virtual machine has of its own, as a tar over its root."""
+"""The files that a virtual machine has of its own, as a tar over its home in the keeper's directory.
 
-import io
+There `root` is its root; `up/usr` and `up/etc` are what differs in its /usr and /etc from those of the machine outside.
+"""
+
 import shutil
-import tarfile
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from broker.demo.clouds.vms import people
 from broker.demo.clouds.vms.hostkeys import TYPES, HostKeys
 from broker.demo.clouds.vms.spec import Image, Java, VmSpec
+from broker.demo.clouds.vms.tar import Tar
 
-_FIRST_UID: Final = 1000
-_PEOPLE: Final = range(_FIRST_UID, 60000)
+MERGED: Final = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+"""What is a link into /usr on a machine of today, and a directory on an older one."""
 CONTAINERS_CONF: Final = """\
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
@@ -34,6 +36,21 @@ _SSHD: Final = (
     ("Subsystem", "sftp internal-sftp"),
     ("AcceptEnv", "LANG LC_*"),
 )
+_FOLDERS: Final = (
+    *("root", "up", "up/usr", "up/etc", "up/etc/ssh", "up/etc/containers", "work", "work/usr", "work/etc"),
+    *(f"root/{name}" for name in ("usr", "etc", "proc", "sys", "home", "opt", "srv", "mnt", "media", "var")),
+    *(f"root/var/{name}" for name in ("log", "cache", "spool", "lib", "lib/containers", "lib/cloud")),
+    *(f"root/var/lib/cloud/{name}" for name in ("instance", "instance/scripts", "instance/sem")),
+)
+_AT_EACH_BOOT: Final = ("dev", "dev/pts", "dev/mqueue", "run", "run/sshd", "run/lock")
+_DEVICES: Final = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+_DEVICE_LINKS: Final = {
+    "ptmx": "pts/ptmx",
+    "fd": "/proc/self/fd",
+    "stdin": "fd/0",
+    "stdout": "fd/1",
+    "stderr": "fd/2",
+}
 _OLD_JAVA: Final = """\
 #!/bin/sh
 echo 'openjdk version "11.0.2" 2019-01-15
@@ -45,51 +62,30 @@ exit 1
 """
 
 
-class Tar:
-    """A tar that is being written."""
-
-    def __init__(self) -> None:
-        """Begins empty."""
-        self._content = io.BytesIO()
-        self._tar = tarfile.open(fileobj=self._content, mode="w")  # noqa: SIM115 - `done` closes it
-
-    def folder(self, path: str, mode: int = 0o755, owner: int = 0) -> None:
-        """A directory; its parents are there or come before."""
-        entry = tarfile.TarInfo(path.lstrip("/"))
-        entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, mode, owner, owner
-        self._tar.addfile(entry)
-
-    def file(self, path: str, content: bytes, mode: int = 0o644, owner: int = 0) -> None:
-        """A file."""
-        entry = tarfile.TarInfo(path.lstrip("/"))
-        entry.size, entry.mode, entry.uid, entry.gid = len(content), mode, owner, owner
-        self._tar.addfile(entry, io.BytesIO(content))
-
-    def link(self, path: str, target: str) -> None:
-        """A symbolic link."""
-        entry = tarfile.TarInfo(path.lstrip("/"))
-        entry.type, entry.linkname = tarfile.SYMTYPE, target
-        self._tar.addfile(entry)
-
-    def done(self) -> bytes:
-        """All of it."""
-        self._tar.close()
-        return self._content.getvalue()
-
-
-def boot_files(spec: VmSpec, keys: HostKeys, *, first: bool) -> bytes:
+def boot_files(spec: VmSpec, keys: HostKeys, mounts: str, *, first: bool) -> bytes:
     """What a boot brings: at the first one everything, later what is not kept and what may have changed."""
     tar = Tar()
-    here = Path(__file__).parent
-    tar.file("run/boot.sh", (here / "boot.sh").read_bytes())
-    for name, content in keys.files(f"root@{hostname_of(spec)}").items():
-        tar.file(f"etc/ssh/{name}", content, 0o644 if name.endswith(".pub") else 0o600)
+    for path in _FOLDERS if first else ():
+        tar.folder(path)
+    _at_boot(tar, spec, keys, mounts)
     if first:
         _system(tar, spec)
-        _people(tar, spec)
+        people.write(tar, spec, "root", "up/etc")
         _user_data(tar, spec.user_data)
         _image(tar, spec.image)
     return tar.done()
+
+
+def sshd_config(spec: VmSpec, **more: str) -> bytes:
+    """sshd's configuration; of two lines with one name sshd heeds the first, so `more` wins."""
+    password = ("PasswordAuthentication", "yes" if spec.password else "no")
+    lines = [*more.items(), *spec.image.sshd.items(), password, *_SSHD]
+    return "".join(f"{name} {value}\n" for name, value in lines).encode()
+
+
+def hostname_of(spec: VmSpec) -> str:
+    """Its name: the cloud's default is made of the instance's id."""
+    return spec.hostname or f"i{spec.id.removeprefix('i-').replace('-', '')}z"
 
 
 def java_elsewhere() -> str:
@@ -99,87 +95,61 @@ def java_elsewhere() -> str:
     return str(home) if not home.is_relative_to("/usr") and (home / "release").exists() else ""
 
 
-def sshd_config(spec: VmSpec, **more: str) -> bytes:
-    """sshd's configuration; of two lines with one name sshd heeds the first, so `more` wins."""
-    lines = [
-        *more.items(),
-        *spec.image.sshd.items(),
-        ("PasswordAuthentication", "yes" if spec.password else "no"),
-        *_SSHD,
-    ]
-    return "".join(f"{name} {value}\n" for name, value in lines).encode()
-
-
-def hostname_of(spec: VmSpec) -> str:
-    """Its name: the cloud's default is made of the instance's id."""
-    return spec.hostname or f"i{spec.id.removeprefix('i-').replace('-', '')}z"
+def _at_boot(tar: Tar, spec: VmSpec, keys: HostKeys, mounts: str) -> None:
+    for path in _AT_EACH_BOOT:
+        tar.folder(f"root/{path}")
+    tar.folder("root/dev/shm", 0o1777)
+    for name, (major, minor) in _DEVICES.items():
+        tar.device(f"root/dev/{name}", major, minor)
+    for name, target in _DEVICE_LINKS.items():
+        tar.link(f"root/dev/{name}", target)
+    tar.pipe("root/run/init")
+    tar.file("root/run/boot.sh", (Path(__file__).parent / "boot.sh").read_bytes())
+    tar.file("fstab", mounts.encode())
+    for name, content in keys.files(f"root@{hostname_of(spec)}").items():
+        tar.file(f"up/etc/ssh/{name}", content, 0o644 if name.endswith(".pub") else 0o600)
 
 
 def _system(tar: Tar, spec: VmSpec) -> None:
     name = hostname_of(spec)
-    tar.file("etc/hostname", f"{name}\n".encode())
-    tar.file("etc/hosts", f"127.0.0.1 localhost\n{spec.address.ip} {name}\n".encode())
-    tar.file("etc/ssh/sshd_config", sshd_config(spec))
-    tar.folder("etc/containers")
-    tar.file("etc/containers/containers.conf", CONTAINERS_CONF.encode())
-    if spec.password:
-        tar.file("run/passwords", f"{spec.image.login}:{spec.password}\n".encode(), 0o600)
-
-
-def _people(tar: Tar, spec: VmSpec) -> None:
-    users = {name: _FIRST_UID + number for number, name in enumerate(spec.image.users)}
-    _accounts(tar, users)
-    keys = "".join(f"{line.strip()}\n" for line in spec.authorized_keys).encode()
-    for name, uid in {"root": 0, **users}.items():
-        home = "root" if name == "root" else f"home/{name}"
-        if name != "root":
-            tar.folder(home, 0o755, uid)
-        tar.folder(f"{home}/.ssh", 0o700, uid)
-        tar.file(f"{home}/.ssh/authorized_keys", keys, 0o600, uid)
-    if spec.image.sudo:
-        lines = "".join(f"{name} ALL=(ALL) NOPASSWD:ALL\n" for name in users)
-        tar.folder("etc/sudoers.d")
-        tar.file("etc/sudoers.d/90-cloud-init-users", lines.encode(), 0o440)
-
-
-def _accounts(tar: Tar, users: Mapping[str, int]) -> None:
-    """The machine's own accounts of its programs, and in place of its people those of the virtual machine."""
-    passwd = [line for line in _lines("/etc/passwd") if not _is_person(line, users)]
-    kept = {line.split(":")[0] for line in passwd}
-    passwd += [f"{name}:x:{uid}:{uid}::/home/{name}:/bin/bash" for name, uid in users.items()]
-    group = [line for line in _lines("/etc/group") if not _is_person(line, users)]
-    group += [f"{name}:x:{uid}:" for name, uid in users.items()]
-    shadow = [f"{name}:*:19000:0:99999:7:::" for name in (*kept, *users)]  # no password, and not locked
-    tar.file("etc/passwd", _text(passwd))
-    tar.file("etc/group", _text(group))
-    tar.file("etc/shadow", _text(shadow), 0o640)
-
-
-def _is_person(line: str, users: Mapping[str, int]) -> bool:
-    name, _, number, *_ = line.split(":")
-    return name in users or int(number) in _PEOPLE
+    tar.folder("root/root", 0o700)
+    for path in ("tmp", "var/tmp"):
+        tar.folder(f"root/{path}", 0o1777)
+    tar.link("root/var/run", "/run")
+    for link in MERGED:
+        if Path(f"/{link}").is_symlink():
+            tar.link(f"root/{link}", str(Path(f"/{link}").readlink()))
+        elif Path(f"/{link}").is_dir():
+            tar.folder(f"root/{link}")
+    tar.file("up/etc/hostname", f"{name}\n".encode())
+    tar.file("up/etc/hosts", f"127.0.0.1 localhost\n{spec.address.ip} {name}\n".encode())
+    tar.file("up/etc/ssh/sshd_config", sshd_config(spec))
+    tar.file("up/etc/containers/containers.conf", CONTAINERS_CONF.encode())
 
 
 def _user_data(tar: Tar, text: str) -> None:
-    for folder in ("var/lib/cloud", "var/lib/cloud/instance", "var/lib/cloud/instance/scripts"):
-        tar.folder(folder)
-    tar.file("var/lib/cloud/instance/user-data.txt", text.encode(), 0o600)
+    instance = "root/var/lib/cloud/instance"
+    tar.file(f"{instance}/user-data.txt", text.encode(), 0o600)
     if text.startswith("#!"):
-        tar.file("var/lib/cloud/instance/scripts/part-001", text.encode(), 0o700)
+        tar.file(f"{instance}/scripts/part-001", text.encode(), 0o700)
 
 
 def _image(tar: Tar, image: Image) -> None:
+    hidden = [] if image.engine == "podman" else ["bin/docker"]
+    hidden += [] if image.engine else ["bin/podman"]
+    hidden += [] if image.sudo else ["bin/sudo"]
+    hidden += ["bin/java"] if image.java is Java.NONE else []
+    for folder in ("bin", "local", "local/bin"):
+        tar.folder(f"up/usr/{folder}")
+    for path in hidden:
+        if Path(f"/usr/{path}").exists():
+            tar.device(f"up/usr/{path}", 0, 0)
     if image.java is Java.OLD:
-        tar.file("usr/local/bin/java", _OLD_JAVA.encode(), 0o755)
+        tar.file("up/usr/local/bin/java", _OLD_JAVA.encode(), 0o755)
+    if image.java is not Java.NONE and java_elsewhere():
+        tar.link("up/usr/bin/java", "/opt/java/bin/java")
     if image.engine == "docker":
-        tar.link("usr/local/bin/docker", "/usr/bin/podman")
+        tar.link("up/usr/local/bin/docker", "/usr/bin/podman")
     for path, content in image.files.items():
-        tar.file(path, content)
-
-
-def _lines(path: str) -> list[str]:
-    return [line for line in Path(path).read_text().splitlines() if line.count(":") >= 3]  # not the marks of NIS
-
-
-def _text(lines: Iterable[str]) -> bytes:
-    return "".join(f"{line}\n" for line in lines).encode()
+        top, _, rest = path.strip("/").partition("/")
+        tar.file(f"up/{top}/{rest}" if top in {"usr", "etc"} else f"root/{top}/{rest}", content)

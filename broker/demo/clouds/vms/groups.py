@@ -8,7 +8,6 @@ from typing import Final
 _ROOT: Final = Path("/sys/fs/cgroup")
 _MOUNTS: Final = Path("/proc/self/mounts")
 _PLAIN: Final = {"rw", "ro", "nosuid", "nodev", "noexec", "relatime", "xattr", "clone_children"}
-UNIFIED: Final = "unified"
 
 
 def hierarchies() -> dict[str, str]:
@@ -23,11 +22,6 @@ def hierarchies() -> dict[str, str]:
                 said.insert(0, "none")
             found[path.name] = ",".join(said)
     return found
-
-
-def as_told(found: dict[str, str]) -> str:
-    """What init.sh is told of them."""
-    return "\n".join(f"{name} {options}" for name, options in found.items()) or UNIFIED
 
 
 def make(group: str, found: dict[str, str]) -> None:

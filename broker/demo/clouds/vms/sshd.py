@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _CLONE_NEWNET: Final = 0x40000000
 _LIMIT_S: Final = 10.0
-_LISTENING: Final = "Server listening on"
 
 
 class Sshd:
@@ -43,7 +42,8 @@ class Sshd:
         """Nobody listens: connections are refused, for that long or until `open_port`; sessions go on."""
         before = len(self._vm.log)
         self._vm.tell("down")
-        await self._said("terminating", before)
+        async with asyncio.timeout(_LIMIT_S):
+            await self._vm.listens_no_more(before)
         if for_s is not None:
             until = self._vm.clock.monotonic() + for_s
             self._timer = self._vm.tasks.create_task(self._open_at(until), name=f"port of {self._vm.spec.id}")
@@ -53,7 +53,8 @@ class Sshd:
         self.forget()
         before = len(self._vm.log)
         self._vm.tell("up")
-        await self._said(_LISTENING, before)
+        async with asyncio.timeout(_LIMIT_S):
+            await self._vm.listens(before)
 
     async def refuse_logins(self) -> None:
         """No key and no password opens an account."""
@@ -131,16 +132,13 @@ class Sshd:
     async def _again(self) -> None:
         before = len(self._vm.log)
         self._vm.tell("again")
-        await self._said(_LISTENING, before)
+        async with asyncio.timeout(_LIMIT_S):
+            await self._vm.listens(before)
 
     async def _open_at(self, when: float) -> None:
         await self._vm.clock.sleep_until(when)
         if self._vm.running:
             await self.open_port()
-
-    async def _said(self, words: str, since: int) -> None:
-        async with asyncio.timeout(_LIMIT_S):
-            await self._vm.said(words, since)
 
 
 def own_number(pid: int) -> str:

@@ -9,15 +9,14 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from broker.demo.clouds.vms import console, files, groups
+from broker.demo.clouds.vms import console, files, groups, mounts
 from broker.demo.clouds.vms.hostkeys import HostKeys
 from broker.demo.clouds.vms.needs import CannotRun
 from broker.demo.clouds.vms.network import ENVIRONMENT, Network, child_of, gateway_of, run
-from broker.demo.clouds.vms.spec import Java, VmSpec
+from broker.demo.clouds.vms.spec import VmSpec
 from broker.demo.clouds.vms.sshd import Sshd
 from broker.ports import Clock
 
-LISTENING: Final = "Server listening on"
 _HERE: Final = Path(__file__).parent
 _LIMIT_S: Final = 30.0
 _LOOK_S: Final = 0.02
@@ -76,7 +75,8 @@ class Vm:
         self.link = f"v{next(_links)}"
         self._ended.clear()
         before = len(self.log)
-        content = files.boot_files(self.spec, self.keys, first=self._boots == 0)
+        table = mounts.fstab(self._home, self.spec.image, self.network.hierarchies)
+        content = files.boot_files(self.spec, self.keys, table, first=self._boots == 0)
         await self._boot(content)
         async with asyncio.timeout(_LIMIT_S):
             await self.said("up", before)
@@ -87,7 +87,7 @@ class Vm:
             if self.spec.public_address:
                 await self.network.add_public(self.spec.public_address, self.spec.address.ip)
             if not self.spec.image.boot_s:
-                await self.said(LISTENING, before)
+                await self.listens(before)
 
     async def stop(self) -> None:
         """Cuts the power: everything in it is killed. One that does not run is left alone."""
@@ -160,9 +160,23 @@ class Vm:
             self._news.clear()
             await self._news.wait()
 
+    async def listens(self, since: int = 0) -> None:
+        """Returns once sshd says so after the first `since` lines, and heeds signals: it writes its number last."""
+        await self.said("Server listening on", since)
+        await self._file("/run/sshd.pid", there=True)
+
+    async def listens_no_more(self, since: int) -> None:
+        """Returns once sshd says so after the first `since` lines, and does: it removes its number last."""
+        await self.said("terminating", since)
+        await self._file("/run/sshd.pid", there=False)
+
     def tell(self, word: str) -> None:
         """Gives its first process a word: up, down, again."""
         self.path("/run/init").write_text(f"{word}\n")
+
+    async def _file(self, path: str, *, there: bool) -> None:
+        while self.running and self.path(path).exists() is not there:
+            await self.clock.sleep_until(self.clock.monotonic() + _LOOK_S)
 
     async def _boot(self, content: bytes) -> None:
         self._process = process = await asyncio.create_subprocess_exec(
@@ -193,25 +207,13 @@ class Vm:
             self._news.set()
 
     def _environment(self) -> dict[str, str]:
-        image, hidden = self.spec.image, []
-        if image.java is Java.NONE:
-            hidden += ["usr/lib/jvm", "usr/bin/java"]
-        if image.engine != "podman":
-            hidden += ["usr/bin/docker"]
-        if not image.engine:
-            hidden += ["usr/bin/podman"]
-        if not image.sudo:
-            hidden += ["usr/bin/sudo"]
         return {
             **ENVIRONMENT,
             "address": str(self.spec.address),
             "public": self.spec.public_address,
             "gateway": self.gateway,
             "mac": f"00:16:3e:{self.spec.address.ip.packed[1:].hex(':')}",  # the cloud's own first half
-            "cgroups": groups.as_told(self.network.hierarchies),
-            "hidden": " ".join(hidden),
-            "java": "" if image.java is Java.NONE else files.java_elsewhere(),
-            "boot_s": str(image.boot_s),
+            "boot_s": str(float(self.spec.image.boot_s)),
         }
 
     @property
