@@ -5,11 +5,13 @@ nothing outside is reached, and what a test starts is in it too. `vms` starts vi
 `login` a test has one and speaks with it.
 """
 
+import asyncio
 import ctypes
 import os
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import cache
@@ -21,11 +23,11 @@ from typing import Final
 import asyncssh
 import pytest
 
-from broker.demo.clouds.vms.network import run
 from broker.demo.clouds.vms.spec import Image, VmSpec
 from broker.demo.clouds.vms.sshd import enter_network
 from broker.demo.clouds.vms.vm import Vm
 from broker.demo.clouds.vms.vms import Vms
+from tests.podman import IMAGE, INBOUND_IMAGE, tiny_image
 
 BLOCK: Final = "172.16.0.0/20"
 """The vSwitch's block that `a_spec` takes addresses from."""
@@ -102,6 +104,16 @@ async def login(vm: Vm, user: str = "root", **options: object) -> AsyncIterator[
         yield connection
 
 
-async def listening_in_it(vm: Vm) -> str:
-    """What listens in a machine, as `ss` tells."""
-    return await run(["nsenter", "--target", str(vm.pid), "--net", "--", "ss", "-tlnH"])
+async def give_image(vm: Vm, name: str = IMAGE) -> None:
+    """Puts the tiny image of tests.podman into the store of the machine's own engine, which then needs no registry."""
+    vm.path("/tmp/tiny.tar").write_bytes(tiny_image())
+    change = "--change 'ENTRYPOINT [\"/jenkins-agent\"]'" if name == INBOUND_IMAGE else ""
+    await vm.run(f"podman import {change} /tmp/tiny.tar {name} && rm /tmp/tiny.tar")
+
+
+async def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Returns once it is so, and fails if it is not so in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        await asyncio.sleep(0.02)

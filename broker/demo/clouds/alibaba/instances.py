@@ -80,7 +80,7 @@ class Instance:
     bandwidth_in: int = 0
     internet_charge: str = "PayByTraffic"
     key_pair: str = ""
-    has_password: bool = False
+    password: str = field(default="", repr=False)
     ram_role: str = ""
     user_data: bytes = b""
     description: str = ""

@@ -103,7 +103,7 @@ def _make(region: Region, wanted: Order, place: int, now: float) -> Instance:
         bandwidth_in=said.get("InternetMaxBandwidthIn", max(10, out)) if out else 0,
         internet_charge=said.get("InternetChargeType", "PayByTraffic"),
         key_pair=said.get("KeyPairName", ""),
-        has_password="Password" in said,
+        password=said.get("Password", ""),
         ram_role=said.get("RamRoleName", ""),
         user_data=wanted.user_data,
         description=said.get("Description", ""),

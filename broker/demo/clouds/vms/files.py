@@ -135,15 +135,14 @@ def _user_data(tar: Tar, text: str) -> None:
 
 
 def _image(tar: Tar, image: Image) -> None:
-    hidden = [] if image.engine == "podman" else ["bin/docker"]
-    hidden += [] if image.engine else ["bin/podman"]
-    hidden += [] if image.sudo else ["bin/sudo"]
-    hidden += ["bin/java"] if image.java is Java.NONE else []
-    for folder in ("bin", "local", "local/bin"):
+    hidden = {"docker"} if image.engine == "podman" else {"docker", "podman"} if not image.engine else set()
+    hidden |= set() if image.sudo else {"sudo"}
+    hidden |= {"java"} if image.java is Java.NONE else set()
+    for folder in ("bin", "sbin", "local", "local/bin", "local/sbin"):
         tar.folder(f"up/usr/{folder}")
-    for path in hidden:
-        if Path(f"/usr/{path}").exists():
-            tar.device(f"up/usr/{path}", 0, 0)
+        for name in hidden:
+            if Path(f"/usr/{folder}/{name}").exists():
+                tar.device(f"up/usr/{folder}/{name}", 0, 0)
     if image.java is Java.OLD:
         tar.file("up/usr/local/bin/java", _OLD_JAVA.encode(), 0o755)
     if image.java is not Java.NONE and java_elsewhere():

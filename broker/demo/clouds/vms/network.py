@@ -35,6 +35,7 @@ class Network:
         self.hierarchies = groups.hierarchies()
         self.wire = f"ab{os.urandom(5).hex()}"
         self._blocks: set[IPv4Network] = set()
+        self._adding = asyncio.Lock()
         self._keeper: asyncio.subprocess.Process | None = None
         self.pid = 0
 
@@ -79,10 +80,11 @@ class Network:
 
     async def add_block(self, block: IPv4Network) -> IPv4Address:
         """Gives the machine its address in a block, and answers it. Raises CannotRun if the block is taken here."""
-        if block not in self._blocks:
-            await self._refuse_taken(block)
-            await ip(f"address add {gateway_of(block)}/{block.prefixlen} dev {self.wire}")
-            self._blocks.add(block)
+        async with self._adding:
+            if block not in self._blocks:
+                await self._refuse_taken(block)
+                await ip(f"address add {gateway_of(block)}/{block.prefixlen} dev {self.wire}")
+                self._blocks.add(block)
         return gateway_of(block)
 
     async def add_public(self, address: str, via: IPv4Address) -> None:

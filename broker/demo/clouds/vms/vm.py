@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from broker.demo.clouds.vms import console, files, groups, mounts
+from broker.demo.clouds.vms.assistant import Assistant
 from broker.demo.clouds.vms.hostkeys import HostKeys
 from broker.demo.clouds.vms.needs import CannotRun
 from broker.demo.clouds.vms.network import ENVIRONMENT, Network, child_of, gateway_of, run
@@ -30,7 +31,7 @@ class Vm:
         """Not started yet."""
         self.spec, self.network, self.clock, self.tasks = spec, network, clock, tasks
         self.keys = HostKeys.new()
-        self.sshd = Sshd(self)
+        self.sshd, self.assistant = Sshd(self), Assistant(self)
         self.log: list[str] = []
         """What sshd says, since its first boot."""
         self.booted_at = 0.0
@@ -135,7 +136,7 @@ class Vm:
         """A command that runs in it as root."""
         if not self.running:
             raise CannotRun(f"virtual machine {self.spec.id} does not run")
-        namespaces = ("--mount", "--net", "--pid", "--uts", "--ipc", "--cgroup", "--root", "--wd=/root")
+        namespaces = ("--mount", "--net", "--pid", "--uts", "--ipc", "--cgroup", "--root", "--wdns=/")
         return ["nsenter", "--target", str(self.pid), *namespaces, "--", *command]
 
     async def run(self, script: str) -> str:
