@@ -14,7 +14,7 @@ from alibabacloud_ecs20140526 import models
 
 from broker.demo.clouds.alibaba.cloud import FakeAlibaba
 from broker.demo.clouds.alibaba.knobs import Timing
-from broker.demo.clouds.alibaba.region import Script
+from broker.demo.clouds.alibaba.runner import Script
 from broker.demo.clouds.serving import serving
 from broker.demo.clouds.vms.runner import VmRunner, running_vms
 from tests.fake_alibaba import ecs_client

@@ -12,7 +12,7 @@ from typing import Final
 
 from broker.demo.clouds.alibaba.cloud import FakeAlibaba
 from broker.demo.clouds.alibaba.instances import Instance
-from broker.demo.clouds.alibaba.region import Ran, Script
+from broker.demo.clouds.alibaba.runner import Ran, Script
 from broker.demo.clouds.vms.needs import CannotRun
 from broker.demo.clouds.vms.spec import Image, VmSpec
 from broker.demo.clouds.vms.vm import Vm
