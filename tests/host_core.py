@@ -27,12 +27,13 @@ class HostCore:
         self.clock = core.clock
         self.most_machines = 0
 
-    async def ask(self, number: int = 1, **changes: Any) -> list[Host]:
+    async def ask(self, number: int = 1, *, settle: bool = True, **changes: Any) -> list[Host]:
         """Hosts that an operator asks for."""
         asked = [make_host(self.clock, **changes) for _ in range(number)]
         await self.ctx.hosts.add(asked, self.clock.now(), "ann")
         self.ctx.nudge.hosts()
-        await self.core.settle()
+        if settle:
+            await self.core.settle()
         return asked
 
     async def host(self, host_id: str) -> Host:

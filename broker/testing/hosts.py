@@ -28,8 +28,8 @@ class FakeHostBackend(FakeBackend):
     `shapes` the hosts that a pool may have, in order of preference; one of 4 vCPU and 8 GiB if nothing is said of it;
     `places.stock` how many of an offering there really are, `places.errors` what orders there come to;
     `most_hosts_at_once` of an order; `boot_s` until a machine runs, `delete_s` until one that is deleted is gone;
-    `steps` the names and lengths of what prepares a host; `check_prepare` is asked before each answer about that, and
-    raises what it comes to; `invisible_s` new machines are not told yet; `deletes_stay` machines stay `stopping` until
+    `steps` the names and lengths of what prepares a host; `check_create` and `check_prepare` are asked before
+    each answer, and raise what it comes to; `invisible_s` new machines are not told yet; `deletes_stay` machines stay `stopping` until
     `let_go_hosts()`; `unreachable` hosts on which nothing can be launched; `down` an error that every call raises;
     `hosts_down` one that those of machines raise; `empty_answers` so many answers tell of no machine, and of success.
     """
@@ -42,6 +42,7 @@ class FakeHostBackend(FakeBackend):
         self.most_hosts_at_once = 100
         self.boot_s = self.delete_s = self.invisible_s = 0.0
         self.steps: tuple[tuple[str, float], ...] = ()
+        self.check_create: Callable[[HostOrder], None] | None = None
         self.check_prepare: Callable[[HostPlace], None] | None = None
         self.deletes_stay = False
         self.unreachable: set[str] = set()
@@ -100,6 +101,8 @@ class FakeHostBackend(FakeBackend):
         """Makes as many as are in stock; what a token has made it does not make again."""
         self.hosts.orders.append(order)
         self._check_hosts_up()
+        if self.check_create is not None:
+            self.check_create(order)
         if self._create_errors:
             error, created = self._create_errors.popleft()
             if created:

@@ -113,7 +113,7 @@ class AlibabaRig:
             "region": fake.region,
             "access_key_id": fake.access_key,
             "access_key_secret": fake.secret_key,
-            "endpoints": {service: url for service in ("ecs", "vpc", "sts", "metadata")},
+            "endpoints": dict.fromkeys(("ecs", "vpc", "sts", "metadata"), url),
             "auto_release": 21600.0,
             **options,
         }

@@ -34,7 +34,8 @@ async def test_every_built_type_opens_without_touching_anything(kind: str, tmp_p
 
 async def test_a_type_that_is_not_built_is_said(tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"backend it: type 'cloud' is not built \(built: alibaba-ecs, aws-ecs, container, process, ssh-hosts\)"
+        ConfigError,
+        match=r"backend it: type 'cloud' is not built \(built: alibaba-ecs, aws-ecs, container, process, ssh-hosts\)",
     ):
         open_backend(BackendDefinition(name=BackendName("it"), type="cloud"), context(tmp_path))
 
