@@ -1,6 +1,7 @@
 """Machines of ours that hold agents: their life as data, the durable row, and what a backend says of them."""
 
 import secrets
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -124,6 +125,19 @@ class Host:
     def offering(self) -> Offering:
         """What it is a part of."""
         return Offering(self.pool, self.zone, self.type, self.capacity)
+
+    def is_spent(self, rules: HostRules, now: datetime) -> bool:
+        """Whether it takes no more agents for its age, counted from when it was asked for, or for its uses."""
+        old = rules.max_age is not None and now - self.requested_at >= rules.max_age
+        return old or (rules.max_uses is not None and self.uses >= rules.max_uses)
+
+
+@dataclass(frozen=True, slots=True)
+class HostInUse:
+    """A host that is not gone, and the living agents that have a place on it, by size."""
+
+    host: Host
+    taken: Counter[Resources]
 
 
 def new_host_id() -> HostId:

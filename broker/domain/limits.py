@@ -1,12 +1,13 @@
 """What limits are of, what an agent takes of them, and which pools rest: what placements are decided against."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from broker.domain.host import HostInUse
 from broker.domain.ids import AgentId, ControllerName, PolicyName, PoolName
 from broker.domain.offer import Offering
 from broker.domain.reason import Reason
@@ -147,6 +148,10 @@ class Usage:
     of_host: Counter[tuple[PolicyName, PoolName, str]] = field(default_factory=Counter)
     unseen: Counter[tuple[Offering, str, Resources]] = field(default_factory=Counter)
     """Agents by offering, host and size that the offers cannot know of yet: placed after the backend was asked."""
+    hosts: Mapping[PoolName, Sequence[HostInUse]] = field(default_factory=dict)
+    """The hosts of ours that are not gone, the oldest first."""
+    living_hosts: Counter[PoolName] = field(default_factory=Counter)
+    """How many these are: what `limits.hosts` counts."""
     medians: Mapping[PoolName, timedelta] = field(default_factory=dict)
     """From place to online, of the last hour's agents of a pool."""
     lives: Mapping[PolicyName, timedelta] = field(default_factory=dict)

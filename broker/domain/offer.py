@@ -7,6 +7,9 @@ from broker.domain.ids import PoolName
 from broker.domain.money import Micros
 from broker.domain.resources import Resources
 
+NEW_HOST: Final = "new-"
+"""What the id of a host begins with that placement has made up, and that is still to be made; a number follows."""
+
 _LARGEST: Final = 1 << 53
 _LONGEST: Final = 256
 """Of a text, in characters."""
@@ -71,3 +74,8 @@ class Offer:
             if not (isinstance(text, str) and len(text) <= _LONGEST and text.isprintable()):
                 return f"{name} is {text!r}"[:_LONGEST]
         return ""
+
+
+def is_new_host(host: str) -> bool:
+    """Whether a host's id is that of one still to be made."""
+    return host.startswith(NEW_HOST) and host[len(NEW_HOST) :].isdecimal()

@@ -63,7 +63,8 @@ class Choice:
         self._template = template
         self._shared = shared
         self._pulled = self._lever()
-        self._fixed = self._pulled or self._error()
+        self._failed = self._error()
+        self._fixed = self._pulled or (() if self.room.shelves else self._failed)
         self._version = -1
         self._against: Rejections = ()
         self.barred: Rejections = ()
@@ -71,7 +72,7 @@ class Choice:
         self._never: list[Rejection] | None = None
         self._usable = 0
         self._full_words = ""
-        self._told: dict[tuple[int, bool], Rejections] = {}
+        self._told: dict[tuple[int, bool, bool], Rejections] = {}
         self._told_version = -1
         self._told_elsewhere: Rejections = ()
         self._terms: dict[object, Terms] = {}
@@ -121,7 +122,7 @@ class Choice:
             return self._elsewhere()
         if self.barred:
             return self._offers_told(pick)
-        key = (self.room.fitting(self.size), pick.is_counted(self.size))
+        key = (self.room.fitting(self.size), pick.is_counted(self.size), self.room.cap.left > 0)
         known = self._told.get(key)
         if known is None:
             known = self._told[key] = self._offers_told(pick)
@@ -151,7 +152,14 @@ class Choice:
         if self._never is None:
             self._never = self._never_told()
         full = self._usable - self.room.fitting(self.size) - chosen
-        return [self._said(Reason.INSUFFICIENT_CAPACITY, self._full_words, full), *self._never] if full else self._never
+        told = list[Rejection]()
+        if (capped := min(self.room.capped(self.size), full)) > 0 and self.pool.hosts is not None:
+            message = words.hosts_full(self.name, self.pool.hosts.most, self.size)
+            told.append(self._said(Reason.POOL_AT_LIMIT, message, capped))
+            full -= capped
+        if full:
+            told.append(self._said(Reason.INSUFFICIENT_CAPACITY, self._full_words, full))
+        return [*told, *self._never]
 
     def _never_told(self) -> list[Rejection]:
         """Of the offers that cannot take such an agent in this batch, whatever else is placed."""
@@ -171,6 +179,8 @@ class Choice:
             return ()
         if self.room.pick(self.size) is not None:  # the rest of a host that was made in this batch
             return ()
+        if self._failed:
+            return self._failed
         told = self._unfit(0)
         if not told:
             message = words.no_room(self.name, self.size, has_hosts=False)

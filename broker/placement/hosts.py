@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Final
 
@@ -68,6 +68,13 @@ def more(free: Free, size: Size) -> Free:
 
 
 @dataclass(slots=True, eq=False)
+class Cap:
+    """How many hosts may still be made of all openings of a pool together."""
+
+    left: int = NO_BOUND
+
+
+@dataclass(slots=True, eq=False)
 class Opening:
     """Hosts that could be made (`shape`), or just agents (None)."""
 
@@ -75,9 +82,14 @@ class Opening:
     offer: Offer
     left: int
     shape: Free | None
+    cap: Cap = field(default_factory=Cap)
 
     def takes(self, size: Size) -> bool:
         """Whether one more fits."""
+        return self.cap.left > 0 and self.would_take(size)
+
+    def would_take(self, size: Size) -> bool:
+        """The same if the pool could have as many hosts as it liked."""
         return self.left > 0 and (self.shape is None or fits(self.shape, size))
 
 

@@ -76,6 +76,9 @@ def _repack_shelf(packed: list[Packed], decisions: list[Decision], *, wanted: bo
         return False
     for opening, left in trial.left.items():
         opening.left = left
+    cap = packed[0].choice.room.cap
+    if cap.left < NO_BOUND:
+        cap.left += made_before - trial.made
     packed[0].choice.room.lay_anew(shelf, trial.hosts)
     for (p, old), (_, new) in zip(before, sorted(trial.places, key=lambda place: place[0].at), strict=True):
         if old.offer.host != new.offer.host:

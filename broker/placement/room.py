@@ -3,19 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Final
 
 from broker.domain.ids import PoolName
 from broker.domain.limits import Cooled
 from broker.domain.money import Micros
-from broker.domain.offer import Offer, Offering
+from broker.domain.offer import NEW_HOST, Offer, Offering, is_new_host
 from broker.domain.policy import PackBy
 from broker.domain.resources import Resources
-from broker.placement.hosts import NO_BOUND, Host, Hosts, Opening, Size, free_of, less
+from broker.placement.hosts import NO_BOUND, Cap, Host, Hosts, Opening, Size, free_of, less
 from broker.placement.shelf import Pick, Shelf, alike, order, place_of
-
-_NEW: Final = "new-"
-"""What the id of a host begins with that is still to be made; a number follows."""
 
 Unseen = Counter[tuple[Offering, str, Resources]]
 
@@ -26,7 +22,10 @@ class Room:
     `version` counts what was taken.
     """
 
-    __slots__ = ("_fitting", "_hosts", "_in_zone", "_made", "_numbers", "_shelf_of", "pool", "shelves", "version")
+    __slots__ = (
+        *("_fitting", "_has_hosts", "_hosts", "_in_zone", "_made", "_numbers", "_shelf_of"),
+        *("cap", "pool", "shelves", "version"),
+    )
 
     def __init__(
         self,
@@ -35,8 +34,14 @@ class Room:
         cooled: Callable[[Offering], Cooled | None],
         unseen: Unseen,
         in_zone: Counter[str],
+        *,
+        may_open: int | None = None,
+        has_hosts: bool = False,
     ) -> None:
         self.pool = pool
+        self.cap = Cap(NO_BOUND if may_open is None else may_open)
+        self._has_hosts = has_hosts
+        """Whether its agents are on hosts of ours: what rests of such a pool is the making of more."""
         self._in_zone = in_zone
         self.version = 0
         self.shelves: list[Shelf] = []
@@ -61,6 +66,12 @@ class Room:
             known = sum(shelf.fitting(size) for shelf in self.shelves if shelf.cooled is None)
             self._fitting[size] = known
         return known
+
+    def capped(self, size: Size) -> int:
+        """How many offers could take one more agent if the pool might have more hosts."""
+        if self.cap.left > 0:
+            return 0
+        return sum(o.would_take(size) for s in self.shelves if s.cooled is None for o in s.openings)
 
     def pick(self, size: Size, by: PackBy = PackBy.MEMORY, shelf: Shelf | None = None) -> Pick | None:
         """The fullest host that fits, else the first opening that does; of one shelf, or of all."""
@@ -110,8 +121,7 @@ class Room:
     def lay_anew(self, shelf: Shelf, hosts: Hosts) -> None:
         """Puts other hosts on a shelf, after what was given was laid out in another way."""
         shelf.hosts = hosts
-        shelf.recount()
-        self._fitting.clear()
+        self._recount()
         self.version += 1
         looks = self._hosts.looks
         self._hosts = Hosts()
@@ -144,11 +154,21 @@ class Room:
     def _less_opening(self, shelf: Shelf, opening: Opening) -> None:
         for lost in shelf.less_opening(opening):
             self._fitting[lost] -= 1
+        if opening.shape is not None and opening.cap.left < NO_BOUND:
+            opening.cap.left -= 1
+            if opening.cap.left == 0:
+                self._recount()
+
+    def _recount(self) -> None:
+        """Counts anew what fits: another number of hosts may be made, or they are other ones."""
+        for shelf in self.shelves:
+            shelf.recount()
+        self._fitting.clear()
 
     def name_host(self) -> str:
         """A name for a host that is still to be made; no other has it, nor one that was named before."""
         self._made += 1
-        return f"{_NEW}{self._made}"
+        return f"{NEW_HOST}{self._made}"
 
     def _make(self, shelf: Shelf, opening: Opening, name: str) -> Host:
         host = made_of(opening, name, self.number_host())
@@ -157,14 +177,17 @@ class Room:
         return host
 
     def _lay_out(self, offers: Sequence[Offer], cooled: Callable[[Offering], Cooled | None]) -> None:
-        shelves: dict[tuple[Offering, Micros | None], Shelf] = {}
-        by_name = sorted(range(len(offers)), key=lambda at: (offers[at].host, at))
+        shelves: dict[tuple[Offering, Micros | None, bool], Shelf] = {}
+        by_name = sorted(range(len(offers)), key=lambda at: ("" if self._has_hosts else offers[at].host, at))
         numbers = {at: number for number, at in enumerate(by_name)}
         for number, offer in enumerate(offers):
             offering = offer.offering
-            shelf = shelves.get((offering, offer.price))
+            rests = cooled(offering)
+            apart = self._has_hosts and rests is not None and bool(offer.host)
+            shelf = shelves.get((offering, offer.price, apart))
             if shelf is None:
-                shelf = shelves[offering, offer.price] = Shelf(offering, offer.price, cooled(offering))
+                shelf = Shelf(offering, offer.price, None if apart else rests)
+                shelves[offering, offer.price, apart] = shelf
             shelf.total += 1
             if offer.host:
                 free = free_of(offer.free, offer.slots)
@@ -172,8 +195,9 @@ class Room:
                 shelf.hosts.add(Host(numbers[number], offer, (0, 0, 0) if gone else free))
             else:
                 left = NO_BOUND if offer.room is None else offer.room
-                shape = None if offer.shape is None else free_of(offer.shape, offer.slots)
-                shelf.openings.append(Opening(number, offer, left, shape))
+                sized = self._has_hosts or offer.shape is not None
+                shape = free_of(offer.shape, offer.slots) if sized else None
+                shelf.openings.append(Opening(number, offer, left, shape, self.cap))
         self.shelves = sorted(shelves.values(), key=order)
         for shelf in self.shelves:
             for host in shelf.hosts:
@@ -181,7 +205,7 @@ class Room:
 
     def _take_off(self, unseen: Unseen) -> None:
         """Takes off what was given since the backend was asked. A host that it does not know yet is made first."""
-        named = [int(host.removeprefix(_NEW)) for _, host, _ in unseen if is_new(host)]
+        named = [int(host.removeprefix(NEW_HOST)) for _, host, _ in unseen if is_new_host(host)]
         self._made = max(named, default=0)
         for (offering, name, resources), count in sorted(unseen.items(), key=lambda item: str(item[0])):
             size = (resources.cpu_milli, resources.memory_mib)
@@ -213,11 +237,6 @@ def made_of(opening: Opening, name: str, number: int) -> Host:
     """A host that is still to be made, as empty as it will be."""
     offer = replace(opening.offer, host=name, free=opening.offer.shape, room=None)
     return Host(number, offer, opening.shape or free_of(None, None), opening)
-
-
-def is_new(host: str) -> bool:
-    """Whether a host's id is that of one still to be made."""
-    return host.startswith(_NEW) and host[len(_NEW) :].isdecimal()
 
 
 def fuller(one: Host, other: Host, by: PackBy) -> bool:

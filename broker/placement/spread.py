@@ -110,7 +110,8 @@ def _over_hosts(ask: Ask, able: Sequence[Choice]) -> Chosen | None:
         choice.barred = (Rejection(pool=choice.name, reason=told[0], message=told[1], offers=over),) if over else ()
     if best is not None:
         count, choice, pick = best
-        return Chosen(choice, pick, words.fewest(SpreadBy.HOST, pick.offer.host, count))
+        name = pick.offer.host if pick.host is not None and pick.host.given else ""
+        return Chosen(choice, pick, words.fewest(SpreadBy.HOST, name, count))
     return Chosen(*made[0], words.fewest(SpreadBy.HOST, "", 0)) if made else None
 
 

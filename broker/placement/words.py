@@ -44,6 +44,11 @@ def no_room(pool: PoolName, of: Size, *, has_hosts: bool) -> str:
     return f"no host of pool {pool} has room for {size(of)}" if has_hosts else f"pool {pool} has no room now"
 
 
+def hosts_full(pool: PoolName, most: int | None, of: Size) -> str:
+    """No host has room, and the pool may have no more of them."""
+    return f"{no_room(pool, of, has_hosts=True)}, and it may have no more than {most} (limits.hosts: {most})"
+
+
 def too_small(pool: PoolName, of: Size) -> str:
     """Even an empty host would not do."""
     return f"{size(of)} is more than a host of pool {pool} has"

@@ -5,6 +5,7 @@ from functools import partial
 
 from broker.domain.agent import Agent
 from broker.domain.definitions import Definitions
+from broker.domain.host import HostPhase
 from broker.domain.ids import PolicyName
 from broker.domain.lengths import short
 from broker.domain.lifecycle import Goal, Outcome, Phase
@@ -77,6 +78,7 @@ def _look_again(ctx: Context, waits: list[Waits], now: datetime) -> list[datetim
 async def _look(ctx: Context, now: datetime) -> Look:
     definitions = ctx.definitions  # a reload may replace them meanwhile
     offers, standing, began = ctx.board.offers(definitions), ctx.standing, ctx.clock.monotonic()
+    ready = set[str]()
     _measure(ctx, standing, now)
     standing.by_job = frozenset(name for name, policy in definitions.policies.items() if policy.per_job is not None)
 
@@ -84,12 +86,19 @@ async def _look(ctx: Context, now: datetime) -> Look:
         counted = ctx.standing.budgeted is definitions and not ctx.wall.set_by()
         served = [a for a in agents if not ctx.unserved(a) and (counted or not _pays(definitions, a))]
         _heed_doubts(ctx, usage, definitions)
+        ready.clear()
+        ready.update(of.host.id for hosts in usage.hosts.values() for of in hosts if of.host.phase is HostPhase.READY)
         decides = ctx.clock.monotonic()
         decisions = decide(served, offers, usage, definitions)
         ctx.metrics.placement_took(ctx.clock.monotonic() - decides)
         return decisions
 
-    look = await place_waiting(ctx.database, decider, now, lambda placed: placed.policy.timeouts.launch, standing)
+    def deadline_of(placed: Placed) -> timedelta:
+        """The time of a launch begins when the host is ready."""
+        offer, timeouts = placed.placement.offer, placed.policy.timeouts
+        return timeouts.launch if offer.pool not in standing.hosted or offer.host in ready else timeouts.boot
+
+    look = await place_waiting(ctx.database, decider, now, deadline_of, standing)
     ended = ctx.clock.monotonic()
     if not any(isinstance(decision, Placed) for decision, _ in look.decided):
         ctx.look_not_before = ended + (ended - began)
@@ -108,6 +117,8 @@ async def usage_now(ctx: Context) -> Usage:
 def _measure(ctx: Context, standing: Standing, now: datetime) -> None:
     standing.lives, standing.medians = ctx.lives.medians(now), ctx.starts.medians(now)
     standing.asked = ctx.board.asked()
+    pools = ctx.definitions.pools.values()
+    standing.hosted = {pool.name: pool.hosts for pool in pools if pool.hosts is not None}
     standing.size_of = partial(_size_of, ctx.definitions)
 
 

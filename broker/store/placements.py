@@ -1,6 +1,7 @@
 """A batch of placements: read, decided and saved in one transaction, so that no cap can be raced (design D7, D9)."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,15 +9,18 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.agent import Agent
-from broker.domain.ids import AgentId, LaunchToken, PoolName
+from broker.domain.host import Host, HostPhase, new_host_id
+from broker.domain.ids import AgentId, HostId, LaunchToken, PoolName
 from broker.domain.lifecycle import Phase
 from broker.domain.limits import Claim, Usage
+from broker.domain.offer import is_new_host
 from broker.domain.placement import Decision, Placed, Placement, Waits
 from broker.store import cooldowns, limits
 from broker.store.batches import EVENTS, Columns, Row, changing, event_columns
 from broker.store.columns import to_moment
 from broker.store.details import Details, in_words, to_text
 from broker.store.engine import Database
+from broker.store.hosts import insert_hosts, take_places
 from broker.store.lines import read_lines, tell_the_rest
 from broker.store.standing import Standing, read_usage
 
@@ -41,6 +45,8 @@ class Look:
     """Each decision with its agent as it now stands; of a long line only of those at its head."""
     more: bool
     """Whether others behind them may find a place at once."""
+    new_hosts: tuple[HostId, ...] = ()
+    """Those that are to be made for them."""
 
 
 async def place_waiting(
@@ -54,6 +60,7 @@ async def place_waiting(
 
     A placed agent is `launching`, its limits reserved, its launch token saved: all before any call. For one that waits,
     the reason is written if it is another than before. All lines are looked at: a full policy must not starve another.
+    A host of ours that one is placed on is changed with it, and one that is still to be made becomes a row.
     """
     known = standing or Standing()
 
@@ -66,19 +73,67 @@ async def place_waiting(
         for pool, agent_id in {d.placement.offer.pool: d.agent.id for d in placed}.items():
             if pool in usage.rests:
                 await cooldowns.set_probe(connection, pool, agent_id)
+        made = _make_hosts(placed, known, now)
+        await _save_hosts(connection, placed, made, known, now)
         texts = _Texts()
-        changed = {d.agent.id: _launching(d, now, deadline_of(d), texts) for d in placed}
+        changed = {d.agent.id: _launching(d, now, deadline_of(d), texts, made) for d in placed}
         waits = [d for d in decisions if isinstance(d, Waits)]
         for d in waits:
             if (d.agent.why, d.agent.message, d.agent.stalled) != (d.reason, d.message, d.stalled):
                 changed[d.agent.id] = _waiting(d)
         await _save(connection, decisions, changed, now, texts)
         more = await tell_the_rest(connection, lines, {d.agent.id: d for d in decisions}, now, known)
-        return Look([(d, changed.get(d.agent.id, d.agent)) for d in decisions], more)
+        new_hosts = tuple(host.id for host in made.values())
+        return Look([(d, changed.get(d.agent.id, d.agent)) for d in decisions], more, new_hosts)
 
     look = await database.transaction(work)
     known.rows.committed(agent for _, agent in look.decided)
     return look
+
+
+_Made = Mapping[tuple[PoolName, str], Host]
+"""The rows of hosts that placement has made up, by pool and by the names that it gave them."""
+
+
+def _make_hosts(placed: Sequence[Placed], standing: Standing, now: datetime) -> _Made:
+    """Each for the first agent that is placed on it."""
+    uses = Counter(_place(d) for d in placed)
+    made: dict[tuple[PoolName, str], Host] = {}
+    for d in placed:
+        place, offer = _place(d), d.placement.offer
+        if place in made or offer.pool not in standing.hosted or not is_new_host(offer.host):
+            continue
+        made[place] = Host(
+            id=new_host_id(),
+            pool=offer.pool,
+            phase=HostPhase.REQUESTED,
+            version=1,
+            requested_at=now,
+            phase_since=now,
+            zone=offer.zone,
+            type=offer.type,
+            capacity=offer.capacity,
+            size=offer.shape,
+            slots=offer.slots,
+            uses=uses[place],
+            controller=d.agent.controller,
+            policy=d.policy.name,
+            job=d.agent.job,
+            build_url=d.agent.build_url,
+        )
+    return made
+
+
+async def _save_hosts(
+    connection: AsyncConnection, placed: Sequence[Placed], made: _Made, standing: Standing, now: datetime
+) -> None:
+    await insert_hosts(connection, list(made.values()), now)
+    places = (_place(d) for d in placed if d.placement.offer.pool in standing.hosted)
+    await take_places(connection, Counter(HostId(host) for pool, host in places if host and (pool, host) not in made))
+
+
+def _place(placed: Placed) -> tuple[PoolName, str]:
+    return placed.placement.offer.pool, placed.placement.offer.host
 
 
 class _Texts:
@@ -118,8 +173,9 @@ class _Texts:
         return self._details[key]
 
 
-def _launching(placed: Placed, now: datetime, deadline: timedelta, texts: _Texts) -> Agent:
+def _launching(placed: Placed, now: datetime, deadline: timedelta, texts: _Texts, made: _Made) -> Agent:
     before, attempt, offer = placed.agent, placed.agent.attempt + 1, placed.placement.offer
+    new = made.get(_place(placed))
     return replace(
         before,
         phase=Phase.LAUNCHING,
@@ -134,7 +190,7 @@ def _launching(placed: Placed, now: datetime, deadline: timedelta, texts: _Texts
         zone=offer.zone,
         type=offer.type,
         capacity=offer.capacity,
-        host=offer.host,
+        host=offer.host if new is None else new.id,
         stalled=False,
         rate=placed.rate.hourly if placed.rate else None,
         expected_life=placed.rate.expected if placed.rate else None,

@@ -1,5 +1,7 @@
 """What a placement is decided against: what the database says is taken, and what this process has measured."""
 
+import json
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,14 +11,16 @@ from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, false, fun
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.definitions import Definitions
-from broker.domain.ids import ControllerName, PolicyName, PoolName
+from broker.domain.host import HostInUse, HostRules
+from broker.domain.ids import ControllerName, HostId, PolicyName, PoolName
 from broker.domain.lifecycle import Phase
-from broker.domain.limits import Usage
+from broker.domain.limits import Scope, Usage
 from broker.domain.offer import Offering
 from broker.domain.overrides import Override
 from broker.domain.resources import Resources
 from broker.store import cooldowns, limits
 from broker.store.columns import to_moment
+from broker.store.hosts import HostRows
 from broker.store.levers import read_levers
 from broker.store.rows import Rows
 from broker.store.schema import IS_LIVE, IS_WAITING, agents
@@ -47,7 +51,10 @@ class Standing:
     """The policies that limit the agents of a job."""
     budgeted: Definitions | None = None
     """Those whose budgets' rows say what is spent: of others nobody knows yet."""
+    hosted: Mapping[PoolName, HostRules] = field(default_factory=dict)
+    """The pools whose agents are on hosts of ours: what is free there is counted, whatever their backends know."""
     rows: Rows = field(default_factory=Rows)
+    host_rows: HostRows = field(default_factory=HostRows)
     worded: dict[Line, tuple[str, datetime]] = field(default_factory=dict)
     """The words last written for the many of a line, and when."""
 
@@ -65,6 +72,8 @@ async def read_usage(connection: AsyncConnection, now: datetime, standing: Stand
         lives=standing.lives,
     )
     await _count(connection, usage, standing)
+    if standing.hosted:
+        await _count_hosts(connection, usage, standing)
     return usage
 
 
@@ -78,9 +87,35 @@ async def _count(connection: AsyncConnection, usage: Usage, standing: Standing) 
             usage.of_zone[policy, pool, zone] += number
         if host:
             usage.of_host[policy, pool, host] += number
-        if unseen:
+        if unseen and pool not in standing.hosted:
             offering = Offering(pool, zone or "", kind or "", capacity or "")
             usage.unseen[offering, host or "", standing.size_of(policy, overrides)] += unseen
+
+
+async def _count_hosts(connection: AsyncConnection, usage: Usage, standing: Standing) -> None:
+    """What is on the living hosts of pools that have some: each agent by the size that it was placed with."""
+    taken, sizes = defaultdict[HostId, Counter[Resources]](Counter), dict[str, Resources]()
+    a = agents.c
+    on_hosts = and_(IS_LIVE, ~IS_WAITING, a.pool.in_(list(standing.hosted)), a.host != "")
+    for host, held, number in await connection.execute(
+        select(a.host, a.held, func.count()).where(on_hosts).group_by(a.host, a.held)
+    ):
+        size = sizes.get(held)
+        if size is None:
+            size = sizes[held] = _size_held(held)
+        taken[host][size] += number
+    found = defaultdict[PoolName, list[HostInUse]](list)
+    for one in await standing.host_rows.living(connection):
+        usage.living_hosts[one.pool] += 1
+        if one.pool in standing.hosted:
+            found[one.pool].append(HostInUse(one, taken[one.id]))
+    usage.hosts = found
+
+
+def _size_held(held: str) -> Resources:
+    """What an agent has taken of its pool's limits is its size, whatever its template has become since."""
+    of = {scope: amount for scope, _, amount in json.loads(held)} if held else {}
+    return Resources(cpu_milli=of.get(Scope.POOL_CPU_MILLI, 0), memory_mib=of.get(Scope.POOL_MEMORY_MIB, 0))
 
 
 def _counting(asked: Mapping[PoolName, datetime]) -> Select[Any]:

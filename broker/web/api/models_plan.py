@@ -1,5 +1,6 @@
 """What the API says of plans, and of what placement would decide against now."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -110,6 +111,7 @@ class Standing(Resource):
     of_zone: tuple[tuple[str, str, str, int], ...]
     of_host: tuple[tuple[str, str, str, int], ...]
     unseen: tuple[tuple[Offering, str, Resources, int], ...]
+    living_hosts: dict[PoolName, int] = Field(default={}, description="How many hosts of ours each pool has.")
     medians_s: dict[str, float]
     lives_s: dict[str, float]
     window: dict[PoolName, int | None]
@@ -133,6 +135,7 @@ def to_standing(usage: Usage, offers: Offers, waiting: Iterable[Agent], revision
         of_zone=tuple((*key, number) for key, number in usage.of_zone.items()),
         of_host=tuple((*key, number) for key, number in usage.of_host.items()),
         unseen=tuple((*key, number) for key, number in usage.unseen.items()),
+        living_hosts=dict(usage.living_hosts),
         medians_s={name: length.total_seconds() for name, length in usage.medians.items()},
         lives_s={name: length.total_seconds() for name, length in usage.lives.items()},
         window=dict(usage.window),
@@ -153,6 +156,7 @@ def usage_of(standing: Standing) -> Usage:
         medians={PoolName(name): timedelta(seconds=length) for name, length in standing.medians_s.items()},
         lives={PolicyName(name): timedelta(seconds=length) for name, length in standing.lives_s.items()},
         window=dict(standing.window),
+        living_hosts=Counter(standing.living_hosts),
     )
     for controller, policy, number in standing.held:
         usage.held[ControllerName(controller), PolicyName(policy)] = number

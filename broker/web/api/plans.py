@@ -4,6 +4,7 @@ from typing import cast
 
 from broker.domain.agent import Agent
 from broker.domain.lifecycle import Goal, Phase
+from broker.placement.ground import all_offers
 from broker.reconcile.context import Context
 from broker.reconcile.place import usage_now
 from broker.views.plan import PlanAsk, known_offers, moment_of, plan, policy_for
@@ -33,7 +34,8 @@ class PlanHandlers:
         """What placement would decide against now: limits, rests, levers, offers and those that wait."""
         snapshot = await take(self._ctx)
         offers, usage = await known_offers(self._ctx), await usage_now(self._ctx)
-        return to_standing(usage, offers, waiting_in(snapshot), snapshot.definitions.revision)
+        definitions = snapshot.definitions
+        return to_standing(usage, all_offers(offers, usage, definitions), waiting_in(snapshot), definitions.revision)
 
 
 def waiting_in(snapshot: Snapshot) -> list[Agent]:

@@ -17,6 +17,7 @@ from broker.errors import Conflict, LimitReached, NotFound
 from broker.store import schema
 from broker.store.engine import Database
 from broker.store.hosts import Hosts
+from broker.store.pruning import prune
 from broker.testing.clock import EPOCH
 from tests.unit.store.world import opened
 
@@ -151,3 +152,17 @@ async def test_no_more_hosts_are_added_than_the_pool_may_have(tmp_path: Path) ->
         assert len(await hosts.living()) == 3
         await hosts.add([host(3)], EPOCH, most=3)
         assert len(await hosts.living()) == 4
+
+
+async def test_a_host_that_is_long_gone_is_forgotten_with_what_was_told_of_it(tmp_path: Path) -> None:
+    async with opened(tmp_path / "broker.db") as (database, _):
+        hosts = Hosts(database)
+        gone = {"phase": HostPhase.GONE, "requested_at": EPOCH}
+        old, young, living = host(1, **gone, gone_at=EPOCH), host(2, **gone, gone_at=LATER), host(3)
+        await hosts.add([old], EPOCH)
+        await hosts.add([young, living], LATER)
+        assert await prune(database, LATER) == 1
+        assert set(await hosts.some([old.id, young.id, living.id])) == {young.id, living.id}
+        assert await events(database, old.id) == []
+        assert len(await events(database, young.id)) == 1
+        assert await prune(database, LATER) == 0
