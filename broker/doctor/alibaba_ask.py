@@ -9,7 +9,8 @@ from typing import Any, Final
 import aiohttp
 
 from broker.backends.alibaba_ecs import asking
-from broker.backends.alibaba_ecs.errors import STALE, translate
+from broker.backends.alibaba_ecs.codes import STALE
+from broker.backends.alibaba_ecs.errors import translate
 from broker.backends.alibaba_ecs.options import BackendOptions
 from broker.backends.alibaba_ecs.session import Sessions
 from broker.doctor.report import Wrong
