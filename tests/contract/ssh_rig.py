@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Self
@@ -47,6 +48,7 @@ class SshRig:
         self.installation = uuid.uuid4().hex
         self.key = uuid.uuid4().bytes
         self.memory = FakeMemory()
+        self.clock = SystemClock()
         self.places: dict[str, HostPlace] = {}
         self.pool = self.pool_of(**options)
         self.backend = self.open()
@@ -67,7 +69,7 @@ class SshRig:
         return open_ssh_hosts(
             installation=self.installation,
             sign=self.sign,
-            clock=SystemClock(),
+            clock=self.clock,
             memory=self.memory,
             place_of=self.places.get,
             pace=pace,
@@ -146,11 +148,10 @@ class SshRig:
         return sum([len(await self.processes(vm)) for vm in self.machines.values()])
 
     async def processes(self, vm: Vm) -> list[str]:
-        """The agents' own processes in a machine, asked without the backend."""
-        command = vm.inside("pgrep", "-f", "^/bin/sh -c .?trap")
-        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-        told, _ = await process.communicate()
-        return told.decode().split()
+        """The agents' own processes in a machine, asked without the backend; a child that is to be another is none."""
+        found = [path.name for path in vm.path("/proc").iterdir() if path.name.isdecimal()]
+        agents = {pid for pid in found if _words(vm, pid)[:3] == ["/bin/sh", "-c", AGENT]}
+        return [pid for pid in agents if _parent(vm, pid) not in agents]
 
     async def instance(self, ref: InstanceRef) -> Instance | None:
         return (await self.backend.describe([ref])).get(ref)
@@ -170,6 +171,18 @@ class SshRig:
 
     async def close(self) -> None:
         await self.backend.close()
+
+
+def _words(vm: Vm, pid: str) -> list[str]:
+    with suppress(OSError):
+        return vm.path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+    return []
+
+
+def _parent(vm: Vm, pid: str) -> str:
+    with suppress(OSError):
+        return vm.path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1]
+    return ""
 
 
 class AgentRig(SshRig):

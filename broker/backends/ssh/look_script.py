@@ -128,7 +128,7 @@ stop() {{
   tries=0
   while :; do
     left=$(marked "$1")
-    if alive "$1/claim"; then left="$left $pid"; kill -$signal -- "-$pid" 2>/dev/null; fi
+    if alive "$1/claim"; then left="$left $pid"; kill -$signal "-$pid" 2>/dev/null; fi
     [ -n "$left" ] || return 0
     kill -$signal $left 2>/dev/null
     [ $tries -lt 10 ] || return 1

@@ -25,7 +25,7 @@ script=$!
   timer=$!
   wait $timer
   : >"$1/expired"
-  kill -KILL -- -$$
+  kill -KILL -$$
 ) &
 watch=$!
 wait $script

@@ -40,7 +40,6 @@ class Order:
     def script(self) -> str:
         """See `PREPARE`."""
         init, body = self.init, self.init.script.encode()
-        engines = _ENGINES if self.runner.engine == "auto" else (self.runner.engine,)
         return script_of(
             PREPARE,
             runner=RUNNER,
@@ -54,7 +53,7 @@ class Order:
             env_size=len(exports(init.env).encode()),
             script_size=len(body),
             java=self.runner.java,
-            engines=" ".join(engines),
+            engines=" ".join(_names(self)),
         )
 
 
@@ -131,7 +130,7 @@ def facts_of(told: Told, order: Order) -> dict[str, str]:
         name, path, version = (*engine.split(" ", 2), "", "")[:3]
         facts |= {"engine": path, "engine_name": name, "engine_version": version}
     else:
-        facts["no_engine"] = told.broken or f"neither {' nor '.join(_ENGINES)} is on the host's PATH"
+        facts["no_engine"] = told.broken or f"no {' or '.join(_names(order))} on the host's PATH"
     if not fit and not engine and not order.runner.command:
         message = f"{facts['no_java']}; and for containers: {facts['no_engine']}"
         raise BackendRejected("NothingToRunAgentsWith", message, Reason.SETUP_FAILED)
@@ -142,6 +141,10 @@ def major_of(version: str) -> int:
     """17 of "17.0.15", 8 of "1.8.0_412"; 0 for anything else."""
     found = _MAJOR.match(version)
     return int(found[1]) if found else 0
+
+
+def _names(order: Order) -> tuple[str, ...]:
+    return _ENGINES if order.runner.engine == "auto" else (order.runner.engine,)
 
 
 def _no_java(told: Told, order: Order) -> str:

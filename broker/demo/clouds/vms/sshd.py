@@ -74,7 +74,9 @@ class Sshd:
         with within_network_of(self._vm.pid):
             listener = socket.socket()
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("0.0.0.0", 22))
+        async with asyncio.timeout(_LIMIT_S):
+            while not _bound(listener):  # sshd says that it ends before it lets go
+                await self._vm.clock.sleep_until(self._vm.clock.monotonic() + 0.01)
         self._silent = await asyncio.start_server(self._hold, sock=listener, backlog=100)
 
     def forget(self) -> None:
@@ -139,6 +141,13 @@ class Sshd:
         await self._vm.clock.sleep_until(when)
         if self._vm.running:
             await self.open_port()
+
+
+def _bound(listener: socket.socket) -> bool:
+    with suppress(OSError):
+        listener.bind(("0.0.0.0", 22))
+        return True
+    return False
 
 
 def own_number(pid: int) -> str:
