@@ -3,9 +3,12 @@
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 from aiohttp import web
+
+_MOST_LINE: Final = 1 << 20
+"""Bytes of a request's line: some clouds' SDKs put all parameters there, with scripts of tens of thousands of bytes."""
 
 
 class Fake(Protocol):
@@ -20,7 +23,7 @@ class Fake(Protocol):
 @asynccontextmanager
 async def serving(fake: Fake, port: int = 0, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Serves a fake on loopback while it is entered; gives its URL. With `tls` it speaks https."""
-    runner = web.AppRunner(fake.application, access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(fake.application, access_log=None, shutdown_timeout=1, max_line_size=_MOST_LINE)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
