@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from broker.backends.alibaba_ecs.assistant import Assistant
 from broker.backends.alibaba_ecs.backend import AlibabaBackend, Parts
@@ -57,7 +56,8 @@ def open_alibaba(definition: BackendDefinition, around: Surroundings) -> Alibaba
     sessions = Sessions(options, clock, definition.name)
     buckets = shared(QUOTAS, sessions.whose, options.region, clock, options.api_rate)
     calls = Calls(sessions, buckets, definition.name, clock, around.called)
-    network = Network(_network_of(definition, options, around), calls, _memory(around, definition, "network"), clock)
+    network_of = NetworkOf.of(definition, around.installation, around.sign)
+    network = Network(network_of, calls, _memory(around, definition, "network"), clock)
     market = Market(calls, _memory(around, definition, "market"), clock, options.region)
     notes = Notes(_memory(around, definition, "hosts"))
     ownership = Ownership(definition.name, around.installation, around.sign)
@@ -91,11 +91,14 @@ class World:
         self.offers = Offers(market, self.completed)
 
     async def completed(self, pool: Pool) -> Pool:
-        """What is missing is made where the backend may; else it is an error that names the keys."""
+        """What is missing is made where the backend may; else it is an error that names the keys.
+
+        Types alone are only chosen, by `host_size`.
+        """
         lacking = Network.lacks(pool)
         if not lacking:
             return pool
-        if self._options.auto_network:
+        if self._options.auto_network or lacking == ("instance_types",):
             return await self._network.complete(pool)
         keys = ", ".join(f"pools.{pool.name}.{key}" for key in lacking)
         message = f"{keys}: not set; set it, or the backend's auto_network"
@@ -120,19 +123,6 @@ class World:
             self._market.doubt()
         if error.reason is Reason.NETWORK_UNAVAILABLE or isinstance(error, InsufficientCapacity):
             self._network.doubt()
-
-
-def _network_of(definition: BackendDefinition, options: BackendOptions, around: Surroundings) -> NetworkOf:
-    said: dict[str, Any] = dict(options.network)
-    return NetworkOf(
-        backend=definition.name,
-        installation=around.installation,
-        sign=around.sign,
-        region=options.region,
-        sources=tuple(str(one) for one in said.get("ssh_from") or ()),
-        endpoint=options.endpoints.get("ecs", "").rpartition("://")[2].rpartition(":")[0],
-        vpc=str(said.get("vpc") or ""),
-    )
 
 
 def _agents(around: Surroundings, calls: Calls) -> HostAgents:
