@@ -41,6 +41,9 @@ def alibaba(ctx: click.Context, /, backend: str | None, file: str | None, yes: b
     2 wrong usage, 3 config invalid, 5 no such backend, 9 needs --yes.
     """
     config, name = chosen_backend(file, backend)
+    state = config.server.state_dir / "broker.db"
+    if config.server.database is None and not state.exists():
+        raise CliError(FAILED, f"no broker has run here: there is no {state}", "run it where the broker runs")
     form = output or ctx.find_root().params.get("output") or "human"
     ctx.exit(asyncio.run(_cleanup(config, name, yes=yes, output=form)))
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from broker.config.settings import Config
     from broker.doctor.report import Check, Wrong
 
+_ASKED: Final = frozenset({"aws-ecs", "alibaba-ecs", "ssh-hosts"})
+"""Types of backends that there is something to ask of."""
 _SIGNS: Final = {"ok": "✔", "warning": "!", "failed": "✖", "skipped": "-"}
 
 
@@ -74,7 +76,7 @@ def look_at_all(config: "Config") -> "list[Check]":
 
 def _clouds(config: "Config") -> tuple[str, ...]:
     """The backends that there is something to ask of."""
-    return tuple(str(name) for name, backend in config.definitions.backends.items() if backend.type == "aws-ecs")
+    return tuple(str(name) for name, backend in config.definitions.backends.items() if backend.type in _ASKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,31 @@ async def _backend(config: "Config", name: str) -> "list[Check]":
         kind = config.definitions.backends[BackendName(name)].type
         report.skip(("cloud",), f"agents of type {kind} run without one")
         return report.checks
+    if config.definitions.backends[BackendName(name)].type == "ssh-hosts":
+        return await _ssh_hosts(config, name)
+    if config.definitions.backends[BackendName(name)].type == "alibaba-ecs":
+        return await _alibaba(config, name)
     from broker.backends.aws_ecs.used import Used
     from broker.clock import SystemClock
     from broker.doctor.aws import AwsVisit
 
     used = Used.of(config.definitions, name)
     return await AwsVisit(used=used, clock=SystemClock(), agents_dial=_dialled(config)).checks()
+
+
+async def _ssh_hosts(config: "Config", name: str) -> "list[Check]":
+    from broker.clock import SystemClock
+    from broker.doctor.ssh_hosts import SshHostsVisit
+
+    return await SshHostsVisit(definitions=config.definitions, name=name, clock=SystemClock()).checks()
+
+
+async def _alibaba(config: "Config", name: str) -> "list[Check]":
+    from broker.backends.alibaba_ecs.used import Used
+    from broker.clock import SystemClock
+    from broker.doctor.alibaba import AlibabaVisit
+
+    return await AlibabaVisit(used=Used.of(config.definitions, name), clock=SystemClock()).checks()
 
 
 def _dialled(config: "Config") -> tuple[str, int]:

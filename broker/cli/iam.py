@@ -60,14 +60,8 @@ def _taking(used: "Used", whose: str | None) -> "list[Statement] | None":
     """What someone on the way needs; None for whoever calls ECS."""
     from broker.backends.aws_ecs.iam import taking
 
-    chain = [role.role_arn for role in used.options.assume_role_arn]
-    if whose is None or (chain and whose == chain[-1]):
-        return None
-    way = ["base", *chain]
-    if whose not in way or not chain:
-        known = ", ".join(way) if chain else f"none: backends.{used.name} takes no role"
-        raise CliError(NO_SUCH_THING, f"'{whose}' is not on the way to backend '{used.name}'", f"known: {known}")
-    return taking(way[way.index(whose) + 1])
+    after = _next_role(used.name, tuple(role.role_arn for role in used.options.assume_role_arn), whose)
+    return taking(after) if after else None
 
 
 def _account(used: "Used") -> str:
@@ -91,3 +85,51 @@ def _notes(used: "Used", account: str, roles: tuple[str, ...], groups: tuple[str
             f"# {', '.join(named)}: name the roles of its task definition with --pass-role, its logs with --log-group"
         )
         click.echo(words, err=True)
+
+
+@iam.command("alibaba")
+@click.option("--backend", metavar="NAME", help="Default: the config's only backend of type alibaba-ecs.")
+@click.option("--config", "file", metavar="FILE", help="Default: as with 'config check'.")
+@click.option("--account", metavar="ID", help="The account; default: that of the roles in the config, else any.")
+@click.option("--for", "whose", metavar="ROLE", help="A role of role_arn, or 'base': who takes the first one.")
+@click.option("--no-doctor", is_flag=True, help="Without what only 'agentbroker doctor' asks.")
+@click.option("--cleanup", is_flag=True, help="With what 'agentbroker cleanup alibaba' does.")
+def alibaba(
+    *, backend: str | None, file: str | None, account: str | None, whose: str | None, no_doctor: bool, cleanup: bool
+) -> None:
+    """The RAM policy of a backend of type alibaba-ecs, as JSON.
+
+    \b
+    agentbroker iam alibaba > policy.json        of whoever calls ECS: the last role of role_arn, if any
+    agentbroker iam alibaba --for base           of whoever takes that role
+
+    Exit codes: 0 done, 2 wrong usage, 3 config invalid, 5 no such backend or role.
+    """
+    from broker.backends.alibaba_ecs.iam import Place, document, needed, taking
+    from broker.backends.alibaba_ecs.used import Used as AlibabaUsed
+    from broker.cli.alibaba import chosen_backend as chosen
+
+    config, name = chosen(file, backend)
+    used = AlibabaUsed.of(config.definitions, name)
+    after = _next_role(name, used.roles, whose)
+    if after:
+        emit_json(document(taking(after)))
+        return
+    found = {arn.split(":")[3] for arn in used.roles[-1:]}
+    account = account or (found.pop() if found else "*")
+    emit_json(document(needed(used, Place(region=used.region, account=account), doctor=not no_doctor, cleanup=cleanup)))
+    if used.roles:
+        click.echo(f"# of {used.roles[-1]}; who takes it needs: agentbroker iam alibaba --for base", err=True)
+    if account == "*":
+        click.echo("# the config does not tell the account: any is allowed; say which with --account", err=True)
+
+
+def _next_role(backend: str, chain: tuple[str, ...], whose: str | None) -> str:
+    """The role that someone on the way takes; empty for whoever calls the cloud."""
+    if whose is None or (chain and whose == chain[-1]):
+        return ""
+    way = ["base", *chain]
+    if whose not in way or not chain:
+        known = ", ".join(way) if chain else f"none: backends.{backend} takes no role"
+        raise CliError(NO_SUCH_THING, f"'{whose}' is not on the way to backend '{backend}'", f"known: {known}")
+    return way[way.index(whose) + 1]
