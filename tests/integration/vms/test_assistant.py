@@ -39,10 +39,9 @@ async def test_a_script_runs_as_another_and_elsewhere_and_by_its_own_interpreter
 async def test_a_user_or_directory_that_is_not_there_is_told(vms: Vms) -> None:
     vm = await vms.start(a_spec())
     run = await over(vm.assistant.run("t-1", "true", user="no'body"))
-    assert run.exit_code == 1
-    assert b"UserNotExists" in run.output
+    assert (run.output, run.exit_code) == (b"UserNotExists: no'body\n", 1)
     run = await over(vm.assistant.run("t-2", "true", directory="/nowhere at all"))
-    assert run.exit_code
+    assert run.exit_code == 1
     assert b"/nowhere at all" in run.output
 
 

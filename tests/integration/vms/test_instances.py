@@ -110,6 +110,15 @@ async def test_an_instance_that_is_stopped_and_started_keeps_its_files_and_host_
         assert (await connection.run("ls /root/kept")).stdout == "/root/kept\n"
 
 
+async def test_one_that_is_stopped_and_started_faster_than_it_boots_has_booted_again(world: World) -> None:
+    [name] = await world.order()
+    await until(lambda: name in world.runner.vms.ids and world.runner[name].running)
+    vm, pid = world.runner[name], world.runner[name].pid
+    await world.client.stop_instance_async(models.StopInstanceRequest(instance_id=name, force_stop=True))
+    await world.client.start_instance_async(models.StartInstanceRequest(instance_id=name))
+    await until(lambda: vm.running and vm.pid != pid)
+
+
 async def test_the_console_and_cloud_assistant_are_those_of_the_machine(world: World) -> None:
     [name] = await world.order()
     instance = world.fake.ecs.instance(name)

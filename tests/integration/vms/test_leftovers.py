@@ -109,6 +109,15 @@ async def test_two_runners_on_one_machine_do_not_know_each_other(own_network: No
         assert one.network.pid != other.network.pid
 
 
+def test_who_may_not_make_namespaces_is_told_so_and_leaves_nothing(tmp_path: Path) -> None:
+    command = ["setpriv", "--bounding-set=-sys_admin", sys.executable, "-c", PROGRAM, str(tmp_path / "vms")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.endswith("CannotRun: namespaces cannot be made here: unshare: unshare failed: Operation not permitted")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_machine_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing_here() == []
     monkeypatch.setattr(os, "geteuid", lambda: 1000)

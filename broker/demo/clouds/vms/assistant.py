@@ -112,7 +112,7 @@ class Assistant:
         user = user or "root"
         home = self._home(user)
         if home is None:
-            return f"echo 'UserNotExists: {shlex.quote(user)}' >&2; exit 1"
+            return f"echo UserNotExists: {shlex.quote(user)} >&2; exit 1"
         start = f"exec python3 {script}" if kind == "RunPythonScript" else f"exec sh -c {script}"
         who = "" if user == "root" else f"setpriv --reuid={user} --regid={user} --init-groups "
         return (

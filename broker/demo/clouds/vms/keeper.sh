@@ -1,4 +1,4 @@
-# keeper.sh DIRECTORY CGROUP BRIDGE_MTU: holds the namespaces of a cloud's virtual machines until its own input ends.
+# keeper.sh DIRECTORY CGROUP: holds the namespaces of a cloud's virtual machines until its own input ends.
 # Its input ends also when the one that started it is killed; then all that runs in them is killed by the kernel, and
 # nothing is left: no process, mount, interface, control group or file.
 directory=$1 group=$2
@@ -14,13 +14,14 @@ BATCH
   sleep infinity & wait' "$directory" </dev/null &
 keeper=$!
 echo "keeper $keeper"
-cat >/dev/null
-kill -KILL $keeper 2>/dev/null
-wait $keeper 2>/dev/null
+exec >/dev/null 2>&1 # who reads what the keeper says sees its end
+cat
+kill -KILL $keeper
+wait $keeper
 for place in /sys/fs/cgroup/*/"$group" /sys/fs/cgroup/"$group"; do
   [ -d "$place" ] || continue
   for try in 1 2 3 4 5 6 7 8 9 10; do # the last processes of a group may still be on their way out
-    find "$place" -depth -type d -exec rmdir {} + 2>/dev/null && break
+    find "$place" -depth -type d -exec rmdir {} + && break
     sleep 0.1
   done
 done

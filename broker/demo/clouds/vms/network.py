@@ -110,7 +110,8 @@ class Network:
                     return child_of(process)
                 if line.startswith("keeper "):
                     process = int(line.split()[1])
-                said.append(line)
+                else:
+                    said.append(line)
         raise CannotRun(f"namespaces cannot be made here: {' '.join(said)}")
 
     async def _connect(self) -> None:

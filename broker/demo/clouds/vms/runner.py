@@ -50,8 +50,10 @@ class VmRunner:
         self.problems: list[str] = []
         """What could not be started, and why."""
         self._fake, self._tasks = fake, tasks
-        self._runs: dict[str, bool] = {}
-        """By instance, whether it is to run."""
+        self._wanted: dict[str, int] = {}
+        """By instance, which of its boots is to run; 0: none, for it is stopped."""
+        self._booted: dict[str, int] = {}
+        self._began: dict[str, int] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         fake.ecs.runner = self
 
@@ -68,19 +70,19 @@ class VmRunner:
     def look(self) -> None:
         """Has the fake tell what has happened, and ends what is not there any more."""
         there = {one.id for one in self._fake.ecs.living}
-        for name in [name for name in self._runs if name not in there]:
-            del self._runs[name]
+        for name in [name for name in self._wanted if name not in there]:
+            del self._wanted[name]
             self._settle(name)
 
     def began(self, instance: Instance) -> None:
         """The instance has come to Running."""
-        self._runs[instance.id] = True
+        self._wanted[instance.id] = self._began[instance.id] = self._began.get(instance.id, 0) + 1
         self._settle(instance.id, self._spec(instance))
 
     def ended(self, instance: Instance) -> None:
         """It runs no more."""
-        if instance.id in self._runs:
-            self._runs[instance.id] = False
+        if instance.id in self._wanted:
+            self._wanted[instance.id] = 0
             self._settle(instance.id)
 
     def console(self, instance: Instance) -> str:
@@ -117,16 +119,18 @@ class VmRunner:
     async def _bring(self, name: str, spec: VmSpec | None) -> None:
         """Makes it so, whatever has been asked for since."""
         async with self._locks.setdefault(name, asyncio.Lock()):
-            vm, runs = self.vms.get(name), self._runs.get(name)
+            vm, boot = self.vms.get(name), self._wanted.get(name)
             try:
-                if runs is None:
+                if boot is None:
                     await self.vms.remove(name)
-                elif runs and vm is None and spec is not None:
-                    await self.vms.start(spec)
-                elif runs and vm is not None and not vm.running:
-                    await vm.start()
-                elif not runs and vm is not None:
+                elif vm is None:
+                    if boot and spec is not None:
+                        await self.vms.start(spec)
+                elif boot != self._booted.get(name):
                     await vm.stop()
+                    if boot:
+                        await vm.start()
+                self._booted[name] = boot or 0
             except CannotRun as error:
                 self.problems.append(f"{name}: {error}")
 

@@ -79,16 +79,23 @@ class Vm:
         table = mounts.fstab(self._home, self.spec.image, self.network.hierarchies)
         content = files.boot_files(self.spec, self.keys, table, first=self._boots == 0)
         await self._boot(content)
-        async with asyncio.timeout(_LIMIT_S):
-            await self.said("up", before)
-            assert self._process is not None
-            self.pid = child_of(self._process.pid, 2)
-            self.booted_at = self.clock.monotonic()
-            self._boots += 1
-            if self.spec.public_address:
-                await self.network.add_public(self.spec.public_address, self.spec.address.ip)
-            if not self.spec.image.boot_s:
-                await self.listens(before)
+        try:
+            async with asyncio.timeout(_LIMIT_S):
+                await self._comes_up(before)
+        except TimeoutError as error:
+            words = " | ".join(self.log[before:])
+            raise CannotRun(f"virtual machine {self.spec.id} is not up after {_LIMIT_S:.0f} s: {words}") from error
+
+    async def _comes_up(self, before: int) -> None:
+        await self.said("up", before)
+        assert self._process is not None
+        self.pid = child_of(self._process.pid, 2)
+        self.booted_at = self.clock.monotonic()
+        self._boots += 1
+        if self.spec.public_address:
+            await self.network.add_public(self.spec.public_address, self.spec.address.ip)
+        if not self.spec.image.boot_s:
+            await self.listens(before)
 
     async def stop(self) -> None:
         """Cuts the power: everything in it is killed. One that does not run is left alone."""
