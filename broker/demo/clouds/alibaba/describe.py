@@ -1,6 +1,6 @@
 """DescribeInstances and DescribeInstanceStatus."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from broker.demo.clouds.alibaba import formats, paging
@@ -31,28 +31,35 @@ _FIELDS: Final[Mapping[str, Callable[[Instance], object]]] = {
 def describe_instances(region: Region, call: Call) -> Parameters:
     """By ids (those that are not there are left out), filters and tags, in pages."""
     now = region.settle()
-    likes = _filter(region, call.parameters, now)
+    ids = paging.ids(call.parameters.get("InstanceIds"), "InstanceIds")
+    likes = _filter(call.parameters, now)
     if call.parameters.get("DryRun"):
         raise ApiError("DryRunOperation", "Request validation has been passed with DryRun flag set.")
-    found = [one for one in region.instances.values() if now >= one.visible_at and likes(one)]
+    found = [one for one in _named_ones(region, ids) if now >= one.visible_at and likes(one)]
     shown, told = paging.page(found, call.parameters, place=lambda one: one.number, least=10)
     return {**told, "Instances": {"Instance": [_told(one, now) for one in shown]}}
 
 
-def _filter(region: Region, said: Mapping[str, Any], now: float) -> Callable[[Instance], bool]:
+def _named_ones(region: Region, ids: list[str] | None) -> Iterable[Instance]:
+    if ids is None:
+        return region.instances.values()
+    known = (region.instances.get(one) for one in set(ids))
+    return sorted((one for one in known if one is not None), key=lambda one: one.number)
+
+
+def _filter(said: Mapping[str, Any], now: float) -> Callable[[Instance], bool]:
     if said.get("Status") not in (None, *Status):
         raise ApiError("InvalidStatus.NotFound", "The specified Status is not found", 404)
-    ids = paging.ids(said.get("InstanceIds"), "InstanceIds")
     private = paging.ids(said.get("PrivateIpAddresses"), "PrivateIpAddresses")
     public = paging.ids(said.get("PublicIpAddresses"), "PublicIpAddresses")
     tags = formats.wanted_tags(said.get("Tag"))
+    fields = [(of, said[name]) for name, of in _FIELDS.items() if name in said]
 
     def likes(one: Instance) -> bool:
         return (
-            (ids is None or one.id in ids)
-            and (private is None or one.shown_address(now) in private)
+            (private is None or one.shown_address(now) in private)
             and (public is None or one.shown_public_address(now) in public)
-            and all(name not in said or of(one) == said[name] for name, of in _FIELDS.items())
+            and all(of(one) == value for of, value in fields)
             and _named(one.name, said.get("InstanceName"))
             and said.get("SecurityGroupId") in (None, *one.groups)
             and said.get("LockReason") in (None, *(lock.lower() for lock in one.locks), *one.locks)

@@ -83,7 +83,10 @@ class FakeEcs(Service):
     def instance(self, instance_id: str) -> Instance:
         """One by its id, as it is now; KeyError if there is none, or none more."""
         self.look()
-        return next(one for one in self._instances() if one.id == instance_id)
+        for region in self._regions.values():
+            if instance_id in region.instances:
+                return region.instances[instance_id]
+        raise KeyError(instance_id)
 
     def _instances(self) -> Iterator[Instance]:
         return (one for region in self._regions.values() for one in region.instances.values())

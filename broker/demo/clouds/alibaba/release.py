@@ -98,6 +98,9 @@ def modify_attribute(region: Region, call: Call) -> Parameters:
         if one not in region.networks.groups:
             message = "The specified SecurityGroupId does not exist."
             raise ApiError("InvalidSecurityGroupId.NotFound", message, 404)
+        if region.networks.groups[one].vpc != instance.vpc:
+            message = "Specified security group and virtual switch are not in the same VPC."
+            raise ApiError("InvalidParameter.Mismatch", message)
     instance.groups = list(groups)
     instance.name = said.get("InstanceName", instance.name)
     instance.description = said.get("Description", instance.description)
