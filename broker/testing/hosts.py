@@ -29,8 +29,8 @@ class FakeHostBackend(FakeBackend):
     `places.stock` how many of an offering there really are, `places.errors` what orders there come to;
     `most_hosts_at_once` of an order; `boot_s` until a machine runs, `delete_s` until one that is deleted is gone;
     `steps` the names and lengths of what prepares a host; `check_create` and `check_prepare` are asked before
-    each answer, and raise what it comes to; `invisible_s` new machines are not told yet; `deletes_stay` machines stay `stopping` until
-    `let_go_hosts()`; `unreachable` hosts on which nothing can be launched; `down` an error that every call raises;
+    each answer, and raise what it comes to; `invisible_s` new machines are not told yet; `deletes_stay` machines stay
+    `stopping` until `let_go_hosts()`; `unreachable` hosts on which nothing can be launched; `down` an error that every call raises;
     `hosts_down` one that those of machines raise; `empty_answers` so many answers tell of no machine, and of success.
     """
 
