@@ -14,11 +14,12 @@ from tests.benchmarks.jenkins_side import jenkins_side
 from tests.benchmarks.placement import PLACEMENT
 from tests.benchmarks.provisioning import PROVISIONING
 from tests.benchmarks.reliability import RELIABILITY
+from tests.benchmarks.ssh_hosts import SSH_HOSTS
 from tests.benchmarks.startup import STARTUP
 
 BENCHMARKS = {
     benchmark.name: benchmark
-    for benchmark in (AMAZON_ECS, gateway(), jenkins_side(), PLACEMENT, PROVISIONING, RELIABILITY, STARTUP)
+    for benchmark in (AMAZON_ECS, gateway(), jenkins_side(), PLACEMENT, PROVISIONING, RELIABILITY, SSH_HOSTS, STARTUP)
 }
 
 
