@@ -116,11 +116,21 @@ def schema() -> None:
     show_default=True,
     help="What runs the agents; may be given more than once.",
 )
-def init(backends: tuple[str, ...]) -> None:
+@click.option("--discover", is_flag=True, help="With alibaba-ecs: add what there is in the account, as comments.")
+@click.option("--region", metavar="REGION", help="With --discover: of this region, by the SDK's own credentials.")
+@click.option("--from", "file", metavar="FILE", help="With --discover: by the credentials of this config's backend.")
+def init(backends: tuple[str, ...], discover: bool, region: str | None, file: str | None) -> None:
     """Print a commented config to begin with."""
     from broker.config.starters import starter
 
-    click.echo(starter(backends), nl=False)
+    told = ""
+    if discover:
+        from broker.cli.discover_alibaba import as_comments
+
+        if "alibaba-ecs" not in backends or bool(region) == bool(file):
+            raise click.UsageError("--discover goes with --backend alibaba-ecs, and with --region or --from")
+        told = as_comments(region, file)
+    click.echo(starter(backends) + told, nl=False)
 
 
 @config.command("explain")

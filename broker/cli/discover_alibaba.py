@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from broker.backends.alibaba_ecs.options import BackendOptions
 
 _KINDS: Final = ("images", "zones", "types", "vpcs", "vswitches", "security-groups", "key-pairs")
+_SHOWN: Final = 20
+"""So many of a kind are written into a new config."""
 
 
 @click.command("ali")
@@ -93,3 +95,32 @@ async def find(kind: str, narrow: str, options: "BackendOptions", name: str) -> 
         raise CliError(FAILED, error.message, "say whose account and region with --backend") from error
     finally:
         await sessions.close()
+
+
+def as_comments(region: str | None, file: str | None) -> str:
+    """All kinds of things that a pool names, as comments under the keys that take them."""
+    options, name = _given(region, None) if region else _configured(file, None)
+    return "".join(asyncio.run(_commented(options, name)))
+
+
+async def _commented(options: "BackendOptions", name: str) -> list[str]:
+    from broker.doctor.alibaba_found import KINDS
+
+    lines = [f"\n# What there is in {options.region}:\n"]
+    for kind, known in KINDS.items():
+        found = await find(kind, "", options, name)
+        if kind == "types":
+            found = [one for one in found if one["zones"] or one["spot_zones"]]
+        lines.append(f"# {known.key or kind}:{'' if found else ' none'}\n")
+        for one in found[:_SHOWN]:
+            lines.append(f"#   {'  '.join(_word(one[column]) for column in known.columns if _word(one[column]))}\n")
+        if len(found) > _SHOWN:
+            lines.append(f"#   and {len(found) - _SHOWN} more: agentbroker discover ali {kind}\n")
+    return lines
+
+
+def _word(value: object) -> str:
+    """A cell of a comment: one line."""
+    if isinstance(value, list):
+        return ",".join(str(one) for one in value)
+    return "" if isinstance(value, bool) else " ".join(str(value).split())

@@ -23,7 +23,7 @@ from broker.domain.pool import BackendDefinition, Pool
 from tests.integration.clouds.alibaba_account import an_account, pool
 
 PLACE = Place(region="cn-hangzhou", account="1234567890123456")
-WHOLE = {
+WHOLE: dict[str, Any] = {
     "vswitches": ["vsw-bp1h"],
     "security_groups": ["sg-bp1"],
     "instance_types": ["ecs.g7.large"],
