@@ -96,6 +96,15 @@ class FakeEcs(Service):
         instance = self.instance(instance_id)
         life.recycle(self.region(instance.region), instance)
 
+    def price_spot(self, zone: str, type_id: str, price: float) -> None:
+        """What an hour of spot capacity costs in a zone from now on; whoever would not pay it is interrupted."""
+        self.look()
+        self.stock.price_spot(zone, type_id, price)
+        for one in list(self._instances()):
+            bounded = one.spot.strategy == "SpotWithPriceLimit" and one.spot.price_limit < price
+            if bounded and (one.zone, one.type.id) == (zone, type_id) and not one.ending:
+                life.recycle(self.region(one.region), one)
+
     def vanish(self, instance_id: str) -> None:
         """An instance is gone at once, as when its host fails."""
         instance = self.instance(instance_id)

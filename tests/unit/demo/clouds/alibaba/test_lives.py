@@ -164,6 +164,17 @@ async def test_spot_capacity_that_is_to_stop_only_stops(fake: FakeAlibaba, api: 
     assert await states(api) == ["Stopped"]
 
 
+async def test_a_price_above_its_limit_interrupts_spot_capacity(
+    fake: FakeAlibaba, api: Sdk, clock: ManualClock
+) -> None:
+    (bounded,) = await launched(api, SpotStrategy="SpotWithPriceLimit", SpotPriceLimit=0.2)
+    await launched(api, SpotStrategy="SpotWithPriceLimit", SpotPriceLimit=0.4)
+    await launched(api, SpotStrategy="SpotAsPriceGo")
+    await launched(api)
+    fake.ecs.price_spot("cn-hangzhou-h", "ecs.g7.large", 0.3)
+    assert [one["InstanceId"] for one in await seen(api, LockReason="Recycling")] == [bounded]
+
+
 async def test_what_runs_on_demand_cannot_be_interrupted(fake: FakeAlibaba, api: Sdk) -> None:
     (one,) = await launched(api)
     with pytest.raises(ValueError, match="does not run on spot capacity"):
