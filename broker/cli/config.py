@@ -110,7 +110,7 @@ def schema() -> None:
 @click.option(
     "--backend",
     "backends",
-    type=click.Choice(["process", "container", "aws-ecs", "aws-ecs-ec2", "alibaba-ecs"]),
+    type=click.Choice(["process", "container", "aws-ecs", "aws-ecs-ec2", "alibaba-ecs", "ssh-hosts"]),
     multiple=True,
     default=["process"],
     show_default=True,

@@ -9,7 +9,9 @@ from broker.config.diagnostics import Diagnostics, Note
 from broker.config.nodes import Node
 from broker.config.secrets import SECRET_FILE_KEYS, is_secret
 
-PUBLIC_FILE_KEYS: Final = frozenset({"cert_file", "ca_file", "client_ca_file", "script_file", "agent_jar"})
+PUBLIC_FILE_KEYS: Final = frozenset(
+    {"cert_file", "ca_file", "client_ca_file", "script_file", "agent_jar", "known_hosts_file", "user_data_file"}
+)
 
 
 class Files:
@@ -27,6 +29,8 @@ class Files:
             key = path[-1]
             if is_secret(path) and not node.from_env and node.data not in {None, ""}:
                 self._literal(path, node)
+            elif isinstance(node.data, str) and path[-2:-1] == ("env_files",):
+                self._file(node, secret=True)
             elif isinstance(node.data, str) and key in SECRET_FILE_KEYS | PUBLIC_FILE_KEYS:
                 self._file(node, secret=key in SECRET_FILE_KEYS)
 

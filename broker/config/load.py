@@ -12,6 +12,7 @@ from broker.config import (
     direct,
     ecs_check,
     files,
+    hosts_check,
     images,
     inherit,
     listeners,
@@ -200,6 +201,7 @@ class _Check:
         currencies.check(self.root, file, self._diagnostics)
         direct.check(self.root, file, self._diagnostics)
         ecs_check.check(self.root, file, pool_types, self._base, self._diagnostics)
+        hosts_check.check(self.root, file, pool_types, self._base, self._diagnostics)
         images.check(self.root, file, pool_types, self._diagnostics)
         listeners.check(self.root, file.server, file.gateway, self._diagnostics)
         if self._starting or not self._diagnostics.errors:  # first what is wrong, then what is not there yet

@@ -99,7 +99,7 @@ def _release(value: timedelta) -> timedelta:
     if value and not _LEAST_RELEASE <= value <= timedelta(days=365):
         message = f"'auto_release' is 4h to 365d, or 0s for none; got {format_duration(value)}"
         help_ = "the broker puts it off at half time: it is for the time in which there is no broker"
-        raise problem("out-of-range", message, help_)
+        raise problem("bad-range", message, help_)
     return value
 
 

@@ -25,13 +25,13 @@ _HOUR: Final = timedelta(hours=1)
 def _spot_duration(value: timedelta) -> timedelta:
     if value not in {timedelta(0), _HOUR}:
         message = f"'duration' of a spot host is 0s or 1h, got {format_duration(value)}"
-        raise problem("out-of-range", message, "the cloud protects a spot host for an hour, or not at all")
+        raise problem("bad-range", message, "the cloud protects a spot host for an hour, or not at all")
     return value
 
 
 def _price_limit(value: float) -> float:
     if round(value, 3) != value or not value:
-        raise problem("out-of-range", f"'price_limit' is a price with at most 3 decimals, got {value:g}")
+        raise problem("bad-range", f"'price_limit' is a price with at most 3 decimals, got {value:g}")
     return value
 
 

@@ -14,7 +14,7 @@ REGION: Final = r"[a-z]{2}-[a-z]{2,}(?:-[a-z]{2,})*(?:-[0-9]{1,2})?"
 _ENDPOINT: Final = re.compile(
     r"(?:https?://)?[A-Za-z0-9.-]+(?::[0-9]{1,5})?|(?:https?://)?\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?"
 )
-_ZONE: Final = rf"{REGION}-?[a-z]"
+_ZONE: Final = r"[a-z]{2}-[a-z]{2,}(?:-[a-z]{2,})*(?:-[0-9]{1,2}-?)?(?:(?<=[0-9])|-|(?<=-))[a-z]"
 
 
 def _id(prefix: str, what: str, example: str) -> Like:
@@ -23,15 +23,16 @@ def _id(prefix: str, what: str, example: str) -> Like:
     )
 
 
-def _region(value: object) -> object:
-    if not isinstance(value, str) or re.fullmatch(REGION, value, re.ASCII):
-        return value
+def region_problem(value: str) -> tuple[str, str] | None:
+    """What is wrong with a text as a region, and what to write; None if nothing is."""
+    if re.fullmatch(REGION, value, re.ASCII):
+        return None
     plain = value.strip().replace("_", "-").lower()
     if re.fullmatch(_ZONE, plain, re.ASCII):
         help_ = f"write the region alone, '{re.sub('-?[a-z]$', '', plain)}', and name zones in 'zones' of a pool"
-        raise problem("bad-value", f"expected a region, got the zone '{value}'", help_)
+        return f"expected a region, got the zone '{value}'", help_
     instead = plain if re.fullmatch(REGION, plain, re.ASCII) else "cn-hangzhou"
-    raise problem("bad-value", f"expected a region, got {describe(value)}", f"write it such as '{instead}'")
+    return f"expected a region, got {describe(value)}", f"write it such as '{instead}'"
 
 
 def _is_loopback(host: str) -> bool:
@@ -87,10 +88,14 @@ def _vpc_block(value: object) -> object:
     return found
 
 
-EcsRegion = Annotated[str, BeforeValidator(_region), pattern_schema(REGION, "cn-hangzhou")]
 Zone = Annotated[str, Like(_ZONE, "a zone", "cn-hangzhou-h", "write the region and a letter, such as 'cn-hangzhou-h'")]
 Endpoint = Annotated[
-    str, BeforeValidator(_endpoint), pattern_schema(r"(?:https?://)?[^/@\s]+", "ecs.cn-hangzhou.aliyuncs.com")
+    str,
+    BeforeValidator(_endpoint),
+    pattern_schema(
+        r"(?:(?:https://)?[^/@\s]+|http://(?:127\.[0-9.]+|localhost|\[::1\])(?::[0-9]+)?)",
+        "ecs.cn-hangzhou.aliyuncs.com",
+    ),
 ]
 MetadataUrl = Annotated[str, BeforeValidator(_metadata), pattern_schema(r"http://[^/@\s]+", "http://127.0.0.1:8398")]
 SourceNetwork = Annotated[

@@ -48,7 +48,7 @@ def _as_place(value: object) -> object:
     found = _PLACE.fullmatch(value)
     if found is None:
         message = f"expected a machine, got {describe(value)}"
-        raise problem("bad-address", message, "write USER@HOST:PORT, of which user and port may be left out")
+        raise problem("bad-machine", message, "write USER@HOST:PORT, of which user and port may be left out")
     made: dict[str, object] = {"address": found["six"] or found["host"]}
     if found["user"]:
         made["user"] = found["user"]

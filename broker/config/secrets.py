@@ -13,9 +13,13 @@ SECRET_FILE_KEYS: Final = frozenset(
         "access_key_secret_file",
         "secret_access_key_file",
         "session_token_file",
+        "security_token_file",
+        "password_file",
     }
 )
-SECRET_KEYS: Final = frozenset({"private_key", "access_key_id", "access_key_secret", "secret_access_key"})
+SECRET_KEYS: Final = frozenset(
+    {"private_key", "access_key_id", "access_key_secret", "secret_access_key", "security_token", "password"}
+)
 _TELLING: Final = (
     r"[\w.-]{0,60}(?:passw(?:or)?d|passphrase|pwd|secret|token|credentials?|private_?key|api_?key|access_?key)"
     r"(?:[_.-][\w.-]{0,60})?"

@@ -127,24 +127,55 @@ STARTERS: Final = {
         backends="""  ali:
     type: alibaba-ecs
     region: cn-hangzhou
-    ram_role_name: agentbroker          # or access_key_id_file and access_key_secret_file
+    ram_role_name: agentbroker          # of the broker's machine; or access_key_id_file and access_key_secret_file
+    auto_network: false                 # true: pools may leave out vswitches and security_groups
+    auto_release: 6h                    # the cloud deletes hosts so long after the broker is gone
 """,
         template="""  host:
-    inherit_from: base                  # runs on the host itself, started over SSH
+    inherit_from: base                  # without an image: Java on the host itself
     cpu: 2
     memory: 4Gi
 """,
         pools="""  hangzhou:
     backend: ali
-    image_id: m-bp1agents
-    instance_types: [ecs.c7.2xlarge]
+    image_id: m-bp1agents               # `agentbroker discover` lists images, types, vSwitches and security groups
+    instance_types: [ecs.c7.2xlarge]    # the best first; or host_size: { cpu: 4, memory: 8Gi }
     vswitches: [vsw-h]
     security_groups: [sg-bp1]
+    key_pair: agents
+    # charge: { spot_strategy: SpotAsPriceGo, on_no_stock: on-demand }
     agents_per_host: 2
-    ssh: { user: jenkins }              # and private_key_file
+    ssh:
+      user: jenkins
+      private_key_file: /run/secrets/ali_ssh_key   # of key_pair, without a passphrase
+      host_key: from-console            # or pinned, accept-new
+    # init: { script_file: /etc/agentbroker/init-host.sh, timeout: 10m, sudo: true }
+    host: { idle_timeout: 10m, max_age: 24h }
     limits: { hosts: 20, agents: 40, pending: 10 }
 """,
         pool="hangzhou",
+    ),
+    "ssh-hosts": _Starter(
+        backends="""  machines:
+    type: ssh-hosts                     # machines that are there already
+""",
+        template="""  on-machine:
+    inherit_from: base                  # without an image: Java on the machine itself; with one: docker or podman
+    cpu: 2
+    memory: 4Gi
+""",
+        pools="""  racks:
+    backend: machines
+    hosts:
+      build1: { address: build1.example.com, cpu: 8, memory: 16Gi }
+      build2: { address: build2.example.com, cpu: 8, memory: 16Gi }
+    ssh:
+      user: jenkins
+      private_key_file: /run/secrets/machines_ssh_key   # without a passphrase
+      host_key: accept-new              # or pinned, with host_keys of each machine
+    limits: { agents: 8, pending: 8 }
+""",
+        pool="racks",
     ),
 }
 

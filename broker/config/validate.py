@@ -9,8 +9,8 @@ from pydantic_core import ErrorDetails
 
 from broker.config.base import Model, known_keys
 from broker.config.diagnostics import START, Diagnostics, Note, Span
-from broker.config.ecs_names import instead_of
 from broker.config.fields import model_at
+from broker.config.instead import instead_of
 from broker.config.nodes import Node, Path, resolve
 from broker.config.secrets import may_be_secret
 from broker.config.suggest import nearest
@@ -186,7 +186,7 @@ class _Report:
         key, owner = str(self._path[-1]), model_at(self._model, self._path[:-1])
         known = sorted(known_keys(owner)) if owner else []
         meant = nearest(key, known)
-        instead = instead_of(key, self._path[:-1]) or (f"did you mean '{meant}'?" if meant else "")
+        instead = instead_of(key, self._path[:-1], self._root) or (f"did you mean '{meant}'?" if meant else "")
         help_ = (Note("help", instead),) if instead else ()
         of = (owner.noun if owner else "") or self._called(self._path[:-1])
         keys = Note("keys", f" {', '.join(known)}")

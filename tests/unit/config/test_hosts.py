@@ -22,7 +22,7 @@ def pool(text: str, backend: str = "type: ssh-hosts") -> Pool:
 def test_what_a_pool_says_of_its_hosts_are_their_rules() -> None:
     said = """hosts: { a: 10.0.0.1, b: 10.0.0.2, c: 10.0.0.3 }, agents_per_host: 2, limits: { hosts: 2, min_hosts: 1 },
       host: { idle_timeout: 5m, max_age: 24h, max_uses: 50, boot_timeout: 8m },
-      init: { script: "#!/bin/sh", timeout: 3m }"""
+      init: { script: "#!/bin/sh", timeout: 3m }, ssh: { private_key_file: id }"""
     assert pool(said).hosts == HostRules(
         agents_per_host=2,
         most=2,
@@ -36,7 +36,9 @@ def test_what_a_pool_says_of_its_hosts_are_their_rules() -> None:
 
 
 def test_zero_is_without_limit_and_machines_are_no_more_than_there_are() -> None:
-    rules = pool("hosts: { a: 10.0.0.1 }, limits: { hosts: 7 }, host: { max_age: 0s, max_uses: 0 }").hosts
+    rules = pool(
+        "hosts: { a: 10.0.0.1 }, limits: { hosts: 7 }, host: { max_age: 0s, max_uses: 0 }, ssh: { private_key_file: k }"
+    ).hosts
     assert rules == HostRules(most=1, prepare_timeout=timedelta(minutes=5))
 
 

@@ -200,7 +200,8 @@ def test_the_count_names_errors_and_warnings() -> None:
 
 def test_a_key_without_behaviour_stops_a_start_and_is_a_warning_in_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(not_built, "NOT_BUILT", {"pools.*.limits.hosts": frozenset[Scalar]()})
-    text = "backends: { h: { type: ssh-hosts } }\npools: { it: { backend: h, limits: { hosts: 2 }, hosts: { a: a } } }"
+    pool = "{ backend: h, limits: { hosts: 2 }, hosts: { a: a }, ssh: { private_key_file: k } }"
+    text = f"backends: {{ h: {{ type: ssh-hosts }} }}\npools: {{ it: {pool} }}"
     assert "error[not-built]: 'limits.hosts' of pool 'it' is not built yet" in refused(text, starting=True)
     assert "warning[not-built]: 'limits.hosts' of pool 'it' is not built yet" in of(text).warnings
 

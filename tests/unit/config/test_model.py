@@ -40,6 +40,9 @@ pools:
   hosts:
     backend: ali
     start_by: cloud-assistant
+    image_id: m-bp1agents
+    vswitches: [vsw-h]
+    security_groups: [sg-bp1]
     init: { script_file: init.sh, legacy_marker: ~/.hudson-run-init }
 policies:
   all:
