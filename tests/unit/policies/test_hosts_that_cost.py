@@ -13,11 +13,11 @@ from tests.unit.policies.written import Written, written
 # a host costs 2 USD an hour and has room for four agents: one costs 0.5 of it, or 0.9 in the other pool
 TEXT = """
 currencies: { base: USD, CNY: 0.125 }
-backends: { ali: { type: alibaba-ecs, region: cn-hangzhou } }
-templates: { default: { cpu: 2, memory: 4Gi } }
+backends: { aws: { type: aws-ecs, region: eu-west-1 } }
+templates: { default: { image: agent, cpu: 2, memory: 4Gi } }
 pools:
   alone: { backend: process, cost: { cpu_hour: 0.45 } }
-  hosts: { backend: ali, cost: { host_hour: 16, currency: CNY } }
+  hosts: { backend: aws, launch_type: EC2, cost: { host_hour: 16, currency: CNY } }
 policies:
   linux:
     labels: [linux]
