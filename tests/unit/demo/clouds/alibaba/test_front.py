@@ -157,8 +157,9 @@ async def test_a_fault_may_strike_after_the_effect(fake: FakeAlibaba, api: Sdk) 
     assert len(fake.ecs.living) == 1
 
 
-async def test_a_page_of_html_is_no_answer_of_the_api(fake: FakeAlibaba, api: Sdk) -> None:
-    fake.faults.add(Fault(html=True, status=502))
+@pytest.mark.parametrize("status", [200, 502])
+async def test_a_page_of_html_is_no_answer_of_the_api(fake: FakeAlibaba, api: Sdk, status: int) -> None:
+    fake.faults.add(Fault(html=True, status=status))
     with pytest.raises(UnretryableException):
         await api("DescribeRegions")
 
