@@ -1,4 +1,4 @@
-"""An `AlibabaBackend` over the strict fake of Alibaba Cloud, by the real SDK; its hosts are directories of this machine."""
+"""An `AlibabaBackend` over the strict fake of Alibaba Cloud, by the real SDK; its hosts are directories here."""
 
 import asyncio
 import os
@@ -100,7 +100,7 @@ class Directories:
         """Ends what runs in them, by its working directory."""
         for entry in Path("/proc").iterdir():
             with suppress(OSError, ValueError):
-                if str(self.root) in os.readlink(entry / "cwd") and int(entry.name) != os.getpid():
+                if str(self.root) in str((entry / "cwd").readlink()) and int(entry.name) != os.getpid():
                     os.kill(int(entry.name), signal.SIGKILL)
 
 
