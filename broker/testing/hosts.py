@@ -31,7 +31,8 @@ class FakeHostBackend(FakeBackend):
     `steps` the names and lengths of what prepares a host; `check_create` and `check_prepare` are asked before
     each answer, and raise what it comes to; `invisible_s` new machines are not told yet; `deletes_stay` machines stay
     `stopping` until `let_go_hosts()`; `unreachable` hosts on which nothing can be launched; `down` an error that every
-    call raises; `hosts_down` one that those of machines raise; `empty_answers` so many answers tell of no machine, and of success.
+    call raises; `hosts_down` one that those of machines raise; `empty_answers` so many answers tell of no machine, and
+    of success.
     """
 
     def __init__(self, ledger: HostLedger | None = None, clock: Clock | None = None) -> None:

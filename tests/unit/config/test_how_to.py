@@ -11,7 +11,14 @@ import yaml
 from broker.config.load import parse
 
 HOW_TO: Final = Path(__file__).parents[3] / "docs" / "how-to"
-PAGES: Final = ("placement-policies", "cost-and-budgets", "overrides", "agents-without-a-build", "amazon-ecs", "ssh-hosts")
+PAGES: Final = (
+    "placement-policies",
+    "cost-and-budgets",
+    "overrides",
+    "agents-without-a-build",
+    "amazon-ecs",
+    "ssh-hosts",
+)
 AROUND: Final[Mapping[str, dict[str, object]]] = {
     "pools": {name: {"backend": "process"} for name in ("spot", "on-demand", "overseas", "here")},
     "controllers": {"main": {"url": "http://127.0.0.1:8080/", "token_sha256": "a" * 64}},
