@@ -1,4 +1,4 @@
-"""`agentbroker get`: tables of agents, pools, policies and controllers."""
+"""`agentbroker get`: tables of agents, hosts, pools, policies and controllers."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +37,17 @@ def _agent(item: Item) -> Sequence[str]:
 def _agent_wide(item: Item) -> Sequence[str]:
     cause = f"{item['cause']} ({item['requested_by']})" if item["requested_by"] else item["cause"]
     return (item["goal"], "yes" if item["busy"] else "no", item["labels"] or "-", item["job"] or "-", cause)
+
+
+def _host(item: Item) -> Sequence[str]:
+    why = item["doing"] or ": ".join(part for part in (item["reason"], first_line(item["message"])) if part)
+    agents = of_cap(len(item["agents"]), item["slots"])
+    return (item["id"], item["pool"], item["phase"], item["type"] or "-", agents, age(item["age_s"]), why)
+
+
+def _host_wide(item: Item) -> Sequence[str]:
+    names = (item["ref"] or "-", item["address"] or "-", item["zone"] or "-", item["capacity"] or "-")
+    return (*names, str(item["uses"]), item["asked_by"] or "-")
 
 
 def _limit(item: Item, name: str) -> str:
@@ -89,6 +100,12 @@ KINDS: Final[Mapping[str, Kind]] = {
         ("GOAL", "BUSY", "LABELS", "JOB", "CAUSE"),
         _agent_wide,
     ),
+    "hosts": Kind(
+        ("ID", "POOL", "PHASE", "TYPE", "AGENTS", "AGE", "DOING"),
+        _host,
+        ("REF", "ADDRESS", "ZONE", "CAPACITY", "USES", "ASKED_BY"),
+        _host_wide,
+    ),
     "pools": Kind(
         ("ID", "BACKEND", "STATE", "AGENTS", "PENDING", "BUSY", "WHY"),
         _pool,
@@ -119,7 +136,7 @@ _ASKED_OF_THE_BROKER: Final = frozenset({"phase", "policy", "pool", "controller"
 @click.option("--all", "gone", is_flag=True, help="Agents that are gone, too.")
 @asks_broker
 def get(session: Session, kind: str, watch: bool, where: tuple[str, ...], sort: str | None, gone: bool) -> None:
-    """Show agents, pools, policies or controllers.
+    """Show agents, hosts, pools, policies or controllers.
 
     \b
     agentbroker get agents --where phase=booting --sort age

@@ -15,7 +15,9 @@ from broker.reconcile.deadlines import queue_deadline
 from broker.store.cooldowns import Failure
 from broker.telemetry import events
 
-_NOT_THE_POOLS_FAULT: Final = frozenset({Reason.CONTROLLER_UNREACHABLE, Reason.THROTTLED, Reason.HANDSHAKE_REJECTED})
+_NOT_THE_POOLS_FAULT: Final = frozenset(
+    {Reason.CONTROLLER_UNREACHABLE, Reason.THROTTLED, Reason.HANDSHAKE_REJECTED, Reason.CANCELLED}
+)
 _FOR_EVER: Final = frozenset({Reason.NOT_AN_INBOUND_AGENT, Reason.IMAGE_PULL_FAILED, Reason.INVALID_TEMPLATE})
 """Another attempt would come to the same, wherever it is made."""
 _REFUSALS_IN_A_ROW: Final = 16

@@ -32,12 +32,17 @@ def backend_of(ctx: Context, host: Host) -> HostBackend | None:
     return makes_hosts(ctx.backends.get(pool.backend)) if pool is not None else None
 
 
-async def move(ctx: Context, host: Host, phase: HostPhase, *, failure: Failure | None = None, **changes: Any) -> Host:
-    """Brings a host to `phase`, tells everybody, and asks for another look at it and those who wait for it."""
+async def move(
+    ctx: Context, host: Host, phase: HostPhase, *, failure: Failure | None = None, actor: str = "", **changes: Any
+) -> Host:
+    """Brings a host to `phase`, tells everybody, and asks for another look at it and those who wait for it.
+
+    `actor` is the operator who asked for it, empty for the broker itself.
+    """
     now = ctx.clock.now()
     changes = {"deadline": None, "why": None, "message": "", **changes}
     after = replace(host, phase=phase, phase_since=now, **changes)
-    changed = await ctx.hosts.change(host, after, f"host-{phase}", now, also=failure.write if failure else None)
+    changed = await ctx.hosts.change(host, after, f"host-{phase}", now, actor, failure.write if failure else None)
     if failure is not None:
         ctx.heed(failure)
     waiting = ctx.known.waiting.get(host.id, set())
@@ -76,7 +81,7 @@ async def fail(ctx: Context, host: Host, why: Reason, message: str) -> Host:
         ctx.known.not_before[host.pool] = ctx.clock.monotonic() + pause
         failure = _failure(ctx, host, pool, why, message)
     after = HostPhase.GONE if host.phase is HostPhase.REQUESTED else HostPhase.DELETING
-    gone = {"gone_at": ctx.clock.now()} if after is HostPhase.GONE else {}
+    gone: dict[str, Any] = {"gone_at": ctx.clock.now()} if after is HostPhase.GONE else {}
     return await move(ctx, host, after, failure=failure, why=why, message=message, **gone)
 
 

@@ -9,6 +9,7 @@ from broker.errors import BackendError, LimitReached
 from broker.reconcile.context import Again, Context
 from broker.telemetry import events
 
+NO_BOUND: Final = 1 << 30
 _LOOK_AGAIN_S: Final = 5.0
 _AT_LIMIT_S: Final = 30.0
 
@@ -26,12 +27,12 @@ async def keep_fewest(ctx: Context, name: PoolName) -> Again | None:
     wait = ctx.known.not_before.get(name, float("-inf")) - ctx.clock.monotonic()
     if wait > 0:
         return Again(wait)
-    offer = await _first(ctx, name, living)
+    offer = await first_offer(ctx, name, living)
     if offer is None:
         return Again(_LOOK_AGAIN_S)
-    room = missing if offer.room is None else min(missing, offer.room - _of(living, offer.offering))
+    room = min(missing, room_left(offer, living))
     try:
-        await ctx.hosts.add([_host(ctx, offer) for _ in range(room)], ctx.clock.now(), most=rules.most)
+        await ctx.hosts.add([host_in(ctx, offer) for _ in range(room)], ctx.clock.now(), most=rules.most)
     except LimitReached as error:  # those that drain or are deleted count, too
         if ctx.known.fewest_failed.get(name) != str(error):
             events.HOST_STEP_FAILED.emit(pool=name, message=str(error))
@@ -42,7 +43,7 @@ async def keep_fewest(ctx: Context, name: PoolName) -> Again | None:
     return Again(_LOOK_AGAIN_S)
 
 
-async def _first(ctx: Context, name: PoolName, living: list[Host]) -> Offer | None:
+async def first_offer(ctx: Context, name: PoolName, living: list[Host]) -> Offer | None:
     """The pool's first offering of which there can be another host now."""
     now, offers = ctx.clock.now(), ctx.board.offers(ctx.definitions).get(name, ())
     lever = ctx.levers.get(name)
@@ -60,11 +61,17 @@ async def _first(ctx: Context, name: PoolName, living: list[Host]) -> Offer | No
     return None
 
 
+def room_left(offer: Offer, living: list[Host]) -> int:
+    """How many more hosts of an offering there can be."""
+    return NO_BOUND if offer.room is None else max(0, offer.room - _of(living, offer.offering))
+
+
 def _of(living: list[Host], offering: Offering) -> int:
     return sum(host.offering == offering for host in living)
 
 
-def _host(ctx: Context, offer: Offer) -> Host:
+def host_in(ctx: Context, offer: Offer, asked_by: str = "") -> Host:
+    """A host that is still to be made; `asked_by` is the operator who wants it."""
     now = ctx.clock.now()
     return Host(
         id=new_host_id(),
@@ -79,4 +86,5 @@ def _host(ctx: Context, offer: Offer) -> Host:
         size=offer.shape,
         slots=offer.slots,
         empty_since=now,
+        asked_by=asked_by,
     )

@@ -107,6 +107,13 @@ class Draining(Body):
     reason: str = Field(default="", max_length=500, description="Why; it is kept in the history.")
 
 
+class HostsWanted(Body):
+    """Where hosts are wanted, though no agent waits for them."""
+
+    pool: Name = Field(description="The pool.")
+    count: int = Field(default=1, ge=1, le=100, description="How many.")
+
+
 _LONGEST_S: Final = 30 * 86_400
 
 

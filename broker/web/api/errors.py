@@ -1,18 +1,33 @@
 """What the API answers when it cannot do what was asked: a status, a code that stays, words, and the next step."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from broker.errors import BrokerError, ConfigError, NotFound, StoreUnavailable
+from broker.errors import BrokerError, ConfigError, LimitReached, NotFound, StoreUnavailable
+from broker.host_operations import HostBusy, NoHostThere
 from broker.operations import AgentBusy, LaunchTaken
 from broker.views.ask import BadQuestion, NoSuchThing, NothingServes
 from broker.web.api.models import Error
 
 _RETRY_S: Final = 5
+_NOT_NOW: Final[Mapping[type[BrokerError], tuple[str, str]]] = {
+    AgentBusy: ("agent_busy", "wait for its build, or say force: the build is cut"),
+    HostBusy: ("host_busy", "drain it and wait for its builds, or say force: they are cut"),
+    LaunchTaken: ("launch_taken", "choose another id, or none"),
+    LimitReached: ("at_limit", "ask for fewer, or raise the limit that is named"),
+}
+"""What a conflict with how things stand is called, and what to do."""
+_WITH_HINT: Final[Mapping[type[BrokerError], tuple[int, str]]] = {
+    NothingServes: (404, "no_matching_policy"),
+    NoSuchThing: (404, "not_found"),
+    BadQuestion: (400, "bad_request"),
+    NoHostThere: (409, "no_host"),
+}
+"""The status and the code of errors that say themselves what to do."""
 _LONGEST_SHOWN: Final = 80
 
 
@@ -37,20 +52,24 @@ class ApiError(BrokerError):
 
 def translated(error: BrokerError) -> ApiError:
     """The answer for an error of the core."""
+    if (told := _NOT_NOW.get(type(error))) is not None:
+        return ApiError(409, told[0], str(error), told[1])
     match error:
         case ApiError():
             return error
         case AgentBusy():
             hint = "wait for its build, or say force: the build is cut"
             return ApiError(409, "agent_busy", str(error), hint)
+        case HostBusy():
+            return ApiError(
+                409, "host_busy", str(error), "drain it and wait for its builds, or say force: they are cut"
+            )
+        case LimitReached():
+            return ApiError(409, "at_limit", str(error), "ask for fewer, or raise the limit that is named")
         case LaunchTaken():
             return ApiError(409, "launch_taken", str(error), "choose another id, or none")
-        case NothingServes():
-            return ApiError(404, "no_matching_policy", str(error), error.hint)
-        case NoSuchThing():
-            return ApiError(404, "not_found", str(error), error.hint)
-        case BadQuestion():
-            return ApiError(400, "bad_request", str(error), error.hint)
+        case NothingServes() | NoSuchThing() | BadQuestion() | NoHostThere():
+            return ApiError(*_WITH_HINT[type(error)], str(error), error.hint)
         case ConfigError():
             hint = "put right what is named, then try again: the config in force has not changed"
             return ApiError(422, "config_invalid", str(error), hint)

@@ -36,6 +36,7 @@ from broker.web.api.auth import must_be
 from broker.web.api.call import Call
 from broker.web.api.errors import ApiError, unknown_name
 from broker.web.api.feed import Feed
+from broker.web.api.hosts import HostHandlers
 from broker.web.api.launches import Launches
 from broker.web.api.plans import PlanHandlers
 from broker.web.api.pools import PoolHandlers
@@ -51,7 +52,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _STREAM: Final = "text/event-stream"
 
 
-class Handlers(PoolHandlers, PlanHandlers):
+class Handlers(PoolHandlers, PlanHandlers, HostHandlers):
     """The operations of the API."""
 
     def __init__(
@@ -70,6 +71,7 @@ class Handlers(PoolHandlers, PlanHandlers):
         self._search = Search(ctx.database)
         self._operations = Operations(ctx)
         super().__init__(ctx, self._operations, timed)
+        HostHandlers.__init__(self, ctx, self._operations)
         self._launches = Launches(ctx, self._operations)
         self._started_at = ctx.clock.now()
         self._openapi = (files("broker.web.api") / OPENAPI_FILE).read_bytes()

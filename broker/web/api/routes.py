@@ -10,11 +10,13 @@ from pydantic import BaseModel
 from broker.domain.operators import Role
 from broker.web.api import models as api
 from broker.web.api import models_fleet as fleet
+from broker.web.api import models_hosts as hosts
 from broker.web.api.asks import (
     AgentsQuery,
     Draining,
     EventsQuery,
     ExplainQuery,
+    HostsWanted,
     Lasting,
     Launching,
     NoQuery,
@@ -119,6 +121,35 @@ ROUTES: Final = (
             statuses=(404, 409, 413, 415, 422),
         )
         for verb, handler, answer, body in _OF_POOLS
+    ),
+    Route(method="GET", path="/hosts", handler=Handlers.list_hosts, answer=hosts.Hosts),
+    Route(method="GET", path="/hosts/{name}", handler=Handlers.get_host, answer=hosts.Host, statuses=(404,)),
+    Route(
+        method="POST",
+        path="/hosts",
+        handler=Handlers.create_hosts,
+        answer=hosts.Hosts,
+        body=HostsWanted,
+        role=Role.OPERATOR,
+        statuses=(404, 409, 413, 415),
+    ),
+    Route(
+        method="POST",
+        path="/hosts/{name}:drain",
+        handler=Handlers.drain_host,
+        answer=hosts.Host,
+        body=Draining,
+        role=Role.OPERATOR,
+        statuses=(404, 413, 415),
+    ),
+    Route(
+        method="POST",
+        path="/hosts/{name}:delete",
+        handler=Handlers.delete_host,
+        answer=hosts.Host,
+        body=Termination,
+        role=Role.OPERATOR,
+        statuses=(404, 409, 413, 415),
     ),
     Route(method="GET", path="/policies", handler=Handlers.list_policies, answer=fleet.Policies),
     Route(method="GET", path="/policies/{name}", handler=Handlers.get_policy, answer=fleet.Policy, statuses=(404,)),

@@ -112,7 +112,14 @@ class NothingTimed:
 async def running_api(
     path: Path, definitions: Definitions | None = None, *, loopback: bool = True
 ) -> AsyncIterator[Api]:
-    async with open_core(path / "broker.db", definitions) as core, aiohttp.ClientSession() as http:
+    async with open_core(path / "broker.db", definitions) as core, serving_core(core, loopback=loopback) as api:
+        yield api
+
+
+@asynccontextmanager
+async def serving_core(core: Core, *, loopback: bool = True) -> AsyncIterator[Api]:
+    """The API on a core that a test has opened itself."""
+    async with aiohttp.ClientSession() as http:
         app, reloads = web.Application(), Reloads()
         handlers = Handlers(core.ctx, ready, lambda: (), reloads, NothingTimed())
         mount(app, handlers, core.ctx, loopback=loopback)
