@@ -34,6 +34,7 @@ ENDPOINTS: Final = frozenset(
     for path in (
         "/status", "/agents", "/agents/{name}", "/agents/{name}:terminate", "/agents/{name}:drain",
         "/launches", "/launches/{name}", "/plan", "/placement",
+        "/hosts", "/hosts/{name}", "/hosts/{name}:drain", "/hosts/{name}:delete",
         "/pools/{name}:pause", "/pools/{name}:drain", "/pools/{name}:resume",
         "/pools/{name}:set", "/pools/{name}:unset",
         "/pools", "/pools/{name}", "/policies",
