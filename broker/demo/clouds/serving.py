@@ -1,6 +1,5 @@
 """A fake's endpoint on loopback."""
 
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, Protocol
@@ -21,14 +20,14 @@ class Fake(Protocol):
 
 
 @asynccontextmanager
-async def serving(fake: Fake, port: int = 0, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """Serves a fake on loopback while it is entered; gives its URL. With `tls` it speaks https."""
+async def serving(fake: Fake, port: int = 0) -> AsyncIterator[str]:
+    """Serves a fake on loopback while it is entered; gives its URL."""
     runner = web.AppRunner(fake.application, access_log=None, shutdown_timeout=1, max_line_size=_MOST_LINE)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
+        site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
         host, bound = runner.addresses[0][:2]
-        yield f"{'https' if tls else 'http'}://{host}:{bound}"
+        yield f"http://{host}:{bound}"
     finally:
         await runner.cleanup()
