@@ -223,9 +223,10 @@ async def alibaba_rig(root: Path, clock: Clock | None = None, **options: Any) ->
     """A cloud of its own, whose instances are quick."""
     clock = clock or SystemClock()
     fake = FakeAlibaba(clock)
-    fake.ecs.timing = QUICK
+    fake.ecs.timing = replace(QUICK)
+    options = {"poll_interval": 0.02, **options}
     async with serving(fake) as url:
-        rig = AlibabaRig(fake, url, clock, root, **{"poll_interval": 0.02, **options})
+        rig = AlibabaRig(fake, url, clock, root, **options)
         try:
             yield rig
         finally:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from broker.backends.alibaba_ecs.assistant import Assistant
 from broker.backends.alibaba_ecs.backend import AlibabaBackend, Parts
 from broker.backends.alibaba_ecs.calls import Called, Calls
+from broker.backends.alibaba_ecs.codes import NO_ADDRESSES
 from broker.backends.alibaba_ecs.console import Consoles
 from broker.backends.alibaba_ecs.deleting import Deleter, Releases
 from broker.backends.alibaba_ecs.disks import Disks
@@ -29,7 +30,7 @@ from broker.backends.ssh.ownership import Ownership as AgentOwnership
 from broker.backends.ssh.transport import Transport
 from broker.backends.ssh.trust import HostKeys
 from broker.backends.throttle import shared
-from broker.domain.host_order import HostOrder, HostPlace
+from broker.domain.host_order import HostPlace
 from broker.domain.pool import BackendDefinition, Pool
 from broker.domain.reason import Reason
 from broker.errors import BackendError, BackendRejected, InsufficientCapacity
@@ -117,10 +118,10 @@ class World:
         """As `KeyPairs.of`."""
         return await self._pairs.of(pool)
 
-    def doubt(self, order: HostOrder, error: BackendError) -> None:
+    def doubt(self, vswitch: str, error: BackendError) -> None:
         """What was said of stock or the network may be wrong."""
         if isinstance(error, InsufficientCapacity):
-            self._market.doubt()
+            self._market.doubt(vswitch if error.code in NO_ADDRESSES else "")
         if error.reason is Reason.NETWORK_UNAVAILABLE or isinstance(error, InsufficientCapacity):
             self._network.doubt()
 

@@ -61,6 +61,8 @@ STALE: Final = frozenset(
 )
 """Any service says so of credentials that are expired, revoked or wrong: newer ones may stand."""
 
+NO_ADDRESSES: Final = ("InvalidVSwitchId.IpNotEnough", "QuotaExceeded.PrivateIpAddress", "InsufficientIpAddress")
+"""The vSwitch is full; another one may not be."""
 _RUN: Final = frozenset({"ecs:RunInstances"})
 
 TABLE: Final = (
@@ -126,6 +128,7 @@ TABLE: Final = (
         error=InsufficientCapacity,
         reason=Reason.SPOT_UNAVAILABLE,
     ),
+    Row(codes=NO_ADDRESSES, error=InsufficientCapacity, key="pools.POOL.vswitches"),
     Row(
         codes=(
             "QuotaExceed",
@@ -143,11 +146,6 @@ TABLE: Final = (
         error=InsufficientCapacity,
         reason=Reason.QUOTA_EXCEEDED,
         key="pools.POOL.security_groups",
-    ),
-    Row(
-        codes=("InvalidVSwitchId.IpNotEnough", "InvalidVSwitch.IpNotEnough", "InsufficientIpAddress"),
-        error=InsufficientCapacity,
-        key="pools.POOL.vswitches",
     ),
     Row(
         codes=(

@@ -55,7 +55,7 @@ class Lister:
         return all(
             known.ref in found
             for known in self._instances.by_ref.values()
-            if known.ours and began - _TRUSTED_S < known.seen < began and known.ended_at == NEVER and not known.misses
+            if known.ours and began - _TRUSTED_S < known.seen <= began and known.ended_at == NEVER and not known.misses
         )
 
     def _ours(self, found: Sequence[Item]) -> tuple[SeenHost, ...]:

@@ -42,7 +42,7 @@ class Surroundings(Protocol):
         """The key pair for hosts of it; empty for none."""
         ...
 
-    def doubt(self, order: HostOrder, error: BackendError) -> None:
+    def doubt(self, vswitch: str, error: BackendError) -> None:
         """The cloud has refused an order: what was known of its network and stock may be wrong."""
         ...
 
@@ -121,7 +121,7 @@ class Maker:
         except OutcomeUnknown:
             raise
         except BackendError as error:
-            self._around.doubt(order, error)
+            self._around.doubt(str(begun.request.get("VSwitchId")), error)
             failed = _on_spot(error, order)
             if not before:
                 self._unsure.pop(name, None)
