@@ -59,7 +59,7 @@ class AlibabaVisit:
             pools = self._pools
             await report.check("image", check_images(cloud, pools))
             await report.check("key pair", check_key_pairs(cloud, pools))
-            if options.auto_network:
+            if self.used.makes_network:
                 await report.check("network", check_made(cloud, self.used, pools))
             await report.check("vswitches", check_vswitches(pools))
             await report.check("security groups", check_groups(cloud, self.used, pools))

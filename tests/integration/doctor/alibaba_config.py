@@ -41,6 +41,7 @@ def sound(fake: FakeAlibaba, url: str, key: Path) -> dict[str, Any]:
                 "access_key_id": fake.access_key,
                 "access_key_secret": fake.secret_key,
                 "endpoints": {"ecs": url, "vpc": url, "sts": url},
+                "auto_network": True,
                 "network": {"ssh_from": ["203.0.113.7/32"]},
             }
         },
