@@ -2,11 +2,6 @@
 # does with sshd what it is told by a word in /run/init.
 read -r name </etc/hostname
 echo "$name" >/proc/sys/kernel/hostname
-if [ -e /sys/fs/cgroup/cgroup.controllers ]; then # a group with processes gives those below it no controllers
-  mkdir /sys/fs/cgroup/init
-  echo 0 >/sys/fs/cgroup/init/cgroup.procs
-  for name in $(cat /sys/fs/cgroup/cgroup.controllers); do echo "+$name" >/sys/fs/cgroup/cgroup.subtree_control; done
-fi
 if [ -e /run/passwords ]; then
   chpasswd -c SHA512 </run/passwords
   rm /run/passwords

@@ -28,17 +28,32 @@ def make(group: str, found: dict[str, str]) -> None:
     """Makes it in every hierarchy; what its processors and memory nodes are is its parent's."""
     for place in _places(group, found):
         place.mkdir(exist_ok=True)
-        for name in ("cpuset.cpus", "cpuset.mems"):
+        for name in ("cpuset.cpus", "cpuset.mems") if found else ():
             if (place / name).exists() and not (place / name).read_text().strip():
                 (place / name).write_text((place.parent / name).read_text())
 
 
 def delegate(group: str) -> None:
     """In version 2: gives those below it all controllers that the machine's root group has."""
-    for place in (_ROOT, _ROOT / group):
-        for name in (place / "cgroup.controllers").read_text().split():
-            with suppress(OSError):  # a controller that is busy with another hierarchy, or not to be given on
-                (place / "cgroup.subtree_control").write_text(f"+{name}")
+    _give(_ROOT)
+    _give(_ROOT / group)
+
+
+def move_down(group: str) -> None:
+    """In version 2: moves its processes to one below it, for one that has any gives no controllers; then gives them."""
+    below = _ROOT / group / "init"
+    below.mkdir(exist_ok=True)
+    while pids := (_ROOT / group / "cgroup.procs").read_text().split():  # they fork meanwhile
+        for pid in pids:
+            with suppress(OSError):  # it has ended
+                (below / "cgroup.procs").write_text(pid)
+    _give(_ROOT / group)
+
+
+def _give(place: Path) -> None:
+    for name in (place / "cgroup.controllers").read_text().split():
+        with suppress(OSError):  # a controller that is busy with another hierarchy, or not to be given on
+            (place / "cgroup.subtree_control").write_text(f"+{name}")
 
 
 def remove(group: str, found: dict[str, str]) -> bool:

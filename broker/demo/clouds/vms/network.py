@@ -70,6 +70,8 @@ class Network:
             return
         keeper, self._keeper = self._keeper, None
         assert keeper.stdin is not None
+        with suppress(CannotRun, TimeoutError):  # it goes with the keeper too, but some time after
+            await ip(f"link del {self.wire}")
         keeper.stdin.close()
         try:
             async with asyncio.timeout(_LIMIT_S):

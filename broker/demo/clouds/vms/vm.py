@@ -90,6 +90,8 @@ class Vm:
         await self.said("up", before)
         assert self._process is not None
         self.pid = child_of(self._process.pid, 2)
+        if not self.network.hierarchies:
+            groups.move_down(self._group)
         self.booted_at = self.clock.monotonic()
         self._boots += 1
         if self.spec.public_address:
