@@ -18,7 +18,7 @@ from broker.domain.pool import PoolLimits
 from broker.placement.engine import Counted, decide
 from broker.testing.clock import EPOCH
 from broker.testing.factories import make_agent, make_definitions, make_policy, make_pool
-from tests.benchmarks import durable, isolation, packing
+from tests.benchmarks import durable, isolation, on_hosts, packing
 from tests.benchmarks.billing import bill_and_bound
 from tests.benchmarks.durable import HOST, HOSTS, QUEUED, SMALL
 from tests.benchmarks.figures import Benchmark, Figure, profiled
@@ -188,6 +188,7 @@ async def run() -> Mapping[str, Figure]:
     return {
         **_speed(),
         **await durable.figures(),
+        **await on_hosts.figures(),
         **_hosts(),
         **_cost(),
         **_jain(),
@@ -204,5 +205,9 @@ PLACEMENT: Final = Benchmark(
     name="placement",
     summary="decisions a second, hosts packed, money spent and turns shared, beside what is possible",
     run=run,
-    profiles={"decisions_per_s_pure": _profile_speed, "decisions_per_s_durable": durable.profile},
+    profiles={
+        "decisions_per_s_pure": _profile_speed,
+        "decisions_per_s_durable": durable.profile,
+        "decisions_per_s_on_hosts": on_hosts.profile,
+    },
 )
