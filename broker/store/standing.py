@@ -25,6 +25,8 @@ from broker.store.levers import read_levers
 from broker.store.rows import Rows
 from broker.store.schema import IS_LIVE, IS_WAITING, agents
 
+_Taken = defaultdict[HostId, Counter[Resources]]
+
 _STARTING: Final = (Phase.LAUNCHING, Phase.BOOTING, Phase.CONNECTING, Phase.ONLINE)
 
 
@@ -71,44 +73,41 @@ async def read_usage(connection: AsyncConnection, now: datetime, standing: Stand
         medians=standing.medians,
         lives=standing.lives,
     )
-    await _count(connection, usage, standing)
+    taken = await _count(connection, usage, standing)
     if standing.hosted:
-        await _count_hosts(connection, usage, standing)
+        await _add_hosts(connection, usage, standing, taken)
     return usage
 
 
-async def _count(connection: AsyncConnection, usage: Usage, standing: Standing) -> None:
-    """Counts the agents with a place by all that placement shares out, in one pass."""
-    for row in await connection.execute(_counting(standing.asked)):
-        controller, policy, pool, zone, kind, capacity, host, overrides, number, unseen = row
+async def _count(connection: AsyncConnection, usage: Usage, standing: Standing) -> _Taken:
+    """Counts the agents with a place by all that placement shares out, in one pass; answers what is on hosts of ours,
+    each agent by the size that it was placed with."""
+    taken, sizes = _Taken(Counter), dict[str, Resources]()
+    for row in await connection.execute(_counting(standing)):
+        controller, policy, pool, zone, kind, capacity, host, overrides, held, number, unseen = row
         usage.held[controller, policy] += number
         usage.of_pool[policy, pool] += number
         if zone:
             usage.of_zone[policy, pool, zone] += number
         if host:
             usage.of_host[policy, pool, host] += number
-        if unseen and pool not in standing.hosted:
+        if pool in standing.hosted:
+            size = sizes.get(held)
+            if size is None:
+                size = sizes[held] = _size_held(held)
+            taken[host][size] += number
+        elif unseen:
             offering = Offering(pool, zone or "", kind or "", capacity or "")
             usage.unseen[offering, host or "", standing.size_of(policy, overrides)] += unseen
+    return taken
 
 
-async def _count_hosts(connection: AsyncConnection, usage: Usage, standing: Standing) -> None:
-    """What is on the living hosts of pools that have some: each agent by the size that it was placed with."""
-    taken, sizes = defaultdict[HostId, Counter[Resources]](Counter), dict[str, Resources]()
-    a = agents.c
-    on_hosts = and_(IS_LIVE, ~IS_WAITING, a.pool.in_(list(standing.hosted)), a.host != "")
-    for host, held, number in await connection.execute(
-        select(a.host, a.held, func.count()).where(on_hosts).group_by(a.host, a.held)
-    ):
-        size = sizes.get(held)
-        if size is None:
-            size = sizes[held] = _size_held(held)
-        taken[host][size] += number
+async def _add_hosts(connection: AsyncConnection, usage: Usage, standing: Standing, taken: _Taken) -> None:
     found = defaultdict[PoolName, list[HostInUse]](list)
-    for one in await standing.host_rows.living(connection):
-        usage.living_hosts[one.pool] += 1
-        if one.pool in standing.hosted:
-            found[one.pool].append(HostInUse(one, taken[one.id]))
+    for host in await standing.host_rows.living(connection):
+        usage.living_hosts[host.pool] += 1
+        if host.pool in standing.hosted:
+            found[host.pool].append(HostInUse(host, taken[host.id]))
     usage.hosts = found
 
 
@@ -118,10 +117,11 @@ def _size_held(held: str) -> Resources:
     return Resources(cpu_milli=of.get(Scope.POOL_CPU_MILLI, 0), memory_mib=of.get(Scope.POOL_MEMORY_MIB, 0))
 
 
-def _counting(asked: Mapping[PoolName, datetime]) -> Select[Any]:
-    a = agents.c
-    keys = (a.controller, a.policy, a.pool, a.zone, a.type, a.capacity, a.host, a.overrides)
-    unseen = func.sum(case((_unseen(asked), 1), else_=0))
+def _counting(standing: Standing) -> Select[Any]:
+    a, hosted = agents.c, sorted(standing.hosted)
+    held = case((a.pool.in_(hosted), a.held), else_=literal("")) if hosted else literal("")
+    keys = (a.controller, a.policy, a.pool, a.zone, a.type, a.capacity, a.host, a.overrides, held)
+    unseen = func.sum(case((_unseen(standing.asked), 1), else_=0))
     with_place = and_(IS_LIVE, ~IS_WAITING, a.pool.is_not(None))
     return select(*keys, func.count(), unseen).where(with_place).group_by(*keys)
 
