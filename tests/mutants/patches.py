@@ -33,6 +33,7 @@ _RUNAWAY: Final = "tests/unit/reconcile/test_runaway.py"
 _REGISTER: Final = "tests/unit/backends/aws_ecs/test_register.py"
 _PRUNE: Final = "tests/unit/backends/aws_ecs/test_prune.py"
 _ECS: Final = "tests/unit/backends/aws_ecs"
+_HOSTS: Final = "tests/unit/reconcile/hosts"
 _ECS_FAULTS: Final = "tests/integration/clouds/test_ecs_faults.py"
 
 
@@ -2195,5 +2196,80 @@ MUTANTS: Final = (
         old='to = {"iam:PassedToService": (service,)}',
         new="to = dict[str, tuple[str, ...]]()",
         tests=("tests/unit/backends/aws_ecs/test_iam.py::test_roles_are_passed_to_tasks_alone",),
+    ),
+    Mutant(
+        guard="a host is gone only when its cloud says so after the call for its end",
+        file="broker/reconcile/hosts/delete.py",
+        old="if called is None or seen is None or not seen.is_missing or seen.asked_at <= called:",
+        new="if called is None:",
+        tests=(
+            f"{_HOSTS}/test_life.py"
+            "::test_a_host_is_gone_only_when_its_cloud_says_so_in_an_answer_that_was_asked_for_after_the_call",
+        ),
+    ),
+    Mutant(
+        guard="one answer without a machine is not believed",
+        file="broker/reconcile/hosts/known.py",
+        old="return self.missing_since is not None and self.missing_since < self.asked_at",
+        new="return self.missing_since is not None",
+        tests=(f"{_HOSTS}/test_life.py::test_one_empty_answer_with_success_ends_no_host",),
+    ),
+    Mutant(
+        guard="a new machine may be missing for a minute from what its cloud tells",
+        file="broker/reconcile/hosts/known.py",
+        old="return now_s - self.made_at.get(host.id, self.began) >= BECOMES_VISIBLE_S",
+        new="return True",
+        tests=(
+            f"{_HOSTS}/test_life.py"
+            "::test_a_new_machine_that_its_cloud_does_not_tell_of_for_a_minute_is_not_taken_for_gone",
+        ),
+    ),
+    Mutant(
+        guard="an order that was never answered is looked for before its hosts are gone",
+        file="broker/reconcile/hosts/delete.py",
+        old="if host.ref is None and host.id not in ctx.known.nothing_made:",
+        new="if False:",
+        tests=(
+            f"{_HOSTS}/test_life.py"
+            "::test_an_order_that_never_gets_an_answer_is_given_up_and_its_machines_are_found_and_deleted",
+        ),
+    ),
+    Mutant(
+        guard="the fewest hosts of a pool are not ended for being idle",
+        file="broker/reconcile/hosts/ready.py",
+        old="if len(others) < rules.fewest:",
+        new="if False:",
+        tests=(f"{_HOSTS}/test_life.py::test_a_pool_keeps_its_fewest_hosts_and_replaces_the_one_that_is_too_old",),
+    ),
+    Mutant(
+        guard="no host of an agent that is connected ends because its cloud does not tell of it",
+        file="broker/reconcile/hosts/ready.py",
+        old="return None if gone and found_of(ctx, host) is None and await _is_alive(ctx, host) else gone",
+        new="return gone",
+        tests=(
+            f"{_HOSTS}/test_agents.py"
+            "::test_a_busy_agent_keeps_its_host_whatever_its_age_and_the_cloud_says_that_it_is_missing",
+        ),
+    ),
+    Mutant(
+        guard="a listing of machines that is not complete deletes nothing",
+        file="broker/reconcile/hosts/orphans.py",
+        old="if not listing.complete or not ctx.sessions.known():",
+        new="if not ctx.sessions.known():",
+        tests=(f"{_HOSTS}/test_orphans.py",),
+    ),
+    Mutant(
+        guard="a machine of an order without an answer is no orphan",
+        file="broker/reconcile/hosts/orphans.py",
+        old="return row.ref is not None and row.ref != one.ref",
+        new="return row.ref != one.ref",
+        tests=(f"{_HOSTS}/test_orphans.py",),
+    ),
+    Mutant(
+        guard="many machines without a host at once are left to a person",
+        file="broker/reconcile/hosts/orphans.py",
+        old="if len(ripe) > max(_ALWAYS_ALLOWED, len(listing.hosts) * _MOST_OF_A_LISTING):",
+        new="if False:",
+        tests=(f"{_HOSTS}/test_orphans.py",),
     ),
 )
