@@ -536,8 +536,8 @@ MUTANTS: Final = (
     Mutant(
         guard="a connected agent outlives a backend that does not find it",
         file="broker/reconcile/drain.py",
-        old="return ended == Reason.INSTANCE_VANISHED and (ctx.connected(agent) or not ctx.lost(agent))",
-        new="return False",
+        old="_VANISHED) and (ctx.connected(agent) or not ctx.lost(agent))",
+        new="_VANISHED) and False",
         tests=(_ODD,),
     ),
     Mutant(
