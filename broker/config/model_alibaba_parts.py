@@ -53,7 +53,9 @@ class AutoNetworkModel(Model):
     """What auto_network makes, and of which VPC."""
 
     vpc: Vpc | None = Field(
-        default=None, description="VPC to use; default: the first that is there, else a new one.", examples=["vpc-bp1"]
+        default=None,
+        description="VPC to use; default: its own, else the default one, else a new one.",
+        examples=["vpc-bp1"],
     )
     vpc_cidr: VpcBlock = Field(default="172.16.0.0/12", description="Block of a new VPC.")
     vswitch_prefix: Annotated[int, Field(ge=16, le=29)] = Field(
