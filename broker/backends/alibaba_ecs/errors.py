@@ -23,6 +23,8 @@ _SDK: Final = frozenset(
 )
 """Modules whose exceptions are no bugs of ours."""
 
+_DEEPEST: Final = 5
+
 
 def classify(action: str, code: str, message: str, status: int = 400, backend: str = "") -> BackendError:
     """What a refused call means; the cloud's words stay as they are, and the key to look at follows them."""
@@ -70,9 +72,18 @@ def _refused(action: str, error: Exception, code: str, status: int, backend: str
 
 
 def _innermost(error: Exception) -> Exception:
-    """What the SDK has wrapped: `UnretryableException.inner_exception`."""
-    inner: Any = getattr(error, "inner_exception", None)
-    return inner if isinstance(inner, Exception) else error
+    """What the SDK has wrapped: `UnretryableException.inner_exception`, and what that was raised in place of."""
+    found = error
+    for _ in range(_DEEPEST):
+        inner: Any = getattr(found, "inner_exception", None) or found.__cause__ or found.__context__
+        if not isinstance(inner, Exception) or not _is_of_the_sdk(found):
+            break
+        found = inner
+    return found
+
+
+def _is_of_the_sdk(error: Exception) -> bool:
+    return type(error).__module__.partition(".")[0] in {"darabonba", "Tea", "alibabacloud_tea_openapi"}
 
 
 def _is_not_sent(error: Exception) -> bool:
