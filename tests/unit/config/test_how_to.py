@@ -18,6 +18,7 @@ PAGES: Final = (
     "agents-without-a-build",
     "amazon-ecs",
     "ssh-hosts",
+    "alibaba-ecs",
 )
 AROUND: Final[Mapping[str, dict[str, object]]] = {
     "pools": {name: {"backend": "process"} for name in ("spot", "on-demand", "overseas", "here")},
