@@ -122,6 +122,7 @@ async def make(ctx: Context, token: str) -> Again | None:
     if isinstance(answer, BackendError):
         if first:
             ctx.known.nothing_made |= {host.id for host in waiting}
+        ctx.known.called.pop(token, None)
         await _refused(ctx, waiting, answer)
         return None
     await settle(ctx, rows, answer)
