@@ -149,7 +149,7 @@ ROWS: Final[Mapping[str, tuple[str, ...]]] = {
     "C14b": IN_ITS_REQUEST,
     "R1": (
         f"{_ECS}ticker.py::test_what_moves_is_looked_at_every_three_seconds_a_hundred_a_call",
-        f"{_ECS}buckets.py::test_a_quota_is_used_up_with_hardly_a_refusal_also_when_it_is_smaller_than_said",
+        f"{_ECS}rates.py::test_a_quota_is_used_up_with_hardly_a_refusal_also_when_it_is_smaller_than_said",
         f"{_ECS}register.py::test_a_hundred_launches_at_once_make_one_registration",
         f"{_ECS}register.py::test_a_refusal_of_concurrent_registrations_is_tried_again",
         f"{_FAULTS}f2_a_throttled_launch_pauses_all_backends_of_the_account_and_region",
