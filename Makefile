@@ -72,7 +72,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 lock: setup
 	$(LOCK) --group boot -o requirements/boot.txt
 	$(LOCK) pyproject.toml --all-extras --group dev -o requirements/dev.txt
-	$(LOCK) pyproject.toml --extra aws -c requirements/dev.txt -o requirements/runtime.txt
+	$(LOCK) pyproject.toml --extra aws --extra alibaba -c requirements/dev.txt -o requirements/runtime.txt
 	for name in moto ministack microburst; do $(LOCK) --group $$name -o requirements/$$name.txt || exit; done
 
 setup:
