@@ -188,7 +188,9 @@ class Overrides(Model):
 class Spread(Model):
     """How strategy spread counts."""
 
-    by: Literal["zone", "pool", "host"] = Field(default="zone", description="What is kept even.")
+    by: Literal["zone", "type", "pool", "host"] = Field(
+        default="zone", description="What is kept even; type: of the machines, such as ecs.c7.xlarge."
+    )
     max_skew: AtLeastOne = Field(default=1, description="Largest difference between two of them.")
 
 

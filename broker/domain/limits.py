@@ -145,6 +145,8 @@ class Usage:
     of_pool: Counter[tuple[PolicyName, PoolName]] = field(default_factory=Counter)
     """A policy's agents with a place, by pool."""
     of_zone: Counter[tuple[PolicyName, PoolName, str]] = field(default_factory=Counter)
+    of_type: Counter[tuple[PolicyName, PoolName, str]] = field(default_factory=Counter)
+    """By the type of the machine that they are on, where the backend names it."""
     of_host: Counter[tuple[PolicyName, PoolName, str]] = field(default_factory=Counter)
     unseen: Counter[tuple[Offering, str, Resources]] = field(default_factory=Counter)
     """Agents by offering, host and size that the offers cannot know of yet: placed after the backend was asked."""

@@ -82,6 +82,7 @@ class SpreadBy(StrEnum):
     """What strategy spread keeps even."""
 
     ZONE = "zone"
+    TYPE = "type"
     POOL = "pool"
     HOST = "host"
 

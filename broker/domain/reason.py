@@ -161,7 +161,7 @@ REASONS: Final[Mapping[Reason, About]] = MappingProxyType(
             hint="Resume the pool, or let another pool serve the policy.",
         ),
         Reason.MAX_SKEW: About(
-            meaning="Another zone, pool or host of the policy has too few of its agents for one more here.",
+            meaning="Another zone, type, pool or host of the policy has too few of its agents for one more here.",
             fix_by=_WAIT_OR_ADMIN,
             hint="Wait until there is room where the policy has the fewest agents, or raise its `spread.max_skew`.",
         ),

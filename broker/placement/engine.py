@@ -124,6 +124,8 @@ def _count(ask: Ask, choice: Choice, offer: Offer) -> None:
     usage.of_pool[choice.count_key] += 1
     if offer.zone:
         usage.of_zone[policy, offer.pool, offer.zone] += 1
+    if offer.type:
+        usage.of_type[policy, offer.pool, offer.type] += 1
     if offer.host:
         usage.of_host[policy, offer.pool, offer.host] += 1
     left = usage.window.get(choice.name)

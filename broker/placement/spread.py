@@ -1,4 +1,4 @@
-"""Strategy `spread`: the numbers of a policy's agents by zone, pool or host differ by `max_skew` at most."""
+"""Strategy `spread`: the numbers of a policy's agents by zone, type, pool or host differ by `max_skew` at most."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from broker.placement.shelf import Pick, Shelf
 
 @dataclass(slots=True)
 class Part:
-    """A zone, pool or host: how many of the policy's agents are there, and what of it can take one more."""
+    """A zone, type or pool: how many of the policy's agents are there, and what of it can take one more."""
 
     name: str
     count: int = 0
@@ -60,21 +60,34 @@ def _in(part: Part) -> tuple[Choice, Pick] | None:
 
 def _parts(ask: Ask, able: Sequence[Choice]) -> Iterable[Part]:
     parts: dict[str, Part] = {}
-    by_zone = ask.policy.spread.by is SpreadBy.ZONE
+    by = ask.policy.spread.by
     for choice in ask.own:
         if choice.is_ruled_out():
             continue
-        zones: dict[str, list[Shelf]] = {}
+        named: dict[str, list[Shelf]] = {}
         for shelf in choice.room.shelves:
-            zones.setdefault(shelf.offering.zone if by_zone else "", []).append(shelf)
-        for zone, shelves in (zones or ({} if by_zone else {"": []})).items():
-            if zone and all(shelf.too_small(choice.size) == shelf.total for shelf in shelves):
+            named.setdefault(_name(by, shelf), []).append(shelf)
+        for name, shelves in (named or ({"": []} if by is SpreadBy.POOL else {})).items():
+            if name and all(shelf.too_small(choice.size) == shelf.total for shelf in shelves):
                 continue
-            part = parts.setdefault(zone or choice.name, Part(zone or choice.name))
-            of_zone = ask.usage.of_zone[(*choice.count_key, zone)]
-            part.count += of_zone if zone else ask.usage.of_pool[choice.count_key]
+            part = parts.setdefault(name or choice.name, Part(name or choice.name))
+            part.count += _count(ask, choice, name)
             part.shelves += [(choice, shelf) for shelf in shelves] if choice in able else []
     return parts.values()
+
+
+def _name(by: SpreadBy, shelf: Shelf) -> str:
+    """The part of its pool that a shelf is in; empty: the pool is one part."""
+    if by is SpreadBy.POOL:
+        return ""
+    return shelf.offering.zone if by is SpreadBy.ZONE else shelf.offering.type
+
+
+def _count(ask: Ask, choice: Choice, name: str) -> int:
+    if not name:
+        return ask.usage.of_pool[choice.count_key]
+    counts = ask.usage.of_zone if ask.policy.spread.by is SpreadBy.ZONE else ask.usage.of_type
+    return counts[(*choice.count_key, name)]
 
 
 def _barred(ask: Ask, choice: Choice, shelf: Shelf, name: str) -> Rejection:

@@ -113,12 +113,12 @@ def price(hourly: Micros | None) -> str:
 
 
 def fewest(by: SpreadBy, name: str, count: int) -> str:
-    """A zone, pool or host with the fewest agents; one without a name is still to be made."""
+    """A zone, type, pool or host with the fewest agents; one without a name is still to be made."""
     return f"{by} {name} has {count} of the policy's agents" if name else f"a new {by}"
 
 
 def max_skew(rule: Spread, name: str) -> str:
-    """A zone, pool or host that may not have one more."""
+    """A zone, type, pool or host that may not have one more."""
     return f"{name} would have over {rule.max_skew} more of the policy's agents than another {rule.by}"
 
 

@@ -89,6 +89,8 @@ async def _count(connection: AsyncConnection, usage: Usage, standing: Standing) 
         usage.of_pool[policy, pool] += number
         if zone:
             usage.of_zone[policy, pool, zone] += number
+        if kind:
+            usage.of_type[policy, pool, kind] += number
         if host:
             usage.of_host[policy, pool, host] += number
         if pool in standing.hosted:

@@ -103,6 +103,8 @@ class Snapshot:
             usage.of_pool[agent.policy, agent.pool] += 1
             if agent.zone:
                 usage.of_zone[agent.policy, agent.pool, agent.zone] += 1
+            if agent.type:
+                usage.of_type[agent.policy, agent.pool, agent.type] += 1
             if agent.host:
                 usage.of_host[agent.policy, agent.pool, agent.host] += 1
         return usage

@@ -109,6 +109,7 @@ class Standing(Resource):
     held: tuple[tuple[str, str, int], ...]
     of_pool: tuple[tuple[str, str, int], ...]
     of_zone: tuple[tuple[str, str, str, int], ...]
+    of_type: tuple[tuple[str, str, str, int], ...] = ()
     of_host: tuple[tuple[str, str, str, int], ...]
     unseen: tuple[tuple[Offering, str, Resources, int], ...]
     living_hosts: dict[PoolName, int] = Field(default={}, description="How many hosts of ours each pool has.")
@@ -133,6 +134,7 @@ def to_standing(usage: Usage, offers: Offers, waiting: Iterable[Agent], revision
         held=tuple((*key, number) for key, number in usage.held.items()),
         of_pool=tuple((*key, number) for key, number in usage.of_pool.items()),
         of_zone=tuple((*key, number) for key, number in usage.of_zone.items()),
+        of_type=tuple((*key, number) for key, number in usage.of_type.items()),
         of_host=tuple((*key, number) for key, number in usage.of_host.items()),
         unseen=tuple((*key, number) for key, number in usage.unseen.items()),
         living_hosts=dict(usage.living_hosts),
@@ -164,6 +166,8 @@ def usage_of(standing: Standing) -> Usage:
         usage.of_pool[PolicyName(policy), PoolName(pool)] = number
     for policy, pool, zone, number in standing.of_zone:
         usage.of_zone[PolicyName(policy), PoolName(pool), zone] = number
+    for policy, pool, kind, number in standing.of_type:
+        usage.of_type[PolicyName(policy), PoolName(pool), kind] = number
     for policy, pool, host, number in standing.of_host:
         usage.of_host[PolicyName(policy), PoolName(pool), host] = number
     for offering, host, size, number in standing.unseen:

@@ -10,11 +10,16 @@ import pytest
 from broker.demo.clouds.faults import Fault
 from broker.domain.ids import PoolName
 from broker.domain.instance import InstanceState
+from broker.domain.limits import Usage
 from broker.domain.offer import Offering
+from broker.domain.placement import Placed
+from broker.domain.policy import Spread, SpreadBy, Strategy
 from broker.domain.reason import Reason
 from broker.domain.resources import Resources
 from broker.errors import BackendRejected, InsufficientCapacity, OutcomeUnknown
-from broker.testing.factories import make_pool
+from broker.placement.engine import decide
+from broker.testing.clock import EPOCH
+from broker.testing.factories import make_agent, make_definitions, make_policy, make_pool
 from tests.contract.ecs_rig import SUBNETS, EcsRig, ecs_rig
 
 ALL_ZONES = {"subnets": SUBNETS}
@@ -128,6 +133,18 @@ async def test_what_is_launched_is_no_room_any_more_before_the_cloud_says_so(rig
     ]
     await rig.backend.launch(spec)
     assert [offer.free for offer in await rig.backend.offers(spec.pool)] == [Resources(cpu_milli=0, memory_mib=GIB)]
+
+
+async def test_tasks_are_spread_over_the_types_of_instances(rig: EcsRig) -> None:
+    for kind in ("m5.xlarge", "m5.xlarge", "c5.xlarge"):
+        rig.fake.ecs.add_instance(instance_type=kind)
+    pool = rig.spec_of(pool=ON_HOSTS).pool
+    policy = make_policy(pool.name, strategy=Strategy.SPREAD, spread=Spread(by=SpreadBy.TYPE))
+    known = make_definitions(pools=[pool], policies=[policy])
+    asked = [make_agent(n) for n in range(4)]
+    decisions = decide(asked, {pool.name: await rig.backend.offers(pool)}, Usage(now=EPOCH), known)
+    types = Counter(one.placement.offer.type for one in decisions if isinstance(one, Placed))
+    assert types == {"m5.xlarge": 2, "c5.xlarge": 2}
 
 
 async def test_a_full_cluster_refuses_with_the_clouds_words(rig: EcsRig) -> None:

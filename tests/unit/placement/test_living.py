@@ -18,7 +18,7 @@ from broker.errors import InsufficientCapacity, OutcomeUnknown
 from broker.placement.engine import decide
 from broker.placement.ground import Offers, all_offers
 from broker.testing.clock import EPOCH
-from broker.testing.factories import make_agent, make_definitions, make_policy, make_pool, make_template
+from broker.testing.factories import POLICY, make_agent, make_definitions, make_policy, make_pool, make_template
 from tests.unit.placement.world import hosts_of, plain, size
 
 IT = PoolName("it")
@@ -125,6 +125,16 @@ def test_spread_by_host_opens_hosts_up_to_the_limit() -> None:
     decisions = placed(5, living(), rules=HostRules(most=3), strategy=Strategy.SPREAD, spread=spread)
     assert Counter(hosts_of(decisions)) == {"new-1": 2, "new-2": 2, "new-3": 1}
     assert all("new-" not in d.placement.why for d in decisions if isinstance(d, Placed))
+
+
+def test_spread_by_type_fills_hosts_and_opens_others_as_the_types_need_it() -> None:
+    small, big = plain("it", type="small", shape=size(4, 8)), plain("it", type="big", shape=size(4, 8))
+    rows, spread = living(row(1, type="small"), row(2, type="small")), Spread(by=SpreadBy.TYPE, max_skew=1)
+    rows.of_type[POLICY, IT, "small"] = 1
+    decisions = placed(5, rows, [small, big], HostRules(most=3), strategy=Strategy.SPREAD, spread=spread)
+    assert hosts_of(decisions) == ["new-1", "h-1", "new-1", "h-1"], "a third host is the last one"
+    [left] = [one for one in decisions if isinstance(one, Waits)]
+    assert left.reason is Reason.MAX_SKEW
 
 
 def test_a_host_that_is_too_old_or_used_up_takes_nobody() -> None:

@@ -3,9 +3,11 @@
 import random
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -284,14 +286,16 @@ def test_shares_are_exact_within_one_agent_at_every_step(weights: list[int], num
 
 @given(rooms=st.lists(st.integers(0, 9), min_size=1, max_size=4), skew=st.integers(1, 3), number=st.integers(1, 40))
 @settings(max_examples=200, deadline=None)
-def test_the_skew_is_kept_at_every_step(rooms: list[int], skew: int, number: int) -> None:
-    policy = make_policy(strategy=Strategy.SPREAD, spread=Spread(max_skew=skew))
+@pytest.mark.parametrize("by", [SpreadBy.ZONE, SpreadBy.TYPE])
+def test_the_skew_is_kept_at_every_step(by: SpreadBy, rooms: list[int], skew: int, number: int) -> None:
+    policy = make_policy(strategy=Strategy.SPREAD, spread=Spread(by=by, max_skew=skew))
     definitions = make_definitions(policies=[policy])
     pool = policy.pools[0].pool
-    offers = {pool: [Offer(pool=pool, zone=f"z{n}", room=room) for n, room in enumerate(rooms)]}
+    of = partial(replace, Offer(pool=pool))
+    offers = {pool: [of(**{by.value: f"z{n}"}, room=room) for n, room in enumerate(rooms)]}
     counts = {f"z{n}": 0 for n in range(len(rooms))}
     decisions = decide([make_agent(n) for n in range(number)], offers, Usage(now=NOW), definitions)
     for placed in placed_of(decisions):
-        counts[placed.placement.offer.zone] += 1
+        counts[getattr(placed.placement.offer, by)] += 1
         assert max(counts.values()) - min(counts.values()) <= skew
     assert sum(counts.values()) == min(number, sum(min(room, min(rooms) + skew) for room in rooms))

@@ -108,6 +108,55 @@ def test_spread_waits_for_a_full_zone_rather_than_exceed_the_skew() -> None:
     assert waits(decisions[3]).reason is Reason.MAX_SKEW
 
 
+BIG, SMALL = "ecs.c7.2xlarge", "ecs.c7.xlarge"
+
+
+def types_of(decisions: list) -> list[str]:  # type: ignore[type-arg]
+    return [placed(d).placement.offer.type for d in decisions]
+
+
+def test_spread_by_type_takes_the_type_with_the_fewest_agents_in_whatever_zone() -> None:
+    offers = {"it": [plain("it", zone=zone, type=kind) for zone in ("a", "b") for kind in (BIG, SMALL)]}
+    taken = usage(of_type=Counter({(POLICY, PoolName("it"), BIG): 2}))
+    decisions = decided(agents(5), spread_by(SpreadBy.TYPE), offers, taken)  # type: ignore[arg-type]
+    assert types_of(decisions) == [SMALL, SMALL, BIG, SMALL, BIG]
+    assert placed(decisions[0]).placement.why == f"type {SMALL} has 0 of the policy's agents"
+
+
+def test_spread_by_type_goes_over_hosts_that_are_there_whichever_pool_they_are_in() -> None:
+    offers = {
+        "a": [host("a", "i-1", 8, 8, type="m5.xlarge"), host("a", "i-2", 8, 8, type="m5.xlarge")],
+        "b": [host("b", "i-3", 8, 8, type="m5.xlarge"), host("b", "i-4", 8, 8, type="c5.xlarge")],
+    }
+    decisions = decided(agents(4), spread_by(SpreadBy.TYPE, 1, "a", "b"), offers)  # type: ignore[arg-type]
+    assert hosts_of(decisions) == ["i-1", "i-4", "i-1", "i-4"]
+
+
+@pytest.mark.parametrize("skew", [1, 2])
+def test_spread_by_type_waits_for_a_type_that_is_full_rather_than_exceed_the_skew(skew: int) -> None:
+    offers = {"it": [plain("it", type=SMALL, shape=size(2, 4), room=1), plain("it", type=BIG, shape=size(2, 4))]}
+    decisions = decided(agents(5), spread_by(SpreadBy.TYPE, skew), offers, templates=[template("base", 2, 4)])  # type: ignore[arg-type]
+    assert Counter(types_of(decisions[: 2 + skew])) == {SMALL: 1, BIG: 1 + skew}
+    assert told(decisions[-1])[0] == (
+        "it",
+        Reason.MAX_SKEW,
+        f"{BIG} would have over {skew} more of the policy's agents than another type",
+    )
+    assert {waits(d).reason for d in decisions[2 + skew :]} == {Reason.MAX_SKEW}
+
+
+def test_a_type_that_is_too_small_for_the_agent_keeps_no_other_back() -> None:
+    offers = {"it": [plain("it", type=SMALL, shape=size(2, 4)), plain("it", type=BIG, shape=size(8, 16))]}
+    decisions = decided(agents(4), spread_by(SpreadBy.TYPE), offers, templates=[template("base", 4, 8)])  # type: ignore[arg-type]
+    assert types_of(decisions) == [BIG] * 4
+
+
+def test_a_pool_that_names_no_types_is_one_of_its_own() -> None:
+    offers = {"a": [plain("a", type=SMALL), plain("a", type=BIG)], "b": [plain("b")]}
+    decisions = decided(agents(6), spread_by(SpreadBy.TYPE, 1, "a", "b"), offers)  # type: ignore[arg-type]
+    assert Counter(types_of(decisions)) == {SMALL: 2, BIG: 2, "": 2}
+
+
 def test_spread_does_not_wait_for_a_pool_that_an_operator_has_paused() -> None:
     paused = Lever(pool=PoolName("b"), kind=LeverKind.PAUSE, actor="ana", reason="ssh", since=EPOCH, until=None)
     offers = {"a": [plain("a")], "b": [plain("b")]}

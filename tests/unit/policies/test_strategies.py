@@ -1,6 +1,7 @@
 """Each strategy as the file writes it, from the text to where agents go."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,17 @@ async def test_spread_by_host_puts_as_many_on_each(tmp_path: Path) -> None:
         tmp_path, of_two_pools("strategy: spread, spread: { by: host }, pools: [a]"), ONE_SIZE
     ) as broker:
         assert set(Counter(agent.host for agent in await _places(broker, 8)).values()) == {2}
+
+
+async def test_spread_keeps_types_of_machines_within_the_skew(tmp_path: Path) -> None:
+    of = partial(FakeHost, pool=PoolName("a"), size=Resources(cpu_milli=9000, memory_mib=18432))
+    hosts = [
+        of(id=f"{kind}-{n}", type=kind) for kind, number in (("m5.large", 3), ("c5.large", 1)) for n in range(number)
+    ]
+    text = of_two_pools("strategy: spread, spread: { by: type, max_skew: 1 }, pools: [a]")
+    async with written(tmp_path, text, hosts) as broker:
+        found = [*await _places(broker, 3), *await _places(broker, 3)]
+        assert Counter(agent.type for agent in found) == {"m5.large": 3, "c5.large": 3}
 
 
 async def test_a_zone_that_would_get_too_far_ahead_gets_none(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from broker.domain.agent import Agent
 from broker.domain.ids import AgentId, AgentName, PolicyName
-from broker.testing.factories import make_agent, make_definitions
+from broker.domain.lifecycle import Phase
+from broker.testing.factories import POLICY, POOL, make_agent, make_definitions
 from broker.views.snapshot import Snapshot
 
 
@@ -28,3 +29,12 @@ def test_places_in_line_are_counted_once_for_all_rows_of_a_list() -> None:
     before = agents.looks
     assert [snapshot.position(agents[n]) for n in range(20)] == [n // 2 + 1 for n in range(20)]
     assert agents.looks == before <= 1
+
+
+def test_what_spread_goes_by_is_counted_of_agents_with_a_place() -> None:
+    placed = make_agent(1, phase=Phase.ONLINE, pool=POOL, zone="z", type="t", host="h")
+    nowhere = make_agent(2, phase=Phase.LAUNCHING, pool=POOL)
+    snapshot = Snapshot(now=datetime.now(UTC), definitions=make_definitions(), agents=(placed, nowhere, make_agent(3)))
+    usage = snapshot.usage()
+    assert usage.of_pool == {(POLICY, POOL): 2}
+    assert [usage.of_zone, usage.of_type, usage.of_host] == [{(POLICY, POOL, name): 1} for name in "zth"]

@@ -14,7 +14,7 @@ from broker.domain.pool import Cooldown, PoolLimits
 from broker.errors import BackendRejected
 from broker.testing.clock import EPOCH
 from broker.testing.factories import make_agent, make_definitions, make_policy, make_pool
-from broker.web.api.models_plan import MOST_WAITING, Standing, to_standing, waiting_of
+from broker.web.api.models_plan import MOST_WAITING, Standing, to_standing, usage_of, waiting_of
 from tests.unit.web.api_world import Api, running_api
 
 A, B, C = PoolName("a"), PoolName("b"), PoolName("c")
@@ -88,6 +88,14 @@ def test_all_who_wait_are_told_of_however_many_are_alike() -> None:
     line = waiting_of(told)
     assert [line[n].job for n in (0, 8_999, 9_000, 9_999)] == ["one", "one", "two", "two"]
     assert len({agent.id for agent in line}) == 10_000
+
+
+def test_what_is_taken_is_told_whole() -> None:
+    taken, key = Usage(now=EPOCH), (make_policy().name, A)
+    taken.of_pool[key] = 3
+    taken.of_zone[*key, "a"], taken.of_type[*key, "m5"], taken.of_host[*key, "h"] = 1, 2, 3
+    told = to_standing(taken, {}, [], "r")
+    assert usage_of(Standing.model_validate_json(told.model_dump_json())) == taken
 
 
 def test_how_many_are_left_out_is_said() -> None:
