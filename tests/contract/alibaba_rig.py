@@ -45,7 +45,7 @@ QUICK = Timing(
 POOL_OPTIONS: dict[str, Any] = {
     "image_id": "aliyun_3_x64_20G_alibase_20260528.vhd",
     "instance_types": [TYPE],
-    "vswitches": ["vsw-bp1agents-h"],
+    "vswitches": ["vsw-bp1agentsh"],
     "security_groups": ["sg-bp1agents"],
     "charge": {"spot_strategy": "SpotAsPriceGo", "on_no_stock": "on-demand"},
     "runner": {"command": ["/bin/sh", "-c", AGENT, "agent"]},

@@ -29,11 +29,11 @@ async def test_what_others_have_made_stays_although_it_carries_our_tags() -> Non
         ours = next(one for name, one in account.networks.groups.items() if name != "sg-bp1agents")
         made = next(one for name, one in account.networks.vswitches.items() if not name.startswith("vsw-bp1agents"))
         for letter in "hij":
-            account.networks.vswitches[f"vsw-bp1agents-{letter}"].tags.update(made.tags)
+            account.networks.vswitches[f"vsw-bp1agents{letter}"].tags.update(made.tags)
         account.networks.vpcs["vpc-bp1agents"].tags.update(ours.tags)
         await cleaned(account)
         assert set(account.networks.vpcs) == {"vpc-bp1agents"}
-        assert set(account.networks.vswitches) == {f"vsw-bp1agents-{letter}" for letter in "hij"}
+        assert set(account.networks.vswitches) == {f"vsw-bp1agents{letter}" for letter in "hij"}
         assert set(account.networks.groups) == {"sg-bp1agents"}
 
 

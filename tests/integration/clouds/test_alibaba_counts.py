@@ -36,7 +36,7 @@ async def pass_time(rig: AlibabaRig, seconds: float, refs: list[HostRef], step_s
 
 async def test_a_thousand_agents_on_five_hundred_hosts_cost_six_tenths_of_a_call_each(rig: AlibabaRig) -> None:
     refs: list[HostRef] = []
-    rig.pool_options = {"vswitches": [f"vsw-bp1agents-{letter}" for letter in "hij"]}
+    rig.pool_options = {"vswitches": [f"vsw-bp1agents{letter}" for letter in "hij"]}
     await rig.backend.offers(rig.pool)
     for n in range(5):
         offering = Offering(POOL, f"cn-hangzhou-{'hij'[n % 3]}", TYPE, "spot")

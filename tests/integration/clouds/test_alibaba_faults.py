@@ -189,7 +189,7 @@ async def test_f8_a_full_quota_is_a_lack(rig: AlibabaRig) -> None:
 
 
 async def test_f8_a_full_vswitch_is_a_lack_that_names_the_key_and_its_zone_is_offered_last(rig: AlibabaRig) -> None:
-    rig.pool_options = {"vswitches": ["vsw-bp1agents-h", "vsw-bp1agents-i"]}
+    rig.pool_options = {"vswitches": ["vsw-bp1agentsh", "vsw-bp1agentsi"]}
     assert next(one.zone for one in await rig.backend.offers(rig.pool)) == ZONE
     code = "InvalidVSwitchId.IpNotEnough"
     rig.fake.faults.add(Fault(action="RunInstances", code=code, message="not enough addresses", status=403))

@@ -442,7 +442,7 @@ async def test_vswitches_of_the_pool_decide_the_vpc_of_the_group_and_the_zones_o
     async with an_account(bare=False) as account:
         for kind in ("ecs.g6.large",):
             account.fake.stock.sell_out(ZONES[1], kind)
-        found = await account.network().complete(pool(vswitches=["vsw-bp1agents-i"]))
+        found = await account.network().complete(pool(vswitches=["vsw-bp1agentsi"]))
         assert of(found, "instance_types") == ["ecs.g7.large"]
         (group,) = of(found, "security_groups")
         assert account.networks.groups[group].vpc == "vpc-bp1agents"

@@ -35,7 +35,7 @@ class World:
             region_id=self.fake.region,
             image_id="aliyun_3_x64_20G_alibase_20260528.vhd",
             instance_type="ecs.g7.large",
-            v_switch_id="vsw-bp1agents-h",
+            v_switch_id="vsw-bp1agentsh",
             security_group_id="sg-bp1agents",
             amount=amount,
             **{"key_pair_name": "tests", **more},

@@ -177,5 +177,5 @@ async def test_a_new_config_tells_what_there_is_in_the_account_as_comments(accou
     assert ran.exit_code == 0, ran.output
     assert "type: alibaba-ecs" in ran.stdout
     lines = [line for line in ran.stdout.splitlines() if line.startswith("#")]
-    assert any("vsw-bp1agents-h" in line for line in lines)
+    assert any("vsw-bp1agentsh" in line for line in lines)
     assert any("ecs.g7.large" in line for line in lines)

@@ -49,7 +49,7 @@ class FakeVpc(Service):
     def add_network(self, region: str = "", *, cidr: str = "10.0.0.0/16") -> None:
         """A VPC with a vSwitch of /24 in each zone, and a security group that lets nothing in.
 
-        `vpc-bp1agents`, `vsw-bp1agents-h` by the zone's last letter, `sg-bp1agents`.
+        `vpc-bp1agents`, `vsw-bp1agentsh` by the zone's last letter, `sg-bp1agents`.
         """
         where = self.region(region)
         block = IPv4Network(cidr)
@@ -57,7 +57,7 @@ class FakeVpc(Service):
         for zone, part in zip(where.zones, block.subnets(new_prefix=24), strict=False):
             self.add(
                 VSwitch(
-                    id=f"vsw-bp1agents-{zone[-1]}", name=f"agents-{zone[-1]}", vpc=VPC, zone=zone, cidr=part,
+                    id=f"vsw-bp1agents{zone[-1]}", name=f"agents-{zone[-1]}", vpc=VPC, zone=zone, cidr=part,
                     created_at=where.world.now(), ready_at=0,
                 ),
                 region,

@@ -42,7 +42,7 @@ def an_order(**other: Any) -> dict[str, Any]:
     usual = {
         "ImageId": "debian_12_12_x64_20G_alibase_20260630.vhd",
         "InstanceType": "ecs.g7.large",
-        "VSwitchId": "vsw-bp1agents-h",
+        "VSwitchId": "vsw-bp1agentsh",
         "SecurityGroupId": "sg-bp1agents",
         "KeyPairName": "kp",
         **other,

@@ -67,7 +67,7 @@ class Driver:
         """What must hold at any time."""
         region = self.fake.ecs.region()
         there: list[Instance] = list(region.instances.values())
-        held = region.networks.vswitches["vsw-bp1agents-h"].held
+        held = region.networks.vswitches["vsw-bp1agentsh"].held
         assert held == {one.private_ip: one.id for one in there}
         for spot in (True, False):
             left = self.fake.stock.left(ZONE, TYPE, spot=spot)

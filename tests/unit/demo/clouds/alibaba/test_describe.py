@@ -30,7 +30,7 @@ async def test_filters_hold_together(api: Sdk, clock: ManualClock) -> None:
     (one,) = await launched(
         api, InstanceName="agent-one", Tag=[{"Key": "lease", "Value": "1"}, {"Key": "of", "Value": "a"}]
     )
-    (two,) = await launched(api, VSwitchId="vsw-bp1agents-i", KeyPairName=None, Tag=[{"Key": "of", "Value": "b"}])
+    (two,) = await launched(api, VSwitchId="vsw-bp1agentsi", KeyPairName=None, Tag=[{"Key": "of", "Value": "b"}])
     await clock.advance(20)
     for query, found in (
         ({"Tag": [{"Key": "of"}]}, [one, two]),
@@ -38,7 +38,7 @@ async def test_filters_hold_together(api: Sdk, clock: ManualClock) -> None:
         ({"Tag": [{"Key": "of", "Value": "a"}, {"Key": "lease", "Value": "1"}]}, [one]),
         ({"Tag": [{"Key": "of", "Value": "b"}, {"Key": "lease", "Value": "1"}]}, []),
         ({"ZoneId": "cn-hangzhou-i"}, [two]),
-        ({"VSwitchId": "vsw-bp1agents-h"}, [one]),
+        ({"VSwitchId": "vsw-bp1agentsh"}, [one]),
         ({"VpcId": "vpc-bp1agents", "Status": "Running"}, [one, two]),
         ({"Status": "Stopped"}, []),
         ({"KeyPairName": "kp"}, [one]),

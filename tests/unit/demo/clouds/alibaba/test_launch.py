@@ -95,7 +95,7 @@ async def test_stock_is_that_of_a_zone_a_type_and_a_way_to_pay(fake: FakeAlibaba
     assert refused.code == "OperationDenied.NoStock"
     assert await launched(api)
     assert await launched(api, SpotStrategy="SpotAsPriceGo", InstanceType="ecs.c7.large")
-    assert await launched(api, SpotStrategy="SpotAsPriceGo", VSwitchId="vsw-bp1agents-i")
+    assert await launched(api, SpotStrategy="SpotAsPriceGo", VSwitchId="vsw-bp1agentsi")
 
 
 async def test_stock_comes_back_with_an_instance_that_goes(fake: FakeAlibaba, api: Sdk, clock: ManualClock) -> None:
@@ -124,7 +124,7 @@ async def test_quotas_count_instances_and_cpus_of_each_way_to_pay(fake: FakeAlib
 
 
 async def test_a_vswitch_has_so_many_addresses(fake: FakeAlibaba, api: Sdk) -> None:
-    fake.ecs.region().networks.vswitches["vsw-bp1agents-h"].taken_elsewhere = 250
+    fake.ecs.region().networks.vswitches["vsw-bp1agentsh"].taken_elsewhere = 250
     refused = await api.refused("RunInstances", **an_order(Amount=3))
     assert refused.code == "QuotaExceeded.PrivateIpAddress"
     assert len(await launched(api, Amount=2)) == 2
