@@ -5,11 +5,9 @@ this file system: in a chroot the engine of the machine outside can be used by g
 """
 
 import asyncio
-import io
 import os
 import shutil
 import subprocess
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +19,7 @@ from typing import Any
 import pytest
 from aiodocker import Docker, DockerError
 
+from broker.demo.clouds.vms.inbound import tiny_image
 from broker.domain.template import Mount
 
 IMAGE = "localhost/agentbroker-tiny:1"
@@ -37,30 +36,6 @@ events_logger = "file"
 network_backend = "netavark"
 """
 """podman's defaults ask for limits that need CAP_SYS_RESOURCE, and for systemd."""
-ENTRYPOINT = """\
-#!/bin/sh
-if [ $# -eq 1 ] && [ "${1#-}" = "$1" ]; then exec "$1"; fi
-said="$*" found=
-option() { # NAME VALUE [WHAT]: the option, unless WHAT is among the arguments
-  [ -n "$2" ] || return 0
-  if [ -n "$3" ]; then case $said in *"$3"*) return 0 ;; esac; fi
-  found="$found $1 $2"
-}
-name=${JENKINS_NAME:-$JENKINS_AGENT_NAME}
-option -secret "$JENKINS_SECRET" "$JENKINS_SECRET"
-option -name "$name" "$name"
-option -tunnel "$JENKINS_TUNNEL" "-tunnel "
-option -url "$JENKINS_URL"
-option -workDir "$JENKINS_AGENT_WORKDIR" -workDir
-if [ "$JENKINS_WEB_SOCKET" = true ]; then found="$found -webSocket"; fi
-option -direct "$JENKINS_DIRECT_CONNECTION"
-option -protocols "$JENKINS_PROTOCOLS"
-option -instanceIdentity "$JENKINS_INSTANCE_IDENTITY"
-eval "set -- $REMOTING_OPTS \\"\\$@\\""
-java=${JENKINS_JAVA_BIN:-${JAVA_HOME:+$JAVA_HOME/bin/}java}
-exec $java ${JENKINS_JAVA_OPTS:-$JAVA_OPTS} -jar ${JENKINS_AGENT_FILE:-/usr/share/jenkins/agent.jar} $found "$@"
-"""
-"""Does what tests/entrypoints.py says that docker-agent's own does."""
 KEEPER = """
 "$@" system service --time=0 "unix://$0/podman.sock" &
 cat
@@ -139,31 +114,6 @@ class TestEngine:
 
 def _java_etc() -> list[str]:
     return [str(path) for path in Path("/etc").glob("java-*-openjdk")]
-
-
-def tiny_image() -> bytes:
-    """A tar of some 20 kB: empty directories, the links of a merged /usr, two users, an entrypoint."""
-    files = {
-        "jenkins-agent": ENTRYPOINT,
-        "etc/passwd": "root:x:0:0:root:/root:/bin/sh\njenkins:x:1000:1000::/home/jenkins:/bin/sh\n",
-        "etc/group": "root:x:0:\njenkins:x:1000:\n",
-    }
-    folders = ("usr", "etc", "tmp", "proc", "sys", "dev", "run", "var", "root", "home", "home/jenkins")
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as tar:
-        for folder in folders:
-            entry = tarfile.TarInfo(folder)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
-            tar.addfile(entry)
-        for link in ("bin", "sbin", "lib", "lib64"):
-            entry = tarfile.TarInfo(link)
-            entry.type, entry.linkname = tarfile.SYMTYPE, f"usr/{link}"
-            tar.addfile(entry)
-        for name, text in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(text), 0o755 if name == "jenkins-agent" else 0o644
-            tar.addfile(entry, io.BytesIO(text.encode()))
-    return content.getvalue()
 
 
 @contextmanager

@@ -23,11 +23,12 @@ from typing import Final
 import asyncssh
 import pytest
 
+from broker.demo.clouds.vms.inbound import tiny_image
 from broker.demo.clouds.vms.spec import Image, VmSpec
 from broker.demo.clouds.vms.sshd import enter_network
 from broker.demo.clouds.vms.vm import Vm
 from broker.demo.clouds.vms.vms import Vms
-from tests.podman import IMAGE, INBOUND_IMAGE, tiny_image
+from tests.podman import IMAGE, INBOUND_IMAGE
 
 BLOCK: Final = "172.16.0.0/20"
 """The vSwitch's block that `a_spec` takes addresses from."""

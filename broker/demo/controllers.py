@@ -82,6 +82,10 @@ class SimulatedController:
         write_private(key, os.urandom(32))
         self._child: Child | None = None
 
+    def serve_jar(self, jar: Path) -> None:
+        """From its next start on agents may fetch this file as agent.jar."""
+        self._arguments += ["--agent-jar", str(jar)]
+
     def open_port(self, port: int) -> None:
         """From its next start on agents may come over TCP too."""
         identity = self._root / f"{self._name}-identity.pem"

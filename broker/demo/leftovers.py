@@ -15,20 +15,24 @@ _ESTABLISHED: Final = "01"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftBehind:
-    """Counts. `agents` are connections to the gateway that are still open, `tasks` live in the demo's cloud, if any."""
+    """Counts. `agents` are connections to the gateway that are still open.
+
+    `tasks` and `machines` live in the demo's clouds, if it has any.
+    """
 
     agents: int
     processes: int
     directories: int
     nodes: int
     tasks: int | None = None
+    machines: int | None = None
 
     def __bool__(self) -> bool:
         """Whether anything was left."""
         return any(self.counts().values())
 
     def counts(self) -> dict[str, int]:
-        """By kind; tasks only of a run that has a cloud."""
+        """By kind; tasks and machines only of a run that has such clouds."""
         return {kind: count for kind, count in asdict(self).items() if count is not None}
 
 
@@ -48,6 +52,8 @@ class Search:
     """More controllers of the run."""
     tasks: Callable[[], int | None] = lambda: None
     """Counts what lives in the run's cloud; None: it has none."""
+    machines: Callable[[], int | None] = lambda: None
+    """The same of virtual machines."""
 
     def look(self, *, except_pids: Collection[int]) -> LeftBehind:
         """Counts what there is now; the servers of the run itself are excepted, and groups of processes that they lead.
@@ -61,6 +67,7 @@ class Search:
             directories=directories_in(self.agents_root),
             nodes=len(nodes - self.known_nodes),
             tasks=self.tasks(),
+            machines=self.machines(),
         )
 
 

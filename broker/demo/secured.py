@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from broker.demo.authority import JAVA_PASSWORD, Authority, Pair
+from broker.demo.authority import JAVA_PASSWORD, LOOPBACK, Authority, Pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +26,16 @@ class Secured:
     """Whether the gateway speaks TLS."""
 
     @classmethod
-    def new(cls, directory: Path) -> Self:
-        """Makes an authority and the certificates of both servers in `directory`, which is made."""
+    def new(cls, directory: Path, *gateway: str) -> Self:
+        """Makes an authority and the certificates of both servers in `directory`, which is made.
+
+        `gateway` are more addresses of the gateway.
+        """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = cls(directory=directory, authority=Authority())
         made.authority.write(made.ca)
         made.authority.issue(directory / "broker", "broker")
-        made.authority.issue(directory / "gateway", "gateway")
+        made.authority.issue(directory / "gateway", "gateway", hosts=(*LOOPBACK, *gateway))
         return made
 
     @property

@@ -130,6 +130,7 @@ class Stack:
             known_nodes=self.known_nodes,
             other_urls=tuple(self.others.values()),
             tasks=self.tasks_left,
+            machines=self.machines_left,
         )
 
     @property
@@ -146,6 +147,10 @@ class Stack:
 
     def tasks_left(self) -> int | None:
         """How many agents live in a cloud; None: there is no cloud."""
+        return None
+
+    def machines_left(self) -> int | None:
+        """How many virtual machines live in a cloud; None: there is no such cloud."""
         return None
 
     @property

@@ -8,8 +8,10 @@ import json
 import os
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +26,41 @@ from broker.demo.files import write_private
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+Deeds = Mapping[str, Callable[[dict[str, Any]], object]]
+"""What a fake can be told, by name: each takes what was said, and gives what is answered, or the awaitable of it."""
+
+
 @asynccontextmanager
 async def controlled(fake: FakeAws, url: str, directory: Path) -> AsyncIterator[Control]:
     """Lets a fake be controlled while it is entered; `url` is where it serves."""
+    does = {
+        "state": _state,
+        "faults": _fault,
+        "clear": _clear,
+        "throttles": _throttle,
+        "interrupt": _interrupt,
+        "unpullable": _unpullable,
+        "capacity": _capacity,
+        "no-capacity": _no_capacity,
+    }
+    async with told(url, directory / FILE, {name: partial(act, fake) for name, act in does.items()}) as control:
+        yield control
+
+
+@asynccontextmanager
+async def told(url: str, file: Path, does: Deeds) -> AsyncIterator[Control]:
+    """Does what it is told by whoever has read `file`, while it is entered; `url` is where the fake serves."""
     token = secrets.token_hex(16)
-    runner = web.AppRunner(_application(fake, token), access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(_application(does, token), access_log=None, shutdown_timeout=1)
     await runner.setup()
-    file = directory / FILE
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]
-        told = Control(url=url, control=f"http://{host}:{port}/", token=token)
-        _publish(file, {"url": told.url, "control": told.control, "token": token})
-        yield told
+        control = Control(url=url, control=f"http://{host}:{port}/", token=token)
+        _publish(file, {"url": url, "control": control.control, "token": token})
+        yield control
     finally:
-        file.unlink(missing_ok=True)
+        _withdraw(file)
         await runner.cleanup()
 
 
@@ -48,7 +70,11 @@ def _publish(file: Path, content: dict[str, str]) -> None:
     os.replace(fresh, file)  # noqa: PTH105  # whoever looks sees all of it or nothing
 
 
-def _application(fake: FakeAws, token: str) -> web.Application:
+def _withdraw(file: Path) -> None:
+    file.unlink(missing_ok=True)
+
+
+def _application(does: Deeds, token: str) -> web.Application:
     @web.middleware
     async def known(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not hmac.compare_digest(request.headers.get("Authorization", ""), f"Bearer {token}"):
@@ -56,22 +82,14 @@ def _application(fake: FakeAws, token: str) -> web.Application:
         return await handler(request)
 
     application = web.Application(middlewares=[known])
-    does: dict[str, Callable[[FakeAws, dict[str, Any]], object]] = {
-        "state": _state,
-        "faults": _fault,
-        "clear": _clear,
-        "throttles": _throttle,
-        "interrupt": _interrupt,
-        "unpullable": _unpullable,
-        "capacity": _capacity,
-    }
 
     async def answer(request: web.Request) -> web.StreamResponse:
         act = does.get(request.match_info["what"])
         if act is None:
             raise web.HTTPNotFound
         try:
-            return web.json_response(act(fake, await request.json()))
+            done = act(await request.json())
+            return web.json_response(await done if isawaitable(done) else done)
         except (TypeError, KeyError, ValueError) as error:
             raise web.HTTPBadRequest(text=str(error)) from None
 
@@ -101,6 +119,7 @@ def _fault(fake: FakeAws, said: dict[str, Any]) -> object:
 
 def _clear(fake: FakeAws, _: dict[str, Any]) -> object:
     fake.faults.clear()
+    fake.ecs.open_capacity()
     return {}
 
 
@@ -132,4 +151,11 @@ def _capacity(fake: FakeAws, said: dict[str, Any]) -> object:
         fake.ecs.close_capacity(str(provider))
     else:
         fake.ecs.open_capacity()
+    return {}
+
+
+def _no_capacity(fake: FakeAws, _: dict[str, Any]) -> object:
+    """Fargate has no capacity at all, until `clear`."""
+    for provider in ("FARGATE_SPOT", "FARGATE"):
+        fake.ecs.close_capacity(provider)
     return {}

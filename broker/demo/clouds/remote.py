@@ -10,6 +10,8 @@ from broker.demo.http import Client
 
 FILE: Final = "fake-aws.json"
 """In the fake's directory, while it serves: its addresses, and the token that opens its control."""
+ALIBABA_FILE: Final = "fake-alibaba.json"
+"""The same of the fake of Alibaba Cloud."""
 REGION: Final = "eu-west-1"
 CLUSTER: Final = "ci"
 LOG_GROUP: Final = "/ecs/agents"
@@ -25,9 +27,9 @@ class Control:
     token: str
 
     @classmethod
-    def of(cls, directory: Path) -> "Control":
+    def of(cls, directory: Path, file: str = FILE) -> "Control":
         """The fake that serves from a directory; raises OSError while there is none."""
-        return cls(**json.loads((directory / FILE).read_text()))
+        return cls(**json.loads((directory / file).read_text()))
 
     def ask(self, path: str, **said: object) -> Any:
         """Asks for `state`, or does what `control.py` names, such as `faults` or `interrupt`; raises OSError."""

@@ -1,12 +1,18 @@
 """`python -m broker.demo.clouds.serve`: a fake of AWS in a process of its own, whose tasks are processes here.
 
-It writes `fake-aws.json` into its directory once it serves, and ends on SIGTERM with all that it runs.
+With a block of addresses it is also one of Alibaba Cloud, whose instances are virtual machines.
+
+It writes `fake-alibaba.json` and `fake-aws.json` into its directory once it serves, and ends on SIGTERM with all that
+it runs.
 """
 
 import argparse
 import asyncio
 import signal
 import sys
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +31,19 @@ QUICK: Final = Timing(
 """Times for people who watch: seconds where the cloud takes half a minute."""
 
 
-async def serve(root: Path, agent: list[str], keys: tuple[str, str], port: int = 0) -> None:
-    """Serves until SIGTERM or SIGINT."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machines:
+    """What Alibaba Cloud is to be."""
+
+    block: IPv4Network
+    port: int
+    java: str
+
+
+async def serve(
+    root: Path, agent: list[str], keys: tuple[str, str], port: int = 0, machines: Machines | None = None
+) -> None:
+    """Serves until SIGTERM or SIGINT; one key pair opens both clouds."""
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, over.set)
@@ -35,12 +52,25 @@ async def serve(root: Path, agent: list[str], keys: tuple[str, str], port: int =
     fake.ecs.add_cluster(CLUSTER)
     fake.logs.create_group(LOG_GROUP)
     async with (
+        _alibaba(root, keys, machines),
         serving(fake, port) as url,
         Processes(root / "tasks", agent) as processes,
         running_tasks(fake, processes),
         controlled(fake, url, root),
     ):
         await over.wait()
+
+
+def _alibaba(root: Path, keys: tuple[str, str], machines: Machines | None) -> AbstractAsyncContextManager[None]:
+    if machines is None:
+        return nullcontext()
+    from broker.demo.clouds.machines import running_alibaba  # noqa: PLC0415  # its SDK may not be there
+
+    log = root / "launches.log"
+    log.touch()
+    return running_alibaba(
+        root, block=machines.block, keys=keys, port=machines.port, written=(log,), java=machines.java
+    )
 
 
 def main() -> None:
@@ -50,10 +80,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--access-key-file", type=Path, required=True)
     parser.add_argument("--secret-key-file", type=Path, required=True)
+    parser.add_argument("--block", type=IPv4Network, help="addresses of Alibaba Cloud's machines; without it none")
+    parser.add_argument("--alibaba-port", type=int, default=0)
+    parser.add_argument("--machine-java", default="", help="runs agent.jar there; without it the simulated agent")
     parser.add_argument("agent", nargs="*", default=[sys.executable, "-m", "broker.demo.agent"])
     said = parser.parse_args()
     keys = (said.access_key_file.read_text().strip(), said.secret_key_file.read_text().strip())
-    asyncio.run(serve(said.root, said.agent, keys, said.port))
+    machines = Machines(block=said.block, port=said.alibaba_port, java=said.machine_java) if said.block else None
+    asyncio.run(serve(said.root, said.agent, keys, said.port, machines))
 
 
 if __name__ == "__main__":

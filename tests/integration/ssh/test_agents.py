@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from broker.backends.ssh.watching import Pace
+from broker.demo.clouds.vms.inbound import tiny_image
 from broker.demo.clouds.vms.spec import Image, Java
 from broker.demo.clouds.vms.vms import Vms
 from broker.domain.host import HostState
@@ -18,7 +19,7 @@ from broker.errors import BackendError, BackendRejected, OutcomeUnknown, Throttl
 from broker.ports import LaunchSpec
 from broker.testing.factories import make_template
 from tests.contract.ssh_rig import SshRig
-from tests.podman import IMAGE, tiny_image
+from tests.podman import IMAGE
 from tests.vms import a_spec
 
 SECRET = "s3cret of 'this' $attempt"

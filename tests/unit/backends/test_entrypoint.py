@@ -17,12 +17,12 @@ import pytest
 
 from broker.backends.aws_ecs.definition import definition_body
 from broker.backends.bootstrap import HOME, Start, start_of
+from broker.demo.clouds.vms import inbound
 from broker.domain.ids import AgentName
 from broker.domain.template import Inject
 from broker.ports import LaunchSpec
 from broker.testing.factories import make_pool, make_spec, make_template
 from tests.entrypoints import LINUX_JAR, WINDOWS_JAR, DoesNotStart, on_linux, on_windows
-from tests.podman import ENTRYPOINT
 
 URL, IDENTITY = "https://gateway.example.org/c/main/", "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A=="
 PEMS = tuple(f"-----BEGIN CERTIFICATE-----\n{n}\n-----END CERTIFICATE-----\n" for n in ("MIIB+a/b", "MIICc=="))
@@ -104,7 +104,7 @@ def test_a_template_s_own_java_and_remoting_options_stay(inject: Inject) -> None
 def scripts() -> dict[str, str]:
     """Entrypoints that can be run, by whose they are."""
     given = os.environ.get("AGENTBROKER_TEST_ENTRYPOINT")
-    return {"the tests' own": ENTRYPOINT} | ({"docker-agent's": Path(given).read_text()} if given else {})
+    return {"the tests' own": inbound.SCRIPT} | ({"docker-agent's": Path(given).read_text()} if given else {})
 
 
 def java_of(script: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:

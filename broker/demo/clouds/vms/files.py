@@ -149,6 +149,14 @@ def _image(tar: Tar, image: Image) -> None:
         tar.link("up/usr/bin/java", "/opt/java/bin/java")
     if image.engine == "docker":
         tar.link("up/usr/local/bin/docker", "/usr/bin/podman")
-    for path, content in image.files.items():
-        top, _, rest = path.strip("/").partition("/")
-        tar.file(f"up/{top}/{rest}" if top in {"usr", "etc"} else f"root/{top}/{rest}", content)
+    for mode, files in ((0o644, image.files), (0o755, image.programs)):
+        for path, content in files.items():
+            tar.file(_kept_at(path), content, mode)
+    for path in (*image.shared, *image.written):
+        if Path(path).is_file():
+            tar.file(_kept_at(path), b"")  # for it to be mounted on
+
+
+def _kept_at(path: str) -> str:
+    top, _, rest = path.strip("/").partition("/")
+    return f"up/{top}/{rest}" if top in {"usr", "etc"} else f"root/{top}/{rest}"

@@ -20,6 +20,8 @@ def fstab(home: str, image: Image, hierarchies: dict[str, str]) -> str:
             ("sysfs", "/sys", "sysfs", "ro"),
             ("devpts", "/dev/pts", "devpts", "newinstance,ptmxmode=0666,mode=620"),
             *_groups(hierarchies),
+            *((path, path, "none", "bind,ro,X-mount.mkdir") for path in image.shared),
+            *((path, path, "none", "bind,X-mount.mkdir") for path in image.written),
         ]
     )
 

@@ -37,6 +37,12 @@ class Image:
     """More lines of sshd_config, in place of ours, such as MaxSessions: "1"."""
     files: Mapping[str, bytes] = field(default_factory=dict)
     """What else is there at the first boot, by absolute path, root's and 0644."""
+    programs: Mapping[str, bytes] = field(default_factory=dict)
+    """The same, 0755."""
+    shared: tuple[str, ...] = ()
+    """Files and directories of the machine outside that are at their own places, to be read alone."""
+    written: tuple[str, ...] = ()
+    """The same, to be written as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
