@@ -95,7 +95,7 @@ class SimulatedController:
         """Returns when it answers and has synced."""
         command = [sys.executable, "-m", "broker.demo.controller", *self._arguments]
         self._child = Child(self._name, command, self._root / f"{self._name}.log", self._environment)
-        self._child.wait_until(self._is_synced, seconds=30)
+        self._child.wait_until(self._is_synced, seconds=90)
 
     def _is_synced(self) -> bool:
         return status(self.url + "login") == 200 and self.syncs() > 0

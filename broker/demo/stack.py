@@ -181,11 +181,11 @@ class Stack:
         return self._child("gateway", "gateway", ends_by=signal.SIGINT)
 
     def _wait_for_broker(self, child: Child) -> None:
-        child.wait_until(lambda: status(self.http_url + "healthz") == 200, seconds=30)
+        child.wait_until(lambda: status(self.http_url + "healthz") == 200, seconds=90)
 
     def _wait_for_gateway(self, child: Child) -> None:
         tls = self.secured.context() if self.secured else None
-        child.wait_until(lambda: status(self.gateway_url + "login", tls) != 0, seconds=30)
+        child.wait_until(lambda: status(self.gateway_url + "login", tls) != 0, seconds=90)
 
     def stop(self) -> None:
         """Ends both; agents stay."""
