@@ -95,6 +95,7 @@ TABLE: Final[dict[str, tuple[Answer, str, str]]] = {
         "Architecture ImageFamily ImageId ImageName ImageOwnerAlias InstanceType IsSupportCloudinit"
         " IsSupportIoOptimized OSType Status Tag" + _NUMBERED,
     ),
+    "DescribeImageFromFamily": (listings.describe_image_from_family, "RegionId ImageFamily", ""),
     "AttachDisk": (disks.attach, "InstanceId DiskId", "DeleteWithInstance Device"),
     "DescribeDisks": (disks.describe, "RegionId", "Category DiskIds DiskType InstanceId Status Tag ZoneId" + _PAGED),
     "GetInstanceConsoleOutput": (disks.console_output, "RegionId InstanceId", ""),

@@ -68,6 +68,20 @@ def describe_images(region: Region, call: Call) -> Parameters:
     return {**told, "RegionId": region.name, "Images": {"Image": [_image(one) for one in shown]}}
 
 
+def describe_image_from_family(region: Region, call: Call) -> Parameters:
+    """The newest image of a family that is Available; a reply without one where there is none."""
+    family = [
+        one
+        for one in region.catalog.images.values()
+        if one.family == call.parameters["ImageFamily"] and one.status == "Available"
+    ]
+    return {"Image": _of_family(max(family, key=lambda one: one.created_at))} if family else {}
+
+
+def _of_family(one: Image) -> Parameters:
+    return {key: value for key, value in _image(one).items() if key != "OSNameEn"}
+
+
 def _is_named(name: str, pattern: str | None) -> bool:
     if pattern is None:
         return True

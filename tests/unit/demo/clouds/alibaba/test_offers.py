@@ -130,3 +130,12 @@ async def test_spot_prices_are_told_hour_by_hour(fake: FakeAlibaba, api: Sdk) ->
         ({"StartTime": "yesterday"}, "InvalidParams.StartTime"),
     ):
         assert (await api.refused("DescribeSpotPriceHistory", **{**asked, **said})).code == code
+
+
+async def test_a_family_is_its_newest_image_that_is_available(fake: FakeAlibaba, api: Sdk) -> None:
+    images = fake.ecs.catalog.images
+    for number, status in ((1, "Available"), (2, "Available"), (3, "Creating")):
+        created = f"2026-0{number}-01T00:00:00Z"
+        images[f"m-{number}"] = Image(id=f"m-{number}", family="ci", status=status, created_at=created)
+    assert (await api("DescribeImageFromFamily", ImageFamily="ci"))["Image"]["ImageId"] == "m-2"
+    assert "Image" not in await api("DescribeImageFromFamily", ImageFamily="nobody-s")
