@@ -102,8 +102,7 @@ class News:
         ending = {event.agent_id for event in page if event.event in _MAY_END and event.agent_id is not None}
         agents = {agent_id: await self._agent(agent_id) for agent_id in ending}
         usual = self._ctx.starts.medians(self._ctx.clock.now()) if any(e.event == PLACED for e in page) else {}
-        of = [(event, agents.get(event.agent_id) if event.agent_id else None) for event in page if event.agent]
-        return [_told(event, agent, usual) for event, agent in of]
+        return [_told(e, agents.get(e.agent_id), usual) for e in page if e.agent_id is not None]  # others are of hosts
 
     async def _agent(self, agent_id: AgentId) -> Agent | None:
         try:

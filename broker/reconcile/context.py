@@ -218,7 +218,7 @@ class Context(HostSide):
         self.nudge.agent(agent.id)
         if phase in (Phase.REQUESTED, Phase.GONE, Phase.ONLINE):
             self.nudge.placement()
-        if agent.host in self.known.rows:
+        if phase in (Phase.REQUESTED, Phase.GONE) and agent.host in self.known.rows:  # it may be empty now
             self.nudge.host(HostId(agent.host))
         return changed
 

@@ -16,7 +16,6 @@ from broker.domain.reason import Reason
 from broker.domain.resources import Resources
 from broker.placement.engine import decide
 from broker.reconcile.context import Again, Context
-from broker.reconcile.hosts.agents import has_host
 from broker.store.lines import Waiting
 from broker.store.placements import Look, place_waiting
 from broker.store.standing import Standing, read_usage
@@ -47,8 +46,8 @@ async def place(ctx: Context) -> Again | None:
         look = await _look(ctx, now)
         for decision, agent in look.decided:
             _tell(ctx, decision, agent)
-        if any(agent.host and has_host(ctx, agent) for decision, agent in look.decided if isinstance(decision, Placed)):
-            ctx.nudge.hosts()
+        for host_id in look.new_hosts:
+            ctx.nudge.host(host_id)
         if look.more:
             return Again(0.0)
         later += _look_again(ctx, [d for d, _ in look.decided if isinstance(d, Waits)], now)

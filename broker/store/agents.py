@@ -28,7 +28,7 @@ from broker.store.engine import Database, Work
 from broker.store.lines import Waiting, read_kind, read_waiting
 from broker.store.reports import Report, write_reports
 from broker.store.rows import BATCH, OLDEST_FIRST, Rows, by_version, read_whole
-from broker.store.schema import IS_LIVE, agents, history
+from broker.store.schema import IS_LIVE, IS_WAITING, agents, history
 
 
 class Agents:
@@ -101,6 +101,10 @@ class Agents:
         if pools is not None:
             clauses.append(agents.c.pool.in_(list(pools)))
         return await self._read(*clauses)
+
+    async def on_host(self, host: str) -> list[Agent]:
+        """The living agents with a place on a host."""
+        return await self._read(IS_LIVE, ~IS_WAITING, agents.c.host == host)
 
     async def live_ids(self) -> list[AgentId]:
         """The ids of all agents that are not gone."""

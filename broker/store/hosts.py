@@ -171,6 +171,15 @@ class Hosts:
 
         return await self._database.read(work)
 
+    async def count_on(self, host_id: HostId) -> int:
+        """How many living agents have a place on one host."""
+        query = select(func.count()).where(IS_LIVE, ~IS_WAITING, agents.c.host == host_id)
+
+        async def work(connection: AsyncConnection) -> int:
+            return int((await connection.execute(query)).scalar() or 0)
+
+        return await self._database.read(work)
+
 
 async def insert_hosts(connection: AsyncConnection, asked: Sequence[Host], at: datetime, actor: str = "") -> None:
     """Writes new rows with their events, within somebody's transaction; none is nothing to do."""

@@ -18,7 +18,6 @@ _DRAIN_AGAIN_S: Final = 5.0
 _UNREACHABLE_S: Final = 300.0
 _ENDS_FOR: Final = timedelta(seconds=60)
 """After so long agents that are being ended hold up the end of their host no more: it is their end, too."""
-_WITH_PLACE: Final = frozenset(Phase) - {Phase.REQUESTED, Phase.GONE}
 
 
 async def serve(ctx: Context, host: Host) -> Again | None:
@@ -27,7 +26,7 @@ async def serve(ctx: Context, host: Host) -> Again | None:
         await move(ctx, host, HostPhase.DELETING, why=gone[0], message=gone[1])
         return None
     host = await follow_address(ctx, host)
-    on_it = (await ctx.hosts.agents_on()).get(host.id, 0)
+    on_it = await ctx.hosts.count_on(host.id)
     if (over := await _why_drain(ctx, host, on_it)) is not None:
         await move(ctx, host, HostPhase.DRAINING, why=over[0], message=over[1])
         return None
@@ -97,7 +96,7 @@ def _born(host: Host) -> datetime:
 
 async def agents_of(ctx: Context, host: Host) -> list[Agent]:
     """The living agents with a place on a host."""
-    return [a for a in await ctx.agents.in_phases(_WITH_PLACE, [host.pool]) if a.host == host.id]
+    return await ctx.agents.on_host(host.id)
 
 
 async def _is_alive(ctx: Context, host: Host) -> bool:

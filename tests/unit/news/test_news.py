@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import delete
 
+from broker.domain.host import HostPhase
 from broker.domain.ids import ControllerName
 from broker.domain.lifecycle import Outcome
 from broker.domain.policy import Retry
@@ -15,6 +16,7 @@ from broker.news import PAGE, CaughtUp, Item, News, Resync, Told, Woken
 from broker.store.schema import history
 from broker.testing.factories import CONTROLLER, POOL, make_controller, make_definitions, make_policy
 from tests.core import Core, open_core
+from tests.host_core import hosts_core
 
 NAME, OTHER = "linux-000001", ControllerName("other")
 
@@ -122,6 +124,17 @@ async def test_what_operators_did_is_no_event_of_an_agent(core: Core) -> None:
     seen = await core.ctx.history.last_number()
     await core.ctx.history.note("pool_paused", actor="ana", message="ECR migration", controller=CONTROLLER)
     assert events(await heard(core, seen)) == []
+
+
+async def test_what_happens_to_the_host_of_an_agent_is_no_event_of_an_agent(tmp_path: Path) -> None:
+    async with hosts_core(tmp_path) as world:
+        core = world.core
+        await core.sync()
+        seen = await core.ctx.history.last_number()
+        await core.ask(NAME)
+        await world.until(HostPhase.READY)
+        assert {event.event for event in await core.ctx.history.after(seen)} >= {"host-requested", "host-ready"}
+        assert {agent for agent, _ in events(await heard(core, seen + 1))} == {NAME}
 
 
 async def test_more_than_a_page_comes_whole_and_says_in_between_how_far_it_is(core: Core) -> None:

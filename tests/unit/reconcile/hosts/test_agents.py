@@ -1,9 +1,10 @@
 """Agents on hosts, through placement, driver and launch, in virtual time."""
 
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
-from broker.domain.host import HostPhase
+from broker.domain.host import Host, HostPhase
 from broker.domain.ids import AgentName, HostId
 from broker.domain.lifecycle import Phase
 from broker.domain.offer import Offer, Offering
@@ -262,3 +263,22 @@ async def test_an_agent_that_ran_on_a_host_that_is_gone_needs_no_call_to_end(tmp
         await world.advance(5)
         assert (await world.core.agent(name)).phase is Phase.GONE
         assert not world.cloud.hosts.terminations
+
+
+async def test_a_placement_and_the_end_of_an_agent_have_no_other_host_looked_at(tmp_path: Path) -> None:
+    async with hosts_core(tmp_path, agents_per_host=1, max_uses=1) as world:
+        names = await ask(world, 6)
+        await online(world, names)
+        looked = Counter[str]()
+        get = world.ctx.hosts.get
+
+        async def counted(host_id: HostId) -> Host:
+            looked[host_id] += 1
+            return await get(host_id)
+
+        world.ctx.hosts.get = counted  # type: ignore[method-assign]
+        await world.core.ask("linux-000099")
+        await give_back(world, names[:1])
+        theirs = {(await world.core.agent(name)).host for name in names[1:]}
+        assert looked
+        assert not theirs & looked.keys()
