@@ -8,7 +8,7 @@ from broker.config.hosts_uses import ALIBABA, Hosts, over_ssh
 from broker.config.model_alibaba_parts import Charge
 from broker.config.model_pools import PoolModel
 
-FIELDS: Final = ("pool", "policy", "controller", "job")
+FIELDS: Final = ("pool", "policy", "controller", "job", "build")
 """What `instance_name` may have in braces."""
 _MOST_USER_DATA: Final = 32 * 1024
 """Bytes before Base64 (RunInstances, UserData)."""

@@ -77,7 +77,7 @@ INSTEAD: Final[Mapping[str, str]] = {
     "labels": "labels are of policies",
     "initscript": "write 'init: { script_file: ... }' of a pool",
     "maxtotaluses": "write 'host: { max_uses: ... }' of a pool, or 'retention: { max_uses: ... }' of a template",
-    "instancenameprefix": "write 'instance_name' of a pool, such as 'ECS-{job}'",
+    "instancenameprefix": "write 'instance_name' of a pool, such as 'ECS-{job}-{build}'",
     "jvmoptions": "write 'runner: { java_opts: [...] }' of a pool",
     "jvmopts": "write 'runner: { java_opts: [...] }' of a pool",
     "javapath": "write 'runner: { java: ... }' of a pool",

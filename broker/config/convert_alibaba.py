@@ -18,7 +18,7 @@ not said). `key_pair?`: `name?` str, `import` bool. `charge`: `spot_strategy` st
 `data_disks` list of the same with `count` int, `snapshot?` str, `delete_with_instance` bool; `data_disk_ids` list.
 `public_ip?`: `bandwidth_out` int, `bandwidth_in?` int, `charge` "PayByTraffic" | "PayByBandwidth";
 `connect_by` "private" | "public". `user_data?` or `user_data_file?` str, as text before Base64. `tags` map of texts.
-`instance_name` str with the fields {pool}, {policy}, {controller}, {job}; `host_name?`, `vm_ram_role?`,
+`instance_name` str with the fields {pool}, {policy}, {controller}, {job}, {build}; `host_name?`, `vm_ram_role?`,
 `deployment_set?`, `resource_group?`, `http_tokens?` str. `os` "linux" | "windows"; `password?` or `password_file?` str;
 `start_by` "ssh" | "cloud-assistant".
 """

@@ -218,8 +218,8 @@ class AlibabaPoolKeys(Model):
     )
     instance_name: InstanceName | None = Field(
         default=None,
-        description="Name of hosts in the cloud's lists, with {pool}, {policy}, {controller}, {job}; default: "
-        "agentbroker-{pool}; alibaba-ecs.",
+        description="Name of hosts in the cloud's lists, with {pool}, {policy}, {controller}, and on hosts for one "
+        "agent {job} and {build}, its number; default: agentbroker-{pool}; alibaba-ecs.",
     )
     host_name: HostNameText | None = Field(default=None, description="Name that a host has for itself; alibaba-ecs.")
     vm_ram_role: RamRoleName | None = Field(

@@ -158,7 +158,7 @@ InstanceName = Annotated[
         r"(?!https?://)[A-Za-z\u4e00-\u9fff{][^\s]{0,199}",
         "a name for instances",
         "ci-{pool}",
-        "begin it with a letter; {pool}, {policy}, {controller} and {job} stand for what they say",
+        "begin it with a letter; {pool}, {policy}, {controller}, {job} and {build} stand for what they say",
     ),
 ]
 HostNameText = Annotated[

@@ -18,7 +18,12 @@ _MOST_USER_DATA: Final = 32 * 1024
 _LONGEST_NAME: Final = 128
 _LEAST_AHEAD: Final = timedelta(minutes=31)
 """An automatic release is at least half an hour ahead, and counts whole minutes (API reference, RunInstances)."""
-_FIELDS: Final = re.compile(r"\{(pool|policy|controller|job)\}")
+_BUILD: Final = re.compile(r"/([0-9]+)/?$")
+"""The number of a build, at the end of its URL."""
+_START: Final = re.compile(r"[^\W\d_][\w:.-]")
+"""What a name begins with: a letter and one character more."""
+_PREFIX: Final = "agentbroker"
+_FIELDS: Final = re.compile(r"\{(pool|policy|controller|job|build)\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +94,11 @@ def release_text(at: datetime) -> str:
 def name_of(order: HostOrder, options: PoolOptions) -> str:
     """What people see in the console; 2 to 128 characters. Names of one call get numbers of the cloud's own."""
     said = {"pool": order.pool.name, "policy": order.policy, "controller": order.controller, "job": order.job}
+    said["build"] = found[1] if (found := _BUILD.search(order.build_url)) else ""
     name = _FIELDS.sub(lambda match: said[match[1]], options.instance_name)
     name = re.sub(r"[^\w:.,\[\]-]", "-", name.replace("http", "htp")).strip("-")
+    if not _START.match(name):
+        name = f"{_PREFIX}-{name or order.pool.name}"
     suffix = "-[1,3]" if len(order.hosts) > 1 else ""
     return f"{name[: _LONGEST_NAME - 8].replace('[', '(').replace(']', ')')}{suffix}"
 
