@@ -59,8 +59,12 @@ async def rows_rig(root: Path) -> AsyncIterator[AlibabaRig]:
     async with alibaba_rig(root) as rig:
         for letter, block in (("h", "10.0.200.0/24"), ("i", "10.0.201.0/24")):
             zone = f"cn-hangzhou-{letter}"
-            of = {"name": letter, "vpc": VPC, "zone": zone, "created_at": 0, "ready_at": 0}
-            rig.fake.vpc.add(VSwitch(id=f"vsw-bp1{letter}", cidr=IPv4Network(block), **of))
+            rig.fake.vpc.add(
+                VSwitch(
+                    id=f"vsw-bp1{letter}", name=letter, vpc=VPC, zone=zone, cidr=IPv4Network(block), created_at=0,
+                    ready_at=0,
+                )
+            )  # fmt: skip
         yield rig
         assert rig.fake.ledger.problems == []
 
