@@ -38,6 +38,10 @@ MORE: Final[Mapping[str, dict[str, object]]] = {
         },
         "gateway": {"websocket": {"advertise": "wss://agents.ci.example.com"}},
     },
+    "alibaba-ecs": {
+        "backends": {"ali": {"type": "alibaba-ecs", "region": "cn-hangzhou"}},
+        "gateway": {"websocket": {"advertise": "wss://agents.ci.example.com"}},
+    },
     "overrides": {
         "pools": {"containers": {"backend": "container", "network": "host"}},
         "templates": {"default": {"image": "registry.example.com/acme/agent:1", "cpu": 1, "memory": "1Gi"}},
