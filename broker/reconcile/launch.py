@@ -56,7 +56,7 @@ async def launch(ctx: Context, agent: Agent) -> Again | None:
         answer = await _call(ctx, agent)
         meant = _meaning(answer)
         if has_host(ctx, agent):
-            note_launch(ctx, agent, answer.reason if isinstance(answer, BackendError) else None)
+            note_launch(ctx, agent, answer if isinstance(answer, BackendError) else None)
         if isinstance(answer, BackendError):
             return await _heed_refusal(ctx, agent, answer, first=first)
     finally:  # after what a refusal says of the pool is written, or the next one would be called meanwhile

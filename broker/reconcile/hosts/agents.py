@@ -8,13 +8,15 @@ from broker.domain.host import HOSTS_TO_COME, Host, HostPhase
 from broker.domain.ids import HostId
 from broker.domain.lengths import short
 from broker.domain.reason import Reason
-from broker.errors import NotFound
+from broker.errors import BackendError, NotFound
 from broker.reconcile.attempt import fail_attempt
 from broker.reconcile.context import Again, Context
 
 _LOOK_AGAIN_S: Final = 5.0
 _TOLD_AGAIN_S: Final = 30.0
 """How often an agent's log says again what its host does, where that is the same but for its length."""
+_SHUT: Final = frozenset({"HostKeyMismatch", "PermissionDenied"})
+"""What a host that was ready says to everybody who comes after (`backends/ssh/errors.py`)."""
 _OVER: Final = frozenset({HostPhase.DELETING, HostPhase.GONE})
 _DOES: Final = {
     HostPhase.REQUESTED: "is asked for",
@@ -121,11 +123,14 @@ async def has_nothing(ctx: Context, agent: Agent) -> bool:
     return host is None or host.phase is HostPhase.GONE or host.ready_at is None
 
 
-def note_launch(ctx: Context, agent: Agent, why: Reason | None) -> None:
-    """Remembers since when nothing can be started on a host."""
+def note_launch(ctx: Context, agent: Agent, failed: BackendError | None) -> None:
+    """Remembers since when nothing can be started on a host, and which host lets nobody in any more."""
     host_id = HostId(agent.host)
-    if why is Reason.SSH_UNREACHABLE:
+    if failed is None:
+        ctx.known.unreachable.pop(host_id, None)
+    elif failed.reason is Reason.SSH_UNREACHABLE:
         ctx.known.unreachable.setdefault(host_id, ctx.clock.monotonic())
         ctx.nudge.host(host_id)
-    elif why is None:
-        ctx.known.unreachable.pop(host_id, None)
+    elif failed.code in _SHUT:
+        ctx.known.shut.setdefault(host_id, (failed.reason, failed.message))
+        ctx.nudge.host(host_id)

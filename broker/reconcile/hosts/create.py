@@ -106,6 +106,8 @@ async def make(ctx: Context, token: str) -> Again | None:
     waiting = [host for host in rows if host.ref is None and host.phase is HostPhase.CREATING]
     if not waiting:
         return None
+    if (left := ctx.known.call_at.get(token, 0.0) - ctx.clock.monotonic()) > 0 and not is_over(ctx, waiting[0]):
+        return Again(left)
     backend, what = backend_of(ctx, waiting[0]), order_of(ctx, rows)
     if backend is None or what is None:
         message = f"pool {waiting[0].pool} is no longer configured: put it back until its hosts are gone"
@@ -118,7 +120,9 @@ async def make(ctx: Context, token: str) -> Again | None:
     ctx.known.fresh.discard(token)
     ctx.known.called.setdefault(token, ctx.clock.monotonic())
     if isinstance(answer, Throttled | OutcomeUnknown):
+        ctx.known.call_at[token] = ctx.clock.monotonic() + _replay_s(ctx, token)
         return await _wait_or_give_up(ctx, waiting, _replay_s(ctx, token), answer)
+    ctx.known.call_at.pop(token, None)
     if isinstance(answer, BackendError):
         if first:
             ctx.known.nothing_made |= {host.id for host in waiting}
@@ -137,6 +141,8 @@ async def _wait_or_give_up(ctx: Context, waiting: Sequence[Host], after_s: float
             ctx.known.steps[host.id] = words(answer)
         return Again(after_s)
     limit = short(rules_of(ctx, waiting[0]).boot_timeout)
+    for memory in (ctx.known.called, ctx.known.call_at):
+        memory.pop(waiting[0].token or "", None)
     for host in waiting:
         why = Reason.LAUNCH_TIMEOUT if isinstance(answer, OutcomeUnknown) else answer.reason
         await fail(ctx, host, why, f"not made within {limit}: {words(answer)}")

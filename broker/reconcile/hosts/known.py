@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from broker.domain.host import Host, HostPhase, SeenHost
 from broker.domain.ids import AgentId, BackendName, HostId, HostRef, PoolName
+from broker.domain.reason import Reason
 
 BECOMES_VISIBLE_S: Final = 60.0
 """So long a new machine may be missing from what its cloud tells."""
@@ -77,6 +78,8 @@ class Known:
     """Hosts of which it is sure that they have no machine, and will get none."""
     called: dict[str, float] = field(default_factory=dict)
     """When the order of a token was first called for."""
+    call_at: dict[str, float] = field(default_factory=dict)
+    """When it is called for again: whoever looks earlier waits."""
     steps: dict[HostId, str] = field(default_factory=dict)
     """What a host that is prepared does just now, in words."""
     waiting: dict[HostId, set[AgentId]] = field(default_factory=dict)
@@ -88,6 +91,8 @@ class Known:
     alerted: dict[HostId, float] = field(default_factory=dict)
     unreachable: dict[HostId, float] = field(default_factory=dict)
     """Since when nothing can be started on a host."""
+    shut: dict[HostId, tuple[Reason, str]] = field(default_factory=dict)
+    """Hosts that were ready and let nobody in any more: why, in a code and in words."""
     leaving: set[HostId] = field(default_factory=set)
     """Hosts that are about to drain: they count as gone for those who ask whether there are too many."""
     not_before: dict[PoolName, float] = field(default_factory=dict)
@@ -113,7 +118,7 @@ class Known:
     def forget(self, host_id: HostId) -> None:
         """The host is gone."""
         of_hosts = (self.rows, self.seen, self.made_at, self.steps, self.waiting, self.delete_called)
-        for memory in (*of_hosts, self.delete_tries, self.alerted, self.unreachable):
+        for memory in (*of_hosts, self.delete_tries, self.alerted, self.unreachable, self.shut):
             memory.pop(host_id, None)
         for some in (self.was_seen, self.nothing_made, self.leaving, *self.to_delete.values()):
             some.discard(host_id)

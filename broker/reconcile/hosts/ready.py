@@ -53,6 +53,8 @@ async def _why_drain(ctx: Context, host: Host, on_it: int) -> tuple[Reason, str]
         return Reason.MAX_LIFETIME, f"it is older than {short(rules.max_age)}"
     if rules.max_uses is not None and host.uses >= rules.max_uses and not on_it:
         return Reason.COMPLETED, f"it has had {host.uses} of {rules.max_uses} agents"
+    if host.id in ctx.known.shut:
+        return ctx.known.shut[host.id]
     since = ctx.known.unreachable.get(host.id)
     if since is not None and ctx.clock.monotonic() - since >= _UNREACHABLE_S and not await _is_alive(ctx, host):
         return Reason.SSH_UNREACHABLE, f"nothing can be started on it since {_UNREACHABLE_S:g} s"

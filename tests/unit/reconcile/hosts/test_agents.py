@@ -4,6 +4,8 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from broker.domain.host import Host, HostPhase
 from broker.domain.ids import AgentName, HostId
 from broker.domain.lifecycle import Phase
@@ -253,6 +255,38 @@ async def test_a_host_on_which_nothing_can_be_started_for_five_minutes_goes(tmp_
         host = await world.host(HostId(machine.host or ""))
         assert host.why is Reason.SSH_UNREACHABLE
         assert host.phase in (HostPhase.DELETING, HostPhase.GONE)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [("HostKeyMismatch", Reason.SSH_HOST_KEY_MISMATCH), ("PermissionDenied", Reason.SSH_AUTH_FAILED)],
+)
+async def test_a_ready_host_that_lets_nobody_in_takes_no_more_agents_and_the_build_goes_elsewhere(
+    code: str, reason: Reason, tmp_path: Path
+) -> None:
+    async with hosts_core(tmp_path, idle_timeout=timedelta(hours=1)) as world:
+        await world.ask()
+        await world.until(HostPhase.READY)
+        [machine] = world.cloud.machines()
+        world.cloud.next_launch_raises(BackendRejected(code, "not any more", reason))
+        [name] = await ask(world, 1)
+        await world.advance(40)
+        host = await world.host(HostId(machine.host or ""))
+        assert (host.phase, host.why) == (HostPhase.GONE, reason)
+        assert host.message == "not any more"
+        agent = await world.core.agent(name)
+        assert (agent.phase, agent.attempt) == (Phase.CONNECTING, 2)
+        assert agent.host != machine.host
+
+
+async def test_a_launch_that_a_good_host_refuses_says_nothing_of_the_host(tmp_path: Path) -> None:
+    async with hosts_core(tmp_path, idle_timeout=timedelta(hours=1)) as world:
+        await world.ask()
+        await world.until(HostPhase.READY)
+        world.cloud.next_launch_raises(BackendRejected("NoJava", "no Java", Reason.SETUP_FAILED))
+        await ask(world, 1)
+        await world.advance(40)
+        assert await world.phases() == [HostPhase.READY]
 
 
 async def test_an_agent_that_ran_on_a_host_that_is_gone_needs_no_call_to_end(tmp_path: Path) -> None:
