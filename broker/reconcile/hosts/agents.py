@@ -103,7 +103,11 @@ def why_over(agent: Agent, host: Host | None) -> tuple[Reason, str]:
     """What is said of an agent whose host ends."""
     if host is None:
         return Reason.HOST_VANISHED, f"host {agent.host} is not there any more"
-    return host.why or Reason.HOST_VANISHED, f"host {host.id}: {host.message}" if host.message else f"host {host.id}"
+    return _why(host.id, host.why, host.message)
+
+
+def _why(host: str, why: Reason | None, message: str) -> tuple[Reason, str]:
+    return why or Reason.HOST_VANISHED, f"host {host}: {message}" if message else f"host {host}"
 
 
 def why_host_ended(ctx: Context, agent: Agent) -> tuple[Reason, str] | None:
@@ -111,6 +115,8 @@ def why_host_ended(ctx: Context, agent: Agent) -> tuple[Reason, str] | None:
     if not has_host(ctx, agent):
         return None
     host = ctx.known.rows.get(HostId(agent.host))
+    if host is None and (ended := ctx.known.ended.get(HostId(agent.host))) is not None:
+        return _why(agent.host, *ended)
     return why_over(agent, host) if host is None or host.phase is HostPhase.DELETING else None
 
 

@@ -13,6 +13,8 @@ from broker.domain.reason import Reason
 BECOMES_VISIBLE_S: Final = 60.0
 """So long a new machine may be missing from what its cloud tells."""
 
+_MOST_ENDED: Final = 5000
+
 
 class Task(StrEnum):
     """What there is to do."""
@@ -93,6 +95,8 @@ class Known:
     """Since when nothing can be started on a host."""
     shut: dict[HostId, tuple[Reason, str]] = field(default_factory=dict)
     """Hosts that were ready and let nobody in any more: why, in a code and in words."""
+    ended: dict[HostId, tuple[Reason | None, str]] = field(default_factory=dict)
+    """Why the hosts ended that are gone, the last of them: agents hear of it later."""
     leaving: set[HostId] = field(default_factory=set)
     """Hosts that are about to drain: they count as gone for those who ask whether there are too many."""
     not_before: dict[PoolName, float] = field(default_factory=dict)
@@ -104,6 +108,9 @@ class Known:
         """Remembers a row as it now stands; of one that is gone nothing."""
         if host.phase is HostPhase.GONE:
             self.forget(host.id)
+            self.ended[host.id] = (host.why, host.message)
+            if len(self.ended) > _MOST_ENDED:
+                del self.ended[next(iter(self.ended))]
         elif (known := self.rows.get(host.id)) is None or known.version <= host.version:
             self.rows[host.id] = host
 

@@ -112,7 +112,8 @@ async def drain(ctx: Context, host: Host) -> Again | None:
     No busy agent is cut by it; those that are being ended for long, and cannot be reached, end with it.
     """
     if (gone := await _why_gone(ctx, host)) is not None:
-        await move(ctx, host, HostPhase.DELETING, why=gone[0], message=gone[1])
+        why, message = (host.why, host.message) if host.why is Reason.SPOT_INTERRUPTED else gone  # as was told before
+        await move(ctx, host, HostPhase.DELETING, why=why, message=message)
         return None
     host = await follow_address(ctx, host)
     left = await agents_of(ctx, host)

@@ -257,6 +257,22 @@ async def test_a_host_on_which_nothing_can_be_started_for_five_minutes_goes(tmp_
         assert host.phase in (HostPhase.DELETING, HostPhase.GONE)
 
 
+async def test_a_build_whose_spot_host_is_taken_back_under_it_is_told_so(tmp_path: Path) -> None:
+    async with hosts_core(tmp_path) as world:
+        [first] = await ask(world, 1)
+        await online(world, [first])
+        [machine] = world.cloud.machines()
+        world.cloud.interrupt_host(machine.host or "", world.clock.now() + MINUTE, "Recycling")
+        await world.advance(70)
+        agent = await world.core.agent(first)
+        world.core.sessions.disconnect(agent.id)
+        world.core.nodes.clear()
+        await world.core.sync()
+        await world.advance(120, 2)
+        events = await world.ctx.history.of_agent(agent.id)
+        assert any(e.why is Reason.SPOT_INTERRUPTED and "Recycling" in e.message for e in events)
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [("HostKeyMismatch", Reason.SSH_HOST_KEY_MISMATCH), ("PermissionDenied", Reason.SSH_AUTH_FAILED)],
