@@ -9,13 +9,15 @@ import base64
 import binascii
 import gzip
 import secrets
+import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from broker.backends.alibaba_ecs.asking import Ask, items
 from broker.backends.alibaba_ecs.sealing import FOLDER, OPEN, PUBLIC_KEY, seal
 from broker.backends.ssh.options import reach_of
+from broker.backends.ssh.shell import lines_of
 from broker.backends.ssh.transport import HostUnreachable, Ran
 from broker.domain.host_order import HostPlace
 from broker.domain.ids import HostId, HostRef
@@ -35,6 +37,17 @@ _OVER: Final = frozenset(
     {"Success", "Failed", "Timeout", "Error", "Invalid", "Aborted", "Cancelled", "Terminated", "Stopped"}
 )
 _NEVER_RAN: Final = frozenset({"Error", "Invalid", "Aborted", "Cancelled"})
+
+_ZIPPED: Final = "agentbroker-gzip\n"
+_TOLD: Final = '/bin/sh "$f.sh" <&3\nc=$?\n'
+_PACKED: Final = f"""\
+/bin/sh "$f.sh" <&3 >"$f.out"
+c=$?
+if [ "$(wc -c <"$f.out")" -le 20000 ]; then cat "$f.out"
+else printf '%s\\n' {_ZIPPED.strip()}; gzip -c "$f.out" | base64; fi
+"""
+"""A longer output is packed, so that what a script says at its end is not cut off."""
+_MOST_OUTPUT: Final = 4 << 20
 
 
 class Assistant:
@@ -62,7 +75,7 @@ class Assistant:
         sealed = ("", "")
         if stdin:
             sealed = await asyncio.to_thread(seal, await self._key(place, user, until), stdin)
-        pieces = _pieces(name, script, sealed)
+        pieces = _pieces(name, script, sealed, packed=heard is None)
         for piece in pieces[:-1]:
             ran = await self._command(place, piece, user, until, None)
             if ran.code != 0:
@@ -73,7 +86,7 @@ class Assistant:
             raise HostUnreachable(
                 "KeyChanged", "the host has lost its key; it is asked for anew", Reason.SSH_UNREACHABLE
             )
-        return ran
+        return _unpacked(ran)
 
     async def forget(self, host: HostId) -> None:
         """Another host with this id there will never be."""
@@ -156,16 +169,16 @@ class _Lines:
         if self._heard is None:
             return
         whole = output if over else output[: output.rfind("\n") + 1]
-        for line in whole[self._told :].splitlines():
+        for line in lines_of(whole[self._told :]):
             self._heard(line)
         self._told = max(self._told, len(whole))
 
 
-def _pieces(name: str, script: str, sealed: tuple[str, str]) -> list[str]:
-    """The commands that carry a script over and run it, the last of them."""
+def _pieces(name: str, script: str, sealed: tuple[str, str], *, packed: bool) -> list[str]:
+    """The commands that carry a script over and run it, the last of them; `packed`: nobody reads along."""
     passphrase, secret = sealed
-    packed = base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode()
-    texts = {"script": packed, **({"sealed": secret} if secret else {})}
+    text = base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode()
+    texts = {"script": text, **({"sealed": secret} if secret else {})}
     carried = [
         f"{FOLDER}printf %s '{text[n : n + _PIECE]}' >> \"$d/{name}.{kind}\"\n"
         for kind, text in texts.items()
@@ -177,7 +190,7 @@ def _pieces(name: str, script: str, sealed: tuple[str, str]) -> list[str]:
         'openssl base64 -d -A -in "$f.script" 2>/dev/null > "$f.gz" || base64 -d "$f.script" > "$f.gz" || exit 93\n'
         'gzip -dc "$f.gz" > "$f.sh" || exit 93\n'
         'exec 3< "$f.stdin"\nrm -f "$f.stdin" "$f.gz" "$f.script"\n'
-        '/bin/sh "$f.sh" <&3\nc=$?\nrm -f "$f".*\nexit $c\n'
+        f'{_PACKED if packed else _TOLD}rm -f "$f".*\nexit $c\n'
     )
     inline = "".join(f"printf %s '{text}' > \"$f.{kind}\"\n" for kind, text in texts.items())
     whole = begin + inline + opened + run
@@ -193,6 +206,17 @@ def _ran(result: Mapping[str, Any], status: str, output: str) -> Ran:
     code = result.get("ExitCode")
     over = status in {"Success", "Failed"} and code is not None
     return Ran(code=int(code) if over and code is not None else None, output=output, errors=words)
+
+
+def _unpacked(ran: Ran) -> Ran:
+    if not ran.output.startswith(_ZIPPED):
+        return ran
+    try:
+        zipped = base64.b64decode(ran.output.removeprefix(_ZIPPED))
+        output = zlib.decompressobj(wbits=31).decompress(zipped, _MOST_OUTPUT)
+    except (ValueError, zlib.error):  # cut off all the same
+        return replace(ran, output="")
+    return replace(ran, output=output.decode(errors="replace"))
 
 
 def _away(error: BackendError) -> BackendError:

@@ -17,6 +17,8 @@ from broker.ports import Clock
 _AGAIN_S: Final = 20.0
 """A deletion that was taken and has not shown is asked for anew."""
 _TURN_S: Final = 10.0
+_REFUSED_S: Final = 60.0
+"""A release time that the cloud refuses to put off is put off anew: it may not know the instance yet, or any more."""
 _PUSHES: Final = 5
 """So many release times are put off by one question: the others with the next."""
 
@@ -96,17 +98,21 @@ class Releases:
         self._horizon_s = horizon_s
 
     async def put_off(self, watched: Iterable[Known]) -> None:
-        """A few calls, for those that are due. What fails is tried again with the next question."""
-        if not self._horizon_s:
-            return
+        """A few calls, for those that are due. What fails is tried again: one that the cloud refuses after the others.
+
+        Those that have a time of an earlier config, where now there is none, have it no more.
+        """
         due = [known for known in watched if self._is_due(known)]
         for known in sorted(due, key=lambda one: str(one.release_at))[:_PUSHES]:
             at = release_at(self._clock.now(), self._horizon_s)
-            if at is None:
-                return
-            request = {"InstanceId": known.ref, "AutoReleaseTime": release_text(at)}
+            request: dict[str, str] = {"InstanceId": known.ref}
+            if at is not None:
+                request["AutoReleaseTime"] = release_text(at)
             try:
                 await self._calls("ecs:ModifyInstanceAutoReleaseTime", request, patience_s=1.0)
+            except BackendRejected:
+                known.refused_at = self._clock.monotonic()
+                continue
             except BackendError:
                 return
             known.release_at = at
@@ -115,6 +121,10 @@ class Releases:
         """From half of its time on, up to a tenth of it later: those of one order not all at once."""
         if known.release_at is None or not known.ours or known.ended_at > NEVER or known.misses or known.is_recycled:
             return False
+        if self._clock.monotonic() - known.refused_at < _REFUSED_S:
+            return False
+        if not self._horizon_s:
+            return True
         spread = hashlib.sha256(known.ref.encode()).digest()[0] / 255 * 0.1
         left = timedelta(seconds=self._horizon_s * (0.5 - spread))
         return known.release_at - self._clock.now() <= left

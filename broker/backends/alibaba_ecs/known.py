@@ -45,6 +45,8 @@ class Known:
     ended_at: float = NEVER
     """When its deletion was last accepted."""
     taken_at: datetime | None = None
+    refused_at: float = NEVER
+    """When the cloud last refused to put its release off."""
     release_at: datetime | None = None
     """When the cloud deletes it by itself, as it last said or took it."""
 
@@ -56,7 +58,8 @@ class Known:
             self.running_since = self.running_since if self.running_since > NEVER else now
             self.ran = True
         self.item = item
-        self.release_at = time_of(item.get("AutoReleaseTime")) or self.release_at
+        if "AutoReleaseTime" in item:
+            self.release_at = time_of(item["AutoReleaseTime"])
 
     def miss(self, now: float, *, sure: bool) -> None:
         """It is not in an answer, which has others (`sure`), or was asked for it alone."""

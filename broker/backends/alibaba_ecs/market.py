@@ -120,12 +120,13 @@ class Market:
         if self._clock.monotonic() < reading.again_at or reading.turn.locked():
             return
         async with reading.turn:  # bounded: every call below is
-            reading.again_at = self._clock.monotonic() + every_s
+            reading.again_at = self._clock.monotonic() + _AGAIN_S  # also if nobody waits for the answer to its end
             try:
                 await read(what)
             except BackendError as error:
-                pause_s = every_s if error.reason is Reason.ACCESS_DENIED else _AGAIN_S
-                reading.again_at = self._clock.monotonic() + pause_s
+                if error.reason is not Reason.ACCESS_DENIED:
+                    return
+            reading.again_at = self._clock.monotonic() + every_s
 
     def _reading(self, name: str) -> _Reading:
         return self._readings.setdefault(name, _Reading())

@@ -7,9 +7,9 @@ from broker.backends.ssh import launching
 from broker.backends.ssh.containers import container_of
 from broker.backends.ssh.look_script import END, FIND, REMOVER, WIPE
 from broker.backends.ssh.looking import where
-from broker.backends.ssh.ownership import LAUNCH, Ownership, attempt_of, name_of, parse_ref, ref_of
+from broker.backends.ssh.ownership import LAUNCH, Ownership, attempt_of, is_name, name_of, parse_ref, ref_of
 from broker.backends.ssh.preparations import Preparations
-from broker.backends.ssh.shell import script_of
+from broker.backends.ssh.shell import lines_of, script_of
 from broker.backends.ssh.transport import HostUnreachable, Transport
 from broker.backends.ssh.trust import Trust
 from broker.backends.ssh.watching import Pace, View, Watching
@@ -87,11 +87,12 @@ class HostAgents:
             return None
         launch = self._ownership.launch_id(key)
         script = script_of(FIND, **where(place, self._ownership), launch=launch, mark=f"{LAUNCH}={launch}")
-        lines = (await self._run(place, script)).splitlines()
+        lines = lines_of(await self._run(place, script))
         suffix = container_of("", self._ownership)
         for line in lines:
-            if line[:1] in {"@", "%"}:
-                return ref_of(place.id, line[1:].removesuffix(suffix) if line[0] == "%" else line[1:])
+            name = line[1:].removesuffix(suffix) if line[:1] == "%" else line[1:]
+            if line[:1] in {"@", "%"} and is_name(name):
+                return ref_of(place.id, name)
         broken = next((line for line in lines if line.startswith("!")), "")
         noted = self._unsure.get(launch)
         if noted is not None and self._clock.monotonic() - noted < _UNSURE_S:
@@ -134,7 +135,7 @@ class HostAgents:
         if view.looked.broken:
             raise OutcomeUnknown("EngineBroken", view.looked.broken)
         there = {name: text for name, text in where(place, self._ownership).items() if name != "engine"}
-        return "=wiped" in (await self._run(place, script_of(WIPE, **there))).splitlines()
+        return "=wiped" in lines_of(await self._run(place, script_of(WIPE, **there)))
 
     async def forget(self, host: HostId) -> None:
         """Ends what goes on beside the calls for a host and lets go of its connection."""
@@ -158,7 +159,7 @@ class HostAgents:
             remover=REMOVER,
         )
         try:
-            lines = (await self._run(place, script)).splitlines()
+            lines = lines_of(await self._run(place, script))
         finally:
             self._watching.stir(place.id)
         if "=ended" not in lines:

@@ -47,8 +47,9 @@ class Connections:
         self._reach_of = reach_of
         self._idle_s = idle_s
         self._kept: dict[HostId, Kept] = {}
-        self._jumps: dict[str, asyncssh.SSHClientConnection] = {}
-        self._jump_keys: dict[str, tuple[str, ...]] = {}
+        self._jumps: dict[Reach, asyncssh.SSHClientConnection] = {}
+        """Of who trusts another key, or shows one, there is another connection."""
+        self._jump_keys: dict[Reach, tuple[str, ...]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._keeper: asyncio.Task[None] | None = None
 
@@ -134,17 +135,17 @@ class Connections:
     async def _through(self, jump: Reach) -> asyncssh.SSHClientConnection:
         """The connection to a jump host, whose keys are checked as any other's."""
         async with self._locks.setdefault(jump.way, asyncio.Lock()):  # bounded: `_connect` is
-            link = self._jumps.get(jump.way)
+            link = self._jumps.get(jump)
             if link is not None and not link.is_closed():
                 return link
             if jump.host_key is HostKeyMode.PINNED:
                 keys = await asyncio.to_thread(pinned_keys, jump)
             else:
-                keys = self._jump_keys.get(jump.way, ())
+                keys = self._jump_keys.get(jump, ())
             shown = _Shown(jump.host_key is HostKeyMode.ACCEPT_NEW and not keys)
-            link = self._jumps[jump.way] = await self._connect(jump, keys, shown, None)
+            link = self._jumps[jump] = await self._connect(jump, keys, shown, None)
             if shown.key:
-                self._jump_keys[jump.way] = (shown.key,)
+                self._jump_keys[jump] = (shown.key,)
             return link
 
     async def _connect(
@@ -168,6 +169,7 @@ class Connections:
                     agent_path=None,
                     preferred_auth="publickey",
                     gss_host=None,
+                    compression_algs=None,  # what a host sends is no larger than it looks
                     known_hosts=([asyncssh.import_public_key(key) for key in keys], [], []),
                     client_factory=lambda: shown,
                     keepalive_interval=_KEEPALIVE_S,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from broker.backends.ssh.shell import FUNCTIONS, PROLOGUE
+from broker.backends.ssh.shell import FUNCTIONS, PROLOGUE, STARTING
 
 LAUNCH_CONTAINER: Final = f"""\
 {PROLOGUE}
@@ -10,10 +10,7 @@ cut() {{ echo "!cut"; exit 0; }}
 env=$(cat)
 case $env in *": end") ;; *) cut ;; esac
 mkdir -p "$base/starting" "$base/pulls" || {{ echo "!full $base"; exit 0; }}
-started=$base/starting/$launch.$$
-: >"$started"
-trap 'rm -f "$started"' EXIT
-said() {{ tail -n 3 | cut -c1-400 | sed 's/^/>/'; }}
+{STARTING}said() {{ tail -n 3 | cut -c1-400 | sed 's/^/>/'; }}
 look() {{
   format="{{{{.State.Status}}}} {{{{index .Config.Labels \\"$label\\"}}}}"
   "$engine" inspect --type container --format "$format" "$1" 2>&1
@@ -53,7 +50,13 @@ if ! "$engine" image inspect "$image" >/dev/null 2>&1 </dev/null; then
   fi
 fi
 eval "set -- $words"
-if told=$(eval "$env"; "$engine" run "$@" 2>&1 </dev/null); then echo "=started"; else
+own=$started.env
+if told=$(
+  own_env=
+  eval "$env"
+  [ -z "$own_env" ] || printf '%s' "$own_env" >"$own"
+  "$engine" run ${{own_env:+--env-file "$own"}} "$@" 2>&1 </dev/null
+); then echo "=started"; else
   printf '%s\\n' "$told" | said
   found=$(look "$container") || {{ echo "!run"; exit 0; }}
   case $found in
@@ -67,13 +70,13 @@ if told=$(eval "$env"; "$engine" run "$@" 2>&1 </dev/null); then echo "=started"
 fi
 """
 """Wants $work $folder $engine $container $launch $label $image $image_id $puller $words; on its input, what sets the
-container's variables, then `: end`. An image that must be fetched is fetched beside it, once for all that wait."""
+container's variables, and $own_env with those that go by a file, then `: end`. An image that must be fetched is fetched
+beside it, once for all that wait."""
 
 PULLER: Final = f"""\
 {FUNCTIONS}
 pull=$3
-began $$
-printf '%s %s %s\\n' $$ "$began" "$boot" >"$pull.pid"
+myself >"$pull.pid"
 if "$1" pull "$2" >"$pull.log" 2>&1; then rm -f "$pull.failed"; else mv "$pull.log" "$pull.failed"; fi
 rm -f "$pull.pid"
 """

@@ -21,7 +21,7 @@ _THE_ENGINES_OWN: Final = ("LD_", "DOCKER_", "CONTAINER", "BUILDAH", "XDG_", "DB
 _ITS_SHELLS: Final = frozenset(
     {"PATH", "HOME", "USER", "TMPDIR", "IFS", "ENV", "BASH_ENV", "PWD", "HTTP_PROXY", "HTTPS_PROXY"}
 )
-"""Variables that would change what the engine's own program does: they go as its arguments, others by their names."""
+"""Variables that would change what the engine's own program does: they go by a file, others by their names."""
 
 
 def container_of(name: str, ownership: Ownership) -> str:
@@ -59,8 +59,17 @@ def launch_script(spec: LaunchSpec, place: HostPlace, ownership: Ownership) -> s
 
 def launch_input(spec: LaunchSpec) -> bytes:
     """What the script reads: the container's variables, the secret among them."""
-    passed = {name: value for name, value in _start(spec).environment.items() if not _is_the_engines(name)}
-    return f"{exports(passed)}: end\n".encode()
+    given = _start(spec).environment
+    passed = {name: value for name, value in given.items() if not _is_the_engines(name)}
+    own = {name: value for name, value in given.items() if name not in passed}
+    exports(own)  # for what it refuses
+    if wrong := next((name for name, value in own.items() if "\n" in value or "\r" in value), None):
+        message = (
+            f"env.{wrong}: a value of several lines cannot be given under this name, which the host's engine has too"
+        )
+        raise BackendRejected("InvalidVariable", message, Reason.INVALID_TEMPLATE)
+    lines = "".join(f"{name}={value}\n" for name, value in own.items())
+    return f"{exports(passed)}own_env={quote(lines)}\n: end\n".encode()
 
 
 def _start(spec: LaunchSpec) -> Start:
@@ -89,8 +98,8 @@ def _flags(spec: LaunchSpec, container: str, start: Start) -> list[str]:
         words += ["--cpus", f"{template.resources.cpu_milli / 1000:g}"]
     if template.user:
         words += ["--user", template.user]
-    for name, value in start.environment.items():
-        words += ["--env", f"{name}={value}" if _is_the_engines(name) else name]
+    for name in start.environment:
+        words += [] if _is_the_engines(name) else ["--env", name]
     if start.entrypoint is not None:
         words += ["--entrypoint", start.entrypoint[0]]
     return [*words, *_files(template)]

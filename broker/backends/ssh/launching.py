@@ -5,6 +5,7 @@ from typing import Final
 from broker.backends.ssh import containers, processes
 from broker.backends.ssh.options import runner_of
 from broker.backends.ssh.ownership import Ownership
+from broker.backends.ssh.shell import lines_of
 from broker.backends.ssh.transport import HostUnreachable, Ran
 from broker.domain.host_order import HostPlace
 from broker.domain.reason import Reason
@@ -25,7 +26,7 @@ def script_and_input(spec: LaunchSpec, place: HostPlace, ownership: Ownership) -
 
 def failure(ran: Ran, spec: LaunchSpec) -> BackendError | None:
     """What went wrong; None if the agent has been started, now or before."""
-    lines = ran.output.splitlines()
+    lines = lines_of(ran.output)
     if "=started" in lines:
         return None
     words = "; ".join(line[1:].replace(spec.secret, "***") for line in lines if line.startswith(">"))
@@ -48,7 +49,7 @@ def failure(ran: Ran, spec: LaunchSpec) -> BackendError | None:
         case "run" | "start":
             return BackendRejected("EngineRefused", f"the host's engine cannot run {image}: {words}")
     message = f"the host's shell ended with code {ran.code} and did not say whether it started the agent"
-    return OutcomeUnknown("Unfinished", f"{message}: {ran.errors[-300:].replace(spec.secret, '***')}".rstrip(": "))
+    return OutcomeUnknown("Unfinished", f"{message}: {ran.errors.replace(spec.secret, '***')[-300:]}".rstrip(": "))
 
 
 def unheard(error: HostUnreachable) -> BackendError:

@@ -88,7 +88,8 @@ FIND: Final = f"""\
 {PROLOGUE}
 for file in "$base"/starting/"$launch".*; do
   [ -e "$file" ] || continue
-  if [ -d "/proc/${{file##*.}}" ]; then echo "!starting"; else rm -f "$file"; fi
+  case $file in *.env) continue ;; esac
+  if alive "$file"; then echo "!starting"; else rm -f "$file" "$file.env"; fi
 done
 for file in "$base"/agents/*/marks "$base"/agents/.wipe-*/marks; do
   [ ! -r "$file" ] || ! grep -qxF "$mark" "$file" || {{

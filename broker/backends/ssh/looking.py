@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from broker.backends.ssh.look_script import FORMAT, LOOK
 from broker.backends.ssh.options import runner_of
-from broker.backends.ssh.ownership import INSTALLATION, Ownership, attempt_of, ref_of
-from broker.backends.ssh.shell import script_of
+from broker.backends.ssh.ownership import INSTALLATION, Ownership, attempt_of, is_name, ref_of
+from broker.backends.ssh.shell import lines_of, script_of
 from broker.domain.host_order import HostPlace
 from broker.domain.ids import AgentId, InstanceRef
 from broker.domain.instance import Instance, InstanceState
@@ -39,6 +39,8 @@ _KILLED: Final = 137
 _MIB: Final = 1 << 20
 _LINES: Final = 20
 _LINE: Final = 400
+_MOST: Final = 1000
+"""So many agents no host has: one that tells of more is not believed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +81,17 @@ def where(place: HostPlace, ownership: Ownership) -> dict[str, str]:
 
 
 def understand(output: str, place: HostPlace, ownership: Ownership) -> Looked | None:
-    """None if it was not printed to its end."""
+    """None if it was not printed to its end, or nobody can understand it."""
+    try:
+        return _understand(output, place, ownership)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return None
+
+
+def _understand(output: str, place: HostPlace, ownership: Ownership) -> Looked | None:
     entries: list[_Entry] = []
     broken, whole = "", False
-    for line in output.splitlines():
+    for line in lines_of(output):
         kind, rest = line[:1], line[1:]
         if kind == "@":
             entries.append(_Entry(rest))
@@ -91,12 +100,12 @@ def understand(output: str, place: HostPlace, ownership: Ownership) -> Looked | 
         elif line == "=looked":
             whole = True
         elif kind == "!":
-            broken = rest.partition(" ")[2]
+            broken = rest.partition(" ")[2][:_LINE]
         elif entries:
             _add(entries[-1], kind, rest)
-    if not whole:
+    if not whole or len(entries) > _MOST:
         return None
-    found = [(one, _instance(one, place, ownership)) for one in entries if one.name]
+    found = [(one, _instance(one, place, ownership)) for one in entries if is_name(one.name)]
     return Looked(
         instances={one.name: instance for one, (instance, _) in found},
         unsigned=frozenset(one.name for one, (_, signed) in found if not signed),
@@ -116,7 +125,7 @@ def _add(entry: _Entry, kind: str, rest: str) -> None:
 
 
 def _container(line: str, ownership: Ownership) -> _Entry:
-    told = json.loads(line)
+    told = list(json.loads(line))
     name = str(told[1]).removeprefix("/").removesuffix(f"-{ownership.folder[:8]}")
     return _Entry(name, marks=dict(told[8] or {}), told=told)
 
@@ -158,9 +167,9 @@ def _of_container(entry: _Entry, ref: InstanceRef, agent_id: AgentId, attempt: i
         state=state,
         agent_id=agent_id,
         attempt=attempt,
-        exit_code=code,
+        exit_code=int(code) if code is not None else None,
         reason=Reason.CONTAINER_EXITED,
-        message=": ".join(part for part in (words, str(error or "")) if part),
+        message=": ".join(part for part in (words, str(error or "")[:_LINE]) if part),
         last_lines=_last(_without_secret(entry.lines, env or (), arguments or ())),
     )
 

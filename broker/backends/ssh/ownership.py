@@ -80,6 +80,11 @@ def name_of(key: LaunchKey, agent: AgentName) -> str:
     return f"{agent}-{key.attempt}"
 
 
+def is_name(text: str) -> bool:
+    """Whether an attempt may be called so."""
+    return _NAME.fullmatch(text) is not None
+
+
 def ref_of(host: str, name: str) -> InstanceRef:
     """The instance of that name on that host."""
     return InstanceRef(f"{host}/{name}")
@@ -88,7 +93,7 @@ def ref_of(host: str, name: str) -> InstanceRef:
 def parse_ref(ref: str) -> tuple[HostId, str] | None:
     """Host and name; None for a reference that is none of ours."""
     host, _, name = ref.partition("/")
-    return (HostId(host), name) if host and _NAME.fullmatch(name) else None
+    return (HostId(host), name) if host and is_name(name) else None
 
 
 def attempt_of(name: str) -> int:

@@ -21,6 +21,8 @@ from broker.ports import Clock
 
 _STEP_S: Final = 90.0
 """Of one command; it watches the init script for at most a minute."""
+_LEAST_S: Final = 0.5
+"""Between two commands, whatever the first has said."""
 _CUTS: Final = 3
 """So often the init script is run again after it was cut off."""
 _PAUSES: Final = (0.5, 0.5, 1.0, 1.0, 2.0, 2.0, 3.0)
@@ -100,9 +102,10 @@ class Preparations:
             one.secrets = dict(order.init.env)
             one.step = "connects"
             while True:
+                began = self._clock.monotonic()
                 ran = await self._try(one, order)
                 if ran is not None:
-                    done = await self._judge(one, order, ran)
+                    done = await self._judge(one, order, ran, began)
                     if isinstance(done, Order):
                         order = done
                     else:
@@ -129,12 +132,13 @@ class Preparations:
         await self._clock.sleep_until(self._clock.monotonic() + pause)
         return None
 
-    async def _judge(self, one: _Preparation, order: Order, ran: Ran) -> "Prepared | Order":
+    async def _judge(self, one: _Preparation, order: Order, ran: Ran, began: float) -> "Prepared | Order":
         """The end of it, or what is to be run next."""
         told = read(ran, order)
         if told.is_ready:
             return await self._ready(one, facts_of(told, order))
         if told.goes_on:
+            await self._clock.sleep_until(began + _LEAST_S)
             return order
         if told.problem == "cut" and one.cuts < _CUTS:
             one.cuts += 1

@@ -11,8 +11,7 @@ from broker.backends.ssh.shell import FUNCTIONS, PROLOGUE
 RUNNER: Final = f"""\
 {FUNCTIONS}
 umask 022
-began $$
-printf '%s %s %s\\n' $$ "$began" "$boot" >"$1/pid.new"
+myself >"$1/pid.new"
 mv "$1/pid.new" "$1/pid"
 . "$1/env"
 rm -f "$1/env"
@@ -49,16 +48,24 @@ upload() {{
     [ "$(wc -c <"$init/script")" -eq "$script_size" ] && printf '%s' "$nonce" >"$init/nonce"
 }}
 begin() {{
-  rm -f "$init/exit" "$init/expired" "$init/pid" "$init/nonce"
-  : >"$init/log" && upload || {{ echo "!full $init"; return 1; }}
   set --
   if [ -n "$sudo" ]; then
-    sudo -n true 2>"$init/sudo" || {{ echo "!sudo $(head -n 1 "$init/sudo")"; return 1; }}
+    sudo -n true 2>"$init/sudo" </dev/null || {{ echo "!sudo $(head -n 1 "$init/sudo")"; return 1; }}
     set -- sudo -n --
   fi
+  if ! (set -C; myself >"$init/begins") 2>/dev/null; then
+    [ -e "$init/begins" ] || {{ echo "!full $init"; return 1; }}
+    alive "$init/begins" || rm -f "$init/begins"
+    echo "~"
+    return 1
+  fi
+  if alive "$init/pid" || [ -e "$init/done" ]; then rm -f "$init/begins"; return 0; fi
+  rm -f "$init/exit" "$init/expired" "$init/pid" "$init/nonce"
+  : >"$init/log" && upload || {{ rm -f "$init/begins" "$init/env"; echo "!full $init"; return 1; }}
   "$@" setsid /bin/sh -c "$runner" agentbroker-init "$init" "$timeout" </dev/null >>"$init/log" 2>&1 &
   tries=0
   until [ -e "$init/pid" ] || [ $tries -ge 100 ]; do sleep 0.05; tries=$((tries + 1)); done
+  rm -f "$init/begins"
 }}
 follow() {{
   tries=0 told=
@@ -129,4 +136,5 @@ echo "=arch $(uname -m)"
 echo "=ready"
 """
 """Wants $runner $work $folder $hash $nonce $timeout $sudo $legacy $env_size $script_size $java $engines; on its input,
-the init script's variables and then the script. Without $hash nothing is run. May be repeated: it joins what runs."""
+the init script's variables and then the script. Without $hash nothing is run. May be repeated: it joins what runs, and
+of two that begin at once one does."""

@@ -9,13 +9,16 @@ from typing import Final
 
 from broker.backends.ssh.options import Init, Runner
 from broker.backends.ssh.prepare_script import PREPARE, RUNNER
-from broker.backends.ssh.shell import exports, masked, script_of
+from broker.backends.ssh.shell import exports, lines_of, masked, script_of
 from broker.backends.ssh.transport import Ran
 from broker.domain.ids import PoolName
 from broker.domain.reason import Reason
 from broker.errors import BackendRejected
 
 NO_INIT: Final = Init(script="")
+_LONGEST: Final = 1000
+_MOST: Final = 20
+"""Of lines and of what is told in them: a host's words are kept, and shown."""
 _ENGINES: Final = ("docker", "podman")
 _MAJOR: Final = re.compile(r"(?:1\.)?(\d+)")
 """Java 8 calls itself 1.8, later ones by their major version (JEP 223)."""
@@ -81,7 +84,8 @@ def read(ran: Ran, order: Order) -> Told:
     facts: dict[str, str] = {}
     javas: list[tuple[str, str]] = []
     broken, tail, problem, goes_on = "", [], "", False
-    for line in ran.output.splitlines():
+    for told in lines_of(ran.output):
+        line = masked(told, order.init.env)[:_LONGEST]
         kind, rest = line[:1], line[1:]
         name, _, value = rest.partition(" ")
         if kind == "=" and name == "java":
@@ -92,18 +96,26 @@ def read(ran: Ran, order: Order) -> Told:
         elif kind == "=":
             facts.setdefault(name, value)
         elif kind == ">":
-            tail.append(masked(rest, order.init.env))
+            tail.append(rest)
         elif kind == "!":
             problem = rest
         elif line == "~":
             goes_on = True
-    return Told(facts=facts, javas=tuple(javas), broken=broken, tail=tuple(tail), problem=problem, goes_on=goes_on)
+    return Told(
+        facts=facts,
+        javas=tuple(javas[:_MOST]),
+        broken=broken[:_LONGEST],
+        tail=tuple(tail[-_MOST:]),
+        problem=problem,
+        goes_on=goes_on,
+    )
 
 
 def failure(told: Told, ran: Ran, order: Order) -> BackendRejected:
     """Why a host cannot become ready, with the end of what its init script has printed."""
     what, _, detail = told.problem.partition(" ")
     init = f"pools.{order.pool}.init"
+    errors = masked(ran.errors, order.init.env)[-300:]
     words = {
         "exit": f"the init script ended with code {detail} (see {init})",
         "expired": f"the init script was ended after {order.init.timeout_s:.0f} s: set {init}.timeout",
@@ -111,7 +123,7 @@ def failure(told: Told, ran: Ran, order: Order) -> BackendRejected:
         "nowhere": f"cannot write in {detail}: set pools.{order.pool}.runner.work_dir to a directory of the user's",
         "full": f"cannot write in {detail}: is the disk full?",
         "missing": f"there is no {detail} on the host: install coreutils and util-linux, or take another image",
-    }.get(what, f"the host's shell has not done what it was told, code {ran.code}: {ran.errors[-300:] or 'no words'}")
+    }.get(what, f"the host's shell has not done what it was told, code {ran.code}: {errors or 'no words'}")
     text = "\n".join((words, *told.tail))
     return BackendRejected("InitFailed" if what in {"exit", "expired"} else "NotReady", text, Reason.SETUP_FAILED)
 

@@ -11,20 +11,20 @@ BASE/agents/NAME-ATTEMPT/   made by mkdir
     remote/  tmp/           where it works, and its temporary files
     ending                  there once it was told to end
 BASE/agents/.wipe-…         on its way out
-BASE/starting/LAUNCH.PID    a launch whose script runs
+BASE/starting/LAUNCH.PID    a launch whose script runs: its number, start, boot
 BASE/jars/                  agent.jar of each URL
 ```
 """
 
 from typing import Final
 
-from broker.backends.ssh.shell import FUNCTIONS, PROLOGUE
+from broker.backends.ssh.shell import FUNCTIONS, PROLOGUE, STARTING
 
 RUNNER: Final = f"""\
 {FUNCTIONS}
 began $$ || exit 0
 set -C
-printf '%s %s %s\\n' $$ "$began" "$boot" 2>/dev/null >../claim || exit 0
+myself 2>/dev/null >../claim || exit 0
 set +C
 . ../env
 rm -f ../env
@@ -76,10 +76,7 @@ env=$(cat)
 case $env in *": end") ;; *) cut ;; esac
 place=$base/agents/$name
 mkdir -p "$base/agents" "$base/starting" "$base/jars" || {{ echo "!full $base"; exit 0; }}
-started=$base/starting/$launch.$$
-: >"$started"
-trap 'rm -f "$started"' EXIT
-write() {{ cat >"$place/.$1.$$" && mv "$place/.$1.$$" "$place/$1"; }}
+{STARTING}write() {{ cat >"$place/.$1.$$" && mv "$place/.$1.$$" "$place/$1"; }}
 mkdir "$place" 2>/dev/null || [ -d "$place" ] || {{ echo "!full $place"; exit 0; }}
 if [ -r "$place/marks" ] && ! grep -qxF "$mark" "$place/marks"; then echo "!other"; exit 0; fi
 if [ ! -e "$place/claim" ]; then

@@ -343,6 +343,30 @@ async def test_a_release_time_is_put_off_at_half_time_and_no_sooner(rig: Alibaba
     assert await rig.count_hosts() == 3
 
 
+async def test_a_release_time_that_cannot_be_put_off_keeps_nobody_elses(rig: AlibabaRig) -> None:
+    refs = await running(rig, hosts=8)
+    rig.fake.faults.add(
+        Fault(action="ModifyInstanceAutoReleaseTime", code="IncorrectInstanceStatus", status=403, times=6)
+    )
+    for _ in range(20):
+        await clock_of(rig).advance(900.0)
+        await rig.backend.describe_hosts(refs)
+    late = [one for one in rig.fake.ecs.living if (one.auto_release_at or 0.0) < clock_of(rig).now().timestamp() + 3600]
+    assert late == []
+    assert rig.fake.ledger.count("ModifyInstanceAutoReleaseTime") == 14
+
+
+async def test_a_release_time_is_taken_away_when_the_config_has_none_any_more(rig: AlibabaRig) -> None:
+    refs = await running(rig, hosts=2)
+    rig.options["auto_release"] = 0.0
+    await rig.reopen()
+    for _ in range(40):
+        await clock_of(rig).advance(900.0)
+        await rig.backend.describe_hosts(refs)
+    assert [one.auto_release_at for one in rig.fake.ecs.living if one.id in refs] == [None, None]
+    assert rig.fake.ledger.count("ModifyInstanceAutoReleaseTime") == 2
+
+
 async def test_hosts_of_a_broker_that_is_dead_are_deleted_by_the_cloud(rig: AlibabaRig) -> None:
     await running(rig, hosts=2)
     await clock_of(rig).advance(6.1 * 3600)
