@@ -185,5 +185,6 @@ async def _dry_run(cloud: AlibabaCloud, one: Looked) -> None:
         if refused.code == _GOOD:
             return
         hint = refused.hint or f"mend pools.{one.name}: the cloud would refuse its hosts just so"
-        raise Wrong(f"pool {one.name}: {refused.message}", hint) from refused
+        told = refused.message.replace("pools.POOL", f"pools.{one.name}")
+        raise Wrong(f"pool {one.name}: {told}", hint) from refused
     raise Wrong(f"pool {one.name}: RunInstances(DryRun) is answered as if it were none", "look at the endpoint")

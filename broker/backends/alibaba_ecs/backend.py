@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from broker.backends.alibaba_ecs.calls import Calls
 from broker.backends.alibaba_ecs.deleting import Deleter, Releases
 from broker.backends.alibaba_ecs.disks import Disks
+from broker.backends.alibaba_ecs.errors import of_pool
 from broker.backends.alibaba_ecs.listing import Lister
 from broker.backends.alibaba_ecs.making import Maker
 from broker.backends.alibaba_ecs.notes import Notes
@@ -62,11 +63,13 @@ class AlibabaBackend:
 
     async def offers(self, pool: Pool) -> Sequence[Offer]:
         """The hosts that could be made, the likeliest and cheapest first."""
-        return await self._parts.offers.of(pool)
+        with of_pool(pool.name):
+            return await self._parts.offers.of(pool)
 
     async def create_hosts(self, order: HostOrder) -> Made:
         """One RunInstances."""
-        return self._noted(order, await self._parts.maker.create(order))
+        with of_pool(order.pool.name):
+            return self._noted(order, await self._parts.maker.create(order))
 
     async def locate_hosts(self, order: HostOrder) -> Made:
         """By the order's tags."""

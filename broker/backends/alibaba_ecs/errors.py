@@ -1,6 +1,7 @@
 """Errors of ours for what the SDK or the network raises; what each code means is in `codes.py`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from broker.backends.alibaba_ecs.codes import TABLE
@@ -38,6 +39,17 @@ def classify(action: str, code: str, message: str, status: int = 400, backend: s
     if status >= 500:
         return OutcomeUnknown(code, message)
     return BackendRejected(code, message)
+
+
+@contextmanager
+def of_pool(name: str) -> Iterator[None]:
+    """While it is entered, the keys that a refusal tells are those of this pool."""
+    try:
+        yield
+    except BackendError as error:
+        error.message = error.message.replace("pools.POOL", f"pools.{name}")
+        error.args = tuple(str(part).replace("pools.POOL", f"pools.{name}") for part in error.args)
+        raise
 
 
 def translate(action: str, error: Exception, backend: str) -> BackendError | None:

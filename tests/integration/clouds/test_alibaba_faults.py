@@ -371,3 +371,10 @@ async def test_hosts_of_a_broker_that_is_dead_are_deleted_by_the_cloud(rig: Alib
     await running(rig, hosts=2)
     await clock_of(rig).advance(6.1 * 3600)
     assert await rig.count_hosts() == 0
+
+
+async def test_what_the_cloud_refuses_names_the_key_of_the_pool_itself(rig: AlibabaRig) -> None:
+    rig.fake.faults.add(Fault(action="RunInstances", code="InvalidImageId.NotFound", message="no image", status=404))
+    error = await refused(rig.backend.create_hosts(rig.order()))
+    assert error.message == f"no image; look at pools.{POOL}.image_id"
+    assert str(error) == f"InvalidImageId.NotFound: {error.message}"
