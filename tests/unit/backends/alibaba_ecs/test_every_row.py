@@ -5,7 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from tests.unit.backends.alibaba_ecs.every_row import DEFECTS, LEFT_OUT, OF_A_TEMPLATE, OF_THE_CLOUD
+from tests.unit.backends.alibaba_ecs.every_defect import DEFECTS, LEFT_OUT
+from tests.unit.backends.alibaba_ecs.every_row import BUTTONS, OF_A_TEMPLATE, OF_THE_CLOUD
 
 ROOT: Final = Path(__file__).parents[4]
 CASES: Final = ROOT / "tests/unit/config/bad"
@@ -27,7 +28,10 @@ def is_there(where: str) -> bool:
 
 def test_every_test_that_is_named_is_there() -> None:
     named = [
-        where for rows in (OF_THE_CLOUD, OF_A_TEMPLATE, LEFT_OUT, DEFECTS) for row in rows.values() for where in row
+        where
+        for rows in (OF_THE_CLOUD, OF_A_TEMPLATE, BUTTONS, LEFT_OUT, DEFECTS)
+        for row in rows.values()
+        for where in row
     ]
     assert [where for where in named if not is_there(where)] == []
 
@@ -41,3 +45,9 @@ def test_every_field_has_its_row_in_the_how_to() -> None:
     cloud, _, template = PAGE.read_text().partition("### Of its templates")
     assert [field for field in OF_THE_CLOUD if f"`{field}`" not in cloud] == []
     assert [field for field in OF_A_TEMPLATE if f"`{field}`" not in template] == []
+
+
+def test_every_defect_that_is_known_has_tests() -> None:
+    assert len(DEFECTS) == 20
+    assert all(DEFECTS.values())
+    assert all(BUTTONS.values())
