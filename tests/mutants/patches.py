@@ -1990,8 +1990,8 @@ MUTANTS: Final = (
     ),
     Mutant(
         guard="the fake of AWS limits calls",
-        file="broker/demo/clouds/throttles.py",
-        old="if any(bucket.tokens < tokens[family] for family, bucket in buckets.items()):",
+        file="broker/demo/clouds/buckets.py",
+        old="if any(bucket.tokens < tokens[family] for family, bucket in taken.items()):",
         new="if not tokens:",
         tests=("tests/unit/demo/clouds/test_throttles.py",),
     ),

@@ -125,6 +125,7 @@ async def has_nothing(ctx: Context, agent: Agent) -> bool:
     if not has_host(ctx, agent):
         return False
     host = await host_of(ctx, agent)
+    ctx.known.told.pop(agent.id, None)
     ctx.known.waiting.get(HostId(agent.host), set()).discard(agent.id)
     return host is None or host.phase is HostPhase.GONE or host.ready_at is None
 

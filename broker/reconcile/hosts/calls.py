@@ -31,7 +31,8 @@ class Calls:
     """Which calls may be made now. Orders, looks and ends of a backend each have a pause of their own."""
 
     monotonic: Callable[[], float]
-    _open: Counter[BackendName] = field(default_factory=Counter)
+    _open: Counter[tuple[BackendName, bool]] = field(default_factory=Counter)
+    """Those that get hosts ready stand in a line of their own: they go by way of the hosts, which may hang."""
     _pauses: dict[tuple[BackendName, str], tuple[float, float]] = field(default_factory=dict)
     """Until when, and how long it was."""
 
@@ -42,9 +43,10 @@ class Calls:
         until, length = self._pauses.get((backend, what), (0.0, 0.0))
         if until > self.monotonic():
             return NotNow(until - self.monotonic())
-        if self._open[backend] >= _AT_ONCE:
+        line = (backend, what.startswith("prepare"))
+        if self._open[line] >= _AT_ONCE:
             return NotNow(_IN_LINE_S)
-        self._open[backend] += 1
+        self._open[line] += 1
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 answer = await call()
@@ -57,6 +59,6 @@ class Calls:
         except BackendError as error:
             return error
         finally:
-            self._open[backend] -= 1
+            self._open[line] -= 1
         self._pauses.pop((backend, what), None)
         return answer

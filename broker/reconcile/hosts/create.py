@@ -105,6 +105,7 @@ async def make(ctx: Context, token: str) -> Again | None:
     rows = await ctx.hosts.of_token(token)
     waiting = [host for host in rows if host.ref is None and host.phase is HostPhase.CREATING]
     if not waiting:
+        ctx.known.fresh.discard(token)
         return None
     if (left := ctx.known.call_at.get(token, 0.0) - ctx.clock.monotonic()) > 0 and not is_over(ctx, waiting[0]):
         return Again(left)
@@ -126,6 +127,7 @@ async def make(ctx: Context, token: str) -> Again | None:
     if isinstance(answer, BackendError):
         if first:
             ctx.known.nothing_made |= {host.id for host in waiting}
+        ctx.known.called.pop(token, None)
         ctx.known.called.pop(token, None)
         await _refused(ctx, waiting, answer)
         return None

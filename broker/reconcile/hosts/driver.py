@@ -40,7 +40,7 @@ class HostDriver:
             Task.DELETE: lambda name: delete_some(ctx, BackendName(name)),
             Task.POLL: lambda name: self._poll(BackendName(name)),
             Task.FEWEST: lambda name: keep_fewest(ctx, PoolName(name)),
-            Task.ORPHANS: lambda name: self._orphans.search(BackendName(name)),
+            Task.ORPHANS: lambda name: self._search(BackendName(name)),
         }
 
     async def prepare(self) -> None:
@@ -107,3 +107,9 @@ class HostDriver:
             self._followed.discard(name)
             return None
         return await poll_hosts(self._ctx, name)
+
+    async def _search(self, name: BackendName) -> Again | None:
+        if name not in self._ctx.backends:  # where it comes back, it is followed anew
+            self._followed.discard(name)
+            return None
+        return await self._orphans.search(name)

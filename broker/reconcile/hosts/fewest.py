@@ -31,9 +31,11 @@ async def keep_fewest(ctx: Context, name: PoolName) -> Again | None:
     if offer is None:
         return Again(_LOOK_AGAIN_S)
     room = min(missing, room_left(offer, living))
+    if rules.most is not None:  # those that drain or are deleted count, too; one too many is refused, and told
+        room = min(room, max(1, rules.most - len(living)))
     try:
         await ctx.hosts.add([host_in(ctx, offer) for _ in range(room)], ctx.clock.now(), most=rules.most)
-    except LimitReached as error:  # those that drain or are deleted count, too
+    except LimitReached as error:
         if ctx.known.fewest_failed.get(name) != str(error):
             events.HOST_STEP_FAILED.emit(pool=name, message=str(error))
         ctx.known.fewest_failed[name] = str(error)

@@ -64,15 +64,20 @@ async def prepare(ctx: Context, host: Host) -> Again | None:
             return None
         return Again(_AFTER_ERROR_S if isinstance(answer, BackendError) else _PREPARE_AGAIN_S)
     now = ctx.clock.now()
+    await move(ctx, host, HostPhase.READY, ready_at=now, host_key=answer.host_key, facts=dict(answer.facts))
     ctx.metrics.hosts.ready(host.pool, (now - host.requested_at).total_seconds())
     ctx.known.failures.pop(host.pool, None)
-    await move(ctx, host, HostPhase.READY, ready_at=now, host_key=answer.host_key, facts=dict(answer.facts))
     return None
 
 
 async def _lost(ctx: Context, host: Host) -> bool:
-    """Gives a host up whose machine is gone, or goes, before it was ready."""
+    """Gives a host up whose machine is gone, or goes, before it was ready, or whose last agent is gone."""
     over = why_gone(ctx, host)
+    rules = rules_of(ctx, host)
+    used_up = rules.max_uses is not None and host.uses >= rules.max_uses
+    if over is None and used_up and not await ctx.hosts.count_on(host.id):
+        await move(ctx, host, HostPhase.DELETING, why=Reason.CANCELLED, message="nobody needs it any more")
+        return True
     if over is None and (found := found_of(ctx, host)) is not None and found.interruption is not None:
         over = (Reason.SPOT_INTERRUPTED, in_words(found.interruption))
     if over is None:

@@ -196,6 +196,17 @@ async def test_a_job_that_is_aborted_while_its_host_is_made_leaves_no_agent_and_
         assert not world.cloud.hosts.calls
 
 
+async def test_a_host_for_one_agent_is_given_up_as_soon_as_that_agent_is_gone(tmp_path: Path) -> None:
+    async with hosts_core(tmp_path, agents_per_host=1, max_uses=1) as world:
+        world.cloud.boot_s = 300.0
+        [name] = await ask(world, 1)
+        await world.advance(5)
+        host = (await world.core.agent(name)).host
+        await world.core.release(name, Reason.CANCELLED, uses=0)
+        await world.empty(40)
+        assert (await world.host(host)).why is Reason.CANCELLED
+
+
 async def test_a_busy_agent_keeps_its_host_whatever_its_age_and_the_cloud_says_that_it_is_missing(
     tmp_path: Path,
 ) -> None:

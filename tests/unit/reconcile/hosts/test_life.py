@@ -260,6 +260,16 @@ async def test_a_pool_keeps_its_fewest_hosts_and_replaces_the_one_that_is_too_ol
         assert not {host.id for host in await world.ctx.hosts.living()} & first
 
 
+async def test_of_its_fewest_hosts_a_pool_asks_for_as_many_as_its_limit_leaves(tmp_path: Path) -> None:
+    async with hosts_core(tmp_path, fewest=3, most=4, max_age=timedelta(minutes=20)) as world:
+        await world.until(HostPhase.READY, 3, 120)
+        world.cloud.deletes_stay = True
+        await world.advance(1300, 10)
+        assert await world.phases() == [HostPhase.DELETING] * 3 + [HostPhase.READY]
+        world.cloud.let_go_hosts()
+        await world.until(HostPhase.READY, 3, 120)
+
+
 async def test_a_pool_whose_hosts_come_to_nothing_asks_for_others_ever_more_seldom(tmp_path: Path) -> None:
     async with hosts_core(tmp_path, fewest=1) as world:
 
