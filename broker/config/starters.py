@@ -138,7 +138,7 @@ STARTERS: Final = {
 """,
         pools="""  hangzhou:
     backend: ali
-    image_id: m-bp1agents               # `agentbroker discover` lists images, types, vSwitches and security groups
+    image_id: m-bp1agents               # `agentbroker discover ali` lists images, types, vSwitches and security groups
     instance_types: [ecs.c7.2xlarge]    # the best first; or host_size: { cpu: 4, memory: 8Gi }
     vswitches: [vsw-h]
     security_groups: [sg-bp1]
@@ -146,10 +146,10 @@ STARTERS: Final = {
     # charge: { spot_strategy: SpotAsPriceGo, on_no_stock: on-demand }
     agents_per_host: 2
     ssh:
-      user: jenkins
+      user: root                        # whom the image gives the key pair to
       private_key_file: /run/secrets/ali_ssh_key   # of key_pair, without a passphrase
       host_key: from-console            # or pinned, accept-new
-    # init: { script_file: /etc/agentbroker/init-host.sh, timeout: 10m, sudo: true }
+    # init: { script_file: /etc/agentbroker/init-host.sh, timeout: 10m }   # such as Java, if the image has none
     host: { idle_timeout: 10m, max_age: 24h }
     limits: { hosts: 20, agents: 40, pending: 10 }
 """,
