@@ -7,7 +7,20 @@ from typing import Final
 
 import click
 
-_DEEDS: Final = {"clear": "no call goes wrong any more", "interrupt": "a task loses its spot capacity"}
+_DEEDS: Final = {
+    "aws": {
+        "clear": "no call goes wrong any more",
+        "interrupt": "a task loses its spot capacity",
+        "no-capacity": "Fargate has no capacity",
+    },
+    "alibaba": {
+        "clear": "no call goes wrong any more, all is in stock, machines are reached",
+        "interrupt": "an instance loses its spot capacity",
+        "no-stock": "no zone has anything in stock",
+        "ssh-closed": "for a minute nobody listens on port 22",
+        "ssh-host-key": "machines show other host keys",
+    },
+}
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 
 
@@ -81,7 +94,7 @@ def dev(  # noqa: PLR0913  # one parameter an option
 
 
 @dev.command("fault")
-@click.argument("cloud", type=click.Choice(["aws"]))
+@click.argument("cloud", type=click.Choice(["aws", "alibaba"]))
 @click.argument("action")
 @click.argument("code", default="")
 @click.option("--times", type=click.IntRange(min=1), default=1, show_default=True, help="How often at most.")
@@ -94,23 +107,28 @@ def dev(  # noqa: PLR0913  # one parameter an option
 @click.option("--delay", "delay_s", type=click.FloatRange(min=0), default=0.0, help="Seconds before the answer.")
 @click.option("--state-dir", type=_DIRECTORY, help="Of the demo; default: the one that was started last.")
 def fault(cloud: str, *, action: str, state_dir: Path | None, status: int | None, **rule: object) -> None:
-    """Makes calls of a demo's cloud go wrong.
+    """Makes calls of a demo's clouds go wrong, and what is in them.
 
     \b
     agentbroker dev fault aws RunTask ThrottlingException --times 5
     agentbroker dev fault aws RunTask --drop --after-effect     the task is made, the answer lost
     agentbroker dev fault aws DescribeTasks ServerException --probability 0.3 --times 100
     agentbroker dev fault aws interrupt                         takes a task's spot capacity back
+    agentbroker dev fault aws no-capacity                       agents go to the next cloud in line
     agentbroker dev fault aws clear                             ends all faults
+    agentbroker dev fault alibaba RunInstances OperationDenied.NoStock --times 3
+    agentbroker dev fault alibaba no-stock                      also: interrupt, ssh-closed, ssh-host-key, clear
     """
     from urllib.error import HTTPError
 
-    from broker.demo.clouds.remote import Control, youngest
+    from broker.demo.clouds.remote import ALIBABA_FILE, FILE, Control, youngest
+
+    deeds, file = _DEEDS[cloud], {"aws": FILE, "alibaba": ALIBABA_FILE}[cloud]
 
     directory = state_dir or youngest()
     try:
-        control = Control.of(directory) if directory else None
-        if control and action in _DEEDS:
+        control = Control.of(directory, file) if directory else None
+        if control and action in deeds:
             control.ask(action)
         elif control:
             control.ask("faults", action=action, status=status or 0, **rule)
@@ -121,4 +139,4 @@ def fault(cloud: str, *, action: str, state_dir: Path | None, status: int | None
     if control is None:
         message = "no demo with a cloud is found: start one by agentbroker dev --clouds fake, or name its --state-dir"
         raise click.ClickException(message)
-    click.echo(f"{cloud}: {_DEEDS.get(action, f'{action} will go wrong')}")
+    click.echo(f"{cloud}: {deeds.get(action, f'{action} will go wrong')}")

@@ -102,7 +102,8 @@ def _run_in(root: Path, options: Options, view: View) -> int:
 
 
 def _stack(root: Path, options: Options, ports: Ports) -> Stack:
-    secured = _secured(root, options)
+    machines = _machines(options)
+    secured = _secured(root, options, *machines.get("gateway", ()))
     java_options = secured.java_options() if secured else []
     pool = simulated_pool()
     if not options.is_simulated:
@@ -116,14 +117,28 @@ def _stack(root: Path, options: Options, ports: Ports) -> Stack:
     if options.clouds:
         from broker.demo.clouds.stack import CloudStack  # noqa: PLC0415  # only where it is asked for
 
-        return CloudStack(**known, java=str(pool["java"]) if "java" in pool else "")
+        java = str(pool["java"]) if "java" in pool else ""
+        return CloudStack(**known, java=java, block=machines.get("block"), lacks=machines.get("lacks", ""))
     return Stack(**known)
 
 
-def _secured(root: Path, options: Options) -> Secured | None:
+def _machines(options: Options) -> dict[str, Any]:
+    """Where virtual machines may be, and with them the gateway; or what this machine lacks for them."""
+    if not options.clouds:
+        return {}
+    from broker.demo.clouds.chosen import free_block, lacking  # noqa: PLC0415  # only where it is asked for
+    from broker.demo.clouds.machine_pool import address_in  # noqa: PLC0415
+
+    if lacks := lacking():
+        return {"lacks": lacks}
+    block = free_block()
+    return {"block": block, "gateway": [address_in(block)]}
+
+
+def _secured(root: Path, options: Options, *gateway: str) -> Secured | None:
     """An authority of this run's own; somebody else's Jenkins would have to be changed at each run to trust it."""
     foreign = options.jenkins_url and not options.is_simulated
-    return None if foreign else Secured.new(root / "tls")
+    return None if foreign else Secured.new(root / "tls", *gateway)
 
 
 def _controller(root: Path, options: Options, stack: Stack) -> DemoController:

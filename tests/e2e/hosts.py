@@ -12,7 +12,8 @@ from threading import Event, Thread
 from typing import Any, Final, TypeVar
 
 from broker.demo.clouds.alibaba.cloud import FakeAlibaba
-from broker.demo.clouds.machines import GROUP, QUICK, add_network, vswitch_of
+from broker.demo.clouds.machine_pool import GROUP, IMAGE_ID, vswitch_of
+from broker.demo.clouds.machines import QUICK, add_network
 from broker.demo.clouds.serving import serving
 from broker.demo.clouds.vms.agents import init_script, with_agents
 from broker.demo.clouds.vms.runner import VmRunner, running_vms
@@ -25,10 +26,9 @@ from broker.demo.stack import Ports, Stack
 from tests.e2e.containers import REPOSITORY, host_python
 from tests.e2e.world import controller_of
 from tests.podman import INBOUND_IMAGE
-from tests.vms import client_key
+from tests.vms import a_spec, client_key, running_machines
 
 AGENT: Final = (str(Path(sys.executable).resolve()), str(REPOSITORY / "tests/e2e/boxed_agent.py"))
-IMAGE_ID: Final = "aliyun_3_x64_20G_alibase_20260528.vhd"
 BLOCK: Final = IPv4Network("10.0.0.0/22")
 """Of the fake's VPC; its first vSwitch has the first part of it."""
 STEP: Final = """
@@ -130,6 +130,20 @@ def a_cloud(directory: Path, image: Image) -> Iterator[Cloud]:
         yield cloud
 
 
+@asynccontextmanager
+async def _machines(image: Image, count: int) -> AsyncIterator[tuple[str, list[Vm]]]:
+    async with running_machines() as vms:
+        made = [await vms.start(a_spec(image)) for _ in range(count)]
+        yield made[0].gateway, made
+
+
+@contextmanager
+def some_machines(image: Image, count: int) -> Iterator[tuple[str, list[Vm]]]:
+    """Virtual machines that nobody makes or ends; this machine's address as they find it, and they."""
+    with in_a_thread(lambda: _machines(image, count)) as (made, _):
+        yield made
+
+
 @dataclass(slots=True, kw_only=True)
 class HostStack(Stack):
     """A stack whose agents are on virtual machines; `address` is where those find this machine."""
@@ -176,7 +190,7 @@ class HostWorld:
         backend: Mapping[str, object],
         template: Mapping[str, object] | None = None,
     ) -> None:
-        (root / "told").mkdir(parents=True)
+        (root / "told").mkdir(parents=True, exist_ok=True)
         (root / "told").chmod(0o777)
         ports = Ports()
         self.stack = HostStack(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from broker.demo.clouds.remote import FILE, Control
+from broker.demo.clouds.remote import ALIBABA_FILE, FILE, Control
 from broker.demo.http import get_json, post_json
 from broker.demo.leftovers import marked_processes
 from broker.demo.stack import RUN_MARK
@@ -57,7 +57,7 @@ def test_twelve_builds_run_on_a_task_each_and_nothing_is_left() -> None:
     told = json.loads(done.stdout)
     assert (told["builds"], told["succeeded"], told["agents_launched"]) == (12, 12, 12)
     assert set(told["left_behind"].values()) == {0}
-    assert "tasks" in told["left_behind"]
+    assert {"tasks", "machines"} <= told["left_behind"].keys()
 
 
 def test_a_cloud_that_throttles_and_loses_answers_costs_no_build_and_no_task(dev: Dev) -> None:
@@ -97,6 +97,27 @@ def test_a_build_whose_spot_capacity_is_taken_ends_and_leaves_no_task(dev: Dev) 
     assert "spot" in dev.says("dev", "fault", "aws", "interrupt", "--state-dir", str(dev.state))
     until(lambda: _state(dev)["tasks"] == [], seconds=60)
     until(lambda: _results(dev, 1) != [None], seconds=60)
+
+
+def test_builds_run_on_machines_of_the_other_cloud_while_the_first_has_no_capacity(dev: Dev) -> None:
+    place = "--state-dir", str(dev.state)
+    before = dev.launches()
+    dev.says("dev", "fault", "alibaba", "RunInstances", "OperationDenied.NoStock", "--times", "1", *place)
+    dev.says("dev", "fault", "aws", "no-capacity", *place)
+    _queue(dev, 2, 3)
+    until(lambda: _results(dev, 2) == ["SUCCESS"] * 2, seconds=150)
+    agents = [line.split()[0] for line in (dev.state / "launches.log").read_text().splitlines()[before:]]
+    assert len(agents) == 2
+    told = dev.says("explain", agents[0])
+    assert "fallback for InsufficientCapacity" in told
+    assert "linux-vm" in told
+    alibaba = Control.of(dev.state, ALIBABA_FILE)
+    until(lambda: alibaba.ask("state")["instances"] == [], seconds=90)
+    state = alibaba.ask("state")
+    assert state["errors"]["RunInstances OperationDenied.NoStock"] == 1
+    assert (state["problems"], state["machines"]) == ([], [])
+    dev.says("dev", "fault", "aws", "clear", *place)
+    dev.says("dev", "fault", "alibaba", "clear", *place)
 
 
 def test_a_demo_that_is_told_to_end_takes_its_tasks_with_it(dev: Dev) -> None:

@@ -13,8 +13,18 @@ from pathlib import Path
 import pytest
 
 from broker.demo.clouds.vms.agents import MARKER
+from broker.demo.clouds.vms.files import hostname_of
 from broker.demo.leftovers import marked_processes
-from tests.e2e.hosts import Cloud, HostWorld, a_cloud, alibaba_backend, alibaba_pool, image_for
+from tests.e2e.hosts import (
+    Cloud,
+    HostWorld,
+    a_cloud,
+    alibaba_backend,
+    alibaba_pool,
+    host_pool,
+    image_for,
+    some_machines,
+)
 from tests.e2e.world import until
 from tests.podman import INBOUND_IMAGE
 
@@ -93,6 +103,68 @@ def test_two_builds_run_as_processes_of_one_machine_and_leave_nothing_there(star
     nothing_is_left(world, cloud)
     assert len(world.stack.launched()) == 2
     assert cloud.fake.ledger.count("RunInstances", code="") == 1
+
+
+def test_a_broker_that_is_killed_finds_its_hosts_and_agents_again(start: Start) -> None:
+    slow = "#!/bin/sh\nsleep 6\n"
+    world, cloud = start(template={"remote_fs": "work"}, init={"script": slow})
+    world.controller.queue(2, label="box", seconds=12)
+    until(lambda: any(host["phase"] == "preparing" for host in world.hosts()), seconds=90)
+    kill_and_start(world)
+    until(lambda: len(world.printed()) == 2, seconds=90)
+    kill_and_start(world)
+    until(lambda: all(world.results()), seconds=90)
+    assert world.results() == ["SUCCESS"] * 2
+    nothing_is_left(world, cloud)
+    assert len(world.stack.launched()) == 2
+    assert cloud.fake.ledger.count("RunInstances", code="") == 1
+
+
+def kill_and_start(world: HostWorld) -> None:
+    """kill -9 of the broker; the next one is ready."""
+    assert world.stack.broker is not None
+    world.stack.broker.kill()
+    world.stack.start_broker()
+
+
+def test_a_build_runs_on_a_machine_that_only_cloud_assistant_reaches(start: Start) -> None:
+    world, cloud = start(template={"remote_fs": "work"}, start_by="cloud-assistant")
+    world.controller.queue(1, label="box", seconds=2)
+    until(lambda: len(world.printed()) == 1, seconds=120)
+    [vm] = cloud.machines()
+    assert world.printed()[0][0] == vm.spec.hostname
+    assert cloud.run(vm, f"cat {MARKER}").strip() == vm.spec.hostname
+    assert not any("Accepted publickey" in line for line in vm.log), "nobody has logged in"
+    until(lambda: world.results() == ["SUCCESS"], seconds=90)
+    nothing_is_left(world, cloud)
+    assert len(world.stack.launched()) == 1
+
+
+def test_two_builds_run_on_two_machines_of_a_list_and_leave_them_as_they_were(
+    tmp_path: Path, own_network: None
+) -> None:
+    root = tmp_path / "run"
+    (root / "told").mkdir(parents=True)
+    with some_machines(image_for(root / "told"), 2) as (address, machines):
+        hosts = {f"rack{n}": {"address": vm.address, "slots": 1} for n, vm in enumerate(machines)}
+        pool = {**host_pool(root), "hosts": hosts}
+        template = {"remote_fs": "work"}
+        world = HostWorld(root, {"box": pool}, address=address, backend={"type": "ssh-hosts"}, template=template)
+        try:
+            world.start()
+            world.controller.queue(2, label="box", seconds=4)
+            until(lambda: len(world.printed()) == 2, seconds=90)
+            assert {lines[0] for lines in world.printed()} == {hostname_of(vm.spec) for vm in machines}
+            until(lambda: all(world.results()))
+            assert world.results() == ["SUCCESS"] * 2
+            until(lambda: not world.nodes() and not world.hosts())
+            for vm in machines:
+                assert vm.path(MARKER).exists()
+                assert [name for _, name in vm.processes() if name.startswith("python")] == []
+                assert list(vm.path("/root/agentbroker").glob("*/agents/*")) == []
+            assert len(world.stack.launched()) == 2
+        finally:
+            world.stop()
 
 
 def test_an_agents_log_tells_what_its_host_does(start: Start) -> None:

@@ -14,25 +14,18 @@ from broker.demo.clouds.alibaba.cloud import FakeAlibaba
 from broker.demo.clouds.alibaba.knobs import Timing
 from broker.demo.clouds.alibaba.networks import SecurityGroup, Vpc, VSwitch
 from broker.demo.clouds.control_alibaba import controlled_alibaba
+from broker.demo.clouds.machine_pool import GROUP, REGION, blocks_of, vswitch_of
 from broker.demo.clouds.serving import serving
 from broker.demo.clouds.vms.agents import with_agents
 from broker.demo.clouds.vms.runner import running_vms
 from broker.demo.clouds.vms.spec import Image
 
-REGION: Final = "cn-hangzhou"
-IMAGE_ID: Final = "aliyun_3_x64_20G_alibase_20260528.vhd"
 VPC: Final = "vpc-bp1demo"
-GROUP: Final = "sg-bp1demo"
 QUICK: Final = Timing(
     pending_s=0.1, starting_s=(0.3, 0.8), stopping_s=0.2, forced_s=0.1, listed_after_end_s=0.5, address_s=0.1,
     public_address_s=0.2, assistant_s=0.0,
 )  # fmt: skip
 """Times for people who watch: seconds where the cloud takes a minute."""
-
-
-def vswitch_of(zone: str) -> str:
-    """The id of the vSwitch in a zone."""
-    return f"vsw-bp1demo{zone[-1]}"
 
 
 def add_network(fake: FakeAlibaba, block: IPv4Network) -> list[VSwitch]:
@@ -42,10 +35,9 @@ def add_network(fake: FakeAlibaba, block: IPv4Network) -> list[VSwitch]:
     """
     region = fake.ecs.region()
     now = region.world.now()
-    bits = (len(region.zones) - 1).bit_length()
     made = [
         VSwitch(id=vswitch_of(zone), name=f"demo-{zone[-1]}", vpc=VPC, zone=zone, cidr=part, created_at=now, ready_at=0)
-        for zone, part in zip(region.zones, block.subnets(prefixlen_diff=bits), strict=False)
+        for zone, part in zip(region.zones, blocks_of(block), strict=True)
     ]
     fake.vpc.add(Vpc(id=VPC, name="demo", cidr=block, created_at=now, ready_at=0))
     fake.vpc.add(SecurityGroup(id=GROUP, name="demo", vpc=VPC, created_at=now))
