@@ -16,11 +16,14 @@ from broker.backends.ssh.trust import Trust
 from broker.domain.host_order import HostPlace
 from broker.domain.ids import HostId
 from broker.domain.reason import Reason
+from broker.errors import BackendRejected
 from broker.ports import Clock
 
 _OUTPUT: Final = 4 << 20
 _ERRORS: Final = 4 << 10
 _CHUNK: Final = 1 << 16
+_SCRIPT: Final = 90_000
+"""Linux takes 128 KiB in one argument (execve(2), MAX_ARG_STRLEN), and base64 is a third longer."""
 _CONSOLE_S: Final = 20.0
 """For a backend that asks its cloud for the keys on a console."""
 
@@ -77,8 +80,16 @@ class SshTransport:
 
 
 def command_of(script: str) -> str:
-    """What sshd gives to the user's login shell: the same to sh, bash, csh and fish."""
-    return f"exec /bin/sh -c 'eval \"$(echo {base64.b64encode(script.encode()).decode()} | base64 -d)\"'"
+    """What sshd gives to the user's login shell: the same to sh, bash, csh and fish.
+
+    BackendRejected if it is too long.
+    """
+    content = script.encode()
+    if len(content) > _SCRIPT:
+        raise BackendRejected(
+            "ScriptTooLong", f"a host is to be told {len(content)} bytes at once, {_SCRIPT} is the most"
+        )
+    return f"exec /bin/sh -c 'eval \"$(echo {base64.b64encode(content).decode()} | base64 -d)\"'"
 
 
 async def _run(kept: Kept, command: str, stdin: bytes, heard: Callable[[str], None] | None) -> Ran:

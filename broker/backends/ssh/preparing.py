@@ -112,10 +112,13 @@ def read(ran: Ran, order: Order) -> Told:
 
 
 def failure(told: Told, ran: Ran, order: Order) -> BackendRejected:
-    """Why a host cannot become ready, with the end of what its init script has printed."""
+    """Why a host cannot become ready, with the end of what its init script has printed.
+
+    Images that want another user say so on either side, such as "Please login as the user ...".
+    """
     what, _, detail = told.problem.partition(" ")
     init = f"pools.{order.pool}.init"
-    errors = masked(ran.errors, order.init.env)[-300:]
+    said = masked(ran.errors or ran.output.strip(), order.init.env)[-300:]
     words = {
         "exit": f"the init script ended with code {detail} (see {init})",
         "expired": f"the init script was ended after {order.init.timeout_s:.0f} s: set {init}.timeout",
@@ -123,7 +126,7 @@ def failure(told: Told, ran: Ran, order: Order) -> BackendRejected:
         "nowhere": f"cannot write in {detail}: set pools.{order.pool}.runner.work_dir to a directory of the user's",
         "full": f"cannot write in {detail}: is the disk full?",
         "missing": f"there is no {detail} on the host: install coreutils and util-linux, or take another image",
-    }.get(what, f"the host's shell has not done what it was told, code {ran.code}: {errors or 'no words'}")
+    }.get(what, f"the host's shell has not done what it was told, code {ran.code}: {said or 'no words'}")
     text = "\n".join((words, *told.tail))
     return BackendRejected("InitFailed" if what in {"exit", "expired"} else "NotReady", text, Reason.SETUP_FAILED)
 

@@ -27,7 +27,7 @@ class Ran:
 class Transport(Protocol):
     """Runs POSIX sh on hosts.
 
-    `script` is text for `/bin/sh`, at most 100,000 bytes, and may be read by others on the host or in the cloud: what
+    `script` is text for `/bin/sh`, at most 90,000 bytes, and may be read by others on the host or in the cloud: what
     is secret goes into `stdin`, which the script reads. Neither is ever part of an error's text.
     """
 

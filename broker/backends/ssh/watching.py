@@ -73,7 +73,9 @@ class Watching:
         tasks = [self._views[host].task for host in wanted]
         running = {task for task in tasks if task is not None and not task.done()}
         if running:
-            await asyncio.wait(running, timeout=self._pace.patience_s)
+            done, _ = await asyncio.wait(running, timeout=self._pace.patience_s)
+            for task in done:
+                task.result()  # a bug is not kept for oneself
         return {host: self._views.get(host, View()) for host in wanted}
 
     def stir(self, host: HostId) -> None:

@@ -87,6 +87,8 @@ class SshHostsBackend:
             await self._ledger.keep(taken | {ref: replace(taken[ref], ending=True) for ref in ending})
         for ref in ending:
             task = self._wipes.get(ref)
+            if task is not None and task.done():
+                task.result()  # a bug is not kept for oneself
             if task is None or task.done():
                 # In no group: an end takes longer than a call, and is asked for again; `close` ends it.
                 wipe = self._wipe(ref, taken[ref].host)

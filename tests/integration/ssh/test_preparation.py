@@ -305,6 +305,15 @@ async def test_a_key_that_is_none_is_said_without_a_word_of_it(vms: Vms) -> None
     await rig.close()
 
 
+async def test_a_machine_that_wants_another_user_is_refused_in_its_own_words(vms: Vms) -> None:
+    rig = await SshRig.on(vms)
+    await rig.vm.sshd.configure(ForceCommand="echo Please login as the user ecs-user; exit 1")
+    error = await refused(rig, await rig.place())
+    assert error.reason is Reason.SETUP_FAILED
+    assert "code 1: Please login as the user ecs-user" in error.message
+    await rig.close()
+
+
 async def test_a_jump_host_is_gone_through_and_its_own_key_is_checked(vms: Vms) -> None:
     jump = await vms.start(a_spec())
     told = {"address": jump.address, "user": "root", "host_key": "pinned", "host_keys": list(jump.keys.public)}
