@@ -2266,6 +2266,58 @@ MUTANTS: Final = (
         tests=(f"{_HOSTS}/test_orphans.py",),
     ),
     Mutant(
+        guard="a host drains until its last agent has ended",
+        file="broker/reconcile/hosts/ready.py",
+        old="if all(_ends_with_it(ctx, host, agent) for agent in left):",
+        new="if True:",
+        tests=(
+            f"{_HOSTS}/test_agents.py"
+            "::test_a_busy_agent_keeps_its_host_whatever_its_age_and_the_cloud_says_that_it_is_missing",
+        ),
+    ),
+    Mutant(
+        guard="a host on which an agent is placed meanwhile is another one",
+        file="broker/store/hosts.py",
+        old='.values(uses=hosts.c.uses + bindparam("number"), version=hosts.c.version + 1, empty_since=None)',
+        new='.values(uses=hosts.c.uses + bindparam("number"), empty_since=None)',
+        tests=("tests/unit/store/test_host_places.py",),
+    ),
+    Mutant(
+        guard="a pool has no more hosts than its limit",
+        file="broker/store/hosts.py",
+        old="if has + number > most:",
+        new="if False:",
+        tests=("tests/unit/store/test_hosts.py",),
+    ),
+    Mutant(
+        guard="a host goes only where its phase may be followed",
+        file="broker/store/hosts.py",
+        old="if before.phase != after.phase and not host_may_follow(before.phase, after.phase):",
+        new="if False:",
+        tests=("tests/unit/store/test_hosts.py",),
+    ),
+    Mutant(
+        guard="a host that no agent will come to is given up",
+        file="broker/reconcile/hosts/prepare.py",
+        old="if over is None and used_up and not await ctx.hosts.count_on(host.id):",
+        new="if False:",
+        tests=(f"{_HOSTS}/test_agents.py::test_a_host_for_one_agent_is_given_up_as_soon_as_that_agent_is_gone",),
+    ),
+    Mutant(
+        guard="hosts that hang while they are prepared hold up no other call",
+        file="broker/reconcile/hosts/calls.py",
+        old='line = (backend, what.startswith("prepare"))',
+        new="line = (backend, False)",
+        tests=(f"{_HOSTS}/test_calls.py",),
+    ),
+    Mutant(
+        guard="a controller is told of its agents, and not of their hosts",
+        file="broker/news.py",
+        old="for e in page if e.agent_id is not None]",
+        new="for e in page if e.agent]",
+        tests=("tests/unit/news/test_news.py::test_what_happens_to_the_host_of_an_agent_is_no_event_of_an_agent",),
+    ),
+    Mutant(
         guard="many machines without a host at once are left to a person",
         file="broker/reconcile/hosts/orphans.py",
         old="if len(ripe) > max(_ALWAYS_ALLOWED, len(listing.hosts) * _MOST_OF_A_LISTING):",
