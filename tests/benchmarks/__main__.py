@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from tests.benchmarks.alibaba_ecs import PARTS as ALIBABA_PARTS
+from tests.benchmarks.alibaba_ecs import alibaba_ecs
 from tests.benchmarks.amazon_ecs import AMAZON_ECS
 from tests.benchmarks.figures import Benchmark, Figure
 from tests.benchmarks.gateway.benchmark import PARTS, gateway
@@ -19,7 +21,17 @@ from tests.benchmarks.startup import STARTUP
 
 BENCHMARKS = {
     benchmark.name: benchmark
-    for benchmark in (AMAZON_ECS, gateway(), jenkins_side(), PLACEMENT, PROVISIONING, RELIABILITY, SSH_HOSTS, STARTUP)
+    for benchmark in (
+        alibaba_ecs(),
+        AMAZON_ECS,
+        gateway(),
+        jenkins_side(),
+        PLACEMENT,
+        PROVISIONING,
+        RELIABILITY,
+        SSH_HOSTS,
+        STARTUP,
+    )
 }
 
 
@@ -31,7 +43,9 @@ def main() -> int:
     parser.add_argument(
         "--builds", type=_sizes, help="of jenkins: sizes of its bursts, 1,20,100 if not given; '' for none"
     )
-    parser.add_argument("--only", choices=PARTS, help="of gateway: one part of its figures")
+    parser.add_argument(
+        "--only", choices=[*PARTS, *ALIBABA_PARTS], help="of gateway and alibaba-ecs: one part of their figures"
+    )
     parser.add_argument("--profile", metavar="KEY", help="tells where the time of that figure goes, on stderr")
     given = parser.parse_args()
     if given.name is None:
@@ -45,6 +59,8 @@ def main() -> int:
         benchmark = jenkins_side(given.builds)
     if given.name == "gateway":
         benchmark = gateway((given.only,) if given.only else tuple(PARTS))
+    if given.name == "alibaba-ecs" and given.only:
+        benchmark = alibaba_ecs((given.only,))
     if given.profile:
         return _profile(benchmark, given.profile)
     figures = asyncio.run(benchmark.run())

@@ -199,7 +199,7 @@ async def _death() -> Mapping[str, Figure]:
                 for agent_id in [one for one in world.waiting if one not in died]:
                     del world.waiting[agent_id]
                     died[agent_id] = world.clock.monotonic()
-                    world.fake.ecs.stop(world.task_of[agent_id], exit_code=137)
+                    world.fake.ecs.stop(world.instance_of[agent_id], exit_code=137)
                 for agent_id in died.keys() - noticed.keys():
                     events = await world.core.ctx.history.of_agent(agent_id)
                     if any(event.event == "failed" for event in events):

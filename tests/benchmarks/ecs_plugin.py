@@ -16,7 +16,8 @@ from aiobotocore.session import AioSession
 from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.serving import serving
 from broker.testing.clock import ManualClock
-from tests.benchmarks.ecs_world import BUILD_S, JVM_S, SUBNETS, TIMING, Counted, settling
+from tests.benchmarks.ecs_world import SUBNETS, TIMING, Counted
+from tests.benchmarks.played import BUILD_S, JVM_S, settling
 
 AGENTS: Final = 10
 """At once: of more some calls would be throttled, and come again."""

@@ -1,7 +1,7 @@
 """The broker's real core and ECS backend over the fake cloud, in virtual time: Jenkins and the agents are played."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,24 +15,15 @@ from broker.demo.clouds.ecs.knobs import Timing
 from broker.demo.clouds.ecs.tasks import Status
 from broker.demo.clouds.serving import serving
 from broker.demo.clouds.throttles import FARGATE_RUN
-from broker.domain.asked import Asked
-from broker.domain.ids import AgentId, AgentName
-from broker.domain.lifecycle import Outcome, Phase
+from broker.domain.ids import AgentId
 from broker.domain.pool import BackendDefinition
-from broker.domain.reason import Reason
-from broker.intake import Release
 from broker.testing.backend import FakeBackend
 from broker.testing.clock import ManualClock
-from broker.testing.factories import BACKEND, CONTROLLER, make_definitions, make_policy, make_pool, make_template
+from broker.testing.factories import BACKEND, make_definitions, make_policy, make_pool, make_template
 from broker.testing.memory import FakeMemory
-from tests.core import BOOT, Core, open_core, real_secret
+from tests.benchmarks.played import Played, settling
+from tests.core import open_core
 
-BUILD_S: Final = 120.0
-JVM_S: Final = 2.0
-"""From RUNNING to the agent's first knock."""
-LEAVES_S: Final = 1.5
-"""From the end of its session until agent.jar has knocked, was told that its work is over, and has ended."""
-STEP_S: Final = 0.5
 TIMING: Final = Timing(
     provisioning_s=(20, 23), pending_s=(32, 37), activating_s=(1, 2), stopping_s=(1, 2), deprovisioning_s=(5, 15)
 )
@@ -44,8 +35,6 @@ _POOL: Final[Mapping[str, Any]] = {
     "security_groups": ["sg-" + "a" * 17],
     "execution_role_arn": "arn:aws:iam::111122223333:role/agentbroker-exec",
 }
-_CALM: Final = 3
-_TURNS: Final = 20
 
 
 class Counted:
@@ -83,106 +72,28 @@ class _Client:
 
 
 @dataclass(slots=True)
-class World:
-    """One cloud and one broker. `step` brings the time on; builds begin and end as it goes."""
+class World(Played):
+    """A broker, and Amazon ECS."""
 
-    core: Core
-    fake: FakeAws
-    clock: ManualClock
-    waiting: dict[AgentId, float] = field(default_factory=dict)
-    """Agents that start, and when they knock."""
-    building: dict[str, float] = field(default_factory=dict)
-    """Names of agents whose builds run, and when those end."""
-    leaving: dict[str, float] = field(default_factory=dict)
-    """Tasks whose agents leave, and when."""
-    task_of: dict[AgentId, str] = field(default_factory=dict)
-    done: int = 0
-    _number: int = 0
-    _ended: int = 0
+    fake: FakeAws = field(kw_only=True)
     _seen: set[str] = field(default_factory=set)
 
-    async def ask(self, count: int) -> None:
-        """So many builds come, each with its agent."""
-        names = [f"linux-{number:06d}" for number in range(self._number, self._number + count)]
-        self._number += count
-        asked = [Asked(name=n, policy="linux", secret=real_secret(n), label_expression="linux") for n in names]
-        answers = await self.core.intake.accept(CONTROLLER, BOOT, asked)
-        assert not any(answer.reason for answer in answers), answers[0]
-
-    async def until(self, reached: Callable[[], bool], limit_s: float = 3600.0) -> None:
-        """Steps until it is so."""
-        end = self.clock.monotonic() + limit_s
-        while not reached():
-            assert self.clock.monotonic() < end, await self.story()
-            await self.step()
-
-    async def story(self) -> str:
-        """How far it has come, for who wonders."""
-        phases = list((await self.core.phases()).values())
-        counts = {phase.value: phases.count(phase) for phase in set(phases)}
-        return f"not reached: {counts}, {self.done} done, calls {dict(self.fake.ledger.by_action())}"
-
-    async def step(self) -> None:
-        """Half a second."""
-        await self.clock.advance(STEP_S)
-        now = self.clock.monotonic()
-        self._knocks(now)
-        changed = await self._connect(now)
-        changed = await self._finish(now) or changed
-        self._leave(now)
-        if changed:
-            await self.core.sync()
-
-    def _knocks(self, now: float) -> None:
+    def started(self) -> Iterable[tuple[AgentId, str]]:
+        """Tasks that have come to RUNNING."""
         wall = self.fake.ecs.now
         for arn, task in self.fake.ecs.tasks.items():
-            if arn in self._seen:
-                continue
-            since = task.since(Status.RUNNING)
+            since = task.since(Status.RUNNING) if arn not in self._seen else None
             if since is not None and since <= wall:
                 self._seen.add(arn)
-                agent_id = AgentId({tag["key"]: tag["value"] for tag in tags_of(task)}["agentbroker:agent-id"])
-                self.task_of[agent_id] = arn
-                self.waiting[agent_id] = now + JVM_S
+                yield AgentId({tag["key"]: tag["value"] for tag in tags_of(task)}["agentbroker:agent-id"]), arn
 
-    async def _connect(self, now: float) -> bool:
-        due = [agent_id for agent_id, at in self.waiting.items() if at <= now]
-        for agent_id in due:
-            del self.waiting[agent_id]
-            agent = await self.core.ctx.agents.get(agent_id)
-            self.core.sessions.connect(agent)
-            self.core.says(agent.name, busy=True, uses=1)
-            self.building[agent.name] = now + BUILD_S
-        return bool(due)
+    def left(self, instance: str) -> None:
+        """Its container ends."""
+        self.fake.ecs.stop(instance, exit_code=1)
 
-    async def _finish(self, now: float) -> bool:
-        due = [name for name, at in self.building.items() if at <= now]
-        given = [
-            Release(name=name, outcome=Outcome.SUCCEEDED, why=Reason.COMPLETED, message="", uses=1) for name in due
-        ]
-        for name in due:
-            del self.building[name]
-            self.core.nodes.pop(AgentName(name))
-        if given:
-            await self.core.intake.release(CONTROLLER, BOOT, given)
-        self.done += len(due)
-        return bool(due)
-
-    def _leave(self, now: float) -> None:
-        for agent_id, _ in self.core.sessions.ended[self._ended :]:
-            self.leaving[self.task_of[agent_id]] = now + LEAVES_S
-        self._ended = len(self.core.sessions.ended)
-        for arn in [arn for arn, at in self.leaving.items() if at <= now]:
-            del self.leaving[arn]
-            self.fake.ecs.stop(arn, exit_code=1)
-
-    def all_gone(self) -> bool:
-        """Whether all builds have run and nothing of their agents is left in the cloud."""
-        return self.done == self._number and not self.fake.ecs.living and not self.leaving
-
-    async def is_over(self) -> bool:
-        """Whether the broker knows it, too."""
-        return self.all_gone() and all(phase is Phase.GONE for phase in (await self.core.phases()).values())
+    def is_empty(self) -> bool:
+        """Whether no task lives."""
+        return not self.fake.ecs.living
 
 
 def tags_of(task: Any) -> list[Mapping[str, str]]:
@@ -215,7 +126,7 @@ async def ecs_world(folder: Path, *, run_rate: float = 20.0, run_burst: float = 
                     running = group.create_task(core.loop.run(), name="bench:loop")
                     await core.sync()
                     await clock.advance(1)
-                    yield World(core, fake, clock)
+                    yield World(core, fake.ledger, clock, fake=fake)
                     running.cancel()
             finally:
                 await backend.close()
@@ -241,20 +152,3 @@ def _backend(fake: FakeAws, url: str, clock: ManualClock) -> tuple[EcsBackend, C
     counted = Counted(backend.calls._clients)
     backend.calls._clients = counted
     return backend, counted
-
-
-def settling(counted: Counted, working: Collection[object] = ()) -> Callable[[], Awaitable[None]]:
-    """Waits until nobody is at work: neither a call to the cloud nor `working`, and nothing that is ready to run."""
-
-    async def settled() -> None:
-        calm = 0
-        while calm < _CALM:
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
-            if counted.open or working:
-                await asyncio.sleep(0.0005)
-                calm = 0
-            else:
-                calm += 1
-
-    return settled

@@ -24,7 +24,8 @@ from broker.ports import Admitted, Backend, Knock, LaunchSpec
 from broker.testing.backend import FakeBackend
 from broker.testing.clock import ManualClock
 from broker.testing.factories import BACKEND, CONTROLLER
-from tests.benchmarks.ecs_world import Counted, settling
+from tests.benchmarks.ecs_world import Counted
+from tests.benchmarks.played import settling
 from tests.core import Core, open_core
 from tests.integration.clouds.ecs_broker_parts import INSTALLATION, TIMING, AllCalls, backend_on, definitions
 

@@ -22,7 +22,8 @@ from broker.store.history import Event
 from broker.testing.backend import FakeBackend
 from broker.testing.clock import ManualClock
 from broker.testing.memory import FakeMemory
-from tests.benchmarks.ecs_world import Counted, settling
+from tests.benchmarks.ecs_world import Counted
+from tests.benchmarks.played import settling
 from tests.core import Core, open_core
 
 HEAD: Final = """
