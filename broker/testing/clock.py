@@ -5,17 +5,25 @@ import heapq
 import itertools
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final, cast
 
 EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
-_ROUNDS: Final = 60
-"""Turns of the loop that count as settled: longer than any chain of ready callbacks seen between two waits."""
+_CALM: Final = 10
+"""Turns of the loop in a row in which nothing else was ready: what is on its way through a socket comes in a few."""
+
+
+async def run_ready(calm: int = _CALM) -> None:
+    """Lets run what is ready and what that makes ready, until nothing has been for `calm` turns of the loop."""
+    ready = cast("Any", asyncio.get_running_loop())._ready
+    left = calm
+    while left:
+        await asyncio.sleep(0)
+        left = calm if ready else left - 1
 
 
 async def settle(real_s: float = 0.0) -> None:
     """Lets everything that is ready run; `real_s` also gives threads (a database's, say) that much real time."""
-    for _ in range(_ROUNDS):
-        await asyncio.sleep(0)
+    await run_ready()
     if real_s:
         await asyncio.sleep(real_s)
         await settle()

@@ -12,7 +12,7 @@ from broker.domain.ids import AgentId, AgentName
 from broker.domain.lifecycle import Outcome, Phase
 from broker.domain.reason import Reason
 from broker.intake import Release
-from broker.testing.clock import ManualClock
+from broker.testing.clock import ManualClock, run_ready
 from broker.testing.factories import CONTROLLER
 from tests.core import BOOT, Core, real_secret
 
@@ -22,8 +22,9 @@ JVM_S: Final = 2.0
 LEAVES_S: Final = 1.5
 """From the end of its session until agent.jar has knocked, was told that its work is over, and has ended."""
 STEP_S: Final = 0.5
-_CALM: Final = 3
-_TURNS: Final = 20
+_CALM: Final = 5
+"""Turns of the loop without anything to do: a thread tells of its end one turn after it has ended."""
+_REAL_S: Final = 0.0002
 
 
 @dataclass(slots=True)
@@ -144,14 +145,9 @@ def settling(calls: Calls, working: Collection[object] = ()) -> Callable[[], Awa
     """Waits until nobody is at work: neither a call to the cloud nor `working`, and nothing that is ready to run."""
 
     async def settled() -> None:
-        calm = 0
-        while calm < _CALM:
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
-            if calls.open or working:
-                await asyncio.sleep(0.0005)
-                calm = 0
-            else:
-                calm += 1
+        await run_ready(_CALM)
+        while calls.open or working:
+            await asyncio.sleep(_REAL_S)
+            await run_ready(_CALM)
 
     return settled

@@ -5,9 +5,10 @@ Who asks brings the reads along: nothing is called while nobody wants hosts. Wha
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from broker.backends.alibaba_ecs.asking import Ask, items, pages
@@ -18,9 +19,9 @@ from broker.domain.resources import Resources
 from broker.errors import BackendError, BackendRejected, StoreUnavailable
 from broker.ports import Clock, Memory
 
-_STOCK_S: Final = 300.0
-_PRICES_S: Final = 1800.0
-_ROOM_S: Final = 300.0
+_SCARCE_S: Final = 300.0
+_PLENTY_S: Final = 1800.0
+"""Stock, prices and free addresses are read so often where something cannot be had, and so often where all can."""
 _AGAIN_S: Final = 60.0
 _NEVER: Final = float("-inf")
 _TYPES_AT_ONCE: Final = 10
@@ -77,12 +78,13 @@ class Market:
         """Reads stock and prices anew if it is time; what is known stands until then. Raises nothing of the cloud's."""
         for capacity in options.charge.capacities:
             strategy = options.charge.spot_strategy if capacity == SPOT else "NoSpot"
-            await self._now_and_then(f"stock:{strategy}", _STOCK_S, self._read_stock, strategy)
+            scarce = partial(self._is_scarce, options, capacity)
+            await self._now_and_then(f"stock:{strategy}", scarce, self._read_stock, strategy)
             if capacity == SPOT:
                 for one in options.instance_types:
-                    await self._now_and_then(f"price:{one}", _PRICES_S, self._read_prices, one)
+                    await self._now_and_then(f"price:{one}", lambda: False, self._read_prices, one)
         for one in options.vswitches:
-            await self._now_and_then(f"vswitch:{one}", _ROOM_S, self._read_vswitch, one)
+            await self._now_and_then(f"vswitch:{one}", partial(self.is_full, one), self._read_vswitch, one)
 
     def has(self, zone: str, kind: str, capacity: str, charge: Charge) -> bool:
         """Whether an order has a chance, as far as is known: it may be wrong both ways."""
@@ -114,8 +116,17 @@ class Market:
                 reading.again_at = min(reading.again_at, self._clock.monotonic() + _AGAIN_S)
         if vswitch:
             self._free[vswitch] = 0
+            reading = self._reading(f"vswitch:{vswitch}")
+            reading.again_at = min(reading.again_at, self._clock.monotonic() + _SCARCE_S)
 
-    async def _now_and_then(self, name: str, every_s: float, read: Any, what: str) -> None:
+    def _is_scarce(self, options: PoolOptions, capacity: str) -> bool:
+        """Whether something that a pool asks for cannot be had in one of its zones, as far as is known."""
+        zones = {self._zones.get(one, "") for one in options.vswitches}
+        return not all(
+            self.has(zone, kind, capacity, options.charge) for zone in zones for kind in options.instance_types
+        )
+
+    async def _now_and_then(self, name: str, scarce: Callable[[], bool], read: Any, what: str) -> None:
         reading = self._reading(name)
         if self._clock.monotonic() < reading.again_at or reading.turn.locked():
             return
@@ -126,7 +137,7 @@ class Market:
             except BackendError as error:
                 if error.reason is not Reason.ACCESS_DENIED:
                     return
-            reading.again_at = self._clock.monotonic() + every_s
+            reading.again_at = self._clock.monotonic() + (_SCARCE_S if scarce() else _PLENTY_S)
 
     def _reading(self, name: str) -> _Reading:
         return self._readings.setdefault(name, _Reading())

@@ -13,7 +13,7 @@ from broker.reconcile.hosts.change import words
 from broker.telemetry import events
 
 GRACE_S: Final = 120.0
-EVERY_S: Final = 60.0
+EVERY_S: Final = 120.0
 _ALWAYS_ALLOWED: Final = 3
 _MOST_OF_A_LISTING: Final = 0.2
 """More orphans than this at once are a broken or restored database rather than orphans: a person must look."""

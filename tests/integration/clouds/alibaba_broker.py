@@ -33,7 +33,8 @@ from broker.testing.backend import FakeBackend
 from broker.testing.clock import EPOCH, ManualClock
 from broker.testing.factories import BACKEND, CONTROLLER, POLICY
 from broker.testing.memory import FakeMemory
-from tests.benchmarks.ecs_world import Counted, settling
+from tests.benchmarks.ecs_world import Counted
+from tests.benchmarks.played import settling
 from tests.core import Core, open_core
 from tests.integration.clouds.alibaba_broker_parts import (
     INSTALLATION,

@@ -236,3 +236,25 @@ async def test_f21_a_notice_for_a_machine_of_others_concerns_nobody(tmp_path: Pa
         assert {host.phase for host in await broker.rows()} == {HostPhase.READY}
         await broker.end()
         assert broker.done == [name]
+
+
+async def test_f21_a_hundred_notices_at_once_drain_each_host_once_and_their_followers_come(tmp_path: Path) -> None:
+    async with broker_on_alibaba(tmp_path, SPOT_FIRST) as broker:
+        broker.world.build_s = 100
+        names = await broker.ask(200)
+        await broker.until(lambda: len(broker.builds) == 200, 120)
+        taken = broker.world.ours()
+        assert len(taken) == 100
+        for zone in ZONES:
+            for kind in (FIRST_TYPE, SECOND_TYPE):
+                broker.fake.stock.put(zone, kind, spot=True, count=0)
+        for one in taken:
+            broker.fake.ecs.interrupt(one.id)
+        await broker.run(35)
+        assert {(row.phase, row.why) for row in await broker.rows()} == {(HostPhase.DRAINING, Reason.SPOT_INTERRUPTED)}
+        broker.world.build_s = 20
+        followers = await broker.ask(100)
+        await broker.until(lambda: len(broker.done) == 300, 300)
+        await broker.end()
+        assert sorted(broker.done) == sorted([*names, *followers])
+        assert len(broker.world.orders) == 150

@@ -10,7 +10,7 @@ import pytest
 
 from broker.demo.clouds.faults import Fault
 from broker.domain.host import HostPhase
-from broker.domain.lifecycle import Phase
+from broker.domain.lifecycle import Outcome, Phase
 from tests.integration.clouds.alibaba_broker import Broker, broker_on_alibaba
 
 
@@ -39,6 +39,22 @@ async def test_f9_new_hosts_that_are_in_no_answer_for_a_minute_are_made_once_and
         assert len(broker.world.orders) == 3
         await broker.end()
         assert sorted(broker.done) == sorted(names)
+
+
+async def test_f9_deleted_hosts_that_are_listed_for_minutes_do_not_come_back_and_are_made_no_second_time(
+    tmp_path: Path,
+) -> None:
+    async with broker_on_alibaba(tmp_path) as broker:
+        broker.fake.ecs.timing.listed_after_end_s = 240
+        names = await broker.ask(4)
+        await broker.until(lambda: len(broker.done) == 4, 120)
+        await broker.until(lambda: not broker.world.ours(), 120)
+        await broker.run(60)
+        later = await broker.ask(2)
+        await broker.until(lambda: len(broker.done) == 6, 120)
+        await broker.end()
+        assert sorted(broker.done) == sorted([*names, *later])
+        assert len(broker.world.orders) == 3
 
 
 @pytest.mark.parametrize("seconds", [20, 45])
@@ -158,3 +174,41 @@ async def test_f11_an_outage_of_the_api_during_the_end_leaks_nothing(drop: bool,
         assert took <= 120
         await broker.end()
         assert sorted(broker.done) == sorted(names)
+
+
+async def test_hosts_that_belong_to_nobody_are_deleted_after_the_grace_and_those_of_others_never(
+    tmp_path: Path,
+) -> None:
+    async with broker_on_alibaba(tmp_path) as broker:
+        names = await busy(broker, build_s=400)
+        ours = living(broker)
+        orphan = await broker.world.stranger()
+        foreign = await broker.world.stranger("h-00000000aaaa", installation="ffff0000")
+        forged = await broker.world.stranger("h-00000000bbbb", key="somebody's")
+        stripped = await broker.world.stranger("h-00000000cccc")
+        broker.fake.ecs.instance(stripped).tags.clear()
+        [host] = [one for one in broker.world.ours() if one.id == sorted(ours)[0]]
+        copied = broker.world.copy(host, "i-bp1copyofatrueone0000", {})
+        await broker.run(115)
+        assert living(broker) == ours | {orphan, foreign, forged, stripped, copied}, "younger than the grace"
+        await broker.until(lambda: orphan not in living(broker), 130)
+        await broker.run(150)
+        assert living(broker) == ours | {foreign, forged, stripped, copied}
+        await broker.end()
+        await broker.run(300)
+        assert living(broker) == {foreign, forged, stripped, copied}
+        deleted = {one for call in broker.fake.ledger.of("DeleteInstances") for one in call.parameters["InstanceId"]}
+        assert not deleted & {foreign, forged, stripped, copied}
+        assert sorted(broker.done) == sorted(names)
+
+
+async def test_a_host_whose_tags_are_stripped_ends_no_build_and_ends_at_its_release_time(tmp_path: Path) -> None:
+    async with broker_on_alibaba(tmp_path, auto_release=2400.0) as broker:
+        names = await busy(broker, 2, build_s=120)
+        [one] = broker.world.ours()
+        one.tags.clear()
+        await broker.until(lambda: len(broker.done) == 2, 200)
+        assert {agent.outcome for agent in await broker.agents(names)} == {Outcome.SUCCEEDED}
+        await broker.end(2500)
+        released = list(broker.fake.ledger.of("ModifyInstanceAutoReleaseTime"))
+        assert released == []

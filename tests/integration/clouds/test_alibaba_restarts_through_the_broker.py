@@ -103,6 +103,22 @@ async def test_a_broker_that_is_stopped_while_hosts_are_being_deleted_deletes_th
             await broker.end(300)
 
 
+async def test_a_living_brokers_hosts_are_put_off_at_half_time_also_over_trouble_of_the_api(tmp_path: Path) -> None:
+    async with alibaba_world(tmp_path, auto_release=QUICK_RELEASE) as world:
+        world.pace = SELDOM
+        async with world.broker() as broker:
+            names = await busy(broker, build_s=1.8 * QUICK_RELEASE)
+            refs = {one.id for one in world.ours()}
+            for _ in range(2):
+                await broker.run(0.4 * QUICK_RELEASE)
+                fault = broker.fake.faults.add(Fault(code="ServiceUnavailable", status=503, times=None))
+                await broker.run(0.4 * QUICK_RELEASE)
+                assert {one.id for one in world.ours()} == refs
+                broker.fake.faults.remove(fault)
+            await broker.end(1500)
+            assert sorted(broker.done) == sorted(names)
+
+
 async def test_a_release_time_that_may_not_be_changed_is_tried_again_and_stops_nothing_else(tmp_path: Path) -> None:
     async with alibaba_world(tmp_path, auto_release=QUICK_RELEASE) as world, world.broker() as broker:
         names = await busy(broker, build_s=0.9 * QUICK_RELEASE)
@@ -130,6 +146,20 @@ async def test_a_clock_that_is_set_ends_no_host_and_no_build(hours: int, tmp_pat
         await broker.end(2000)
         assert sorted(broker.done) == sorted([*names, *booting])
         assert len(broker.world.orders) == 3
+
+
+async def test_a_pool_that_leaves_the_config_while_hosts_live_drains_and_deletes_them(tmp_path: Path) -> None:
+    both = definitions([pool_of_hosts("it"), pool_of_hosts("other", vswitches=["vsw-bp1agentsj"])])
+    async with broker_on_alibaba(tmp_path, both) as broker:
+        names = await busy(broker, build_s=200)
+        booting = await broker.ask(1)
+        await broker.run(3)
+        without = definitions([pool_of_hosts("other", vswitches=["vsw-bp1agentsj"])])
+        broker.reload(without)
+        await broker.run(40)
+        assert set(names) <= broker.builds.keys(), "builds that run go on"
+        await broker.end(2000)
+        assert sorted(broker.done) == sorted([*names, *booting])
 
 
 async def test_a_broker_that_starts_without_the_pool_of_living_hosts_says_so_and_deletes_them_once_it_is_back(

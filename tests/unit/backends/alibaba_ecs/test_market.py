@@ -160,6 +160,19 @@ async def test_without_stock_there_is_no_chance_until_it_is_read_anew_which_a_do
     assert one.has("cn-x-h", "ecs.a.large", "spot", SPOT)
 
 
+@pytest.mark.parametrize(("state", "reads"), [("WithStock", 2), ("WithoutStock", 12)])
+async def test_stock_is_read_often_only_while_something_cannot_be_had(
+    cloud: Cloud, clock: ManualClock, state: str, reads: int
+) -> None:
+    one = market(cloud, clock)
+    cloud.state = state
+    await one.zones(OPTIONS.vswitches)
+    for _ in range(60):
+        await one.look(OPTIONS)
+        await clock.advance(60.0)
+    assert cloud.asked.count("DescribeAvailableResource") == reads * len(OPTIONS.charge.capacities)
+
+
 async def test_a_full_vswitch_is_taken_last(cloud: Cloud, clock: ManualClock) -> None:
     one = market(cloud, clock)
     one.doubt("vsw-1")
