@@ -106,7 +106,7 @@ async def test_what_cannot_be_is_refused_with_its_own_code(operated: Operated) -
         ("pool", "pause", "here", "--reason", "x", "--for", "soon"): (2, "write it such as --for 30m"),
         ("pool", "resume", "here"): (9, "neither paused nor being emptied"),
         ("pool", "set", "here", "limits.agents=0", "--for", "1h"): (3, "must be at least 1"),
-        ("pool", "set", "here", "limits.hosts=3", "--for", "1h"): (3, "limits.hosts"),
+        ("pool", "set", "here", "limits.hosts=3", "--for", "1h"): (3, "is of pools with hosts; pool 'here'"),
         ("pool", "set", "here", "image=x", "--for", "1h"): (2, "cannot be set for a time"),
         ("pool", "set", "here", "limits.agents", "--for", "1h"): (2, "says no key and value"),
         ("pool", "unset", "here", "limits.agents"): (9, "is not set for a time"),
