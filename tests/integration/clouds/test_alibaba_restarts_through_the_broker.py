@@ -23,10 +23,15 @@ SELDOM = Pace(workers=16, poll_s=10.0)
 
 
 async def busy(broker: Broker, count: int = 4, build_s: float = 300) -> list[str]:
-    """So many builds that run."""
+    """So many builds that run, as the broker knows."""
     broker.world.build_s = build_s
     names = await broker.ask(count)
-    await broker.until(lambda: len(broker.builds) == count, 120)
+
+    async def online() -> bool:
+        return {agent.phase for agent in await broker.agents(names)} == {Phase.ONLINE}
+
+    await broker.until(online, 120)
+    assert len(broker.builds) == count
     return names
 
 
