@@ -13,6 +13,7 @@ RUNNER: Final = f"""\
 umask 022
 myself >"$1/pid.new"
 mv "$1/pid.new" "$1/pid"
+exec 9>&-
 . "$1/env"
 rm -f "$1/env"
 cd "${{HOME:-/}}" || cd /
@@ -35,12 +36,13 @@ printf '%s\\n' "$code" >"$1/exit.new"
 mv "$1/exit.new" "$1/exit"
 """
 """Leads a process group of its own, so that it and all that it starts outlive the connection and end together.
-Its arguments: the directory, and the seconds that the script may take."""
+Its arguments: the directory, and the seconds that the script may take. The lock of who began it is held until it has
+said which process it is."""
 
 PREPARE: Final = f"""\
 {PROLOGUE}
 mkdir -p "$base/agents" "$base/jars" 2>/dev/null && [ -w "$base" ] || {{ echo "!nowhere $base"; exit 0; }}
-for tool in setsid head tail cut sed; do
+for tool in setsid flock head tail cut sed; do
   command -v $tool >/dev/null 2>&1 || {{ echo "!missing $tool"; exit 0; }}
 done
 upload() {{
@@ -53,19 +55,16 @@ begin() {{
     sudo -n true 2>"$init/sudo" </dev/null || {{ echo "!sudo $(head -n 1 "$init/sudo")"; return 1; }}
     set -- sudo -n --
   fi
-  if ! (set -C; myself >"$init/begins") 2>/dev/null; then
-    [ -e "$init/begins" ] || {{ echo "!full $init"; return 1; }}
-    alive "$init/begins" || rm -f "$init/begins"
-    echo "~"
-    return 1
-  fi
-  if alive "$init/pid" || [ -e "$init/done" ]; then rm -f "$init/begins"; return 0; fi
+  (: >>"$init/begins") 2>/dev/null || {{ echo "!full $init"; return 1; }}
+  exec 9>>"$init/begins"
+  flock -n 9 || {{ exec 9>&-; echo "~"; return 1; }}
+  if alive "$init/pid" || [ -e "$init/done" ]; then exec 9>&-; return 0; fi
   rm -f "$init/exit" "$init/expired" "$init/pid" "$init/nonce"
-  : >"$init/log" && upload || {{ rm -f "$init/begins" "$init/env"; echo "!full $init"; return 1; }}
+  (: >"$init/log") 2>/dev/null && upload || {{ exec 9>&-; rm -f "$init/env"; echo "!full $init"; return 1; }}
   "$@" setsid /bin/sh -c "$runner" agentbroker-init "$init" "$timeout" </dev/null >>"$init/log" 2>&1 &
   tries=0
   until [ -e "$init/pid" ] || [ $tries -ge 100 ]; do sleep 0.05; tries=$((tries + 1)); done
-  rm -f "$init/begins"
+  exec 9>&-
 }}
 follow() {{
   tries=0 told=
