@@ -20,7 +20,7 @@ Event = dict[str, Any]
 @click.command("events")
 @click.option("-f", "--follow", is_flag=True, help="Go on as they happen, until Ctrl-C.")
 @click.option("--since", metavar="TIME", help="Of this last time: 90s, 15m, 1h, 2d. Default: the last 256 events.")
-@click.option("--agent", metavar="NAME", help="Only of this agent.")
+@click.option("--agent", metavar="NAME", help="Only of this agent, or of the host with this id.")
 @click.option("--pool", metavar="NAME", help="Only in this pool.")
 @click.option("--reason", metavar="CODE", help="Only with this reason.")
 @click.option("--audit", is_flag=True, help="Only what operators did.")

@@ -97,7 +97,9 @@ def _wait_until_ready(session: Session, name: str, until: float, timeout_s: floa
     while (found := session.client.get(f"hosts/{path_of(name)}"))["phase"] != "ready":
         if found["phase"] in {"draining", "deleting", "gone"}:
             why = ": ".join(part for part in (found["reason"], found["message"]) if part)
-            raise CliError(REFUSED, f"host {name} is {found['phase']}: {why}", "agentbroker events")
+            raise CliError(
+                REFUSED, f"host {name} is {found['phase']}: {why}", f"agentbroker events --agent {found['id']}"
+            )
         _check_time(name, found, until, timeout_s)
         time.sleep(_LOOK_S)
     return found

@@ -17,7 +17,7 @@ from broker.reconcile.attempt import fail_attempt, next_attempt, offering_of, wo
 from broker.reconcile.bulkhead import Answer
 from broker.reconcile.connect import direct_url, greet_session
 from broker.reconcile.context import Again, Context
-from broker.reconcile.hosts.agents import begin, has_host, host_of, is_up, note_launch, wait_for_host
+from broker.reconcile.hosts.agents import begin, has_host, host_of, is_silent, is_up, note_launch, wait_for_host
 
 _CALL_TIMEOUT_S = 30.0
 _NO_ANSWER = "launches in pool {} get no answer"
@@ -54,7 +54,7 @@ async def launch(ctx: Context, agent: Agent) -> Again | None:
     meant = Answer.NO_WORD
     try:
         answer = await _call(ctx, agent)
-        meant = _meaning(answer)
+        meant = _meaning(ctx, agent, answer)
         if has_host(ctx, agent):
             note_launch(ctx, agent, answer if isinstance(answer, BackendError) else None)
         if isinstance(answer, BackendError):
@@ -68,6 +68,10 @@ async def launch(ctx: Context, agent: Agent) -> Again | None:
 async def _heed_refusal(ctx: Context, agent: Agent, answer: BackendError, *, first: bool) -> Again | None:
     if isinstance(answer, Throttled | OutcomeUnknown):
         return await _wait_or_give_up(ctx, agent, answer)
+    if first and is_silent(ctx, agent, answer) and not ctx.deadline_passed(agent):
+        await ctx.note(agent, answer.reason, words(answer))
+        ctx.uncalled.add(agent.launch_key.token)  # nothing was made: if the host ends, it goes elsewhere at no cost
+        return Again(_replay_s(ctx, agent))
     await fail_attempt(ctx, agent, answer.reason, words(answer), nothing_made=first)
     return None
 
@@ -116,9 +120,11 @@ async def _stand_in_line(ctx: Context, agent: Agent, pool: Pool, *, first: bool)
     return await _wait_or_give_up(ctx, agent, OutcomeUnknown("", _NO_ANSWER.format(pool.name)))
 
 
-def _meaning(answer: InstanceRef | BackendError) -> Answer:
+def _meaning(ctx: Context, agent: Agent, answer: InstanceRef | BackendError) -> Answer:
     if not isinstance(answer, BackendError):
         return Answer.ACCEPTED
+    if is_silent(ctx, agent, answer):
+        return Answer.NO_WORD  # one host is not its pool
     says_nothing = isinstance(answer, InsufficientCapacity) or answer.reason in LACKS
     says_nothing = says_nothing or answer.reason == Reason.CONTROLLER_UNREACHABLE
     return Answer.NO_WORD if says_nothing else Answer.BAD

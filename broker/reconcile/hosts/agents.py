@@ -15,6 +15,8 @@ from broker.reconcile.context import Again, Context
 _LOOK_AGAIN_S: Final = 5.0
 _TOLD_AGAIN_S: Final = 30.0
 """How often an agent's log says again what its host does, where that is the same but for its length."""
+_SILENT_S: Final = 30.0
+"""So long a ready host may answer nobody: then it takes no more agents, and those that wait go elsewhere."""
 _SHUT: Final = frozenset({"HostKeyMismatch", "PermissionDenied"})
 """What a host that was ready says to everybody who comes after (`backends/ssh/errors.py`)."""
 _OVER: Final = frozenset({HostPhase.DELETING, HostPhase.GONE})
@@ -130,13 +132,21 @@ async def has_nothing(ctx: Context, agent: Agent) -> bool:
     return host is None or host.phase is HostPhase.GONE or host.ready_at is None
 
 
+def is_silent(ctx: Context, agent: Agent, answer: BackendError) -> bool:
+    """Whether nothing was made of an agent because its host answers nobody: perhaps it does in a moment."""
+    return answer.reason is Reason.SSH_UNREACHABLE and has_host(ctx, agent)
+
+
 def note_launch(ctx: Context, agent: Agent, failed: BackendError | None) -> None:
     """Remembers since when nothing can be started on a host, and which host lets nobody in any more."""
-    host_id = HostId(agent.host)
+    host_id, now = HostId(agent.host), ctx.clock.monotonic()
     if failed is None:
         ctx.known.unreachable.pop(host_id, None)
     elif failed.reason is Reason.SSH_UNREACHABLE:
-        ctx.known.unreachable.setdefault(host_id, ctx.clock.monotonic())
+        since = ctx.known.unreachable.setdefault(host_id, now)
+        if now - since >= _SILENT_S:
+            message = f"nothing could be started on it for {_SILENT_S:g} s: {failed.message}"
+            ctx.known.shut.setdefault(host_id, (failed.reason, message))
         ctx.nudge.host(host_id)
     elif failed.code in _SHUT:
         ctx.known.shut.setdefault(host_id, (failed.reason, failed.message))

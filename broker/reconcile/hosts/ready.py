@@ -27,7 +27,7 @@ async def serve(ctx: Context, host: Host) -> Again | None:
         return None
     host = await follow_address(ctx, host)
     on_it = await ctx.hosts.count_on(host.id)
-    if (over := await _why_drain(ctx, host, on_it)) is not None:
+    if (over := _why_drain(ctx, host, on_it)) is not None:
         await move(ctx, host, HostPhase.DRAINING, why=over[0], message=over[1])
         return None
     if on_it:
@@ -43,7 +43,7 @@ async def _why_gone(ctx: Context, host: Host) -> tuple[Reason, str] | None:
     return None if gone and found_of(ctx, host) is None and await _is_alive(ctx, host) else gone
 
 
-async def _why_drain(ctx: Context, host: Host, on_it: int) -> tuple[Reason, str] | None:
+def _why_drain(ctx: Context, host: Host, on_it: int) -> tuple[Reason, str] | None:
     found, rules = found_of(ctx, host), rules_of(ctx, host)
     if found is not None and found.interruption is not None:
         return Reason.SPOT_INTERRUPTED, in_words(found.interruption)
@@ -56,7 +56,7 @@ async def _why_drain(ctx: Context, host: Host, on_it: int) -> tuple[Reason, str]
     if host.id in ctx.known.shut:
         return ctx.known.shut[host.id]
     since = ctx.known.unreachable.get(host.id)
-    if since is not None and ctx.clock.monotonic() - since >= _UNREACHABLE_S and not await _is_alive(ctx, host):
+    if since is not None and ctx.clock.monotonic() - since >= _UNREACHABLE_S:  # agents that are connected go on
         return Reason.SSH_UNREACHABLE, f"nothing can be started on it since {_UNREACHABLE_S:g} s"
     return None
 

@@ -255,7 +255,7 @@ async def test_a_spot_notice_drains_the_host_and_its_agents_and_new_ones_go_else
         assert (await world.core.agent(NAMES[1])).host != machine.host
 
 
-async def test_a_host_on_which_nothing_can_be_started_for_five_minutes_goes(tmp_path: Path) -> None:
+async def test_an_idle_host_on_which_nothing_can_be_started_goes(tmp_path: Path) -> None:
     async with hosts_core(tmp_path, idle_timeout=timedelta(hours=1)) as world:
         await world.ask()
         await world.until(HostPhase.READY)
@@ -266,6 +266,41 @@ async def test_a_host_on_which_nothing_can_be_started_for_five_minutes_goes(tmp_
         host = await world.host(HostId(machine.host or ""))
         assert host.why is Reason.SSH_UNREACHABLE
         assert host.phase in (HostPhase.DELETING, HostPhase.GONE)
+
+
+async def test_a_host_on_which_nothing_can_be_started_while_an_agent_works_there_takes_no_more_and_ends_after_it(
+    tmp_path: Path,
+) -> None:
+    async with hosts_core(tmp_path) as world:
+        [first] = await ask(world, 1)
+        await online(world, [first])
+        [machine] = world.cloud.machines()
+        world.cloud.unreachable.add(machine.host or "")
+        await world.core.ask(NAMES[1])
+        await world.core.settle()
+        await world.advance(60, 2)
+        host = await world.host(HostId(machine.host or ""))
+        assert (host.phase, host.why) == (HostPhase.DRAINING, Reason.SSH_UNREACHABLE)
+        assert (await world.core.agent(first)).phase is Phase.ONLINE
+        await online(world, [NAMES[1]])
+        second = await world.core.agent(NAMES[1])
+        assert second.host != host.id
+        assert second.attempt <= 2, "not all attempts are spent on one host"
+
+
+async def test_a_ready_host_that_does_not_answer_for_a_moment_costs_no_attempt(tmp_path: Path) -> None:
+    async with hosts_core(tmp_path, idle_timeout=timedelta(hours=1)) as world:
+        await world.ask()
+        await world.until(HostPhase.READY)
+        [machine] = world.cloud.machines()
+        world.cloud.unreachable.add(machine.host or "")
+        [name] = await ask(world, 1)
+        await world.advance(15, 1)
+        assert (await world.core.agent(name)).why is Reason.SSH_UNREACHABLE
+        world.cloud.unreachable.clear()
+        await online(world, [name])
+        agent = await world.core.agent(name)
+        assert (agent.attempt, agent.host) == (1, machine.host)
 
 
 async def test_a_build_whose_spot_host_is_taken_back_under_it_is_told_so(tmp_path: Path) -> None:
