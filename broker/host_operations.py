@@ -9,7 +9,7 @@ from broker.errors import BrokerError, Conflict, LimitReached
 from broker.operations import LONGEST_REASON, Actor, Operations
 from broker.reconcile.context import Context
 from broker.reconcile.hosts.change import move
-from broker.reconcile.hosts.fewest import first_offer, host_in, room_left
+from broker.reconcile.hosts.fewest import empty_host, first_offer, room_left
 from broker.reconcile.hosts.ready import agents_of
 
 _ENDS: Final = frozenset({HostPhase.DELETING, HostPhase.GONE})
@@ -51,7 +51,7 @@ class HostOperations:
         if (room := room_left(offer, living)) < count:
             where = " ".join(part for part in (offer.zone, offer.type, offer.capacity) if part)
             raise LimitReached(Reason.POOL_AT_LIMIT, f"pool {pool} has room for {room} more of {where or 'its hosts'}")
-        asked = [host_in(ctx, offer, asked_by=str(actor)) for _ in range(count)]
+        asked = [empty_host(ctx, offer, asked_by=str(actor)) for _ in range(count)]
         made = await ctx.hosts.add(asked, ctx.clock.now(), str(actor), most=found.hosts.most)
         ctx.nudge.hosts()
         return made

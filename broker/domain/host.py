@@ -10,7 +10,7 @@ from typing import Final
 
 from broker.domain.ids import ControllerName, HostId, HostRef, PolicyName, PoolName
 from broker.domain.instance import Interruption
-from broker.domain.offer import Offering
+from broker.domain.offer import Offer, Offering
 from broker.domain.reason import Reason
 from broker.domain.resources import Resources
 
@@ -143,6 +143,23 @@ class HostInUse:
 def new_host_id() -> HostId:
     """An id that no host has had."""
     return HostId(f"h-{secrets.token_hex(6)}")
+
+
+def host_in(offer: Offer, now: datetime) -> Host:
+    """A host that is still to be made, nobody on it."""
+    return Host(
+        id=new_host_id(),
+        pool=offer.pool,
+        phase=HostPhase.REQUESTED,
+        version=1,
+        requested_at=now,
+        phase_since=now,
+        zone=offer.zone,
+        type=offer.type,
+        capacity=offer.capacity,
+        size=offer.shape,
+        slots=offer.slots,
+    )
 
 
 class HostState(StrEnum):

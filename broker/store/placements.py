@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.domain.agent import Agent
-from broker.domain.host import Host, HostPhase, new_host_id
+from broker.domain.host import Host, host_in
 from broker.domain.ids import AgentId, HostId, LaunchToken, PoolName
 from broker.domain.lifecycle import Phase
 from broker.domain.limits import Claim, Usage
@@ -103,18 +103,8 @@ def _make_hosts(placed: Sequence[Placed], standing: Standing, now: datetime) -> 
         place, offer = _place(d), d.placement.offer
         if place in made or offer.pool not in standing.hosted or not is_new_host(offer.host):
             continue
-        made[place] = Host(
-            id=new_host_id(),
-            pool=offer.pool,
-            phase=HostPhase.REQUESTED,
-            version=1,
-            requested_at=now,
-            phase_since=now,
-            zone=offer.zone,
-            type=offer.type,
-            capacity=offer.capacity,
-            size=offer.shape,
-            slots=offer.slots,
+        made[place] = replace(
+            host_in(offer, now),
             uses=uses[place],
             controller=d.agent.controller,
             policy=d.policy.name,

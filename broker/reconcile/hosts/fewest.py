@@ -1,8 +1,9 @@
 """The hosts that a pool keeps although nothing runs: `limits.min_hosts`."""
 
+from dataclasses import replace
 from typing import Final
 
-from broker.domain.host import HOSTS_WITH_ROOM, Host, HostPhase, new_host_id
+from broker.domain.host import HOSTS_WITH_ROOM, Host, host_in
 from broker.domain.ids import PoolName
 from broker.domain.offer import Offer, Offering
 from broker.errors import BackendError, LimitReached
@@ -34,7 +35,7 @@ async def keep_fewest(ctx: Context, name: PoolName) -> Again | None:
     if rules.most is not None:  # those that drain or are deleted count, too; one too many is refused, and told
         room = min(room, max(1, rules.most - len(living)))
     try:
-        await ctx.hosts.add([host_in(ctx, offer) for _ in range(room)], ctx.clock.now(), most=rules.most)
+        await ctx.hosts.add([empty_host(ctx, offer) for _ in range(room)], ctx.clock.now(), most=rules.most)
     except LimitReached as error:
         if ctx.known.fewest_failed.get(name) != str(error):
             events.HOST_STEP_FAILED.emit(pool=name, message=str(error))
@@ -72,21 +73,7 @@ def _of(living: list[Host], offering: Offering) -> int:
     return sum(host.offering == offering for host in living)
 
 
-def host_in(ctx: Context, offer: Offer, asked_by: str = "") -> Host:
-    """A host that is still to be made; `asked_by` is the operator who wants it."""
+def empty_host(ctx: Context, offer: Offer, asked_by: str = "") -> Host:
+    """A host that is still to be made for no agent; `asked_by` is the operator who wants it."""
     now = ctx.clock.now()
-    return Host(
-        id=new_host_id(),
-        pool=offer.pool,
-        phase=HostPhase.REQUESTED,
-        version=1,
-        requested_at=now,
-        phase_since=now,
-        zone=offer.zone,
-        type=offer.type,
-        capacity=offer.capacity,
-        size=offer.shape,
-        slots=offer.slots,
-        empty_since=now,
-        asked_by=asked_by,
-    )
+    return replace(host_in(offer, now), empty_since=now, asked_by=asked_by)
