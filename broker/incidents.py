@@ -7,7 +7,6 @@ from typing import Final
 
 from broker.config.base import known_keys
 from broker.config.model_pools import CooldownModel, PoolLimitsModel
-from broker.config.not_built import NOT_BUILT
 from broker.config.settings import Config
 from broker.domain.ids import PoolName
 from broker.domain.timed_override import TimedOverride
@@ -21,7 +20,6 @@ SETTABLE: Final = tuple(
     f"{section}.{key}"
     for section, model in (("limits", PoolLimitsModel), ("cooldown", CooldownModel))
     for key in known_keys(model)
-    if f"pools.*.{section}.{key}" not in NOT_BUILT
 )
 """The keys of a pool that may be set for a time."""
 

@@ -13,7 +13,6 @@ from broker.config.base import Model, known_keys
 from broker.config.fields import as_model, bare, below, field_of
 from broker.config.model import BrokerFile
 from broker.config.model_pools import BACKEND_KEYS, HOST_PATHS, HOSTLESS, POOL_KEYS, WITH_HOSTS
-from broker.config.not_built import NOT_BUILT
 from broker.config.suggest import nearest
 
 _UNITS: Final[Mapping[object, tuple[str, str]]] = {
@@ -40,7 +39,6 @@ class KeyDoc:
     unit: str
     keys: tuple[str, ...]
     only_for: tuple[str, ...]
-    built: bool
 
 
 def document(model: type[Model], key: str, path: str = "") -> KeyDoc:
@@ -65,7 +63,6 @@ def document(model: type[Model], key: str, path: str = "") -> KeyDoc:
         unit=unit,
         keys=tuple(known_keys(inner)) if inner else (),
         only_for=tuple(owners),
-        built=path not in NOT_BUILT or bool(NOT_BUILT[path]),
     )
 
 

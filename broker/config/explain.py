@@ -18,7 +18,5 @@ def explained(doc: KeyDoc) -> str:
         rows.append(("keys", ", ".join(doc.keys)))
     if doc.only_for:
         rows.append(("used by", f"backends of type {', '.join(doc.only_for)}"))
-    if not doc.built:
-        rows.append(("state", "accepted and checked; this version does nothing with it yet"))
     width = max(len(name) for name, _ in rows)
     return "\n".join([doc.path, f"  {doc.description}", "", *(f"  {name:<{width}}  {text}" for name, text in rows)])

@@ -16,7 +16,6 @@ from broker.config import (
     images,
     inherit,
     listeners,
-    not_built,
     overrides,
     policies_check,
 )
@@ -63,7 +62,7 @@ def load(
     """The config of a file.
 
     `env` is what `${VAR}` reads (the process's environment if None). `starting` makes errors of what `config check`
-    only warns of: things not built yet, files that are missing or that others may read. `timed` is put over the file;
+    only warns of: files that are missing or that others may read. `timed` is put over the file;
     what is for a pool that the file has not is left out. Raises `ConfigError`, whose text is the printed diagnostics.
     """
     return to_config(check_file(path, env=env, starting=starting, timed=timed))
@@ -204,8 +203,6 @@ class _Check:
         hosts_check.check(self.root, file, pool_types, self._base, self._diagnostics)
         images.check(self.root, file, pool_types, self._diagnostics)
         listeners.check(self.root, file.server, file.gateway, self._diagnostics)
-        if self._starting or not self._diagnostics.errors:  # first what is wrong, then what is not there yet
-            not_built.check(self.root, pool_types, self._report)
         self._empty(file)
         return file, pool_types
 

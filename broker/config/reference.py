@@ -40,8 +40,7 @@ def _row(doc: KeyDoc) -> str:
     else:
         value = f"such as `{inline(doc.examples[0])}`"
     owners = f" *({', '.join(doc.only_for)})*" if doc.only_for else ""
-    later = "" if doc.built else " *Not built yet.*"
-    what = f"{doc.description}{owners}{later}"
+    what = f"{doc.description}{owners}"
     return f"| `{doc.path}` | {_cell(what)} | {_cell(doc.kind)} | {_cell(value)} |\n"
 
 

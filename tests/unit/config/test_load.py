@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.config import not_built
 from broker.config.load import check_text, load, parse
-from broker.config.nodes import Scalar
 from broker.config.settings import Address, Config
 from broker.domain.ids import BackendName, ControllerName, PolicyName, PoolName, TemplateName
 from broker.domain.operators import Operator, Role
@@ -196,14 +194,6 @@ def test_the_count_names_errors_and_warnings() -> None:
         "version: 2\ntemplates: { a: { env: { MY_TOKEN: x } } }\n", "b", Path(), env={}, starting=False
     ).diagnostics
     assert diagnostics.summary() == "1 error, 1 warning"
-
-
-def test_a_key_without_behaviour_stops_a_start_and_is_a_warning_in_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(not_built, "NOT_BUILT", {"pools.*.limits.hosts": frozenset[Scalar]()})
-    pool = "{ backend: h, limits: { hosts: 2 }, hosts: { a: a }, ssh: { private_key_file: k } }"
-    text = f"backends: {{ h: {{ type: ssh-hosts }} }}\npools: {{ it: {pool} }}"
-    assert "error[not-built]: 'limits.hosts' of pool 'it' is not built yet" in refused(text, starting=True)
-    assert "warning[not-built]: 'limits.hosts' of pool 'it' is not built yet" in of(text).warnings
 
 
 def test_operators_tokens_become_operators_with_their_roles() -> None:

@@ -7,12 +7,10 @@ import pytest
 from pydantic import BaseModel
 
 from broker.config.base import known_keys
-from broker.config.fields import model_at
 from broker.config.load import parse
 from broker.config.model import BrokerFile
 from broker.config.model_policies import PolicyModel
 from broker.config.model_pools import BACKEND_KEYS, COMMON_POOL_KEYS, POOL_KEYS, BackendModel, PoolModel
-from broker.config.not_built import BUILT_BACKENDS, NOT_BUILT
 
 NOT_IN_THE_EXAMPLE = """
 version: 1
@@ -95,15 +93,7 @@ def test_a_policy_has_the_keys_of_the_reference() -> None:
 def test_every_key_of_a_pool_or_backend_belongs_to_a_type() -> None:
     assert COMMON_POOL_KEYS.union(*POOL_KEYS.values()) == known_keys(PoolModel).keys()
     assert {"type"}.union(*BACKEND_KEYS.values()) == known_keys(BackendModel).keys()
-    assert POOL_KEYS.keys() == BACKEND_KEYS.keys() >= BUILT_BACKENDS
-
-
-@pytest.mark.parametrize("pattern", NOT_BUILT)
-def test_what_is_not_built_is_a_key_of_the_model(pattern: str) -> None:
-    *before, key = pattern.split(".")
-    owner = model_at(BrokerFile, before)
-    assert owner is not None
-    assert key in known_keys(owner)
+    assert POOL_KEYS.keys() == BACKEND_KEYS.keys()
 
 
 def test_the_schema_can_be_generated() -> None:

@@ -9,7 +9,6 @@ from typing import Final
 from broker.config.documented import KeyDoc, walk
 from broker.config.model_ecs import ECS_TEMPLATE_KEYS
 from broker.config.model_pools import POOL_KEYS, WITH_HOSTS
-from broker.config.not_built import BUILT_BACKENDS, NOT_BUILT
 
 UNIT: Final = Path(__file__).parents[1]
 NOUNS: Final = ("templates", "pools", "policies")
@@ -134,9 +133,6 @@ SHOWN_BY: Final[Mapping[str, str]] = {
 }
 """Key → the test, below `tests/unit`, that fails when it does nothing. A map is shown by the keys in it."""
 
-LATER: Final[frozenset[str]] = frozenset()
-"""Of clouds whose backends are not built yet; a start refuses them."""
-
 
 def is_a_clouds_own(doc: KeyDoc) -> bool:
     """Whether a key is of one cloud, Amazon ECS (`config/test_ecs.py`), or of hosts (`config/test_hosts.py`)."""
@@ -144,7 +140,7 @@ def is_a_clouds_own(doc: KeyDoc) -> bool:
     if noun == "templates":
         return key in ECS_TEMPLATE_KEYS
     owners = {kind for kind, keys in POOL_KEYS.items() if key in keys}
-    return noun == "pools" and bool(owners) and not owners & (BUILT_BACKENDS - {"aws-ecs", *WITH_HOSTS})
+    return noun == "pools" and bool(owners) and not owners & (POOL_KEYS.keys() - {"aws-ecs", *WITH_HOSTS})
 
 
 def leaves() -> dict[str, KeyDoc]:
@@ -161,17 +157,12 @@ def named_in(file: str) -> frozenset[str]:
 
 def test_every_key_has_a_test_that_shows_what_it_does() -> None:
     wanted = {path for path, doc in leaves().items() if not is_a_clouds_own(doc)}
-    assert SHOWN_BY.keys() | LATER == wanted
-    assert not SHOWN_BY.keys() & LATER
+    assert SHOWN_BY.keys() == wanted
 
 
 def test_every_test_that_is_named_is_there() -> None:
     gone = [where for where in SHOWN_BY.values() if where.partition("::")[2] not in named_in(where.partition("::")[0])]
     assert gone == []
-
-
-def test_nothing_but_what_is_for_later_is_refused_as_not_built() -> None:
-    assert NOT_BUILT.keys() == LATER
 
 
 def test_every_key_is_documented() -> None:

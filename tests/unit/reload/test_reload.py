@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from broker.config import not_built
 from broker.config.load import load
 from broker.domain.agent import Agent
 from broker.domain.ids import BackendName, ControllerName
@@ -136,15 +135,6 @@ async def test_a_bad_file_changes_nothing_and_is_told_everywhere(world: World) -
     world.write(BASE)
     assert (await world.reloader.reload()).changed == ()
     assert b"agentbroker_config_last_reload_successful 1.0" in world.core.ctx.metrics.exposition()[0]
-
-
-async def test_what_is_not_built_stops_a_reload_as_it_stops_a_start(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(not_built, "BUILT_BACKENDS", frozenset({"aws-ecs"}))
-    world.write(BASE + "# changed\n")
-    with pytest.raises(ConfigError, match="not-built"):
-        await world.reloader.reload()
 
 
 async def test_addresses_and_directories_wait_for_a_restart_and_are_told_until_then(world: World) -> None:
