@@ -26,6 +26,7 @@ class HostOrphans:
         """Nothing was seen yet."""
         self._ctx = ctx
         self._suspects: dict[tuple[BackendName, HostRef], float] = {}
+        self._warned: set[HostRef] = set()
 
     async def search(self, name: BackendName) -> Again | None:
         """One round over a backend. A partial listing deletes nothing."""
@@ -59,7 +60,9 @@ class HostOrphans:
         """Those that belonged to nobody in the listing before, too, and are old enough."""
         now = self._ctx.clock.monotonic()
         rows = await self._ctx.hosts.some(one.host for one in listed if one.host is not None)
-        orphans = [one for one in listed if one.host is not None and self._belongs_to_nobody(one, rows.get(one.host))]
+        orphans = [
+            one for one in listed if one.host is not None and await self._belongs_to_nobody(one, rows.get(one.host))
+        ]
         ripe = []
         for orphan in orphans:
             first_seen = self._suspects.setdefault((name, orphan.ref), now)
@@ -72,10 +75,19 @@ class HostOrphans:
     def _is_old(self, orphan: SeenHost) -> bool:
         return orphan.created is None or self._ctx.clock.now() - orphan.created >= timedelta(seconds=GRACE_S)
 
-    def _belongs_to_nobody(self, one: SeenHost, row: Host | None) -> bool:
-        """No host has this machine. While agents may live of which nobody knows, no machine of theirs is touched."""
+    async def _belongs_to_nobody(self, one: SeenHost, row: Host | None) -> bool:
+        """No host has this machine. While agents may live of which nobody knows, no machine of theirs is touched.
+
+        Of hosts that are gone it must be known: somebody may have copied the tags of a machine of ours onto theirs.
+        """
         if row is None:
             return not self._ctx.presence.may_have_strangers(self._ctx.definitions.controllers)
-        if row.phase is HostPhase.GONE:
+        if row.phase is not HostPhase.GONE:
+            return row.ref is not None and row.ref != one.ref
+        together = await self._ctx.hosts.of_token(row.token) if row.token else []
+        if row.ref is None or any(host.ref == one.ref for host in (row, *together)):
             return True
-        return row.ref is not None and row.ref != one.ref
+        if one.ref not in self._warned:
+            self._warned.add(one.ref)
+            events.INSTANCE_NOT_OURS.emit(instance=one.ref, started_by=f"a copy of the tags of host {row.id}")
+        return False

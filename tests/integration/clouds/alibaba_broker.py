@@ -118,7 +118,11 @@ class World:
             token=f"stranger-{host}-{installation}-{key}", pool=pool, hosts=(HostId(host),), controller=CONTROLLER,
             offering=Offering(pool.name, ZONES[2], SECOND_TYPE, "spot"), policy=POLICY,
         )  # fmt: skip
-        [ref] = (await backend.create_hosts(order)).refs.values()
+        async with asyncio.TaskGroup() as group:
+            making = group.create_task(backend.create_hosts(order), name="test:stranger")
+            while not making.done():  # it may wait for its turn among the calls of that account
+                await self.clock.advance(_STEP_S)
+        [ref] = making.result().refs.values()
         self.strangers.add(ref)
         await backend.close()
         return str(ref)

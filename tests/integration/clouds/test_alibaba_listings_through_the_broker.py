@@ -180,7 +180,7 @@ async def test_hosts_that_belong_to_nobody_are_deleted_after_the_grace_and_those
     tmp_path: Path,
 ) -> None:
     async with broker_on_alibaba(tmp_path) as broker:
-        names = await busy(broker, build_s=400)
+        names = await busy(broker, build_s=800)
         ours = living(broker)
         orphan = await broker.world.stranger()
         foreign = await broker.world.stranger("h-00000000aaaa", installation="ffff0000")
@@ -191,11 +191,11 @@ async def test_hosts_that_belong_to_nobody_are_deleted_after_the_grace_and_those
         copied = broker.world.copy(host, "i-bp1copyofatrueone0000", {})
         await broker.run(115)
         assert living(broker) == ours | {orphan, foreign, forged, stripped, copied}, "younger than the grace"
-        await broker.until(lambda: orphan not in living(broker), 130)
-        await broker.run(150)
+        await broker.until(lambda: orphan not in living(broker), 400)
+        await broker.run(250)
         assert living(broker) == ours | {foreign, forged, stripped, copied}
         await broker.end()
-        await broker.run(300)
+        await broker.run(500)
         assert living(broker) == {foreign, forged, stripped, copied}
         deleted = {one for call in broker.fake.ledger.of("DeleteInstances") for one in call.parameters["InstanceId"]}
         assert not deleted & {foreign, forged, stripped, copied}

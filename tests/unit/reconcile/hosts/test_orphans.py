@@ -1,5 +1,6 @@
 """Machines of ours that belong to no host are deleted, and nothing else ever is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from broker.domain.host import HostPhase
@@ -78,6 +79,22 @@ async def test_a_second_machine_of_a_host_is_deleted_and_its_own_stays(tmp_path:
         await world.advance(400, 5)
         assert [machine.ref for machine in world.cloud.machines()] == [host.ref]
         assert world.cloud.hosts.deletions[extra.ref] == 1
+
+
+async def test_a_machine_with_the_tags_of_a_host_that_is_gone_and_was_another_is_never_touched(tmp_path: Path) -> None:
+    async with hosts_core(tmp_path) as world:
+        await told(world)
+        await world.ask()
+        await world.until(HostPhase.READY)
+        [host] = await world.ctx.hosts.living()
+        assert host.ref is not None
+        await world.empty(900)
+        copied = add(world, host.id)
+        await world.advance(600, 5)
+        assert [machine.ref for machine in world.cloud.machines()] == [copied.ref]
+        world.cloud.hosts.machines[host.ref] = replace(copied, ref=host.ref)
+        await world.advance(600, 5)
+        assert [machine.ref for machine in world.cloud.machines()] == [copied.ref], "its own would have been deleted"
 
 
 async def test_many_orphans_at_once_are_left_to_a_person(tmp_path: Path) -> None:
