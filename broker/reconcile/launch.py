@@ -68,9 +68,10 @@ async def launch(ctx: Context, agent: Agent) -> Again | None:
 async def _heed_refusal(ctx: Context, agent: Agent, answer: BackendError, *, first: bool) -> Again | None:
     if isinstance(answer, Throttled | OutcomeUnknown):
         return await _wait_or_give_up(ctx, agent, answer)
-    if first and is_silent(ctx, agent, answer) and not ctx.deadline_passed(agent):
+    if is_silent(ctx, agent, answer) and not ctx.deadline_passed(agent):
         await ctx.note(agent, answer.reason, words(answer))
-        ctx.uncalled.add(agent.launch_key.token)  # nothing was made: if the host ends, it goes elsewhere at no cost
+        if first:  # nothing was made: if the host ends, it goes elsewhere at no cost
+            ctx.uncalled.add(agent.launch_key.token)
         return Again(_replay_s(ctx, agent))
     await fail_attempt(ctx, agent, answer.reason, words(answer), nothing_made=first)
     return None
