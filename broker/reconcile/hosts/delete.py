@@ -5,6 +5,7 @@ from typing import Final
 
 from broker.domain.host import Host, HostPhase
 from broker.domain.ids import BackendName, HostId
+from broker.domain.reason import Reason
 from broker.errors import BackendError
 from broker.ports import makes_hosts
 from broker.reconcile.context import Again, Context
@@ -17,6 +18,8 @@ from broker.telemetry import events
 _LOOK_AGAIN_S: Final = 5.0
 _UNKNOWN_POOL_S: Final = 30.0
 _BATCH: Final = 100
+_COLLECT_IDLE_S: Final = 5.0
+"""Idle hosts end one by one as their times are over, and nobody waits for that: so long they are collected."""
 _CALL_AGAIN_S, _LONGEST_S = 10.0, 60.0
 _LATE: Final = timedelta(minutes=5)
 _ALERT_EVERY_S: Final = 300.0
@@ -44,7 +47,8 @@ async def delete(ctx: Context, host: Host) -> Again | None:
     missing = seen is not None and seen.missing_since is not None
     if called is None or (now - called >= _pause_s(ctx, host) and not missing):
         ctx.known.to_delete.setdefault(pool.backend, set()).add(host.id)
-        ctx.host_work.add(Key(Task.DELETE, pool.backend), COLLECT_S)
+        idle = called is None and host.why is Reason.IDLE_TIMEOUT
+        ctx.host_work.add(Key(Task.DELETE, pool.backend), _COLLECT_IDLE_S if idle else COLLECT_S)
     return Again(_LOOK_AGAIN_S)
 
 
