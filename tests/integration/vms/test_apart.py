@@ -9,6 +9,7 @@ import asyncssh
 import pytest
 
 from broker.demo.clouds.vms.needs import CannotRun
+from broker.demo.clouds.vms.network import run
 from broker.demo.clouds.vms.spec import Image, Java
 from broker.demo.clouds.vms.vms import Vms
 from tests.vms import BLOCK, a_spec, client_key, login, running_machines, until
@@ -128,3 +129,12 @@ async def test_a_block_that_is_in_use_here_is_refused_with_what_uses_it(vms: Vms
         with pytest.raises(CannotRun, match=f"{BLOCK} is in use on this machine, by {BLOCK} on {vms.network.wire}"):
             await others.start(a_spec())
         assert others.ids == []
+
+
+async def test_one_that_is_stopped_answers_no_more_in_the_place_of_the_next_with_its_address(vms: Vms) -> None:
+    vm = await vms.start(a_spec())
+    links = vm.network.inside("ip", "-brief", "link")
+    before, old = await run(links), vm.link
+    await vm.stop()
+    assert f"{old}@" in before
+    assert f"{old}@" not in await run(links)

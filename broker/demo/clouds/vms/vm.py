@@ -113,6 +113,7 @@ class Vm:
             await self._ended.wait()
             while not groups.remove(self._group, self.network.hierarchies):
                 await self.clock.sleep_until(self.clock.monotonic() + _LOOK_S)
+        await self.network.cut(self.link)
         if self.spec.public_address:
             await self.network.remove_public(self.spec.public_address)
 
