@@ -47,11 +47,11 @@ async def database(settings: DatabaseSettings) -> AsyncIterator[Database]:
 
 
 async def kill_backends(settings: DatabaseSettings, where: str = "true") -> int:
-    """Ends server processes of this database, as a failover does; returns how many."""
+    """Ends server processes of this database, as a failover does, and waits for that; returns how many."""
     connection = await asyncpg.connect(settings.url)
     try:
         ended = await connection.fetch(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
             f"WHERE datname = current_database() AND pid <> pg_backend_pid() AND {where}"
         )
         return len(ended)
