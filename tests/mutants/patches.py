@@ -2324,4 +2324,25 @@ MUTANTS: Final = (
         new="if False:",
         tests=(f"{_HOSTS}/test_orphans.py",),
     ),
+    Mutant(
+        guard="the copy of a machine whose host is gone is somebody's, and left",
+        file="broker/reconcile/hosts/orphans.py",
+        old="if row.ref is None or any(host.ref == one.ref for host in (row, *together)):",
+        new="if True:",
+        tests=(f"{_HOSTS}/test_orphans.py",),
+    ),
+    Mutant(
+        guard="a silent host costs no attempt",
+        file="broker/reconcile/launch.py",
+        old="if is_silent(ctx, agent, answer) and not ctx.deadline_passed(agent):",
+        new="if False:",
+        tests=(f"{_HOSTS}/test_agents.py",),
+    ),
+    Mutant(
+        guard="a host that stays silent takes no more agents",
+        file="broker/reconcile/hosts/agents.py",
+        old="if now - since >= _SILENT_S:",
+        new="if False:",
+        tests=(f"{_HOSTS}/test_agents.py",),
+    ),
 )
