@@ -1,7 +1,7 @@
 """Reads `broker.yaml` into a `Config`, or says everything that is wrong with it at once."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -164,7 +164,6 @@ class _Check:
         self._diagnostics = diagnostics
         self._base = base
         self._starting = starting
-        self._report: Callable[..., None] = diagnostics.error if starting else diagnostics.warning
         self._incomplete: set[NodePath] = set()
         inherited = self._inherited(root)
         self.put = [one for one in timed if inherited.has(*one.path[:2])]

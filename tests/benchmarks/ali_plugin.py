@@ -16,7 +16,7 @@ from broker.demo.clouds.alibaba.cloud import FakeAlibaba
 from broker.demo.clouds.serving import serving
 from broker.testing.clock import ManualClock
 from tests.benchmarks.ali_world import TIMING, TYPE, VSWITCHES
-from tests.benchmarks.played import settling
+from tests.benchmarks.under_way import settling
 from tests.fake_alibaba import Sdk
 
 AGENTS: Final = 10

@@ -5,7 +5,7 @@ SSH and hosts, Jenkins and agents are played.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,7 +15,6 @@ from typing import Any, Final, cast
 
 from broker.backends.alibaba_ecs.assembly import Surroundings, open_alibaba
 from broker.backends.alibaba_ecs.backend import AlibabaBackend
-from broker.backends.alibaba_ecs.calls import Answer, Asked
 from broker.demo.clouds.alibaba.cloud import FakeAlibaba
 from broker.demo.clouds.alibaba.knobs import Timing
 from broker.demo.clouds.alibaba.networks import VSwitch
@@ -30,7 +29,8 @@ from broker.testing.clock import ManualClock
 from broker.testing.factories import BACKEND, make_definitions, make_policy, make_pool, make_template
 from broker.testing.memory import FakeMemory
 from tests.benchmarks.ali_machines import Machines
-from tests.benchmarks.played import Played, settling
+from tests.benchmarks.played import Played
+from tests.benchmarks.under_way import Asks, Threads, Together, settling
 from tests.core import open_core
 
 BOOT_S: Final = 40.0
@@ -49,57 +49,6 @@ _POOL: Final[Mapping[str, Any]] = {
     "security_groups": ["sg-bp1agents"],
     "charge": {"spot_strategy": "SpotAsPriceGo", "on_no_stock": "on-demand"},
 }
-
-
-class Counted:
-    """Calls by the SDK, of which is known how many are under way."""
-
-    def __init__(self, inner: Asked) -> None:
-        """Asks `inner`."""
-        self._inner = inner
-        self.open = 0
-
-    async def ask(self, action: str, request: Answer) -> Answer:
-        """As the real one, counted."""
-        self.open += 1
-        try:
-            return await self._inner.ask(action, request)
-        finally:
-            self.open -= 1
-
-    def refused(self) -> None:
-        """As the real one."""
-        self._inner.refused()
-
-    async def close(self) -> None:
-        """Closes the real one."""
-        await self._inner.close()
-
-
-class _Threads(ThreadPoolExecutor):
-    """The loop's threads, of which is known what they do: time stands still meanwhile."""
-
-    def __init__(self) -> None:
-        super().__init__(4)
-        self.working: set[Future[Any]] = set()
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        done = super().submit(fn, *args, **kwargs)
-        self.working.add(done)
-        done.add_done_callback(self.working.discard)
-        return done
-
-
-class _Work:
-    """What is under way beside calls."""
-
-    def __init__(self, *of: Any) -> None:
-        self._of = of
-
-    @property
-    def open(self) -> int:
-        """How much it is."""
-        return sum(one.open if isinstance(one, Counted) else len(one) for one in self._of)
 
 
 @dataclass(slots=True)
@@ -147,7 +96,7 @@ async def ali_world(
     which is no call.
     """
     clock = ManualClock()
-    fake, threads = FakeAlibaba(clock=clock), _Threads()
+    fake, threads = FakeAlibaba(clock=clock), Threads()
     fake.ecs.timing = TIMING
     _make_room(fake)
     asyncio.get_running_loop().set_default_executor(threads)
@@ -166,7 +115,7 @@ async def ali_world(
         async with open_core(folder / "broker.db", definitions, clock=clock, backend=stand_in) as core:
             backend._place_of = backend._parts.agents._place_of = core.ctx.place_of
             core.loop.pace = Pace(poll_s=agents_s, orphans_s=30 * agents_s)
-            clock._settle = settling(_Work(counted, threads.working), core.ctx.database._running)
+            clock._settle = settling(Together(counted, threads), core.ctx.database._running)
             try:
                 async with asyncio.TaskGroup() as group:
                     running = group.create_task(core.loop.run(), name="bench:loop")
@@ -188,7 +137,7 @@ def _make_room(fake: FakeAlibaba) -> None:
         fake.vpc.add(VSwitch(id=name, name=name, vpc=one.vpc, zone=one.zone, cidr=cidr, created_at=0, ready_at=0))
 
 
-def _backend(fake: FakeAlibaba, url: str, clock: ManualClock, machines: Machines) -> tuple[AlibabaBackend, Counted]:
+def _backend(fake: FakeAlibaba, url: str, clock: ManualClock, machines: Machines) -> tuple[AlibabaBackend, Asks]:
     options = {
         "region": fake.region,
         "access_key_id": fake.access_key,
@@ -209,6 +158,6 @@ def _backend(fake: FakeAlibaba, url: str, clock: ManualClock, machines: Machines
     )
     backend = open_alibaba(definition, around)
     machines.trust = backend._parts.agents._preparations._trust
-    counted = Counted(backend.calls._asked)
+    counted = Asks(backend.calls._asked)
     backend.calls._asked = counted
     return backend, counted

@@ -17,7 +17,8 @@ from broker.demo.clouds.aws import FakeAws
 from broker.demo.clouds.serving import serving
 from broker.testing.clock import ManualClock
 from tests.benchmarks.ecs_world import SUBNETS, TIMING, Counted
-from tests.benchmarks.played import BUILD_S, JVM_S, settling
+from tests.benchmarks.played import BUILD_S, JVM_S
+from tests.benchmarks.under_way import settling
 
 AGENTS: Final = 10
 """At once: of more some calls would be throttled, and come again."""

@@ -21,7 +21,8 @@ from broker.testing.backend import FakeBackend
 from broker.testing.clock import ManualClock
 from broker.testing.factories import BACKEND, make_definitions, make_policy, make_pool, make_template
 from broker.testing.memory import FakeMemory
-from tests.benchmarks.played import Played, settling
+from tests.benchmarks.played import Played
+from tests.benchmarks.under_way import settling
 from tests.core import open_core
 
 TIMING: Final = Timing(

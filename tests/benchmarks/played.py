@@ -1,10 +1,9 @@
 """Jenkins and agents, played in virtual time around a broker's real core and backend on a fake cloud."""
 
-import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from broker.demo.clouds.ledger import Ledger
 from broker.domain.asked import Asked
@@ -12,7 +11,7 @@ from broker.domain.ids import AgentId, AgentName
 from broker.domain.lifecycle import Outcome, Phase
 from broker.domain.reason import Reason
 from broker.intake import Release
-from broker.testing.clock import ManualClock, run_ready
+from broker.testing.clock import ManualClock
 from broker.testing.factories import CONTROLLER
 from tests.core import BOOT, Core, real_secret
 
@@ -22,9 +21,6 @@ JVM_S: Final = 2.0
 LEAVES_S: Final = 1.5
 """From the end of its session until agent.jar has knocked, was told that its work is over, and has ended."""
 STEP_S: Final = 0.5
-_CALM: Final = 5
-"""Turns of the loop without anything to do: a thread tells of its end one turn after it has ended."""
-_REAL_S: Final = 0.0002
 
 
 @dataclass(slots=True)
@@ -130,24 +126,3 @@ class Played(ABC):
     async def is_over(self) -> bool:
         """Whether the broker knows it, too."""
         return self.all_gone() and all(phase is Phase.GONE for phase in (await self.core.phases()).values())
-
-
-class Calls(Protocol):
-    """Calls to a cloud."""
-
-    @property
-    def open(self) -> int:
-        """How many are under way."""
-        ...
-
-
-def settling(calls: Calls, working: Collection[object] = ()) -> Callable[[], Awaitable[None]]:
-    """Waits until nobody is at work: neither a call to the cloud nor `working`, and nothing that is ready to run."""
-
-    async def settled() -> None:
-        await run_ready(_CALM)
-        while calls.open or working:
-            await asyncio.sleep(_REAL_S)
-            await run_ready(_CALM)
-
-    return settled

@@ -7,7 +7,6 @@ agent. The cloud and its machines outlive the broker: a second one on the same `
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -33,8 +32,7 @@ from broker.testing.backend import FakeBackend
 from broker.testing.clock import EPOCH, ManualClock
 from broker.testing.factories import BACKEND, CONTROLLER, POLICY
 from broker.testing.memory import FakeMemory
-from tests.benchmarks.ecs_world import Counted
-from tests.benchmarks.played import settling
+from tests.benchmarks.under_way import Asks, Threads, Together, settling
 from tests.core import Core, open_core
 from tests.integration.clouds.alibaba_broker_parts import (
     INSTALLATION,
@@ -62,7 +60,7 @@ class World:
     url: str
     clock: ManualClock
     hosts: PlayedHosts
-    threads: "Threads"
+    threads: Threads
     key: str = "key"
     """What the broker signs tags with."""
     options: dict[str, Any] = field(default_factory=dict)
@@ -158,16 +156,16 @@ class World:
         """One broker, from its start to its end; the same definitions unless others are given."""
         opened: list[Core] = []
         backend = self.open(opened)
-        asked = CountedCalls(backend.calls._asked)
+        asked = Asks(backend.calls._asked)
         backend.calls._asked = asked
         first = cast("FakeBackend", backend)  # all that the core asks of it is a `ports.HostBackend`
-        calls = AllWork(asked, self.threads)
-        self.clock._settle = settling(cast("Counted", calls), ())
+        calls = Together(asked, self.threads)
+        self.clock._settle = settling(calls)
         path = self.folder / "broker.db"
         async with open_core(path, defined or definitions(), clock=self.clock, backend=first) as core:
             opened.append(core)
             core.loop.pace = self.pace
-            self.clock._settle = settling(cast("Counted", calls), core.ctx.database._running)
+            self.clock._settle = settling(calls, core.ctx.database._running)
             broker = Broker(self, core, backend, calls)
             try:
                 async with asyncio.TaskGroup() as group:
@@ -179,7 +177,7 @@ class World:
                     running.cancel()
             finally:
                 await backend.close()
-                self.clock._settle = settling(cast("Counted", AllWork(None, self.threads)), ())
+                self.clock._settle = settling(self.threads)
 
 
 @dataclass(slots=True)
@@ -189,7 +187,7 @@ class Broker:
     world: World
     core: Core
     backend: AlibabaBackend
-    calls: "AllWork"
+    calls: Together
     loop: "asyncio.Task[None] | None" = None
     _leaving: dict[tuple[str, str], float] = field(default_factory=dict)
     _ended: int = 0
@@ -392,61 +390,6 @@ class CloudClock:
     async def sleep_until(self, when: float) -> None:
         """The same."""
         await self._inner.sleep_until(when)
-
-
-class CountedCalls:
-    """Where calls are made, of which is known how many are under way."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-        self.open = 0
-
-    async def ask(self, action: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """As the real one, counted."""
-        self.open += 1
-        try:
-            answer: Mapping[str, Any] = await self._inner.ask(action, request)
-            return answer
-        finally:
-            self.open -= 1
-
-    def refused(self) -> None:
-        """As the real one."""
-        self._inner.refused()
-
-    async def close(self) -> None:
-        """As the real one."""
-        await self._inner.close()
-
-
-class Threads(ThreadPoolExecutor):
-    """Those of the loop, of which is known how many are at work."""
-
-    def __init__(self) -> None:
-        super().__init__(max_workers=8)
-        self.open = 0
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """As any, counted until its end is known."""
-        self.open += 1
-        future = super().submit(fn, *args, **kwargs)
-        future.add_done_callback(lambda _: self._done())
-        return future
-
-    def _done(self) -> None:
-        self.open -= 1
-
-
-class AllWork:
-    """All that goes on in real time."""
-
-    def __init__(self, calls: CountedCalls | None, threads: Threads) -> None:
-        self._calls = calls
-        self._threads = threads
-
-    @property
-    def open(self) -> int:
-        return self._threads.open + (self._calls.open if self._calls is not None else 0)
 
 
 def _hosts_in(tags: Mapping[str, str]) -> list[str]:

@@ -24,10 +24,9 @@ from broker.ports import Admitted, Backend, Knock, LaunchSpec
 from broker.testing.backend import FakeBackend
 from broker.testing.clock import ManualClock
 from broker.testing.factories import BACKEND, CONTROLLER
-from tests.benchmarks.ecs_world import Counted
-from tests.benchmarks.played import settling
+from tests.benchmarks.under_way import Together, settling
 from tests.core import Core, open_core
-from tests.integration.clouds.ecs_broker_parts import INSTALLATION, TIMING, AllCalls, backend_on, definitions
+from tests.integration.clouds.ecs_broker_parts import INSTALLATION, TIMING, backend_on, definitions
 
 _AGENT, _ATTEMPT, _LAUNCH = "agentbroker:agent-id", "agentbroker:attempt", "agentbroker:launch"
 _STEP_S, _JVM_S, _LEAVES_S = 0.5, 2.0, 1.5
@@ -277,8 +276,8 @@ async def broker_on_aws(
         async with open_core(folder / "broker.db", defined or definitions(), clock=clock, backend=first) as core:
             backends: dict[BackendName, Backend] = {name: backend for name, (backend, _) in made.items()}
             core.ctx.backends = backends
-            calls = AllCalls([counted for _, counted in made.values()])
-            clock._settle = settling(cast("Counted", calls), core.ctx.database._running)
+            calls = Together(*(counted for _, counted in made.values()))
+            clock._settle = settling(calls, core.ctx.database._running)
             try:
                 async with asyncio.TaskGroup() as group:
                     running = group.create_task(core.loop.run(), name="test:loop")

@@ -66,14 +66,3 @@ def definitions(pools: Sequence[Pool] = (), template: Mapping[str, Any] | None =
         templates=[make_template(image="jenkins/inbound-agent:jdk21", **(template or {}))],
         policies=[make_policy(*(pool.name for pool in pools), **policy)],
     )
-
-
-class AllCalls:
-    """The calls of several backends."""
-
-    def __init__(self, counted: Sequence[Counted]) -> None:
-        self._counted = counted
-
-    @property
-    def open(self) -> int:
-        return sum(one.open for one in self._counted)

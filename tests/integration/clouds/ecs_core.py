@@ -23,7 +23,7 @@ from broker.testing.backend import FakeBackend
 from broker.testing.clock import ManualClock
 from broker.testing.memory import FakeMemory
 from tests.benchmarks.ecs_world import Counted
-from tests.benchmarks.played import settling
+from tests.benchmarks.under_way import Together, settling
 from tests.core import Core, open_core
 
 HEAD: Final = """
@@ -107,7 +107,7 @@ async def ecs_core(
         anyone = cast("FakeBackend", next(iter(backends.values())))  # all that the core asks of it is `ports.Backend`
         async with open_core(folder / "broker.db", definitions, clock=clock, backend=anyone) as core:
             core.ctx.backends = dict(backends)
-            clock._settle = settling(_All(counted), core.ctx.database._running)
+            clock._settle = settling(Together(*counted), core.ctx.database._running)
             try:
                 async with asyncio.TaskGroup() as group:
                     running = group.create_task(core.loop.run(), name="test:loop")
@@ -119,17 +119,6 @@ async def ecs_core(
             finally:
                 for backend in backends.values():
                     await backend.close()
-
-
-class _All(Counted):
-    """Calls under way of several backends."""
-
-    def __init__(self, parts: list[Counted]) -> None:
-        self._parts = parts
-
-    @property
-    def open(self) -> int:  # type: ignore[override]  # counted by its parts
-        return sum(part.open for part in self._parts)
 
 
 def _opened(
